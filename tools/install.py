@@ -1,7 +1,7 @@
 """Create `.venv` from the lock file: what `make install` runs, with nothing but the system's Python.
 
-Does nothing when the environment already matches the lock, so that every make target may depend on it and all of
-them work without a network once it has run.
+Does nothing when the environment already matches the lock, so that every make target may depend on it, and
+all of them work without a network once it has run.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ sys.exit(main())
 
 def main() -> None:
     """Make the environment equal to the lock, once, however many callers ask at the same time."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 (an older one may well run this file)
         sys.exit(
             f"Rapport needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. "
             "Name another with `make PYTHON=python3.12 …`."
@@ -90,7 +90,8 @@ def create() -> None:
     """Create the environment; says what to install where Debian keeps `venv` apart from Python."""
     if subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False).returncode:
         sys.exit(
-            "Python cannot create virtual environments here. On Debian or Ubuntu: apt-get install python3-venv"
+            "Python cannot create virtual environments here. "
+            "On Debian or Ubuntu: apt-get install python3-venv"
         )
 
 
@@ -117,7 +118,7 @@ def bootstrap_uv() -> None:
 
 
 def sync_with_uv() -> bool:
-    """Make the environment exactly the lock. uv does not read pip's configuration, so the index is passed on."""
+    """Make the environment exactly the lock; uv does not read pip's configuration, so that is passed on."""
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": "copy"}
     index = pip_setting("index-url")
     if index and not {"UV_INDEX_URL", "UV_DEFAULT_INDEX"} & environment.keys():
@@ -155,7 +156,8 @@ def run(*command: str) -> None:
     """Run a step; its own message is the explanation when it fails."""
     if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
         sys.exit(
-            f"`{' '.join(command)}` failed; see the message above. A network to a package index is needed once."
+            f"`{' '.join(command)}` failed; see the message above. "
+            "The first run needs a network to a package index."
         )
 
 
