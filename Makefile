@@ -63,6 +63,6 @@ lock: install ## Lock the dependencies again (UPGRADE=--upgrade takes new versio
 	$(LOCKING) pyproject.toml -o requirements.lock
 	$(LOCKING) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 
-clean: ## Remove the environment, caches and the embedded database's test data (never .var, your own data)
+clean: ## Remove the environment, caches and the embedded database's test data (never var, your own data)
 	rm -rf .venv .install.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tools/openapi-lint/node_modules
-	find . -name __pycache__ -type d -not -path './.var/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +

