@@ -131,6 +131,7 @@ def sync_with_uv() -> bool:
         "pip",
         "sync",
         "-q",
+        "--compile-bytecode",
         "--python",
         str(PYTHON),
         "--require-hashes",
