@@ -133,6 +133,8 @@ class EmbeddedPostgres:
         Raises: PostgresError, with the end of the server's log where that explains it.
         """
         with self._locked():
+            if self._process and self._process.poll() is not None:
+                self._process = None
             running = self._await_settled()
             if running:
                 self._port = running.port
