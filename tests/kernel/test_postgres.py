@@ -37,7 +37,7 @@ time.sleep(600)
 
 @pytest.fixture(scope="module")
 def initialised() -> Iterator[Path]:
-    """Where a cluster has been made, below folders that every user may enter (pytest closes its own to others)."""
+    """Where a cluster has been made, below folders that all may enter (pytest closes its own to others)."""
     with tempfile.TemporaryDirectory(prefix="rapport-") as folder:
         Path(folder).chmod(0o711)
         data_dir = Path(folder) / "cluster"
