@@ -1,0 +1,1 @@
+"""Tenants and the people in them: companies that subscribe, members, sign-in, access and billing."""

@@ -1,0 +1,1 @@
+"""Proof of who is calling: passwords, one-time codes, access and refresh tokens, API keys."""
