@@ -60,7 +60,10 @@ def test_the_encodings_that_spreadsheets_write_are_told_apart(tmp_path, codec, m
 
 def test_a_mark_before_a_quoted_header_does_not_stick_to_the_name(tmp_path):
     for codec in ("utf-8-sig", "utf-16"):
-        assert CsvReader(write(tmp_path, '"Name","City"\na,b\n'.encode(codec))).header.names == ("Name", "City")
+        assert CsvReader(write(tmp_path, '"Name","City"\na,b\n'.encode(codec))).header.names == (
+            "Name",
+            "City",
+        )
 
 
 def test_chinese_after_a_long_ascii_beginning_is_still_found(tmp_path):
@@ -97,7 +100,7 @@ def test_rows_before_a_wrong_byte_are_read_and_then_the_place_is_told(tmp_path):
     good = "".join(f"{number},名字\n" for number in range(50_000))
     path = write(tmp_path, ("id,name\n" + good).encode() + b"1,\xc0\xff\n")
     read = 0
-    with pytest.raises(TabularError) as caught:
+    with pytest.raises(TabularError) as caught:  # noqa: PT012
         for _ in CsvReader(path).rows():
             read += 1
     assert read > 45_000
@@ -126,7 +129,10 @@ def test_decimal_commas_do_not_make_a_comma_file(tmp_path):
 
 def test_the_separator_hint_of_excel_is_obeyed_and_not_a_header(tmp_path):
     reader = CsvReader(write(tmp_path, b"sep=;\r\na;b\r\n1;2\r\n"))
-    assert (reader.header.names, [(row.line, row.values) for row in reader.rows()]) == (("a", "b"), [(3, ["1", "2"])])
+    assert (reader.header.names, [(row.line, row.values) for row in reader.rows()]) == (
+        ("a", "b"),
+        [(3, ["1", "2"])],
+    )
 
 
 def test_a_single_column_needs_no_delimiter(tmp_path):
@@ -229,7 +235,7 @@ async def test_batches_come_from_a_thread_and_the_rows_before_an_error_are_not_l
     text = b"a,b\n" + b"1,2\n" * 25 + b'3,"4\n'
     reader = CsvReader(write(tmp_path, text))
     sizes = []
-    with pytest.raises(TabularError) as caught:
+    with pytest.raises(TabularError) as caught:  # noqa: PT012
         async for batch in in_batches_async(reader, 10):
             sizes.append(len(batch))
     assert (sizes, caught.value.code) == ([10, 10, 5], "unclosed_quote")
@@ -253,11 +259,20 @@ def test_json_lines_keep_digits_and_tell_what_is_wrong(tmp_path):
     assert [row.values for row in rows] == [
         ["悟空", "1.50", "12345678901234567890", "true", None],
         [None, None, None, None, '["a",1]'],
-        [], [], [],
+        [],
+        [],
+        [],
         [None] * 5,
     ]
     assert [row.line for row in rows] == [1, 3, 4, 5, 6, 7]
-    assert [row.fault and row.fault.code for row in rows] == [None, None, "bad_json", "bad_json", "bad_json", None]
+    assert [row.fault and row.fault.code for row in rows] == [
+        None,
+        None,
+        "bad_json",
+        "bad_json",
+        "bad_json",
+        None,
+    ]
     assert list(reader.rows(4)) == rows[4:]
 
 

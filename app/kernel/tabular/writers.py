@@ -153,7 +153,7 @@ class XlsxWriter:
         self._title = sheet
         self._sheet_rows = sheet_rows
         self._out = _Pipe()
-        self._zip = zipfile.ZipFile(self._out, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        self._zip = _Archive(self._out, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
         self._part: io.BufferedWriter | None = None
         self._sheets = 0
         self._row = 0
@@ -204,6 +204,13 @@ class XlsxWriter:
         self._append(["</sheetData></worksheet>"])
         if self._part is not None:
             self._part.close()
+
+
+class _Archive(zipfile.ZipFile):
+    """An archive that may be abandoned half-written, as when a download is broken off."""
+
+    def __del__(self) -> None:
+        """Leave it open: closing would insist on the part being finished, and only memory is held."""
 
 
 class _Pipe(io.RawIOBase):

@@ -145,14 +145,12 @@ class XlsxReader:
                 yield line, margin + cells
 
     def _lazy_cells(self) -> Iterator[tuple[int, Sequence[object]]]:
-        book = openpyxl.load_workbook(self._path, read_only=True, data_only=True, keep_links=False)
-        try:
+        with self._path.open("rb") as file:  # openpyxl leaves a file it opened itself open when it fails
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
             sheet = book[self.sheet]
             sheet.reset_dimensions()
             for line, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
-                yield line, [None if type(cell) is str and cell in _ERRORS else cell for cell in cells]
-        finally:
-            book.close()
+                yield line, [_unescape(cell) if type(cell) is str else cell for cell in cells]
 
 
 def _sheet_names(path: Path) -> list[str]:
@@ -202,7 +200,17 @@ def _duration(value: timedelta) -> str:
     return f"{sign}{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
+_ESCAPE = re.compile(r"_x((?![dD][89a-fA-F])[0-9A-Fa-f]{4})_")
 _ERRORS = frozenset({"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!"})
+
+
+def _unescape(text: str) -> str | None:
+    """What calamine does and openpyxl leaves undone: errors are empty, `_x000D_` is a carriage return
+    (ECMA-376 part 1 §22.9.2.19).
+    """
+    if text in _ERRORS:
+        return None
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text) if "_x" in text else text
 
 
 @dataclass(slots=True)
