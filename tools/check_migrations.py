@@ -24,7 +24,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "migrations.sql"
         script.write_text(migrate.offline_sql())
-        command = [SQUAWK, "--config", ROOT / ".squawk.toml", script]
+        command: list[str | Path] = [SQUAWK, "--config", ROOT / ".squawk.toml", script]
         sys.exit(subprocess.run(command, cwd=ROOT, check=False).returncode)
 
 

@@ -1,8 +1,8 @@
 """Lint the committed OpenAPI document with Redocly and Spectral.
 
 Both are npm packages, pinned with their hashes in package-lock.json beside this file, and run on the Node of
-the Python environment. They are fetched the first time; where that cannot be done and never was, the step says
-so and is skipped.
+the Python environment. They are fetched the first time; where that cannot be done and never was, the step
+says so and is skipped.
 """
 
 import hashlib
