@@ -231,6 +231,18 @@ def test_two_cells_at_opposite_corners_do_not_take_all_memory(tmp_path):
     assert caught.value.code == "sheet_too_large"
 
 
+@pytest.mark.parametrize("jump", ["", ' r="1048576"', """ x='>' r = '1048576'"""])
+def test_cells_without_references_do_not_hide_a_huge_rectangle(tmp_path, jump):
+    wide = "<row>" + "<c><v>1</v></c>" * 16_000 + "</row>"
+    tall = "<row><c><v>1</v></c></row>" * 20_000
+    last = f"<row{jump}><c><v>1</v></c></row>"
+    sheet = f'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{wide}{tall}{last}'
+    path = with_part(plain(tmp_path), SHEET, (sheet + "</sheetData></worksheet>").encode())
+    with pytest.raises(TabularError) as caught:
+        XlsxReader(path)
+    assert caught.value.code == "sheet_too_large"
+
+
 def test_entities_are_not_expanded_without_bound(tmp_path, eager):
     entities = '<!ENTITY e0 "lollollollol">'
     entities += "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
 import openpyxl
@@ -29,8 +30,13 @@ from app.kernel.tabular.text import check_cells
 
 EAGER_CELLS = 1_500_000
 _PIECE = 1 << 18
-_REFERENCE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{0,3})([0-9]{1,7})["']""")
-_OVERLAP = 64
+_ATTRIBUTES = rb"""(?:\s+[\w:.-]+\s*=\s*(?:"[^"]*"|'[^']*'))*?"""
+_REFERENCE = rb"""\s+r\s*=\s*["']([A-Za-z]{1,3})([0-9]{1,7})["']"""
+_ROW = re.compile(
+    rb"<(?:[\w.-]+:)?row(?:" + _ATTRIBUTES + rb"""\s+r\s*=\s*["']\s*([0-9]{1,7}))?(?=[\s/>"'])"""
+)
+_CELL = re.compile(rb"<(?:[\w.-]+:)?c(?:" + _ATTRIBUTES + _REFERENCE + rb")?(?=[\s/>])")
+_LONGEST_TAG = 1_000_000
 _DAMAGE = (
     CalamineError,
     zipfile.BadZipFile,
@@ -215,15 +221,53 @@ def _unescape(text: str) -> str | None:
 
 @dataclass(slots=True)
 class _Extent:
-    """The rectangle from A1 that a sheet spans."""
+    """The rectangle from A1 that a sheet may span, never less than a parser would allocate.
 
-    rows: int = 0
-    columns: int = 0
-    elements: int = 0
+    Rows and cells need not carry a reference; those without follow the one before, so they widen the rectangle
+    by as many as stand in one row, or as there are rows.
+    """
+
+    last_row: int = 0
+    last_column: int = 0
+    row_tags: int = 0
+    longest: int = 0
+    current: int = 0
+    bare_cells: bool = False
 
     @property
-    def cells(self) -> int:
-        return max(self.rows * max(self.columns, 1), self.elements)
+    def rows(self) -> int:
+        return self.last_row + self.row_tags if self.bare_cells or not self.last_row else self.last_row
+
+    @property
+    def columns(self) -> int:
+        return self.last_column + self.longest if self.bare_cells else self.last_column
+
+    def extend(self, text: bytes) -> None:
+        """Take in a piece of the sheet that cuts no tag in two."""
+        start = 0
+        for row in _ROW.finditer(text):
+            self._cells(text[start : row.start()])
+            start = row.end()
+            self.row_tags += 1
+            self.current = 0
+            self.last_row = max(self.last_row, int(row[1] or 0))
+        self._cells(text[start:])
+
+    def _cells(self, text: bytes) -> None:
+        found = _CELL.findall(text)
+        self.current += len(found)
+        self.longest = max(self.longest, self.current)
+        for column, row in found:
+            if column:
+                self.last_row = max(self.last_row, int(row))
+                self.last_column = max(self.last_column, _column(column))
+            else:
+                self.bare_cells = True
+
+
+@lru_cache(maxsize=1_000)
+def _column(letters: bytes) -> int:
+    return column_index_from_string(letters.decode())
 
 
 def inspect_archive(path: Path, limits: Limits) -> int:
@@ -239,13 +283,14 @@ def inspect_archive(path: Path, limits: Limits) -> int:
             _check_directory(parts, path.stat().st_size, limits)
             for part in parts:
                 extent = _measure(archive, part)
-                if extent.cells > limits.xlsx_grid:
+                cells = extent.rows * extent.columns
+                if cells > limits.xlsx_grid:
                     raise TabularError(
                         "sheet_too_large",
                         f"A sheet spans {extent.rows} rows by {extent.columns} columns; "
                         f"{limits.xlsx_grid} cells are allowed.",
                     )
-                largest = max(largest, extent.cells)
+                largest = max(largest, cells)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         raise TabularError(
             "wrong_file", f"This is not an XLSX workbook, or it is damaged: {error}."
@@ -283,24 +328,22 @@ def _check_directory(parts: list[zipfile.ZipInfo], size: int, limits: Limits) ->
 
 
 def _measure(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> _Extent:
-    """Decompress `part` in pieces, hold it to its declared size, and read the cell references of a sheet."""
+    """Decompress `part` in pieces, hold it to its declared size, and measure it if it is a sheet."""
     extent = _Extent()
     is_sheet = part.filename.lower().startswith("xl/worksheets/")
-    carried = b""
+    rest = b""
     for piece in _unpacked(archive, part):
         if is_sheet:
-            carried = _extend(extent, carried + piece)
+            text = rest + piece
+            cut = max(text.rfind(b"<"), 0)
+            extent.extend(text[:cut])
+            rest = text[cut:]
+            if len(rest) > _LONGEST_TAG:
+                raise TabularError(
+                    "malformed", "A sheet of the workbook holds a text of over a million characters."
+                )
+    extent.extend(rest)
     return extent
-
-
-def _extend(extent: _Extent, text: bytes) -> bytes:
-    """Widen `extent` by the references in `text`; answers the tail in which one may be cut off."""
-    extent.elements += text.count(b"<c ") + text.count(b":c ")
-    for column, row in set(_REFERENCE.findall(text)):
-        extent.rows = max(extent.rows, int(row))
-        if column:
-            extent.columns = max(extent.columns, column_index_from_string(column.decode()))
-    return text[-_OVERLAP:]
 
 
 def _unpacked(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> Iterator[bytes]:
