@@ -223,8 +223,8 @@ def _unescape(text: str) -> str | None:
 class _Extent:
     """The rectangle from A1 that a sheet may span, never less than a parser would allocate.
 
-    Rows and cells need not carry a reference; those without follow the one before, so they widen the rectangle
-    by as many as stand in one row, or as there are rows.
+    Rows and cells need not carry a reference; those without follow the one before, so they widen the
+    rectangle by as many as stand in one row, or as there are rows.
     """
 
     last_row: int = 0
