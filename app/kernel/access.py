@@ -1,0 +1,136 @@
+"""Who acts and what they may do: actor, scopes, field rules, and the SQL that says which rows they reach.
+
+Permissions are `object:action` with a scope. A role grants them; a share widens them for one record. The
+kernel knows no roles: `app.tenants` turns a token or key into an `Actor`, a frozen snapshot that is cached and
+thrown away when anything it depends on changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from app.kernel.errors import Forbidden
+
+ActorKind = Literal["member", "api_key", "system", "anonymous"]
+NOBODY = UUID(int=0)
+
+
+class Scope(IntEnum):
+    """How far a permission reaches, smallest first."""
+
+    NONE = 0
+    OWN = 1
+    TEAM = 2
+    TEAM_AND_BELOW = 3
+    ALL = 4
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class TenantProfile:
+    """What the kernel needs to know of a tenant to answer in its language, zone and money."""
+
+    id: UUID
+    name: str = ""
+    slug: str = ""
+    status: str = "active"
+    locale: str = "en"
+    time_zone: str = "UTC"
+    currency: str = "USD"
+    country: str = "US"
+    fiscal_year_start_month: int = 1
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A snapshot of who acts: a member, an API key, or the system itself (jobs, reactions to events)."""
+
+    tenant: TenantProfile
+    kind: ActorKind
+    id: UUID
+    name: str
+    member_id: UUID | None = None
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+    grants: Mapping[str, Scope] = field(default_factory=dict)
+    team_ids: tuple[UUID, ...] = ()
+    team_ids_below: tuple[UUID, ...] = ()
+    hidden_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    readonly_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    everything: bool = False
+
+    @property
+    def tenant_id(self) -> UUID:
+        return self.tenant.id
+
+    @property
+    def home_team_id(self) -> UUID | None:
+        """The team that new records of this actor belong to."""
+        return self.team_ids[0] if self.team_ids else None
+
+    def scope(self, permission: str) -> Scope:
+        """How far this actor may exercise `object:action`; NONE when not granted."""
+        return Scope.ALL if self.everything else self.grants.get(permission, Scope.NONE)
+
+    def may(self, permission: str) -> bool:
+        return self.scope(permission) is not Scope.NONE
+
+    def require(self, permission: str) -> Scope:
+        """The scope of a permission, or `Forbidden` naming it."""
+        scope = self.scope(permission)
+        if scope is Scope.NONE:
+            raise Forbidden(f"This needs the permission {permission}.", permission=permission)
+        return scope
+
+    def hidden(self, object_name: str) -> frozenset[str]:
+        return self.hidden_fields.get(object_name, frozenset())
+
+    def readonly(self, object_name: str) -> frozenset[str]:
+        return self.readonly_fields.get(object_name, frozenset()) | self.hidden(object_name)
+
+
+def system_actor(tenant: TenantProfile, name: str = "Rapport") -> Actor:
+    """The product itself acting for a tenant: jobs, schedules, reactions to events."""
+    return Actor(tenant=tenant, kind="system", id=NOBODY, name=name, everything=True)
+
+
+ANONYMOUS = Actor(tenant=TenantProfile(id=NOBODY), kind="anonymous", id=NOBODY, name="anonymous")
+
+Bind = Callable[[object], str]
+"""Adds a value to a statement's arguments and returns its placeholder, `$7`."""
+
+
+def visible_rows(actor: Actor, object_name: str, action: str, bind: Bind, alias: str = "t") -> str | None:
+    """SQL that is true for the rows on which the actor may exercise `object:action`; None means all of them.
+
+    Own rows, rows of the actor's teams as far as the scope reaches, and rows shared with the actor or a team of
+    theirs. Sharing to write is needed for anything but reading.
+    """
+    scope = actor.require(f"{object_name}:{action}")
+    if scope is Scope.ALL:
+        return None
+    me = bind(actor.member_id or NOBODY)
+    clauses = [f"{alias}.owner_id = {me}"]
+    teams = actor.team_ids_below if scope is Scope.TEAM_AND_BELOW else actor.team_ids
+    if scope >= Scope.TEAM and teams:
+        clauses.append(f"{alias}.team_id = ANY({bind(list(teams))}::uuid[])")
+    mine = bind(list(actor.team_ids))
+    write = "" if action == "read" else " AND s.access = 'write'"
+    clauses.append(
+        f"EXISTS (SELECT 1 FROM kernel.shares s WHERE s.tenant_id = {alias}.tenant_id"
+        f" AND s.object = '{object_name}' AND s.record_id = {alias}.id"
+        f" AND (s.member_id = {me} OR s.team_id = ANY({mine}::uuid[])){write})"
+    )
+    return "(" + " OR ".join(clauses) + ")"

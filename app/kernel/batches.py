@@ -1,0 +1,139 @@
+"""Batches: up to 100 items in one request, each with its own outcome, or all or none."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+import asyncpg
+from pydantic import BaseModel, Field, TypeAdapter, create_model
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.kernel.constraints import problem_of
+from app.kernel.errors import Invalid, Problem
+from app.kernel.models import RecordTable
+from app.kernel.records import RecordService, RecordType, to_json
+from app.kernel.routing import require_json
+from app.kernel.schemas import BatchAnswer, BatchItemError, BatchResult, Input
+from app.kernel.uow import UnitOfWork
+from app.kernel.validation import parse_body
+
+T = TypeVar("T")
+Ref = Annotated[str | None, Field(None, max_length=200, description="Yours; comes back with the result.")]
+MAX_ITEMS = 100
+
+
+class BatchFailed(Invalid):
+    code = "batch_failed"
+    title = "Nothing was done: all_or_none was asked for and an item failed"
+
+
+class Batch(Input, Generic[T]):
+    items: list[T] = Field(min_length=1, max_length=MAX_ITEMS)
+    all_or_none: bool = Field(False, description="One failure undoes everything.")
+
+
+def shapes_of(record: RecordType[Any]) -> dict[str, Any]:
+    """The body schema of each batch verb of a record type."""
+    name = record.read.__name__.removesuffix("Read").removesuffix("Output")
+    version = (
+        int | None,
+        Field(None, ge=1, description="Refuses with 412 when it is not the current version."),
+    )
+
+    def item(verb: str, **fields: Any) -> Any:
+        made = create_model(
+            f"{name}Batch{verb}Item", __base__=Input, ref=(str | None, Field(None, max_length=200)), **fields
+        )
+        return Batch[made]
+
+    keys: Any = Literal.__getitem__(record.upsert_keys)
+    return {
+        "create": item("Create", record=(record.create, ...)),
+        "update": item("Update", id=(UUID, ...), version=version, record=(record.update, ...)),
+        "upsert": item("Upsert", key=(keys, record.upsert_keys[0]), record=(record.create, ...)),
+        "delete": item("Delete", id=(UUID, ...), version=version),
+    }
+
+
+def handler(
+    record: RecordType[Any], verb: str, shape: type[BaseModel]
+) -> Callable[[Request, UnitOfWork], Awaitable[Response]]:
+    """The direct endpoint of one batch verb."""
+    adapter: TypeAdapter[Any] = TypeAdapter(shape)
+    one = {"create": _create, "update": _update, "upsert": _upsert, "delete": _delete}[verb]
+
+    async def endpoint(request: Request, uow: UnitOfWork) -> Response:
+        require_json(request)
+        body = parse_body(adapter, await request.body())
+        service = record.service(uow)
+        results = [await _attempt(uow, service, item, one) for item in body.items]
+        failed = sum(result.error is not None for result in results)
+        if failed and body.all_or_none:
+            raise BatchFailed(
+                f"{failed} of {len(results)} items failed.",
+                results=[r.model_dump(mode="json") for r in results],
+            )
+        answer = BatchAnswer(results=results, succeeded=len(results) - failed, failed=failed)
+        return Response(to_json(answer.model_dump()), status_code=207, media_type="application/json")
+
+    return endpoint
+
+
+Outcome = tuple[int, RecordTable | None]
+
+
+async def _attempt(
+    uow: UnitOfWork,
+    service: RecordService[Any],
+    item: Any,
+    one: Callable[[RecordService[Any], Any], Awaitable[Outcome]],
+) -> BatchResult:
+    try:
+        async with uow.savepoint():
+            status, row = await one(service, item)
+    except (Problem, asyncpg.PostgresError) as error:
+        problem = error if isinstance(error, Problem) else problem_of(error)
+        if problem.status >= 500:
+            raise
+        document = problem.document(instance="", request_id="")
+        refusal = BatchItemError(code=problem.code, detail=problem.detail, errors=document.get("errors", []))
+        return BatchResult(ref=item.ref, status=problem.status, id=None, version=None, error=refusal)
+    id = row.id if row is not None else item.id
+    return BatchResult(
+        ref=item.ref, status=status, id=id, version=row.version if row is not None else None, error=None
+    )
+
+
+def _given(body: BaseModel, names: Any) -> dict[str, Any]:
+    return {name: getattr(body, name) for name in names}
+
+
+async def _create(service: RecordService[Any], item: Any) -> Outcome:
+    body = item.record
+    row = await service.create(_given(body, type(body).model_fields), explicit=body.model_fields_set)
+    return 201, row
+
+
+async def _update(service: RecordService[Any], item: Any) -> Outcome:
+    given = _given(item.record, item.record.model_fields_set)
+    return 200, await service.update(item.id, given, expected_version=item.version)
+
+
+async def _upsert(service: RecordService[Any], item: Any) -> Outcome:
+    value = getattr(item.record, item.key)
+    if value is None:
+        raise Invalid.at(f"/record/{item.key}", "required", f"An upsert by {item.key} needs its value.")
+    uow, model = service.uow, service.record.model
+    existing = await uow.first(uow.select(model).where(getattr(model, item.key) == value))
+    if existing is None:
+        return await _create(service, item)
+    given = _given(item.record, item.record.model_fields_set)
+    return 200, await service.update(existing.id, given, expected_version=None)
+
+
+async def _delete(service: RecordService[Any], item: Any) -> Outcome:
+    await service.delete(item.id, expected_version=item.version)
+    return 204, None

@@ -1,0 +1,161 @@
+"""Reading record types: point reads, lists and search as SQL text, straight from driver rows to JSON bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from app.kernel.access import visible_rows
+from app.kernel.errors import InvalidFilter, NotFound
+from app.kernel.listing import (
+    COUNT_CAP,
+    Bindings,
+    Field,
+    FieldSet,
+    Keyset,
+    Query,
+    compile_filter,
+    read_cursor,
+    sign_cursor,
+)
+from app.kernel.records import ReadPlan, RecordType, to_json
+from app.kernel.tokens import query_tokens
+from app.kernel.uow import UnitOfWork
+
+EXPORT_BATCH = 2_000
+
+
+async def read_one(uow: UnitOfWork, record: RecordType[Any], id: UUID) -> tuple[bytes, int]:
+    """JSON and version of one visible record. Raises `NotFound`."""
+    plan = record.plan_of(_visible_names(uow, record))
+    bind = Bindings(uow.tenant_id, id)
+    visible = visible_rows(uow.actor, record.object, "read", bind)
+    row = await uow.fetchrow(
+        f"SELECT {plan.columns}, t.version FROM {record.table} t"
+        f" WHERE t.tenant_id = $1 AND t.id = $2 AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''}",
+        *bind.values,
+    )
+    if row is None:
+        raise NotFound
+    return to_json(plan.render(row)), row[-1]
+
+
+def _visible_names(uow: UnitOfWork, record: RecordType[Any]) -> tuple[str, ...]:
+    hidden = uow.actor.hidden(record.object)
+    return tuple(name for name in record.fields if name not in hidden) if hidden else tuple(record.fields)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A compiled list: what to select, from where, in which order. `$1` is the tenant."""
+
+    record: RecordType[Any]
+    plan: ReadPlan
+    keyset: Keyset
+    where: str
+    bind: Bindings
+
+    def statement(self, limit: int, extra: str = "") -> str:
+        """The page's rows: the plan's columns, then the cursor."""
+        return (
+            f"SELECT {self.plan.columns}, {self.keyset.columns} FROM {self.record.view} t"
+            f" WHERE {self.where}{extra} ORDER BY {self.keyset.order_by} LIMIT {int(limit)}"
+        )
+
+
+async def field_set(uow: UnitOfWork, record: RecordType[Any]) -> FieldSet:
+    """The fields the actor may filter, sort and choose: declared and custom ones, hidden ones left out."""
+    hidden = uow.actor.hidden(record.object)
+    custom = await uow.kernel.custom_fields.listing_fields(uow, record.object)
+    return FieldSet({name: f for name, f in {**record.fields, **custom}.items() if name not in hidden})
+
+
+async def select_records(uow: UnitOfWork, record: RecordType[Any], query: Query) -> Selection:
+    """Compile a list request for this actor. Raises `InvalidFilter`, `Forbidden`."""
+    fields = await field_set(uow, record)
+    bind = Bindings(uow.tenant_id)
+    clauses = ["t.tenant_id = $1", "t.deleted_at IS NULL"]
+    visible = visible_rows(uow.actor, record.object, "read", bind)
+    if visible:
+        clauses.append(visible)
+    condition = compile_filter(query.groups, fields, uow.actor.tenant, uow.now, bind)
+    if condition:
+        clauses.append(condition)
+    if query.text:
+        clauses.append(_text_condition(query.text, bind))
+    return Selection(
+        record=record,
+        plan=_plan(record, fields, query),
+        keyset=Keyset.of(query.sort, record.default_sort, fields),
+        where=" AND ".join(clauses),
+        bind=bind,
+    )
+
+
+def _plan(record: RecordType[Any], fields: FieldSet, query: Query) -> ReadPlan:
+    if query.fields is None:
+        return record.plan_of(tuple(name for name in record.fields if name in fields.fields))
+    chosen: list[Field] = [fields.get(name, "fields") for name in dict.fromkeys(("id", *query.fields))]
+    if all(field.name in record.fields for field in chosen):
+        return record.plan_of(tuple(field.name for field in chosen))
+    return ReadPlan.of(chosen)
+
+
+def _text_condition(text: str, bind: Bindings) -> str:
+    if "\0" in text or len(text) > 200:
+        raise InvalidFilter("A search text has at most 200 characters.", parameter="q")
+    tokens, _ = query_tokens(text)
+    if not tokens:
+        raise InvalidFilter("There is nothing to search for in that text.", parameter="q")
+    return f"t.tokens @> {bind(tokens)}::text[]"
+
+
+async def list_records(uow: UnitOfWork, record: RecordType[Any], query: Query) -> bytes:
+    """One page as JSON bytes: `{"data": […], "next_cursor": …, "has_more": …}`."""
+    selection = await select_records(uow, record, query)
+    counted = await _count(uow, selection) if query.total else None
+    extra = ""
+    if query.cursor is not None:
+        position = read_cursor(uow.kernel.secrets, uow.tenant_id, record.object, query)
+        extra = f" AND {selection.keyset.after(position, selection.bind)}"
+    rows = await uow.fetch(selection.statement(query.limit + 1, extra), *selection.bind.values)
+    has_more = len(rows) > query.limit
+    rows = rows[: query.limit]
+    cursor = (
+        sign_cursor(uow.kernel.secrets, uow.tenant_id, record.object, query, rows[-1][-1])
+        if has_more
+        else None
+    )
+    answer: dict[str, Any] = {
+        "data": [selection.plan.render(row) for row in rows],
+        "next_cursor": cursor,
+        "has_more": has_more,
+    }
+    if counted is not None:
+        answer |= {"total": min(counted, COUNT_CAP), "total_is_estimate": counted > COUNT_CAP}
+    return to_json(answer)
+
+
+async def _count(uow: UnitOfWork, selection: Selection) -> int:
+    row = await uow.fetchrow(
+        f"SELECT count(*) FROM (SELECT 1 FROM {selection.record.view} t WHERE {selection.where}"
+        f" LIMIT {COUNT_CAP + 1}) counted",
+        *selection.bind.values,
+    )
+    return int(row[0]) if row else 0
+
+
+async def stream_records(
+    uow: UnitOfWork, record: RecordType[Any], query: Query
+) -> AsyncIterator[tuple[ReadPlan, Sequence[Any]]]:
+    """All rows of a list in batches by a server-side cursor, for exports: memory stays flat."""
+    selection = await select_records(uow, record, query)
+    statement = selection.statement(2**31).removesuffix(f" LIMIT {2**31}")
+    cursor = await uow.connection.cursor(statement, *selection.bind.values)
+    while True:
+        rows = await cursor.fetch(EXPORT_BATCH)
+        if not rows:
+            return
+        yield selection.plan, rows

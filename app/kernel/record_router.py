@@ -1,0 +1,341 @@
+"""The generated HTTP face of a record type: the same sixteen operations for every module.
+
+The endpoints are declared to FastAPI for the OpenAPI document and served by `DirectRoute`, which validates the
+body with one compiled validator and writes JSON bytes itself: the hot path builds no entity it does not need.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+from fastapi import Body, Header, Path, Query
+from pydantic import BaseModel, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.kernel.listing import query_from_body, query_from_parameters
+from app.kernel.record_reads import list_records, read_one
+from app.kernel.records import RecordService, RecordType, to_json
+from app.kernel.routing import (
+    Router,
+    TransactionalRoute,
+    current_uow,
+    parse_if_match,
+    path_id,
+    require_json,
+)
+from app.kernel.schemas import (
+    BatchAnswer,
+    HistoryEntry,
+    Page,
+    SearchRequest,
+    ShareInput,
+    ShareOutput,
+    TransferAnswer,
+    TransferRequest,
+)
+from app.kernel.uow import UnitOfWork
+from app.kernel.validation import parse_body
+
+Direct = Callable[[Request, UnitOfWork], Awaitable[Response]]
+JSON = "application/json"
+
+
+class DirectRoute(TransactionalRoute):
+    """A route whose endpoint takes the request and the transaction; FastAPI only describes it."""
+
+    async def endpoint_response(self, request: Request) -> Response:
+        direct = cast("Direct", self.endpoint.direct)  # type: ignore[attr-defined]
+        return await direct(request, current_uow(request))
+
+
+def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, status_code=status, media_type=JSON, headers=headers)
+
+
+def etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+ID = _parameter("id", Annotated[UUID, Path()])
+IF_MATCH = _parameter("if_match", Annotated[str, Header(description='The version you read: `"7"`.')])
+IF_NONE_MATCH = _parameter(
+    "if_none_match", Annotated[str | None, Header(description="Answers 304 if current.")], None
+)
+IDEMPOTENCY = _parameter(
+    "idempotency_key",
+    Annotated[
+        str | None, Header(max_length=257, description="Makes a repeated request take effect once, for 24 h.")
+    ],
+    None,
+)
+
+
+def _body(annotation: Any) -> inspect.Parameter:
+    return _parameter("body", Annotated[annotation, Body()])
+
+
+def _list_parameters(record: RecordType[Any]) -> list[inspect.Parameter]:
+    def text(description: str) -> Any:
+        return Annotated[str | None, Query(description=description)]
+
+    default = ",".join(("-" if down else "") + name for name, down in record.default_sort)
+    return [
+        _parameter(
+            "q", text("Search in names, e-mail and phone; pinyin and initials find Chinese names."), None
+        ),
+        _parameter("sort", text(f"Up to three fields, `-` for descending; default `{default}`."), None),
+        _parameter("limit", Annotated[int, Query(ge=1, description="Above 200 counts as 200.")], 50),
+        _parameter("cursor", text("`next_cursor` of the page before."), None),
+        _parameter("fields", text("Only these fields, by comma."), None),
+        _parameter("include", text("`total` counts, up to 10,000."), None),
+    ]
+
+
+def record_router(record: RecordType[Any], *, prefix: str | None = None) -> Router:
+    """All generic operations of a record type."""
+    path = prefix or f"/v1/{record.path}"
+    router = Router(prefix=path, tags=[record.module])
+    _Operations(record, router).declare()
+    return router
+
+
+class _Operations:
+    """Declares each operation with its schema and its direct handler."""
+
+    def __init__(self, record: RecordType[Any], router: Router) -> None:
+        self.record = record
+        self.router = router
+        self.noun = record.object.replace("_", " ")
+        self.create_body: TypeAdapter[BaseModel] = TypeAdapter(record.create)
+        self.update_body: TypeAdapter[BaseModel] = TypeAdapter(record.update)
+        self.search_body: TypeAdapter[SearchRequest] = TypeAdapter(SearchRequest)
+
+    def service(self, uow: UnitOfWork) -> RecordService[Any]:
+        return self.record.service(uow)
+
+    def declare(self) -> None:
+        self._declare_reads()
+        self._declare_writes()
+        self._declare_batches()
+        self._declare_sharing()
+
+    def _add(
+        self,
+        method: str,
+        path: str,
+        operation: str,
+        direct: Direct,
+        action: str,
+        doc: str,
+        *parameters: inspect.Parameter,
+        response: Any = None,
+        status: int = 200,
+        **options: Any,
+    ) -> None:
+        async def endpoint() -> None:
+            """Only described by FastAPI; `direct` serves it."""
+
+        endpoint.__signature__ = inspect.Signature(list(parameters))  # type: ignore[attr-defined]
+        endpoint.direct = direct  # type: ignore[attr-defined]
+        endpoint.__name__ = operation
+        endpoint.__doc__ = doc
+        self.router.operation(
+            method,
+            path,
+            access=f"{self.record.object}:{action}",
+            route_class=DirectRoute,
+            response_model=response,
+            status_code=status,
+            summary=doc.partition(".")[0] + ".",
+            **options,
+        )(endpoint)
+
+    # -- reads ---------------------------------------------------------------------------------------------
+
+    def _declare_reads(self) -> None:
+        record = self.record
+        page = Page[record.read]  # type: ignore[name-defined]
+        name, many = record.object, record.plural
+        filters = (
+            "Any field filters: `status=new`, `created_at[gte]=2026-01-01`, `owner_id[in]=a,b`, `custom.key=value`. "
+            "Operators: eq ne lt lte gt gte in not_in is_null contains starts_with between has_any has_all; "
+            "dates may be relative (`-30d`, `this_quarter`)."
+        )
+        self._add(
+            "GET", "", f"list_{many}", self.list, "read", f"List {many.replace('_', ' ')}. {filters}",
+            *_list_parameters(record), response=page, open_query=True,
+        )  # fmt: skip
+        self._add(
+            "POST", "/search", f"search_{many}", self.search, "read",
+            f"Search {many.replace('_', ' ')} with nested filters.", _body(SearchRequest), response=page,
+        )  # fmt: skip
+        self._add(
+            "GET", "/{id}", f"get_{name}", self.get, "read", f"Read one {self.noun}.", ID, IF_NONE_MATCH,
+            response=record.read, responses={304: {"description": "Not modified."}},
+        )  # fmt: skip
+        self._add(
+            "GET", "/{id}/history", f"get_{name}_history", self.history, "read",
+            f"Who changed what on this {self.noun}, newest first.", ID,
+            _parameter("limit", Annotated[int, Query(ge=1, le=200)], 50),
+            _parameter("cursor", Annotated[str | None, Query()], None),
+            response=Page[HistoryEntry],
+        )  # fmt: skip
+
+    async def list(self, request: Request, uow: UnitOfWork) -> Response:
+        return json_response(
+            await list_records(uow, self.record, query_from_parameters(request.query_params.multi_items()))
+        )
+
+    async def search(self, request: Request, uow: UnitOfWork) -> Response:
+        body = parse_body(self.search_body, await request.body())
+        return json_response(
+            await list_records(uow, self.record, query_from_body(body.model_dump(by_alias=True)))
+        )
+
+    async def get(self, request: Request, uow: UnitOfWork) -> Response:
+        body, version = await read_one(uow, self.record, path_id(request))
+        tag = etag(version)
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers={"ETag": tag})
+        return json_response(body, headers={"ETag": tag})
+
+    async def history(self, request: Request, uow: UnitOfWork) -> Response:
+        from app.kernel.audit import history_page
+
+        await self.service(uow).get(path_id(request))
+        return json_response(
+            await history_page(uow, self.record.object, path_id(request), request.query_params)
+        )
+
+    # -- writes --------------------------------------------------------------------------------------------
+
+    def _declare_writes(self) -> None:
+        record = self.record
+        name, many = record.object, record.plural
+        self._add(
+            "POST", "", f"create_{name}", self.create, "create", f"Create one {self.noun}.",
+            _body(record.create), IDEMPOTENCY, response=record.read, status=201,
+        )  # fmt: skip
+        self._add(
+            "PATCH", "/{id}", f"update_{name}", self.update, "update",
+            f"Change some fields of one {self.noun}. JSON Merge Patch: null clears, lists are replaced whole.",
+            ID, _body(record.update), IF_MATCH, response=record.read,
+        )  # fmt: skip
+        self._add(
+            "DELETE", "/{id}", f"delete_{name}", self.delete, "delete", f"Delete one {self.noun}.",
+            ID, IF_MATCH, status=204,
+        )  # fmt: skip
+        self._add(
+            "POST", "/transfer", f"transfer_{many}", self.transfer, "assign",
+            f"Give {many.replace('_', ' ')} to another member. All or nothing.",
+            _body(TransferRequest), IDEMPOTENCY, response=TransferAnswer,
+        )  # fmt: skip
+
+    async def create(self, request: Request, uow: UnitOfWork) -> Response:
+        body = parse_body(self.create_body, await _json_body(request))
+        row = await self.service(uow).create(fields_of(body), explicit=body.model_fields_set)
+        return json_response(
+            self.record.dump(row, uow.actor.hidden(self.record.object)),
+            201,
+            {"ETag": etag(row.version), "Location": f"{self.router.prefix}/{row.id}"},
+        )
+
+    async def update(self, request: Request, uow: UnitOfWork) -> Response:
+        body = parse_body(self.update_body, await _json_body(request))
+        version = parse_if_match(request.headers.get("if-match"))
+        row = await self.service(uow).update(path_id(request), set_fields_of(body), expected_version=version)
+        return json_response(
+            self.record.dump(row, uow.actor.hidden(self.record.object)), headers={"ETag": etag(row.version)}
+        )
+
+    async def delete(self, request: Request, uow: UnitOfWork) -> Response:
+        version = parse_if_match(request.headers.get("if-match"))
+        await self.service(uow).delete(path_id(request), expected_version=version)
+        return Response(status_code=204)
+
+    async def transfer(self, request: Request, uow: UnitOfWork) -> Response:
+        from app.kernel.sharing import transfer
+
+        body = parse_body(TypeAdapter(TransferRequest), await _json_body(request))
+        return json_response(to_json((await transfer(self.service(uow), body)).model_dump()))
+
+    # -- batches -------------------------------------------------------------------------------------------
+
+    def _declare_batches(self) -> None:
+        from app.kernel import batches
+
+        record = self.record
+        many = record.plural
+        shapes = batches.shapes_of(record)
+        for verb, action, doc in (
+            ("create", "create", "Create up to 100"),
+            ("update", "update", "Change up to 100"),
+            ("upsert", "create", "Create or change, by a unique key, up to 100"),
+            ("delete", "delete", "Delete up to 100"),
+        ):
+            self._add(
+                "POST", f"/batch/{verb}", f"batch_{verb}_{many}", batches.handler(record, verb, shapes[verb]), action,
+                f"{doc} {many.replace('_', ' ')}. Results come in the order of the items.",
+                _body(shapes[verb]), IDEMPOTENCY, response=BatchAnswer, status=207,
+            )  # fmt: skip
+
+    # -- sharing -------------------------------------------------------------------------------------------
+
+    def _declare_sharing(self) -> None:
+        name = self.record.object
+        share_id = _parameter("share_id", Annotated[UUID, Path()])
+        self._add(
+            "GET", "/{id}/shares", f"list_{name}_shares", self.shares, "read",
+            f"With whom this {self.noun} is shared.", ID, response=list[ShareOutput],
+        )  # fmt: skip
+        self._add(
+            "POST", "/{id}/shares", f"share_{name}", self.share, "share",
+            f"Share this {self.noun} with a member or a team, to read or to write.",
+            ID, _body(ShareInput), IDEMPOTENCY, response=ShareOutput, status=201,
+        )  # fmt: skip
+        self._add(
+            "DELETE", "/{id}/shares/{share_id}", f"unshare_{name}", self.unshare, "share",
+            f"End a share of this {self.noun}.", ID, share_id, status=204,
+        )  # fmt: skip
+
+    async def shares(self, request: Request, uow: UnitOfWork) -> Response:
+        from app.kernel.sharing import list_shares
+
+        found = await list_shares(self.service(uow), path_id(request))
+        return json_response(to_json([share.model_dump() for share in found]))
+
+    async def share(self, request: Request, uow: UnitOfWork) -> Response:
+        from app.kernel.sharing import share
+
+        body = parse_body(TypeAdapter(ShareInput), await _json_body(request))
+        made = await share(self.service(uow), path_id(request), body)
+        return json_response(to_json(made.model_dump()), 201)
+
+    async def unshare(self, request: Request, uow: UnitOfWork) -> Response:
+        from app.kernel.sharing import unshare
+
+        await unshare(self.service(uow), path_id(request), path_id(request, "share_id"))
+        return Response(status_code=204)
+
+
+async def _json_body(request: Request) -> bytes:
+    require_json(request)
+    return await request.body()
+
+
+def fields_of(body: BaseModel) -> dict[str, Any]:
+    """All fields of a create body, as Python values (money stays `Money`)."""
+    return {name: getattr(body, name) for name in type(body).model_fields}
+
+
+def set_fields_of(body: BaseModel) -> dict[str, Any]:
+    """Only the fields that a merge patch names."""
+    return {name: getattr(body, name) for name in body.model_fields_set}

@@ -1,0 +1,467 @@
+"""Record types: declare a table, its wire schemas and what is searched; everything generic follows.
+
+From one `RecordType` come lists and search, reads, create, merge patch, delete, batches, history, sharing,
+transfer, custom fields, import, export, events, audit, permissions and their tests. A module adds its rules by
+subclassing `RecordService` and overriding the hooks.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar, cast
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel
+
+from app.kernel.access import Scope, visible_rows
+from app.kernel.errors import FieldError, Forbidden, Invalid, NotFound, StaleVersion
+from app.kernel.events import RecordEvent, record_event
+from app.kernel.listing import Bindings, Field, Kind
+from app.kernel.models import RecordTable, qualified
+from app.kernel.money import Money, money_dict
+from app.kernel.people import People
+from app.kernel.registry import Permission
+from app.kernel.tokens import name_tokens
+from app.kernel.uow import Lock, UnitOfWork, columns_of, entity
+
+M = TypeVar("M", bound=RecordTable)
+
+ACTIONS = ("read", "create", "update", "delete", "assign", "share", "import", "export")
+_OTHERS_WORK = frozenset({"assign", "share", "import", "export", "delete"})
+
+
+@dataclass(frozen=True)
+class Search:
+    """Columns whose words, addresses and numbers find the record."""
+
+    names: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.names + self.emails + self.phones
+
+    def tokens(self, values: Mapping[str, Any]) -> list[str]:
+        """The search tokens of a row."""
+        return name_tokens(
+            *(str(values[name]) for name in self.columns if values.get(name)),
+        )
+
+
+@dataclass(frozen=True)
+class RecordType(Generic[M]):
+    """One kind of record. `read`'s fields are columns of `model`, by name.
+
+    A `Money` field `amount` is the bigint column `amount` with the text column named in `currencies`
+    (default `currency`).
+    """
+
+    object: str
+    plural: str
+    module: str
+    model: type[M]
+    read: type[BaseModel]
+    create: type[BaseModel]
+    update: type[BaseModel]
+    service: type[RecordService[M]]
+    title: str = "name"
+    search: Search = field(default_factory=Search)
+    default_sort: tuple[tuple[str, bool], ...] = (("created_at", True),)
+    upsert_keys: tuple[str, ...] = ("external_id",)
+    currencies: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)  # field → names in files, en and zh
+    importable: bool = True
+    default_scopes: Mapping[str, Mapping[str, Scope]] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        return self.plural.replace("_", "-")
+
+    @cached_property
+    def created(self) -> type[RecordEvent]:
+        return record_event(self.module, self.object, "created")
+
+    @cached_property
+    def updated(self) -> type[RecordEvent]:
+        return record_event(self.module, self.object, "updated")
+
+    @cached_property
+    def deleted(self) -> type[RecordEvent]:
+        return record_event(self.module, self.object, "deleted")
+
+    @cached_property
+    def table(self) -> str:
+        return qualified(self.model)
+
+    @cached_property
+    def view(self) -> str:
+        """The read view that lists and searches go through."""
+        return f"{self.table}_read"
+
+    @cached_property
+    def fields(self) -> dict[str, Field]:
+        """The declared fields by name, in the order of the answer."""
+        return {name: self._field(name, info.annotation) for name, info in self.read.model_fields.items()}
+
+    def _field(self, name: str, annotation: Any) -> Field:
+        kind, nullable, choices = kind_of(annotation)
+        if kind is Kind.MONEY:
+            currency = f"t.{self.currencies.get(name, 'currency')}"
+            return Field(name, kind, f"t.{name}", nullable, currency=currency)
+        plain = kind not in (Kind.JSON, Kind.TEXT_LIST, Kind.UUID_LIST)
+        return Field(
+            name, kind, f"t.{name}", nullable, sortable=plain, filterable=name != "custom", choices=choices
+        )
+
+    def permissions(self) -> list[Permission]:
+        """`lead:read` … with the scopes that the built-in roles start with."""
+        noun = self.object.replace("_", " ")
+        found = []
+        for action in ACTIONS:
+            if action == "import" and not self.importable:
+                continue
+            defaults = self.default_scopes.get(action) or _default_scopes(action)
+            found.append(
+                Permission(f"{self.object}:{action}", f"{action.title()} {noun} records.", dict(defaults))
+            )
+        return found
+
+    # -- rendering: the one representation of a record -------------------------------------------------------
+
+    @cached_property
+    def plan(self) -> ReadPlan:
+        return self.plan_of(tuple(self.fields))
+
+    def plan_of(self, names: tuple[str, ...]) -> ReadPlan:
+        """How to select and render these fields; made once per choice of fields."""
+        found = self._plans.get(names)
+        if found is None:
+            if len(self._plans) > 500:
+                self._plans.clear()
+            found = self._plans[names] = ReadPlan.of([self.fields[name] for name in names])
+        return found
+
+    @cached_property
+    def _plans(self) -> dict[tuple[str, ...], ReadPlan]:
+        return {}
+
+    def render(self, row: M, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """A stored row as its answer; `orjson` writes what is not text yet."""
+        values = row.__dict__
+        answer: dict[str, Any] = {}
+        for name, found in self.fields.items():
+            if name in hidden:
+                continue
+            value = values[name]
+            if found.kind is Kind.MONEY and value is not None:
+                value = money_dict(value, values[(found.currency or "")[2:]])
+            answer[name] = value
+        return answer
+
+    def dump(self, row: M, hidden: frozenset[str] = frozenset()) -> bytes:
+        """The JSON of a stored row."""
+        return to_json(self.render(row, hidden))
+
+    def snapshot(self, row: M) -> dict[str, Any]:
+        """A record as it stands in an event."""
+        found: dict[str, Any] = orjson.loads(self.dump(row))
+        return found
+
+
+@dataclass(frozen=True)
+class ReadPlan:
+    """The select list of some fields and how a driver row becomes an answer."""
+
+    names: tuple[str, ...]
+    columns: str
+    fixups: tuple[tuple[str, Callable[[Any, Any], Any], int], ...]  # (name, fix(value, row), extra column)
+    width: int
+
+    @classmethod
+    def of(cls, fields: Sequence[Field]) -> ReadPlan:
+        columns: list[str] = []
+        extras: list[str] = []
+        fixups: list[tuple[str, Callable[[Any, Any], Any], int]] = []
+        for found in fields:
+            if found.kind is Kind.UUID:
+                # Text from the server is cheaper than a UUID object that is written as text anyway.
+                columns.append(f"({found.sql})::text")
+            elif found.kind is Kind.JSON:
+                columns.append(f"({found.sql})::text")
+                fixups.append((found.name, _fragment, -1))
+            elif found.kind is Kind.UUID_LIST:
+                columns.append(f"({found.sql})::text[]")
+            else:
+                columns.append(found.sql)
+                if found.kind is Kind.MONEY:
+                    fixups.append((found.name, money_dict, len(fields) + len(extras)))
+                    extras.append(found.currency or "NULL")
+        return cls(tuple(f.name for f in fields), ", ".join(columns + extras), tuple(fixups), len(fields))
+
+    def render(self, row: Any) -> dict[str, Any]:
+        answer = dict(zip(self.names, row, strict=False))
+        for name, fix, extra in self.fixups:
+            value = answer[name]
+            if value is not None:
+                answer[name] = fix(value, row[extra])
+        return answer
+
+
+def _fragment(text: str, _: Any) -> orjson.Fragment:
+    return orjson.Fragment(text)
+
+
+def to_json(value: Any) -> bytes:
+    """JSON bytes of an answer: times end in Z, ids and decimals are text."""
+    return orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+
+
+_PLAIN_KINDS: dict[Any, Kind] = {
+    str: Kind.TEXT,
+    int: Kind.INTEGER,
+    bool: Kind.BOOLEAN,
+    float: Kind.DECIMAL,
+    Decimal: Kind.DECIMAL,
+    UUID: Kind.UUID,
+    datetime: Kind.DATETIME,
+    date: Kind.DATE,
+    Money: Kind.MONEY,
+}
+
+
+def kind_of(annotation: Any) -> tuple[Kind, bool, tuple[str, ...]]:
+    """(kind, nullable, choices) of a read field's annotation."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return kind_of(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        inner = [part for part in typing.get_args(annotation) if part is not type(None)]
+        kind, _, choices = kind_of(inner[0])
+        return kind, len(inner) < len(typing.get_args(annotation)), choices
+    if origin is typing.Literal:
+        return Kind.TEXT, False, tuple(map(str, typing.get_args(annotation)))
+    if origin is list:
+        inner_kind, _, _ = kind_of(typing.get_args(annotation)[0])
+        lists = {Kind.TEXT: Kind.TEXT_LIST, Kind.UUID: Kind.UUID_LIST}
+        return lists.get(inner_kind, Kind.JSON), False, ()
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return Kind.TEXT, False, tuple(kind.value for kind in annotation)
+    return _PLAIN_KINDS.get(annotation, Kind.JSON), False, ()
+
+
+def _default_scopes(action: str) -> dict[str, Scope]:
+    """Owners and admins everything; managers their teams; salespeople read their teams and change their own."""
+    all_of_it = {"owner": Scope.ALL, "admin": Scope.ALL}
+    if action in ("assign", "share", "import", "export"):
+        return all_of_it | {
+            "manager": Scope.TEAM_AND_BELOW,
+            "salesperson": Scope.OWN if action == "share" else Scope.NONE,
+        }
+    if action == "read":
+        return all_of_it | {"manager": Scope.TEAM_AND_BELOW, "salesperson": Scope.TEAM, "viewer": Scope.ALL}
+    if action == "create":
+        return all_of_it | {"manager": Scope.ALL, "salesperson": Scope.ALL}
+    if action == "delete":
+        return all_of_it | {"manager": Scope.TEAM_AND_BELOW}
+    return all_of_it | {"manager": Scope.TEAM_AND_BELOW, "salesperson": Scope.OWN}
+
+
+class RecordService(Generic[M]):
+    """What a record type does: visible reads, guarded writes, and hooks for the module's own rules."""
+
+    record: ClassVar[RecordType[Any]]
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self.uow = uow
+        self.actor = uow.actor
+
+    # -- hooks ---------------------------------------------------------------------------------------------
+
+    async def before_create(self, values: dict[str, Any]) -> None:
+        """Check and complete the columns of a new row; may change `values`."""
+
+    async def after_create(self, row: M) -> None:
+        """React in the same transaction."""
+
+    async def before_update(self, row: M, changes: dict[str, Any]) -> None:
+        """Check and complete changes; may change `changes`."""
+
+    async def after_update(self, before: M, after: M) -> None:
+        """React in the same transaction."""
+
+    async def before_delete(self, row: M) -> None:
+        """Refuse by raising, or clean up."""
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    async def get(self, id: UUID, *, action: str = "read", lock: Lock = None) -> M:
+        """A row that the actor may act on. Raises `NotFound` if not visible, `Forbidden` if only readable."""
+        found = await self.get_many([id], action=action, lock=lock)
+        if id not in found:
+            raise NotFound
+        return found[id]
+
+    async def get_many(
+        self, ids: Sequence[UUID], *, action: str = "read", lock: Lock = None
+    ) -> dict[UUID, M]:
+        """Visible rows by id, in one statement; what is not visible is absent. Locks in id order."""
+        model, object_name = self.record.model, self.record.object
+        bind = Bindings(self.uow.tenant_id, list(ids))
+        readable = visible_rows(self.actor, object_name, "read", bind)
+        allowed = readable if action == "read" else visible_rows(self.actor, object_name, action, bind)
+        where = f" AND {readable}" if readable else ""
+        locking = {None: "", "update": " FOR NO KEY UPDATE OF t", "share": " FOR KEY SHARE OF t"}[lock]
+        columns = ", ".join(f"t.{name}" for name in columns_of(cast("type[RecordTable]", model)))
+        rows = await self.uow.fetch(
+            f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {self.record.table} t"
+            f" WHERE t.tenant_id = $1 AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL{where}"
+            f"{' ORDER BY t.id' if lock else ''}{locking}",
+            *bind.values,
+        )
+        if not all(row["allowed"] for row in rows):
+            raise Forbidden(
+                f"Your role lets you read this but not {action} it.", permission=f"{object_name}:{action}"
+            )
+        return {row["id"]: self._entity(row) for row in rows}
+
+    def _entity(self, row: Any) -> M:
+        values = dict(row)
+        values.pop("allowed")
+        found: M = entity(self.record.model, values)
+        return found
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> M:
+        """Create a record from validated fields; `explicit` are those the caller wrote, defaults left out.
+
+        Raises: `Forbidden`, `Invalid`, `DuplicateValue` and whatever the module's rules refuse.
+        """
+        record = self.record
+        self.actor.require(f"{record.object}:create")
+        self._check_field_rules(given if explicit is None else explicit)
+        values = self._columns(given)
+        await self._assign(values, creating=True)
+        custom = await self.uow.kernel.custom_fields.clean(self.uow, record.object, given.get("custom") or {})
+        values["custom"] = custom.stored
+        values["created_by"] = self.actor.member_id
+        await self.before_create(values)
+        values["tokens"] = record.search.tokens(values)
+        row: M = await self.uow.insert(record.model, audit=record.object, **values)
+        if custom.indexed:
+            await self.uow.kernel.custom_fields.index(self.uow, record.object, row.id, custom)
+        self.uow.meter("records.created")
+        self.uow.publish(record.created(id=row.id, version=row.version, record=record.snapshot(row)))
+        await self.after_create(row)
+        return row
+
+    async def update(self, id: UUID, given: Mapping[str, Any], *, expected_version: int | None) -> M:
+        """Apply a merge patch. Raises also `NotFound`, `StaleVersion` when `expected_version` is not current."""
+        row = await self.get(id, action="update", lock="update")
+        if expected_version is not None and row.version != expected_version:
+            raise StaleVersion(
+                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
+            )
+        return await self.change(row, given)
+
+    async def change(self, row: M, given: Mapping[str, Any], *, action: str = "updated") -> M:
+        """Apply changes to a locked row, with the module's rules, audit and event."""
+        record = self.record
+        self._check_field_rules(given)
+        changes = self._columns(given)
+        if "owner_id" in changes and changes["owner_id"] != row.owner_id:
+            self.actor.require(f"{record.object}:assign")
+            await self._assign(changes, creating=False)
+        custom = None
+        if "custom" in given:
+            custom = await self.uow.kernel.custom_fields.clean(
+                self.uow, record.object, given["custom"] or {}, current=row.custom, record_id=row.id
+            )
+            changes["custom"] = custom.stored
+        await self.before_update(row, changes)
+        return await self.write(row, changes, action=action, custom=custom)
+
+    async def write(
+        self, row: M, changes: dict[str, Any], *, action: str = "updated", custom: Any = None
+    ) -> M:
+        """Write checked columns: tokens, version, audit, index table and event follow by themselves."""
+        record = self.record
+        if any(name in changes for name in record.search.columns):
+            changes["tokens"] = record.search.tokens({**row.__dict__, **changes})
+        after: M = await self.uow.update(row, audit=record.object, action=action, **changes)
+        if after is row:
+            return row
+        if custom is not None and custom.indexed:
+            await self.uow.kernel.custom_fields.index(self.uow, record.object, row.id, custom)
+        changed = [name for name in record.fields if getattr(row, name) != getattr(after, name)]
+        changed = [name for name in changed if name not in ("version", "updated_at")]
+        self.uow.publish(
+            record.updated(id=row.id, version=after.version, changed=changed, record=record.snapshot(after))
+        )
+        await self.after_update(row, after)
+        return after
+
+    async def delete(self, id: UUID, *, expected_version: int | None) -> None:
+        """Soft-delete. Raises `NotFound`, `Forbidden`, `StaleVersion`, and what `before_delete` refuses."""
+        row = await self.get(id, action="delete", lock="update")
+        if expected_version is not None and row.version != expected_version:
+            raise StaleVersion(
+                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
+            )
+        await self.before_delete(row)
+        await self.uow.delete(row, audit=self.record.object)
+        self.uow.publish(self.record.deleted(id=row.id, version=row.version + 1))
+
+    def _check_field_rules(self, given: Collection[str]) -> None:
+        refused = sorted(self.actor.readonly(self.record.object) & set(given))
+        if refused:
+            raise Forbidden(
+                f"Your role may not change: {', '.join(refused)}.",
+                errors=[
+                    FieldError(f"/{name}", "readonly_field", "Your role may not change this.")
+                    for name in refused
+                ],
+            )
+
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Wire values as columns: money in minor units beside its currency; enumerations as text."""
+        values: dict[str, Any] = {}
+        known = self.record.model.__table__.c
+        for name, value in given.items():
+            if name == "custom":
+                continue
+            if isinstance(value, Money):
+                values[name] = value.amount_minor
+                values[self.record.currencies.get(name, "currency")] = value.currency
+            elif value is None and not known[name].nullable:
+                raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
+            else:
+                values[name] = value
+        return values
+
+    async def _assign(self, values: dict[str, Any], *, creating: bool) -> None:
+        owner: UUID | None = values.get("owner_id")
+        if owner is None and creating:
+            owner = values["owner_id"] = self.actor.member_id
+        if owner is None:
+            values.setdefault("team_id", self.actor.home_team_id if creating else None)
+            return
+        if owner == self.actor.member_id:
+            team = self.actor.home_team_id
+        else:
+            if creating and self.actor.kind == "member":
+                self.actor.require(f"{self.record.object}:assign")
+            team = (await self.uow.of(People).require_members([owner], pointer="/owner_id"))[owner]
+        if values.get("team_id") is None:
+            values["team_id"] = team
+        elif values["team_id"] != team:
+            await self.uow.of(People).require_teams([values["team_id"]], pointer="/team_id")

@@ -1,0 +1,141 @@
+"""What modules bring: routers, record types, interfaces, ports, reactions, jobs, permissions.
+
+`app.main` collects every module's `Module` here. Modules find each other only through interfaces; a lower
+module that needs a higher one's help declares a port that the higher one implements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pydantic import BaseModel
+
+from app.kernel.access import Scope
+
+if TYPE_CHECKING:
+    from app.kernel.records import RecordType
+    from app.kernel.routing import Router
+    from app.kernel.runtime import Authenticator, Kernel
+    from app.kernel.uow import UnitOfWork
+
+T = TypeVar("T")
+Factory = Callable[["UnitOfWork"], Any]
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A reaction to an event's *name*, with a payload model of the subscriber's own.
+
+    It runs in its own transaction, at least once; the inbox drops repetitions, so each event takes effect once.
+    """
+
+    event: str
+    payload: type[BaseModel]
+    handle: Callable[[UnitOfWork, Any], Awaitable[None]]
+    name: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}:{self.event}"
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """Background work: `run(context, payload)`; the context has progress, cancellation and transactions."""
+
+    name: str
+    payload: type[BaseModel]
+    run: Callable[[Any, Any], Awaitable[Any]]
+    attempts: int = 5
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Work repeated for every active tenant (`per_tenant`) or once for the installation."""
+
+    name: str
+    every: timedelta
+    run: Callable[[Any], Awaitable[None]]
+    per_tenant: bool = False
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One `object:action`, with the scope that each built-in role starts with."""
+
+    name: str
+    description: str
+    defaults: dict[str, Scope] = field(default_factory=dict)
+
+
+@dataclass
+class Module:
+    """Everything one module registers, in its `module.py`."""
+
+    name: str
+    description: str = ""
+    routers: Sequence[Router] = ()
+    records: Sequence[RecordType[Any]] = ()
+    interfaces: dict[type[Any], Factory] = field(default_factory=dict)
+    ports: Sequence[tuple[type[Any], Factory]] = ()
+    subscriptions: Sequence[Subscription] = ()
+    jobs: Sequence[JobKind] = ()
+    schedules: Sequence[Schedule] = ()
+    permissions: Sequence[Permission] = ()
+    authenticator: Callable[[Kernel], AbstractAsyncContextManager[Authenticator]] | None = None
+
+
+class Registry:
+    """All modules of a process, indexed."""
+
+    def __init__(self, modules: Sequence[Module]) -> None:
+        self.modules = list(modules)
+        self.records: dict[str, RecordType[Any]] = {}
+        self.jobs: dict[str, JobKind] = {}
+        self.schedules: list[Schedule] = []
+        self.permissions: dict[str, Permission] = {}
+        self.subscriptions: dict[str, list[Subscription]] = {}
+        self._interfaces: dict[type[Any], Factory] = {}
+        self._ports: dict[type[Any], list[Factory]] = {}
+        for module in modules:
+            self._add(module)
+
+    def _add(self, module: Module) -> None:
+        for record in module.records:
+            self.records[record.object] = record
+            for permission in record.permissions():
+                self.permissions[permission.name] = permission
+        self._interfaces.update(module.interfaces)
+        for port, factory in module.ports:
+            self._ports.setdefault(port, []).append(factory)
+        for subscription in module.subscriptions:
+            self.subscriptions.setdefault(subscription.event, []).append(subscription)
+        self.jobs.update({job.name: job for job in module.jobs})
+        self.schedules.extend(module.schedules)
+        self.permissions.update({permission.name: permission for permission in module.permissions})
+
+    def authenticator(self, kernel: Kernel) -> AbstractAsyncContextManager[Authenticator]:
+        """The one that `app.tenants` brings, running as long as the process."""
+        factories = [module.authenticator for module in self.modules if module.authenticator]
+        if len(factories) != 1:
+            raise RuntimeError(f"exactly one module brings the authenticator, not {len(factories)}")
+        return factories[0](kernel)
+
+    def provide(self, interface: type[T], uow: UnitOfWork) -> T:
+        """The implementation of an interface in this transaction."""
+        return cast("T", self._interfaces[interface](uow))
+
+    def implementations(self, port: type[T], uow: UnitOfWork) -> list[T]:
+        """All implementations of a port in this transaction, in module order."""
+        return [cast("T", factory(uow)) for factory in self._ports.get(port, ())]
+
+    def record(self, plural_or_object: str) -> RecordType[Any] | None:
+        """A record type by `lead` or `leads`."""
+        found = self.records.get(plural_or_object)
+        if found is not None:
+            return found
+        return next((record for record in self.records.values() if record.plural == plural_or_object), None)

@@ -1,0 +1,59 @@
+"""Open the parts of a process and close them again: the same for API, worker, command line and tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+
+from app.kernel.clock import Clock, SystemClock
+from app.kernel.config import Settings
+from app.kernel.custom_fields import CustomFields
+from app.kernel.db import Database
+from app.kernel.files import FileStore
+from app.kernel.mail import Mailer
+from app.kernel.rate_limits import RateLimiter
+from app.kernel.registry import Registry
+from app.kernel.runtime import Kernel
+from app.kernel.secrets import KeyRing
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """The keys from the settings; in development one is made and kept under `data_dir`."""
+    if settings.secret_keys:
+        return KeyRing.from_texts([key.get_secret_value() for key in settings.secret_keys])
+    if settings.in_production:
+        raise RuntimeError("RAPPORT_SECRET_KEYS is not set; `rapport config --new-key` makes one")
+    path = settings.data_dir / "secret.key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(KeyRing.generate())
+    return KeyRing.from_texts([SecretStr(path.read_text().strip()).get_secret_value()])
+
+
+@asynccontextmanager
+async def open_kernel(
+    settings: Settings, registry: Registry, *, clock: Clock | None = None
+) -> AsyncIterator[Kernel]:
+    """Everything a unit of work may need, with open database pools."""
+    database = await Database.open(settings)
+    try:
+        files_url = settings.files_url or (settings.data_dir.resolve() / "files").as_uri()
+        kernel = Kernel(
+            settings=settings,
+            database=database,
+            clock=clock or SystemClock(),
+            registry=registry,
+            secrets=key_ring(settings),
+            files=FileStore.from_url(files_url),
+            mailer=Mailer.from_settings(settings),
+            limiter=RateLimiter(settings.rate_limit_per_minute),
+            custom_fields=CustomFields(),
+        )
+        async with registry.authenticator(kernel) as authenticator:
+            kernel.authenticator = authenticator
+            yield kernel
+    finally:
+        await database.close()

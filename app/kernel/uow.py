@@ -1,0 +1,444 @@
+"""The unit of work: one request or job, one transaction, everything written together or not at all.
+
+Rows, audit entries, events, usage and the idempotency record commit in one transaction that only the route or
+the job runner ends. Services read typed rows, write through `insert`, `update` and `delete`, and reach other
+modules through `uow.of(Interface)`, which answers in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import Select, select
+from sqlalchemy.sql import ClauseElement
+
+from app.kernel import db
+from app.kernel.access import Actor
+from app.kernel.db import Connection, compile_statement
+from app.kernel.errors import NotFound, StaleVersion
+from app.kernel.events import Event
+from app.kernel.ids import new_id
+from app.kernel.models import Base, TenantOwned, Versioned, qualified
+
+if TYPE_CHECKING:
+    from app.kernel.runtime import Kernel
+
+M = TypeVar("M", bound=TenantOwned)
+V = TypeVar("V", bound=Versioned)
+T = TypeVar("T")
+Lock = Literal["update", "share"] | None
+
+REDACTED = "[redacted]"
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What will be written beside the rows when the transaction ends."""
+
+    audit: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    usage: dict[str, int] = field(default_factory=dict)
+    idempotency: dict[str, Any] | None = None
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+
+
+class UnitOfWork:
+    """One transaction of one actor. Not for concurrent use: one task owns it."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        connection: Connection,
+        actor: Actor,
+        *,
+        request_id: str = "",
+        read_only: bool = False,
+    ) -> None:
+        self.kernel = kernel
+        self.connection = connection
+        self.actor = actor
+        self.request_id = request_id
+        self.read_only = read_only
+        self.now: datetime = kernel.clock.now()
+        self.statements = 0
+        self._pending = _Pending()
+        self._interfaces: dict[type[Any], Any] = {}
+
+    @property
+    def tenant_id(self) -> UUID:
+        return self.actor.tenant.id
+
+    async def enter(self, actor: Actor) -> None:
+        """Bind a control transaction to a tenant from here on: sign-up and invitations need it."""
+        self.actor = actor
+        await self.connection.execute(f"SET LOCAL app.tenant_id = '{actor.tenant.id}'")
+
+    # -- other modules -------------------------------------------------------------------------------------
+
+    def of(self, interface: type[T]) -> T:
+        """The implementation of another module's interface, bound to this transaction."""
+        found = self._interfaces.get(interface)
+        if found is None:
+            found = self._interfaces[interface] = self.kernel.registry.provide(interface, self)
+        return cast("T", found)
+
+    def ports(self, port: type[T]) -> list[T]:
+        """All implementations that higher modules registered for a port, bound to this transaction."""
+        return self.kernel.registry.implementations(port, self)
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def select(self, model: type[M], *, deleted: bool = False) -> Select[M]:
+        """`SELECT` of a mapped class with the tenant filter, and without soft-deleted rows unless asked."""
+        statement = select(model).where(model.tenant_id == self.tenant_id)
+        if not deleted and "deleted_at" in columns_of(model):
+            statement = statement.where(model.__table__.c.deleted_at.is_(None))
+        return statement
+
+    async def get(self, model: type[M], id: UUID, *, lock: Lock = None, deleted: bool = False) -> M:
+        """The row with this id. Raises `NotFound`."""
+        found = await self.find(model, id, lock=lock, deleted=deleted)
+        if found is None:
+            raise NotFound
+        return found
+
+    async def find(self, model: type[M], id: UUID, *, lock: Lock = None, deleted: bool = False) -> M | None:
+        """The row with this id, or None."""
+        row = await self.fetchrow(_point_read(model, lock, deleted), self.tenant_id, id)
+        return None if row is None else entity(model, row)
+
+    async def all(self, statement: Select[M]) -> list[M]:
+        """The rows of a `select(Model)`."""
+        model = cast("type[M]", statement.column_descriptions[0]["entity"])
+        return [entity(model, row) for row in await self.rows(statement)]
+
+    async def first(self, statement: Select[M]) -> M | None:
+        """The first row of a `select(Model)`, or None."""
+        found = await self.all(statement.limit(1))
+        return found[0] if found else None
+
+    async def rows(self, statement: ClauseElement) -> list[asyncpg.Record]:
+        """Run any SQLAlchemy statement; plain records by column name."""
+        sql, arguments = compile_statement(statement)
+        return await self.fetch(sql, *arguments)
+
+    async def scalar(self, statement: ClauseElement) -> Any:
+        """The first column of the first row, or None."""
+        found = await self.rows(statement)
+        return found[0][0] if found else None
+
+    async def execute(self, statement: ClauseElement) -> int:
+        """Run a statement for its effect; the number of rows it touched. Not audited: for internals only."""
+        sql, arguments = compile_statement(statement)
+        self.statements += 1
+        status = await self.connection.execute(sql, *arguments)
+        tail = status.rsplit(" ", 1)[-1]
+        return int(tail) if tail.isdigit() else 0
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run SQL text of this module's own tables."""
+        self.statements += 1
+        return await self.connection.fetch(sql, *arguments)
+
+    async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        self.statements += 1
+        return await self.connection.fetchrow(sql, *arguments)
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    async def insert(self, model: type[M], *, audit: str | None = None, **values: Any) -> M:
+        """Insert one row and return it as stored.
+
+        `tenant_id`, `id`, `version` and the timestamps are filled when absent. `audit` names the object for the
+        audit log; without it nothing is logged (for link tables and internals).
+        """
+        values = self._with_defaults(model, values)
+        row = await self.fetchrow(_insert_sql(model, tuple(values)), *values.values())
+        stored = entity(model, cast("asyncpg.Record", row))
+        if audit:
+            changes = {name: [None, value] for name, value in values.items() if _audited(model, name, value)}
+            self.record_audit(audit, stored.id, "created", changes)
+        return stored
+
+    async def insert_many(self, model: type[M], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert many rows of one shape, unaudited, in one statement per 1,000: for lines and link tables."""
+        full = [self._with_defaults(model, dict(row)) for row in rows]
+        for start in range(0, len(full), 1_000):
+            part = full[start : start + 1_000]
+            names = tuple(part[0])
+            sql = _insert_many_sql(model, names)
+            self.statements += 1
+            await self.connection.execute(sql, *[[row[name] for row in part] for name in names])
+
+    async def update(self, row: M, *, audit: str | None = None, action: str = "updated", **changes: Any) -> M:
+        """Change a row that was read in this transaction; returns it as stored.
+
+        Only real differences are written; a versioned row gets the next version and `updated_at`. Raises
+        `StaleVersion` when someone else changed it meanwhile.
+        """
+        model = type(row)
+        before = row.__dict__
+        changed = {name: value for name, value in changes.items() if before[name] != value}
+        if not changed:
+            return row
+        names = tuple(changed)
+        arguments: list[Any] = [row.tenant_id, row.id, *changed.values()]
+        if isinstance(row, Versioned):
+            arguments += [row.version, self.now]
+        stored = await self.fetchrow(_update_sql(model, names), *arguments)
+        if stored is None:
+            raise StaleVersion
+        if audit:
+            diff = {n: [before[n], v] for n, v in changed.items() if _audited(model, n, v, updating=True)}
+            self.record_audit(audit, row.id, action, diff)
+        return entity(model, stored)
+
+    async def delete(self, row: M, *, audit: str | None = None) -> None:
+        """Delete a row: softly where the table has `deleted_at`, else for good."""
+        model = type(row)
+        if "deleted_at" in columns_of(model):
+            await self.update(row, audit=audit, action="deleted", deleted_at=self.now)
+            return
+        self.statements += 1
+        await self.connection.execute(
+            f"DELETE FROM {qualified(model)} WHERE tenant_id = $1 AND id = $2", row.tenant_id, row.id
+        )
+        if audit:
+            gone = {
+                name: [value, None] for name, value in row.__dict__.items() if _audited(model, name, value)
+            }
+            self.record_audit(audit, row.id, "deleted", gone)
+
+    def _with_defaults(self, model: type[TenantOwned], values: dict[str, Any]) -> dict[str, Any]:
+        values.setdefault("tenant_id", self.tenant_id)
+        known = columns_of(model)
+        if "id" in known:
+            values.setdefault("id", new_id())
+        for name, value in (("version", 1), ("created_at", self.now), ("updated_at", self.now)):
+            if name in known:
+                values.setdefault(name, value)
+        return values
+
+    # -- beside the rows -----------------------------------------------------------------------------------
+
+    def record_audit(
+        self,
+        object_name: str,
+        record_id: UUID,
+        action: str,
+        changes: Mapping[str, list[Any]] | None = None,
+        *,
+        reason: str | None = None,
+    ) -> None:
+        """Say who did what to which record; committed with the rows. `changes` is field → [before, after]."""
+        self._pending.audit.append(
+            {
+                "id": new_id(),
+                "object": object_name,
+                "record_id": record_id,
+                "action": action,
+                "changes": dict(changes or {}),
+                "reason": reason,
+            }
+        )
+
+    def publish(self, event: Event) -> None:
+        """Publish an event with the rows that it describes; delivered at least once after the commit."""
+        self._pending.events.append(
+            {
+                "id": new_id(),
+                "type": event.type,
+                "object": event.object,
+                "record_id": event.record_id,
+                "data": event.model_dump(mode="json"),
+            }
+        )
+
+    def meter(self, metric: str, quantity: int = 1) -> None:
+        """Count usage in the same transaction as the metered act."""
+        self._pending.usage[metric] = self._pending.usage.get(metric, 0) + quantity
+
+    def enqueue(
+        self,
+        name: str,
+        payload: Mapping[str, Any],
+        *,
+        job_id: UUID | None = None,
+        run_at: datetime | None = None,
+    ) -> UUID:
+        """Start a background job when this transaction commits; returns its id."""
+        job_id = job_id or new_id()
+        self._pending.jobs.append(
+            {"id": job_id, "name": name, "payload": dict(payload), "run_at": run_at or self.now}
+        )
+        return job_id
+
+    def remember_answer(self, record: dict[str, Any]) -> None:
+        """Store the answer under its idempotency key, with the effect."""
+        self._pending.idempotency = record
+
+    async def flush(self) -> None:
+        """Write what is pending beside the rows, in one statement."""
+        pending, self._pending = self._pending, _Pending()
+        if not (pending.audit or pending.events or pending.usage or pending.idempotency or pending.jobs):
+            return
+        actor = self.actor
+        self.statements += 1
+        await self.connection.execute(
+            _SIDE_EFFECTS,
+            self.tenant_id,
+            self.now,
+            actor.kind,
+            actor.id,
+            actor.name,
+            self.request_id,
+            pending.audit,
+            pending.events,
+            [{"metric": metric, "quantity": quantity} for metric, quantity in pending.usage.items()],
+            [pending.idempotency] if pending.idempotency else [],
+            pending.jobs,
+        )
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Try something that may fail without losing the rest: rows and pending effects roll back together."""
+        kept = self._pending
+        self._pending = _Pending()
+        await self.connection.execute("SAVEPOINT s")
+        try:
+            yield
+        except BaseException:
+            self._pending = kept
+            await self.connection.execute("ROLLBACK TO SAVEPOINT s")
+            raise
+        await self.connection.execute("RELEASE SAVEPOINT s")
+        tried, self._pending = self._pending, kept
+        kept.audit += tried.audit
+        kept.events += tried.events
+        kept.jobs += tried.jobs
+        for metric, quantity in tried.usage.items():
+            kept.usage[metric] = kept.usage.get(metric, 0) + quantity
+
+    async def commit(self) -> None:
+        """End the transaction; only the route and the job runner call this."""
+        await self.flush()
+        await self.connection.execute("COMMIT")
+
+    async def rollback(self) -> None:
+        if not self.connection.is_closed():
+            await self.connection.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def transaction(
+    kernel: Kernel, actor: Actor, *, request_id: str = "", read_only: bool = False
+) -> AsyncIterator[UnitOfWork]:
+    """A unit of work from BEGIN to COMMIT, for jobs, reactions and tests. Routes have their own."""
+    async with kernel.database.acquire() as connection:
+        await db.begin(connection, actor.tenant.id, read_only=read_only)
+        uow = UnitOfWork(kernel, connection, actor, request_id=request_id, read_only=read_only)
+        try:
+            yield uow
+            await uow.flush()
+        except BaseException:
+            await uow.rollback()
+            raise
+        await connection.execute("COMMIT")
+
+
+def entity(model: type[M], row: Mapping[str, Any] | asyncpg.Record) -> M:
+    """A typed, read-only instance of a mapped class; assigning to it raises."""
+    made = model.__new__(model)
+    made.__dict__.update(row.items())
+    return made
+
+
+def entities(model: type[M], rows: Iterable[asyncpg.Record]) -> list[M]:
+    return [entity(model, row) for row in rows]
+
+
+@cache
+def columns_of(model: type[Base]) -> tuple[str, ...]:
+    """Column names of a mapped class, in table order."""
+    return tuple(column.name for column in model.__table__.columns)
+
+
+def _audited(model: type[Base], name: str, value: Any, *, updating: bool = False) -> bool:
+    if name in _NOT_AUDITED or (value is None and not updating):
+        return False
+    return not model.__table__.c[name].info.get("secret", False)
+
+
+_NOT_AUDITED = frozenset({"tenant_id", "id", "version", "created_at", "updated_at", "tokens", "created_by"})
+
+
+@cache
+def _point_read(model: type[Base], lock: Lock, deleted: bool) -> str:
+    tail = "" if deleted or "deleted_at" not in columns_of(model) else " AND deleted_at IS NULL"
+    tail += {None: "", "update": " FOR NO KEY UPDATE", "share": " FOR KEY SHARE"}[lock]
+    return f"SELECT {', '.join(columns_of(model))} FROM {qualified(model)} WHERE tenant_id = $1 AND id = $2{tail}"
+
+
+@lru_cache(maxsize=4_000)
+def _insert_sql(model: type[Base], names: tuple[str, ...]) -> str:
+    places = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    returning = ", ".join(columns_of(model))
+    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) VALUES ({places}) RETURNING {returning}"
+
+
+@lru_cache(maxsize=1_000)
+def _insert_many_sql(model: type[Base], names: tuple[str, ...]) -> str:
+    table = model.__table__
+    arrays = []
+    for number, name in enumerate(names, 1):
+        kind = table.c[name].type.compile(dialect=db.DIALECT)
+        if kind.endswith("[]"):
+            raise TypeError(f"{name}: array columns cannot go through insert_many")
+        arrays.append(f"${number}::{kind}[]")
+    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) SELECT * FROM unnest({', '.join(arrays)})"
+
+
+@lru_cache(maxsize=4_000)
+def _update_sql(model: type[Base], names: tuple[str, ...]) -> str:
+    sets = [f"{name} = ${number}" for number, name in enumerate(names, 3)]
+    where = "tenant_id = $1 AND id = $2"
+    if issubclass(model, Versioned):
+        sets += ["version = version + 1", f"updated_at = ${len(names) + 4}"]
+        where += f" AND version = ${len(names) + 3}"
+    returning = ", ".join(columns_of(model))
+    return f"UPDATE {qualified(model)} SET {', '.join(sets)} WHERE {where} RETURNING {returning}"
+
+
+_SIDE_EFFECTS = """
+WITH audit AS (
+  INSERT INTO kernel.audit_entries
+    (tenant_id, id, at, actor_kind, actor_id, actor_name, request_id, object, record_id, action, changes, reason)
+  SELECT $1, e.id, $2, $3, $4, $5, $6, e.object, e.record_id, e.action, e.changes, e.reason
+  FROM jsonb_to_recordset($7::jsonb)
+    AS e(id uuid, object text, record_id uuid, action text, changes jsonb, reason text)
+), events AS (
+  INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data)
+  SELECT $1, e.id, $2, $3, $4, $6, e.type, e.object, e.record_id, e.data
+  FROM jsonb_to_recordset($8::jsonb) AS e(id uuid, type text, object text, record_id uuid, data jsonb)
+), usage AS (
+  INSERT INTO kernel.usage_records (tenant_id, id, at, metric, quantity)
+  SELECT $1, gen_random_uuid(), $2, u.metric, u.quantity
+  FROM jsonb_to_recordset($9::jsonb) AS u(metric text, quantity bigint)
+), answers AS (
+  INSERT INTO kernel.idempotency_keys
+    (tenant_id, principal_id, method, path, key, request_hash, status, headers, body, created_at)
+  SELECT $1, i.principal_id, i.method, i.path, i.key, i.request_hash, i.status, i.headers, i.body, $2
+  FROM jsonb_to_recordset($10::jsonb) AS i(principal_id uuid, method text, path text, key text, request_hash text,
+    status int, headers jsonb, body text)
+)
+INSERT INTO kernel.jobs (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id)
+SELECT $1, j.id, j.name, j.payload, j.run_at, $3, $4, $2, $6
+FROM jsonb_to_recordset($11::jsonb) AS j(id uuid, name text, payload jsonb, run_at timestamptz)
+"""
