@@ -45,19 +45,19 @@ class FileError(Exception):
     code = "file_error"
 
 
-class InvalidKey(FileError):  # noqa: N818 - errors here name the fact
+class InvalidKey(FileError):
     """The key is not one of a tenant's, or tries to leave its folder."""
 
     code = "invalid_key"
 
 
-class FileNotFound(FileError):  # noqa: N818
+class FileNotFound(FileError):
     """There is no file under the key."""
 
     code = "file_not_found"
 
 
-class FileTooLarge(FileError):  # noqa: N818
+class FileTooLarge(FileError):
     """The stream went on past `limit` bytes; nothing was stored."""
 
     code = "file_too_large"
@@ -67,7 +67,7 @@ class FileTooLarge(FileError):  # noqa: N818
         self.limit = limit
 
 
-class FileTypeRefused(FileError):  # noqa: N818
+class FileTypeRefused(FileError):
     """The content is of a type that is not allowed here; nothing was stored."""
 
     code = "file_type_refused"
@@ -77,7 +77,7 @@ class FileTypeRefused(FileError):  # noqa: N818
         self.media_type = media_type
 
 
-class InvalidRange(FileError):  # noqa: N818
+class InvalidRange(FileError):
     """The range does not lie within the file."""
 
     code = "invalid_range"
