@@ -17,6 +17,7 @@ from uuid import UUID
 
 import asyncpg
 from sqlalchemy import Select, select
+from sqlalchemy.orm import configure_mappers
 from sqlalchemy.sql import ClauseElement
 
 from app.kernel import db
@@ -367,6 +368,7 @@ def entities(model: type[M], rows: Iterable[asyncpg.Record]) -> list[M]:
 @cache
 def columns_of(model: type[Base]) -> tuple[str, ...]:
     """Column names of a mapped class, in table order."""
+    configure_mappers()  # attributes of a mapped class read nothing before
     return tuple(column.name for column in model.__table__.columns)
 
 
