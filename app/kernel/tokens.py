@@ -48,6 +48,7 @@ _HAN_ONLY: Final = re.compile(rf"[{_HAN}]+")
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@.]+")
 _DOMAIN: Final = re.compile(r"(?:https?://)?((?:[^\s@./]+\.)+)[^\s@./]{2,}/?")
 _NUMBER: Final = re.compile(r"\+?[0-9 ()./-]*[0-9][0-9 ()./-]*")
+_NUMBER_STARTS: Final = frozenset("+(0123456789")
 _SPECIAL: Final = str.maketrans(
     {
         "ø": "o",
@@ -117,14 +118,22 @@ def squeeze(text: str) -> str:
 
 
 def name_tokens(*texts: str) -> list[str]:
-    """The tokens of names, without doubles, most useful first; see the module for the scheme.
+    """The tokens of a record's texts, without doubles, most useful first; see the module for the scheme.
 
+    A text that is an e-mail address or a telephone number as a whole is taken as one, the first two of each.
     Give a Chinese name whole (surname and given name together), or `孙悟空` is not found in `孙` and `悟空`.
     """
-    found: dict[str, None] = {}
+    names: list[str] = []
+    emails: list[str] = []
+    phones: list[str] = []
     for text in texts:
-        found.update(dict.fromkeys(_text_tokens(text[:_MAX_TEXT])))
-    return list(found)[:MAX_TOKENS]
+        if "@" in text and _EMAIL.fullmatch(text):
+            emails.append(text)
+        elif text[:1] in _NUMBER_STARTS and _NUMBER.fullmatch(text) and len(phone_digits(text)) >= 7:
+            phones.append(text)
+        else:
+            names.append(text)
+    return record_tokens(names, emails=emails, phones=phones)
 
 
 def email_tokens(address: str) -> list[str]:
@@ -154,14 +163,15 @@ def record_tokens(
 
     The first two addresses and numbers come in full, and the names share the rest in order.
     """
-    contact: dict[str, None] = {}
+    found: dict[str, None] = {}
     for address in [text for text in emails if text][:_MAX_CONTACT]:
-        contact.update(dict.fromkeys(email_tokens(address)))
+        found.update(dict.fromkeys(email_tokens(address)))
     for number in [text for text in phones if text][:_MAX_CONTACT]:
-        contact.update(dict.fromkeys(phone_tokens(number)))
-    words = name_tokens(*(text for text in names if text))
-    room = MAX_TOKENS - len(contact)
-    return list(dict.fromkeys([*contact, *words[: max(room, 0)]]))[:MAX_TOKENS]
+        found.update(dict.fromkeys(phone_tokens(number)))
+    for name in names:
+        if name:
+            found.update(dict.fromkeys(_text_tokens(name[:_MAX_TEXT])))
+    return list(found)[:MAX_TOKENS]
 
 
 def query_tokens(text: str) -> tuple[list[str], str]:

@@ -174,6 +174,13 @@ def test_words_of_different_fields_meet_in_one_query():
         assert set(query_tokens(query)[0]) <= set(tokens)
 
 
+def test_addresses_and_numbers_among_the_texts_are_known_by_their_shape():
+    texts = ("孙悟空", "wukong.sun@huaguoshan.example", "+86 138 0013 8123", "2024 Expo")
+    assert name_tokens(*texts) == record_tokens(
+        ["孙悟空", "2024 Expo"], emails=["wukong.sun@huaguoshan.example"], phones=["+8613800138123"]
+    )
+
+
 @pytest.mark.parametrize("query", ["", " ", "!!", "@", "、。", "\0", "\u200b"])
 def test_a_query_without_words_asks_for_nothing(query):
     assert query_tokens(query) == ([], "")
