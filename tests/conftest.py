@@ -1,11 +1,19 @@
 """Fixtures that every test may use."""
 
-from collections.abc import Iterator
+from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+import asyncpg
 import pytest
 
 from tests.support.network import refuse_foreign_connections
 from tests.support.postgres import TestServer, join
+
+if TYPE_CHECKING:
+    from app.main import Application
+    from tests.support.api import Client, Company
 
 refuse_foreign_connections()
 
@@ -40,3 +48,41 @@ def empty_database(postgres: TestServer) -> Iterator[str]:
     url = postgres.create(empty=True)
     yield url
     postgres.drop(url)
+
+
+@pytest.fixture(scope="session")
+async def app(worker_database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Application]:
+    """The application on this process's database, with the toy module beside the real ones."""
+    from tests.support import toy
+    from tests.support.api import running
+
+    connection = await asyncpg.connect(worker_database)
+    try:
+        for statement in toy.create_statements():
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+    async with running(worker_database, tmp_path_factory.mktemp("data"), (toy.MODULE,)) as application:
+        yield application
+
+
+@pytest.fixture
+async def company(app: Application) -> Company:
+    """A company of this test's own; `company.owner` is its signed-in owner."""
+    from tests.support.api import sign_up
+
+    return await sign_up(app)
+
+
+@pytest.fixture
+async def rival(app: Application) -> Company:
+    """Another company, which must never see or change anything of the first."""
+    from tests.support.api import sign_up
+
+    return await sign_up(app)
+
+
+@pytest.fixture
+def owner(company: Company) -> Client:
+    """The signed-in owner of `company`."""
+    return company.owner

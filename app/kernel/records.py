@@ -29,7 +29,7 @@ from app.kernel.models import RecordTable, qualified
 from app.kernel.money import Money, money_dict
 from app.kernel.people import People
 from app.kernel.registry import Permission
-from app.kernel.tokens import name_tokens
+from app.kernel.tokens import record_tokens
 from app.kernel.uow import Lock, UnitOfWork, columns_of, entity
 
 M = TypeVar("M", bound=RecordTable)
@@ -52,9 +52,17 @@ class Search:
 
     def tokens(self, values: Mapping[str, Any]) -> list[str]:
         """The search tokens of a row."""
-        return name_tokens(
-            *(str(values[name]) for name in self.columns if values.get(name)),
+        return record_tokens(
+            _texts(values, self.names), emails=_texts(values, self.emails), phones=_texts(values, self.phones)
         )
+
+
+def _texts(values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        value = values.get(name)
+        found += value if isinstance(value, list) else [value] if value else []
+    return found
 
 
 @dataclass(frozen=True)
