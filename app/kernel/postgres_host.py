@@ -16,7 +16,9 @@ from typing import Final
 
 import psutil
 
-SHELTER: Final = Path("/var/tmp")  # noqa: S108 (for root: kept across reboots, and every user may reach it)
+# For root, where its own folders are closed to others: only root writes there, and nothing is cleaned away. The
+# second serves where the first is read-only; systems may clean it of files not used for a month.
+SHELTERS: Final = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -54,11 +56,12 @@ def place(data_dir: Path, user: pwd.struct_passwd | None) -> Path:
     """The folder that really holds everything, made if missing.
 
     It is `data_dir`, unless the server runs as somebody who cannot get there (a checkout in root's home):
-    then a folder of root's under /var/tmp, to which `data_dir` becomes a link.
+    then a folder of root's under /var/lib, to which `data_dir` becomes a link.
     """
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     if not data_dir.exists() and user and not reachable(data_dir.parent, user):
-        shelter = SHELTER / f"rapport-{sha256(bytes(data_dir)).hexdigest()[:12]}"
+        base = next((folder for folder in SHELTERS if os.access(folder, os.W_OK)), SHELTERS[0])
+        shelter = base / f"rapport-{sha256(bytes(data_dir)).hexdigest()[:12]}"
         if shelter.is_symlink():  # planted: anybody may write to /var/tmp
             raise PostgresError(f"{shelter} is a link, which Rapport never makes. Remove it.")
         shelter.mkdir(mode=0o755, exist_ok=True)
@@ -72,12 +75,12 @@ def place(data_dir: Path, user: pwd.struct_passwd | None) -> Path:
             f"{home} belongs to {_name_of(owner)}. Run as that user, or name another folder with "
             "RAPPORT_DATA_DIR."
         )
+    home.chmod(0o711 if user else 0o700)
     if user and not reachable(home, user):
         raise PostgresError(
             f"{user.pw_name}, who runs PostgreSQL for root, cannot reach {home}. Move it to a folder that "
             "every user may enter, and set RAPPORT_DATA_DIR."
         )
-    home.chmod(0o711 if user else 0o700)
     return home
 
 

@@ -267,19 +267,18 @@ def test_a_start_beside_the_main_thread_is_refused(initialised: Path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's folders are closed to the server's user")
-async def test_where_the_servers_user_cannot_go_root_keeps_data_and_program_under_var_tmp(
+async def test_where_the_servers_user_cannot_go_root_keeps_data_and_program_under_var_lib(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    monkeypatch.setattr(postgres_host, "SHELTER", Path("/var/tmp"))
     monkeypatch.setattr(postgres_host, "reachable", _outside(closed))
     monkeypatch.setattr("app.kernel.postgres.reachable", _outside(postgres_host.wheel(), closed))
     server = EmbeddedPostgres(closed / "postgres", durable=False)
     try:
         with server:
             assert await run(server.url, "SELECT 1") == 1
-            assert server.home.parent == Path("/var/tmp")
+            assert server.home.parent == Path("/var/lib")
             assert (closed / "postgres").readlink() == server.home
             assert psutil.Process(server.pid).exe().startswith(f"{server.home}/program-")
     finally:
@@ -295,11 +294,11 @@ def _outside(*closed: Path) -> Callable[[Path, object], bool]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's folder could be planted")
-def test_a_link_planted_in_var_tmp_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_link_planted_for_root_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     closed, shelter, victim = tmp_path / "closed", tmp_path / "shelter", tmp_path / "victim"
     for folder in (closed, shelter, victim):
         folder.mkdir(mode=0o700)
-    monkeypatch.setattr(postgres_host, "SHELTER", shelter)
+    monkeypatch.setattr(postgres_host, "SHELTERS", (shelter,))
     monkeypatch.setattr(postgres_host, "reachable", _outside(closed))
     name = sha256(bytes(closed / "postgres")).hexdigest()[:12]
     (shelter / f"rapport-{name}").symlink_to(victim)
