@@ -1,0 +1,103 @@
+"""What other modules may know of activities: notes and tasks about their records, and one timeline for all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A record of any type: `Subject("lead", id)`."""
+
+    object: str
+    record_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityRef:
+    """An activity as others show it."""
+
+    id: UUID
+    kind: str
+    subject: str
+    status: str
+    owner_id: UUID | None
+    happened_at: datetime
+    due_at: datetime | None
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a timeline: what stands before it is older."""
+
+    at: datetime
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One line of a timeline. `kind` is what it is filtered by; `data` is whatever that kind says more."""
+
+    id: UUID
+    at: datetime
+    kind: str
+    title: str
+    text: str | None = None
+    actor_id: UUID | None = None
+    actor_name: str | None = None
+    object: str | None = None
+    record_id: UUID | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class TimelineSource(Protocol):
+    """Port: a module that has more to say about a record than activities and its changes."""
+
+    kinds: frozenset[str]
+
+    async def entries(
+        self, subject: Subject, *, before: Position | None, limit: int
+    ) -> Sequence[TimelineEntry]:
+        """At most `limit` entries older than `before`, newest first by (at, id). The subject is visible."""
+
+
+class Activities(Protocol):
+    """Notes, tasks, calls and meetings about records of any type."""
+
+    async def add_note(
+        self, about: Sequence[Subject], body: str, *, subject: str | None = None
+    ) -> ActivityRef:
+        """Write a note; its subject line is the first line of `body` unless given."""
+
+    async def add_task(
+        self,
+        about: Sequence[Subject],
+        subject: str,
+        *,
+        owner_id: UUID | None = None,
+        due_at: datetime | None = None,
+        priority: str = "normal",
+        body: str | None = None,
+    ) -> ActivityRef:
+        """Give someone a task; without an owner the actor's own."""
+
+    async def move(self, source: Subject, to: Sequence[Subject]) -> int:
+        """Put all activities about `source` on other records instead; how many moved. One set-based step."""
+
+    async def for_records(
+        self, object_name: str, ids: Collection[UUID], *, limit: int = 20
+    ) -> Mapping[UUID, list[ActivityRef]]:
+        """The newest activities about each record; records without any are absent."""
+
+    async def next_open(self, object_name: str, ids: Collection[UUID]) -> Mapping[UUID, ActivityRef]:
+        """The open activity that is due first about each record; records without one are absent."""
+
+    async def timeline(
+        self, subject: Subject, *, limit: int = 20, kinds: Collection[str] = ()
+    ) -> list[TimelineEntry]:
+        """The head of a visible record's timeline, newest first; `kinds` narrows it."""
