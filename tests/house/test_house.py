@@ -178,3 +178,11 @@ def test_the_image_copies_what_exists_and_the_builder_sees_nothing_else():
     seen = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     assert sorted(copied) == sorted(seen)
     assert [name for name in copied if not (ROOT / name).exists()] == []
+
+
+def test_the_health_check_of_the_image_is_a_program_that_asks_the_api():
+    line = next(line for line in stages()[-1] if line.startswith("HEALTHCHECK"))
+    program, flag, source = json.loads(line[line.index("[") :])
+    compile(source, "healthcheck", "exec")
+    assert (program, flag) == ("python", "-c")
+    assert "/healthz" in source
