@@ -10,8 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Final
 
 import psutil
@@ -61,10 +61,9 @@ def place(data_dir: Path, user: pwd.struct_passwd | None) -> Path:
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     if not data_dir.exists() and user and not reachable(data_dir.parent, user):
         base = next((folder for folder in SHELTERS if os.access(folder, os.W_OK)), SHELTERS[0])
-        shelter = base / f"rapport-{sha256(bytes(data_dir)).hexdigest()[:12]}"
-        if shelter.is_symlink():  # planted: anybody may write to /var/tmp
-            raise PostgresError(f"{shelter} is a link, which Rapport never makes. Remove it.")
-        shelter.mkdir(mode=0o755, exist_ok=True)
+        # A fresh folder each time: a new checkout at an old path must not find another one's customers, and
+        # where anybody may write nobody can have planted it.
+        shelter = Path(mkdtemp(prefix="rapport-", dir=base))
         data_dir.unlink(missing_ok=True)
         data_dir.symlink_to(shelter)
     data_dir.mkdir(exist_ok=True)

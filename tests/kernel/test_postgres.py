@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import asyncpg
@@ -293,15 +292,18 @@ def _outside(*closed: Path) -> Callable[[Path, object], bool]:
     return reachable
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root's folder could be planted")
-def test_a_link_planted_for_root_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    closed, shelter, victim = tmp_path / "closed", tmp_path / "shelter", tmp_path / "victim"
-    for folder in (closed, shelter, victim):
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's folders are closed to the server's user")
+def test_a_new_checkout_at_an_old_path_does_not_find_the_old_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    closed, shelter = tmp_path / "closed", tmp_path / "shelter"
+    for folder in (closed, shelter):
         folder.mkdir(mode=0o700)
     monkeypatch.setattr(postgres_host, "SHELTERS", (shelter,))
     monkeypatch.setattr(postgres_host, "reachable", _outside(closed))
-    name = sha256(bytes(closed / "postgres")).hexdigest()[:12]
-    (shelter / f"rapport-{name}").symlink_to(victim)
-    with pytest.raises(PostgresError, match="is a link"):
-        EmbeddedPostgres(closed / "postgres")
-    assert list(victim.iterdir()) == []
+    homes = []
+    for _ in range(2):
+        homes.append(EmbeddedPostgres(closed / "postgres").home)
+        (closed / "postgres").unlink()
+    assert homes[0] != homes[1]
+    assert {home.parent for home in homes} == {shelter}
