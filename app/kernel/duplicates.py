@@ -1,0 +1,363 @@
+"""Duplicates: who looks like a record that is there already, and what the tenant does about it.
+
+Records carry three compared forms: of the e-mail address, of the telephone number (E.164) and of the name.
+Equal forms are found by index; similar names are sought among the neighbours in the order of names (the
+sorted-neighbourhood method of Hernández and Stolfo, 1995), which costs the same in a table of any size, and,
+where the table has a trigram index, among the nearest by trigrams. Names are then scored; from 88 of 100 on
+they count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID
+
+from rapidfuzz import fuzz
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kernel.access import visible_rows
+from app.kernel.contact import EmailInvalid, normalise_email, to_e164
+from app.kernel.errors import Conflict
+from app.kernel.listing import Bindings
+from app.kernel.models import RecordTable
+from app.kernel.records import RecordService, RecordType
+from app.kernel.uow import UnitOfWork
+
+M = TypeVar("M", bound=RecordTable)
+
+NAME_THRESHOLD = 88.0
+SHOWN = 10
+_PER_KEY = 20
+_NEIGHBOURS = 8
+_SEPARATOR = " | "
+
+
+class DuplicateAction(StrEnum):
+    """What happens to a record that looks like another: refused, made and counted, or not looked at."""
+
+    BLOCK = "block"
+    WARN = "warn"
+    ALLOW = "allow"
+
+
+class DuplicateFound(Conflict):
+    """Carries `candidates` that the actor may see and the number of `hidden` ones."""
+
+    code = "duplicate_found"
+    title = "This looks like a record that is there already"
+
+
+class DuplicateColumns:
+    """The compared forms on a record's table; computed on write, each indexed behind the tenant."""
+
+    email_key: Mapped[str | None] = mapped_column(sort_order=880)
+    phone_key: Mapped[str | None] = mapped_column(sort_order=881)
+    name_key: Mapped[str | None] = mapped_column(sort_order=882)
+    duplicate_count: Mapped[int] = mapped_column(sort_order=883)
+
+
+@dataclass(frozen=True)
+class DuplicateSpec:
+    """How one record type is compared.
+
+    `name_key` builds the compared form of the name from a row's columns, or None when the name says too little;
+    a scope that must agree as well (a contact's account, a lead's company) goes in front by `scoped`.
+    `exact` are further columns that are compared as they are. `trigrams` says that the table has that index.
+    """
+
+    name_key: Callable[[Mapping[str, Any]], str | None]
+    emails: tuple[str, ...] = ("email",)
+    phones: tuple[str, ...] = ("phone",)
+    exact: tuple[str, ...] = ()
+    exact_scope: bool = False
+    trigrams: bool = False
+
+    def columns(self, values: Mapping[str, Any], country: str) -> dict[str, Any]:
+        """The columns of `DuplicateColumns` for a row; the count is for the check to say."""
+        emails, phones = self.keys(values, country)
+        return {
+            "email_key": emails[0] if emails else None,
+            "phone_key": phones[0] if phones else None,
+            "name_key": self.name_key(values),
+        }
+
+    def keys(self, values: Mapping[str, Any], country: str) -> tuple[list[str], list[str]]:
+        """All addresses and all numbers of a row in compared form, the first ones first."""
+        region = values.get("country") or country
+        emails = [_email_key(text) for text in _texts(values, self.emails)]
+        phones = [_phone_key(text, region) for text in _texts(values, self.phones)]
+        return (
+            list(dict.fromkeys(key for key in emails if key)),
+            list(dict.fromkeys(key for key in phones if key)),
+        )
+
+
+def scoped(scope: object, name: str) -> str:
+    """A name's compared form within a scope."""
+    return f"{scope}{_SEPARATOR}{name}"
+
+
+def _texts(values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        value = values.get(name)
+        found += value if isinstance(value, list) else [value] if value else []
+    return found
+
+
+def _email_key(text: str) -> str | None:
+    try:
+        return normalise_email(text)
+    except EmailInvalid:
+        return None
+
+
+def _phone_key(text: str, region: str | None) -> str | None:
+    return to_e164(text, region)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A record that looks like the one at hand; `reasons` from email, phone, name and the exact columns."""
+
+    id: UUID
+    name: str
+    reasons: tuple[str, ...]
+    score: float
+    created_at: datetime
+
+    def wire(self) -> dict[str, Any]:
+        return {
+            "id": str(self.id),
+            "name": self.name,
+            "reasons": list(self.reasons),
+            "score": self.score,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Candidates that the actor may see, likeliest first, and how many there are beside them."""
+
+    candidates: tuple[Candidate, ...] = ()
+    hidden: int = 0
+    action: DuplicateAction = DuplicateAction.WARN
+
+    @property
+    def count(self) -> int:
+        return len(self.candidates) + self.hidden
+
+
+class DuplicateFinder:
+    """Looks for duplicates of one record type in this transaction."""
+
+    def __init__(self, uow: UnitOfWork, record: RecordType[Any], spec: DuplicateSpec) -> None:
+        self._uow, self._record, self._spec = uow, record, spec
+
+    async def check(self, values: Mapping[str, Any], *, id: UUID | None = None, allow: bool = False) -> int:
+        """How many records look like this one. Raises `DuplicateFound` where the tenant blocks, unless `allow`.
+
+        Where it blocks, writers of the same address, number or name wait for each other, so that of two at
+        once exactly one gets through.
+        """
+        found = await self.find(values, id=id)
+        if found.action is DuplicateAction.ALLOW:
+            return 0
+        if found.action is DuplicateAction.BLOCK and not allow:
+            if not found.count:
+                await self.lock(values)
+                found = await self.find(values, id=id)
+            if found.count:
+                raise duplicate_found(found)
+        return found.count
+
+    async def lock(self, values: Mapping[str, Any]) -> None:
+        """Hold every compared form of a row until this transaction ends; what is read after this is current."""
+        emails, phones = self._spec.keys(values, self._uow.actor.tenant.country)
+        keys = [f"e{key}" for key in emails] + [f"p{key}" for key in phones]
+        keys += [f"x{name}{values[name]}" for name in self._spec.exact if values.get(name)]
+        name = self._spec.name_key(values)
+        keys += [f"n{name}"] if name else []
+        await lock_keys(self._uow, self._record.object, keys)
+
+    async def find(self, values: Mapping[str, Any], *, id: UUID | None = None) -> Found:
+        """Candidates for a row, given by its columns, with the tenant's rule; `id` is the row itself."""
+        emails, phones = self._spec.keys(values, self._uow.actor.tenant.country)
+        wanted = _Wanted(
+            tuple(emails),
+            tuple(phones),
+            self._spec.name_key(values),
+            {column: values[column] for column in self._spec.exact if values.get(column)},
+        )
+        bind = Bindings(self._uow.tenant_id)
+        parts = self._parts(bind, wanted)
+        name = bind(self._record.object)
+        rule = f"SELECT action FROM kernel.duplicate_rules WHERE tenant_id = $1 AND object = {name}"
+        if not parts:
+            rows = await self._uow.fetch(f"SELECT ({rule}) AS action, NULL AS id", *bind.values)
+            return self._judged(rows, wanted)
+        own = f" AND t.id <> {bind(id)}" if id else ""
+        columns = ["id", f"{self._record.title} AS title", "created_at", "email_key", "phone_key", "name_key"]
+        selected = ", ".join(f"t.{column}" for column in (*columns, *self._spec.exact))
+        rows = await self._uow.fetch(
+            f"SELECT r.action, d.* FROM (SELECT ({rule}) AS action) r LEFT JOIN LATERAL ("
+            f" SELECT {selected}, {self._visible(bind)} AS visible FROM ({' UNION '.join(parts)}) hit"
+            f" JOIN {self._record.table} t ON t.tenant_id = $1 AND t.id = hit.id WHERE true{own}) d ON true",
+            *bind.values,
+        )
+        return self._judged(rows, wanted)
+
+    def _visible(self, bind: Bindings) -> str:
+        object_name = self._record.object
+        if not self._uow.actor.may(f"{object_name}:read"):
+            return "false"
+        return visible_rows(self._uow.actor, object_name, "read", bind) or "true"
+
+    def _parts(self, bind: Bindings, wanted: _Wanted) -> list[str]:
+        """One cheap index look-up per form; each gives ids."""
+        source = f"SELECT h.id FROM {self._record.table} h WHERE h.tenant_id = $1 AND h.deleted_at IS NULL"
+        parts: list[str] = []
+        if wanted.emails:
+            parts.append(
+                f"({source} AND h.email_key = ANY({bind(list(wanted.emails))}::text[]) LIMIT {_PER_KEY})"
+            )
+        if wanted.phones:
+            parts.append(
+                f"({source} AND h.phone_key = ANY({bind(list(wanted.phones))}::text[]) LIMIT {_PER_KEY})"
+            )
+        for column, value in wanted.exact.items():
+            parts.append(f"({source} AND h.{column} = {bind(value)} LIMIT {_PER_KEY})")
+        if wanted.name:
+            name = bind(wanted.name)
+            parts += [
+                f"({source} AND h.name_key = {name} LIMIT {_PER_KEY})",
+                f"({source} AND h.name_key > {name} ORDER BY h.name_key, h.id LIMIT {_NEIGHBOURS})",
+                f"({source} AND h.name_key < {name} ORDER BY h.name_key DESC, h.id DESC LIMIT {_NEIGHBOURS})",
+            ]
+            if self._spec.trigrams:
+                # Trigram operators are not leakproof: only behind the read view do they reach their index.
+                parts.append(
+                    f"(SELECT h.id FROM {self._record.view} h WHERE h.tenant_id = $1 AND h.deleted_at IS NULL"
+                    f" AND h.name_key % {name} ORDER BY similarity(h.name_key, {name}) DESC, h.id LIMIT {_PER_KEY})"
+                )
+        return parts
+
+    def _judged(self, rows: Sequence[Any], wanted: _Wanted) -> Found:
+        action = DuplicateAction(rows[0]["action"] or DuplicateAction.WARN)
+        seen: list[Candidate] = []
+        hidden = 0
+        for row in rows:
+            if row["id"] is None:
+                continue
+            reasons, score = self._likeness(row, wanted)
+            if not reasons:
+                continue
+            if row["visible"]:
+                seen.append(Candidate(row["id"], row["title"], reasons, score, row["created_at"]))
+            else:
+                hidden += 1
+        seen.sort(key=lambda candidate: (-len(candidate.reasons), -candidate.score, candidate.created_at))
+        return Found(tuple(seen), hidden, action)
+
+    def _likeness(self, row: Any, wanted: _Wanted) -> tuple[tuple[str, ...], float]:
+        reasons: list[str] = []
+        if row["email_key"] in wanted.emails:
+            reasons.append("email")
+        if row["phone_key"] in wanted.phones:
+            reasons.append("phone")
+        reasons += [column for column, value in wanted.exact.items() if row[column] == value]
+        score = 100.0 if reasons else 0.0
+        if wanted.name and row["name_key"]:
+            likeness = name_likeness(wanted.name, row["name_key"], exact_scope=self._spec.exact_scope)
+            if likeness >= NAME_THRESHOLD:
+                reasons.append("name")
+                score = max(score, likeness)
+        return tuple(reasons), score
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The compared forms that are looked for."""
+
+    emails: tuple[str, ...]
+    phones: tuple[str, ...]
+    name: str | None
+    exact: Mapping[str, Any]
+
+
+def name_likeness(one: str, other: str, *, exact_scope: bool = False) -> float:
+    """How alike two compared forms are, 0 to 100; with scopes, the less alike part decides."""
+    scope, _, name = one.rpartition(_SEPARATOR)
+    other_scope, _, other_name = other.rpartition(_SEPARATOR)
+    likeness = max(fuzz.ratio(name, other_name), fuzz.token_sort_ratio(name, other_name))
+    if scope == other_scope:
+        return round(likeness, 1)
+    if exact_scope or not scope or not other_scope:
+        return 0.0
+    return round(min(likeness, fuzz.ratio(scope, other_scope)), 1)
+
+
+def duplicate_found(found: Found) -> DuplicateFound:
+    """The refusal that shows what the actor may see of the candidates."""
+    return DuplicateFound(
+        f"{found.count} {'record looks' if found.count == 1 else 'records look'} like this one.",
+        candidates=[candidate.wire() for candidate in found.candidates[:SHOWN]],
+        hidden=found.hidden,
+    )
+
+
+async def lock_keys(uow: UnitOfWork, space: str, keys: Collection[str]) -> None:
+    """Advisory locks of this tenant until the transaction ends, in one order, so that nobody deadlocks."""
+    names = sorted({f"{uow.tenant_id}:{space}:{key}" for key in keys})
+    if names:
+        await uow.fetch(
+            "SELECT pg_advisory_xact_lock(hashtextextended(k.name, 0))"
+            " FROM (SELECT unnest($1::text[]) AS name ORDER BY 1) k",
+            names,
+        )
+
+
+class DuplicateAware(RecordService[M]):
+    """A record service whose creates are checked. The create schema has `allow_duplicates: bool = False`.
+
+    Subclasses that override `before_create` or `before_update` call these first.
+    """
+
+    duplicates: ClassVar[DuplicateSpec]
+    _allow_duplicates: bool = False
+
+    async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> M:
+        """As every record. Raises `DuplicateFound` where the tenant's rule blocks and nobody overrides it."""
+        columns = dict(given)
+        self._allow_duplicates = bool(columns.pop("allow_duplicates", False))
+        if self._allow_duplicates:
+            self.actor.require("duplicate_rule:override")
+        if explicit is not None:
+            explicit = [name for name in explicit if name != "allow_duplicates"]
+        return await super().create(columns, explicit=explicit)
+
+    @property
+    def finder(self) -> DuplicateFinder:
+        return DuplicateFinder(self.uow, self.record, self.duplicates)
+
+    async def before_create(self, values: dict[str, Any]) -> None:
+        values.update(self.duplicates.columns(values, self.actor.tenant.country))
+        values["duplicate_count"] = await self.finder.check(values, allow=self._allow_duplicates)
+
+    async def before_update(self, row: M, changes: dict[str, Any]) -> None:
+        """Keep the compared forms in step; an edit is counted again but never refused."""
+        after = {**row.__dict__, **changes}
+        forms = self.duplicates.columns(after, self.actor.tenant.country)
+        if any(row.__dict__[name] != value for name, value in forms.items()):
+            found = await self.finder.find(after, id=row.id)
+            changes |= forms
+            changes["duplicate_count"] = 0 if found.action is DuplicateAction.ALLOW else found.count
+
+    async def duplicates_of(self, id: UUID) -> Found:
+        """Candidates for a visible record. Raises `NotFound`."""
+        row = await self.get(id)
+        return await self.finder.find(row.__dict__, id=id)
