@@ -187,7 +187,10 @@ CREATE TABLE kernel.jobs (
   CONSTRAINT ck_jobs_state CHECK (state IN ('queued', 'running', 'completed', 'failed', 'cancelled'))
 )"""
     )
-    op.execute("CREATE INDEX ix_jobs_due ON kernel.jobs (run_at, id) WHERE state IN ('queued', 'running')")
+    # By tenant first: the claim takes turns among tenants (docs/adr/0005-jobs-are-rows.md).
+    op.execute(
+        "CREATE INDEX ix_jobs_due ON kernel.jobs (tenant_id, run_at, id) WHERE state IN ('queued', 'running')"
+    )
     op.execute("CREATE INDEX ix_jobs_recent ON kernel.jobs (tenant_id, created_at, id)")
     protect("kernel.jobs", control="SELECT, UPDATE, DELETE")
     op.execute(

@@ -1,0 +1,388 @@
+"""Background jobs: rows that a worker claims, runs and answers for (docs/adr/0005-jobs-are-rows.md).
+
+A job is started at least once: a worker may be killed at any moment, its lease runs out and another one takes
+over. Job code therefore commits its progress as it goes and looks at where it stands when it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol, cast
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from app.kernel import uow as units
+from app.kernel.access import Actor, system_actor
+from app.kernel.errors import Problem
+from app.kernel.ids import new_id
+
+if TYPE_CHECKING:
+    from app.kernel.registry import JobKind
+    from app.kernel.runtime import Kernel
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=60)
+POLL_SECONDS = 0.5
+CONCURRENCY = 4
+GRACE_SECONDS = 20.0
+PROGRESS_SECONDS = 1.0
+FIRST_PAUSE = timedelta(seconds=5)
+LONGEST_PAUSE = timedelta(hours=1)
+
+
+class JobCancelled(Exception):
+    """Raised by job code that has stopped because it was asked to."""
+
+
+class JobPaused(Exception):
+    """Raised by job code that stops because the worker does; the job goes on elsewhere at once."""
+
+
+class JobLost(Exception):
+    """The lease ran out and someone else may have taken over; nothing more may be written."""
+
+
+class _KeyActors(Protocol):
+    async def api_key_actor(self, tenant_id: UUID, key_id: UUID) -> Actor:
+        """The actor of an API key, for work it started that runs later."""
+
+
+@dataclass
+class JobContext:
+    """What a running job has: its actor, transactions, progress, and whether it should stop."""
+
+    kernel: Kernel
+    actor: Actor
+    id: UUID
+    payload: dict[str, Any]
+    attempt: int
+    request_id: str = ""
+    owner: str = ""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _cancel_seen: bool = False
+    _told_at: float = 0.0
+    _asked_at: float = 0.0
+
+    def transaction(self) -> AbstractAsyncContextManager[units.UnitOfWork]:
+        """One transaction of the actor; commits on leaving, rolls back on an error."""
+        return units.transaction(self.kernel, self.actor, request_id=self.request_id)
+
+    async def progress(self, done: int, total: int | None = None, **counts: int) -> None:
+        """Show how far it is, at most once a second and on a connection of its own."""
+        if time.monotonic() - self._told_at < PROGRESS_SECONDS and done != total:
+            return
+        self._told_at = time.monotonic()
+        async with self.kernel.database.control() as connection:
+            row = await connection.fetchrow(
+                "UPDATE kernel.jobs SET progress = $4 WHERE tenant_id = $1 AND id = $2 AND locked_by = $3"
+                " RETURNING cancel_requested",
+                self.actor.tenant.id,
+                self.id,
+                self.owner,
+                {"done": done, "total": total, **counts},
+            )
+        self._cancel_seen = self._cancel_seen or bool(row and row["cancel_requested"])
+
+    async def cancelled(self) -> bool:
+        """Whether someone asked to stop; asks the database at most once a second."""
+        if not self._cancel_seen and time.monotonic() - self._asked_at >= PROGRESS_SECONDS:
+            self._asked_at = time.monotonic()
+            async with self.kernel.database.control() as connection:
+                self._cancel_seen = bool(
+                    await connection.fetchval(
+                        "SELECT cancel_requested FROM kernel.jobs WHERE tenant_id = $1 AND id = $2",
+                        self.actor.tenant.id,
+                        self.id,
+                    )
+                )
+        return self._cancel_seen
+
+
+async def actor_of(kernel: Kernel, tenant_id: UUID, kind: str, actor_id: UUID) -> Actor:
+    """Who a job acts as: whoever enqueued it, with the rights they have when it runs.
+
+    Raises: `NotFound`, `Forbidden` when that member or key is gone.
+    """
+    if kind == "member":
+        return await kernel.authenticator.member_actor(tenant_id, actor_id)
+    if kind == "api_key":
+        return await cast("_KeyActors", kernel.authenticator).api_key_actor(tenant_id, actor_id)
+    return system_actor(await kernel.authenticator.tenant_profile(tenant_id))
+
+
+_CLAIM = """
+WITH RECURSIVE tenants AS (
+  (SELECT tenant_id FROM kernel.jobs WHERE state IN ('queued', 'running') ORDER BY tenant_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT j.tenant_id FROM kernel.jobs j WHERE j.tenant_id > t.tenant_id AND j.state IN ('queued', 'running')
+          ORDER BY j.tenant_id LIMIT 1)
+  FROM tenants t WHERE t.tenant_id IS NOT NULL
+), busy AS (
+  SELECT tenant_id, count(*) AS running FROM kernel.jobs
+  WHERE state = 'running' AND locked_until > $1 AND tenant_id = ANY(ARRAY(SELECT tenant_id FROM tenants))
+  GROUP BY tenant_id
+), due AS (
+  SELECT d.tenant_id, d.id, d.run_at, coalesce(b.running, 0) + d.place AS turn
+  FROM tenants t
+  CROSS JOIN LATERAL (
+    SELECT j.tenant_id, j.id, j.run_at, row_number() OVER (ORDER BY j.run_at, j.id) AS place
+    FROM (
+      SELECT * FROM kernel.jobs q
+      WHERE q.tenant_id = t.tenant_id AND q.state IN ('queued', 'running') AND q.run_at <= $1
+        AND (q.state = 'queued' OR q.locked_until <= $1)
+      ORDER BY q.run_at, q.id LIMIT $2
+    ) j
+  ) d
+  LEFT JOIN busy b ON b.tenant_id = t.tenant_id
+  WHERE t.tenant_id IS NOT NULL
+), chosen AS (
+  SELECT j.tenant_id, j.id FROM kernel.jobs j JOIN due d ON d.tenant_id = j.tenant_id AND d.id = j.id
+  WHERE j.state = 'queued' OR (j.state = 'running' AND j.locked_until <= $1)
+  ORDER BY d.turn, d.run_at, d.id
+  LIMIT $2
+  FOR UPDATE OF j SKIP LOCKED
+)
+UPDATE kernel.jobs j
+SET state = 'running', locked_by = $3, locked_until = $4, attempts = j.attempts + 1,
+    started_at = coalesce(j.started_at, $1)
+FROM chosen c WHERE j.tenant_id = c.tenant_id AND j.id = c.id
+RETURNING j.tenant_id, j.id, j.name, j.payload, j.attempts, j.actor_kind, j.actor_id, j.request_id,
+  j.cancel_requested
+"""
+
+_MINE = " WHERE tenant_id = $1 AND id = $2 AND locked_by = $3 AND state = 'running'"
+
+
+class JobRunner:
+    """Claims and runs jobs until told to stop."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        concurrency: int = CONCURRENCY,
+        lease: timedelta = LEASE,
+        poll: float = POLL_SECONDS,
+    ) -> None:
+        self.kernel = kernel
+        self.concurrency = concurrency
+        self.lease = lease
+        self.poll = poll
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self, stop: asyncio.Event, *, grace: float = GRACE_SECONDS) -> None:
+        """Work until `stop`; then let running jobs finish for `grace` seconds and give the others back."""
+        try:
+            while not stop.is_set():
+                free = self.concurrency - len(self._running)
+                claimed = await self.claim(free) if free else []
+                for row in claimed:
+                    task = asyncio.create_task(self.work(row, stop))
+                    self._running.add(task)
+                    task.add_done_callback(self._running.discard)
+                if not claimed or len(self._running) >= self.concurrency:
+                    await self._pause(stop)
+        finally:
+            if self._running:
+                await asyncio.wait(self._running, timeout=grace)
+            for task in list(self._running):
+                task.cancel()
+            if self._running:
+                await asyncio.wait(self._running)
+
+    async def _pause(self, stop: asyncio.Event) -> None:
+        """Until something ends, the stop is called, or it is time to look again."""
+        waiting = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait(
+                {waiting, *self._running}, timeout=self.poll, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            waiting.cancel()
+
+    async def run_due(self) -> int:
+        """Run what is due now, one after the other, until nothing is: for tests and the command line."""
+        done = 0
+        stop = asyncio.Event()
+        while rows := await self.claim(1):
+            await self.work(rows[0], stop)
+            done += 1
+        return done
+
+    async def claim(self, limit: int) -> list[asyncpg.Record]:
+        """Take up to `limit` due jobs, turn by turn among tenants."""
+        now = self.kernel.clock.now()
+        async with self.kernel.database.control() as connection:
+            return await connection.fetch(_CLAIM, now, limit, self.owner, now + self.lease)
+
+    async def work(self, row: asyncpg.Record, stop: asyncio.Event) -> None:
+        """Run one claimed job and write how it ended."""
+        kind = self.kernel.registry.jobs.get(row["name"])
+        job = log.bind(job=row["name"], job_id=str(row["id"]), tenant_id=str(row["tenant_id"]))
+        try:
+            if kind is None:
+                raise Problem(f"No module knows jobs named {row['name']!r}.")
+            if row["cancel_requested"] and row["attempts"] == 1:
+                raise JobCancelled
+            if row["attempts"] > kind.attempts:
+                await self._fail(
+                    row, "It was started too often without coming to an end; a worker died each time."
+                )
+                return
+            result = await self._attempt(row, kind, stop)
+        except asyncio.CancelledError:
+            await self._release(row)
+            raise
+        except JobPaused:
+            await self._release(row)
+        except JobCancelled:
+            await self._finish(row, "cancelled")
+        except JobLost:
+            job.warning("job lost", attempt=row["attempts"])
+        except Problem as refusal:
+            if refusal.status >= 500:
+                await self._retry(row, kind, refusal)
+            else:
+                await self._fail(row, refusal.detail)
+        except Exception as error:  # noqa: BLE001 - whatever job code raises is kept on its row
+            job.error("job failed", attempt=row["attempts"], exc_info=error)
+            await self._retry(row, kind, error)
+        else:
+            await self._finish(row, "completed", result=result)
+
+    async def _attempt(self, row: asyncpg.Record, kind: JobKind, stop: asyncio.Event) -> dict[str, Any]:
+        actor = await actor_of(self.kernel, row["tenant_id"], row["actor_kind"], row["actor_id"])
+        context = JobContext(
+            kernel=self.kernel,
+            actor=actor,
+            id=row["id"],
+            payload=row["payload"],
+            attempt=row["attempts"],
+            request_id=row["request_id"],
+            owner=self.owner,
+            stopping=stop,
+        )
+        payload = kind.payload.model_validate(row["payload"])
+        running = asyncio.ensure_future(kind.run(context, payload))
+        async with self._heartbeat(row, running) as lost:
+            try:
+                result = await running
+            except asyncio.CancelledError:
+                if lost.is_set():
+                    raise JobLost from None
+                running.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await running
+                raise
+        return dict(result or {})
+
+    @asynccontextmanager
+    async def _heartbeat(
+        self, row: asyncpg.Record, running: asyncio.Future[Any]
+    ) -> AsyncIterator[asyncio.Event]:
+        """Renew the lease while the job runs; a job whose lease is gone is stopped."""
+        lost = asyncio.Event()
+
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(self.lease.total_seconds() / 3)
+                until = self.kernel.clock.now() + self.lease
+                try:
+                    if await self._mine(row, "locked_until = $4", until):
+                        continue
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    continue  # the next beat tries again; the lease is three beats long
+                lost.set()
+                running.cancel()
+                return
+
+        beating = asyncio.create_task(beat())
+        try:
+            yield lost
+        finally:
+            beating.cancel()
+
+    async def _mine(self, row: asyncpg.Record, changes: str, *values: Any) -> bool:
+        """Change the row if it is still ours; whether it was."""
+        async with self.kernel.database.control() as connection:
+            status = await connection.execute(
+                f"UPDATE kernel.jobs SET {changes}{_MINE}", row["tenant_id"], row["id"], self.owner, *values
+            )
+        return status.endswith(" 1")
+
+    async def _finish(self, row: asyncpg.Record, state: str, *, result: dict[str, Any] | None = None) -> None:
+        await self._mine(
+            row,
+            "state = $4, result = $5, finished_at = $6, locked_until = NULL",
+            state,
+            result,
+            self.kernel.clock.now(),
+        )
+
+    async def _fail(self, row: asyncpg.Record, reason: str) -> None:
+        await self._mine(
+            row,
+            "state = 'failed', last_error = $4, finished_at = $5, locked_until = NULL",
+            reason[:2_000],
+            self.kernel.clock.now(),
+        )
+
+    async def _retry(self, row: asyncpg.Record, kind: JobKind | None, error: Exception) -> None:
+        reason = error.detail if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
+        if kind is None or row["attempts"] >= kind.attempts:
+            await self._fail(row, reason)
+            return
+        await self._mine(
+            row,
+            "state = 'queued', last_error = $4, run_at = $5, locked_until = NULL",
+            reason[:2_000],
+            self.kernel.clock.now() + pause_after(row["attempts"]),
+        )
+
+    async def _release(self, row: asyncpg.Record) -> None:
+        """Give a job back untouched, so that another worker goes on with it at once."""
+        await asyncio.shield(
+            self._mine(row, "state = 'queued', attempts = greatest(attempts - 1, 0), locked_until = NULL")
+        )
+
+
+def pause_after(attempts: int) -> timedelta:
+    """How long to wait before the next attempt: 5 s, 10 s, 20 s … up to an hour."""
+    return min(FIRST_PAUSE * int(2 ** min(attempts - 1, 20)), LONGEST_PAUSE)
+
+
+async def request_cancel(uow: units.UnitOfWork, job_id: UUID) -> bool:
+    """Ask a job to stop: a waiting one is cancelled at once, a running one when it next looks."""
+    status = await uow.connection.execute(
+        "UPDATE kernel.jobs SET cancel_requested = true,"
+        " state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,"
+        " finished_at = CASE WHEN state = 'queued' THEN $3::timestamptz ELSE finished_at END"
+        " WHERE tenant_id = $1 AND id = $2 AND state IN ('queued', 'running')",
+        uow.tenant_id,
+        job_id,
+        uow.now,
+    )
+    return status.endswith(" 1")
+
+
+def is_settled(state: str) -> bool:
+    """Whether a job in this state will not change by itself any more."""
+    return state in ("completed", "failed", "cancelled")
+
+
+def duration(row: Any, now: datetime) -> float | None:
+    """Seconds a job has run, or ran."""
+    if row["started_at"] is None:
+        return None
+    return float(((row["finished_at"] or now) - row["started_at"]).total_seconds())
