@@ -1,0 +1,193 @@
+"""Mail: to a folder in development, where `/dev/mail` shows it, and through SMTP in production.
+
+Mail never leaves inside a transaction: code enqueues the job `mail.send` with its rows, and the worker sends it
+after the commit. A mail about something that was rolled back does not exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid, parseaddr
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+from pydantic import Field
+
+from app.kernel.clock import Clock, SystemClock
+from app.kernel.config import Settings
+from app.kernel.ids import created_at, new_id
+from app.kernel.registry import JobKind
+from app.kernel.schemas import Input
+
+_NAME = re.compile(r"[0-9a-f-]{36}\.eml")
+_TIMEOUT_SECONDS = 20.0
+
+
+class Message(Input):
+    """One mail in plain text, with an HTML body beside it if wanted; also the payload of `mail.send`."""
+
+    to: str = Field(max_length=320, description="One address, `Ada <ada@example.com>` or bare.")
+    subject: str = Field(max_length=300)
+    text: str = Field(max_length=200_000)
+    html: str | None = Field(None, max_length=500_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """Where an SMTP server listens and how to sign in there."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+    tls: bool
+
+    @classmethod
+    def from_url(cls, url: str) -> Transport:
+        """`smtp://user:pass@host:587` (STARTTLS when offered), `smtps://host` (TLS from the start)."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+            raise ValueError("mail_url is smtp://user:password@host:port or smtps://…")
+        tls = parts.scheme == "smtps"
+        return cls(
+            parts.hostname,
+            parts.port or (465 if tls else 587),
+            unquote(parts.username) if parts.username else None,
+            unquote(parts.password) if parts.password else None,
+            tls,
+        )
+
+
+class Mailer:
+    """Sends mail by one transport: SMTP if given, else a folder of `.eml` files."""
+
+    def __init__(
+        self, sender: str, *, folder: Path, transport: Transport | None = None, clock: Clock | None = None
+    ) -> None:
+        self._sender = sender
+        self.folder = folder
+        self._transport = transport
+        self._clock = clock or SystemClock()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Mailer:
+        transport = Transport.from_url(settings.mail_url) if settings.mail_url else None
+        return cls(settings.mail_from, folder=settings.data_dir / "mail", transport=transport)
+
+    async def send(self, message: Message) -> None:
+        """Hand the mail to the transport. Raises OSError and aiosmtplib's errors: the job is tried again."""
+        mime = compose(message, sender=self._sender, clock=self._clock)
+        if self._transport is None:
+            await asyncio.to_thread(self._store, mime.as_bytes())
+            return
+        server = self._transport
+        await aiosmtplib.send(
+            mime,
+            hostname=server.host,
+            port=server.port,
+            username=server.username,
+            password=server.password,
+            use_tls=server.tls,
+            timeout=_TIMEOUT_SECONDS,
+        )
+
+    def _store(self, raw: bytes) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{new_id()}.eml"
+        unfinished = path.with_suffix(".part")
+        unfinished.write_bytes(raw)
+        unfinished.rename(path)  # readers see whole files only
+
+
+def compose(message: Message, *, sender: str, clock: Clock) -> EmailMessage:
+    """The MIME message; a header cannot be smuggled in through a name or subject. Raises ValueError."""
+    mime = EmailMessage(policy=email.policy.SMTP)
+    mime["From"] = _address(sender)
+    mime["To"] = _address(message.to)
+    mime["Subject"] = " ".join(message.subject.split())
+    mime["Date"] = format_datetime(clock.now())
+    mime["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2] or "localhost")
+    mime["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
+    mime.set_content(message.text)
+    if message.html is not None:
+        mime.add_alternative(message.html, subtype="html")
+    return mime
+
+
+def _address(text: str) -> Address:
+    name, address = parseaddr(" ".join(text.split()))
+    user, _, domain = address.rpartition("@")
+    if not user or not domain:
+        raise ValueError(f"{text!r} is no mail address")
+    return Address(display_name=name, username=user, domain=domain)
+
+
+# -- what was written to the folder ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMail:
+    """One mail of the folder, as `/dev/mail` shows it."""
+
+    name: str
+    at: str
+    to: str
+    subject: str
+    text: str
+    html: str | None
+
+
+def stored_mails(folder: Path, *, limit: int = 100) -> list[StoredMail]:
+    """The latest mails of the folder, newest first."""
+    names = sorted((path.name for path in folder.glob("*.eml")), reverse=True)[:limit]
+    return [found for name in names if (found := stored_mail(folder, name)) is not None]
+
+
+def stored_mail(folder: Path, name: str) -> StoredMail | None:
+    """One mail by its file name, or None."""
+    path = folder / name
+    if _NAME.fullmatch(name) is None or not path.is_file():
+        return None
+    mime = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    at = created_at(_id_of(name)).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return StoredMail(
+        name, at, str(mime["To"]), str(mime["Subject"]), _part(mime, "plain") or "", _part(mime, "html")
+    )
+
+
+def _id_of(name: str) -> Any:
+    from uuid import UUID
+
+    return UUID(name.removesuffix(".eml"))
+
+
+def _part(mime: EmailMessage, kind: str) -> str | None:
+    part = mime.get_body(preferencelist=(kind,))
+    return None if part is None else str(part.get_content())
+
+
+# -- the job ---------------------------------------------------------------------------------------------------
+
+
+class _JobContext(Protocol):
+    """What this job needs of the runner's context."""
+
+    @property
+    def kernel(self) -> Any: ...
+
+
+async def _send(context: _JobContext, message: Message) -> None:
+    await context.kernel.mailer.send(message)
+
+
+MAIL_SEND = JobKind("mail.send", Message, _send, attempts=8)
+JOBS: Sequence[JobKind] = (MAIL_SEND,)
