@@ -1,0 +1,117 @@
+"""Work across tenants: transactions of `rapport_control`, where identities, tokens and key hashes live.
+
+Nothing here holds a connection while a password is hashed, and what must outlive a refusal (a counted attempt,
+a revoked family of tokens) commits before the refusal is raised; that is why these routes open transactions
+themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from app.kernel import db
+from app.kernel.access import ANONYMOUS, Actor, TenantProfile
+from app.kernel.runtime import Kernel
+from app.kernel.uow import UnitOfWork
+
+if TYPE_CHECKING:
+    from app.tenants.auth.authenticator import TenantAuthenticator
+
+
+@asynccontextmanager
+async def control_transaction(
+    kernel: Kernel, actor: Actor = ANONYMOUS, *, request_id: str = ""
+) -> AsyncIterator[UnitOfWork]:
+    """A unit of work that sees all tenants: every statement in it names its tenant or person."""
+    async with kernel.database.control_session() as connection:
+        await db.begin(connection, actor.tenant.id)
+        uow = UnitOfWork(kernel, connection, actor, request_id=request_id)
+        try:
+            yield uow
+            await uow.flush()
+        except BaseException:
+            await uow.rollback()
+            raise
+        await connection.execute("COMMIT")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends this request and from where."""
+
+    kernel: Kernel
+    actor: Actor
+    request_id: str
+    ip: str
+    user_agent: str
+    origin: str | None
+    host: str
+    cookie: str | None
+
+    @property
+    def identity(self) -> TenantAuthenticator:
+        return identity(self.kernel)
+
+    @property
+    def user_id(self) -> UUID:
+        """The person behind a member's token. Only for routes that refuse API keys."""
+        assert self.actor.user_id is not None
+        return self.actor.user_id
+
+    @asynccontextmanager
+    async def transaction(self, actor: Actor | None = None) -> AsyncIterator[UnitOfWork]:
+        """A control transaction of this request."""
+        async with control_transaction(self.kernel, actor or self.actor, request_id=self.request_id) as uow:
+            yield uow
+
+
+def identity(kernel: Kernel) -> TenantAuthenticator:
+    """Passwords, tokens and the actor cache of this process."""
+    from app.tenants.auth.authenticator import TenantAuthenticator
+
+    found = kernel.authenticator
+    assert isinstance(found, TenantAuthenticator)
+    return found
+
+
+REFRESH_COOKIE = "__Host-rapport_refresh"
+
+
+async def _caller(request: Request) -> Caller:
+    headers = request.headers
+    return Caller(
+        kernel=request.scope["rapport.kernel"],
+        actor=request.scope["rapport.actor"],
+        request_id=request.scope["rapport.request_id"],
+        ip=request.client.host if request.client else "",
+        user_agent=headers.get("user-agent", "")[:300],
+        origin=headers.get("origin"),
+        host=headers.get("host", ""),
+        cookie=request.cookies.get(REFRESH_COOKIE),
+    )
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]
+
+
+def member_of(profile: TenantProfile, member_id: UUID, name: str, user_id: UUID) -> Actor:
+    """A member as the one who acts in a sign-in or sign-up, for the audit log: without any grant."""
+    return Actor(tenant=profile, kind="member", id=member_id, name=name, member_id=member_id, user_id=user_id)
+
+
+async def access_changed(uow: UnitOfWork, tenant_id: UUID | None = None) -> None:
+    """Say, with the transaction, that what a tenant's members may do has changed.
+
+    From this call until our own notification comes back no process of ours caches that tenant's actors, so the
+    first request after the commit sees the change; other processes hear of it as PostgreSQL delivers it.
+    """
+    tenant = tenant_id or uow.tenant_id
+    change = identity(uow.kernel).cache.hold(tenant)
+    await uow.fetch("SELECT pg_notify('rapport_access', $1)", f"{tenant} {change}")

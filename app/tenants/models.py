@@ -1,0 +1,160 @@
+"""Tables of a tenant's own people. What crosses tenants (users, tokens, key hashes) is plain SQL in `auth`.
+
+Those control tables are out of reach for the application role, so no mapped class tempts anyone to read them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kernel.models import Json, TenantOwned, Versioned, one_of
+
+
+class TenantStatus(StrEnum):
+    TRIALING = "trialing"
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    SUSPENDED = "suspended"
+    CANCELLED = "cancelled"
+    ERASED = "erased"
+
+
+class MemberStatus(StrEnum):
+    ACTIVE = "active"
+    DEACTIVATED = "deactivated"
+
+
+class InvitationStatus(StrEnum):
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REVOKED = "revoked"
+
+
+class Tenant(Versioned):
+    """A subscribing company and its settings; it owns its own row (`id = tenant_id`)."""
+
+    __tablename__ = "tenants"
+    __table_args__ = (
+        one_of("status", TenantStatus),
+        CheckConstraint("id = tenant_id", name="own_row"),
+        CheckConstraint("fiscal_year_start_month BETWEEN 1 AND 12", name="fiscal_year_start_month"),
+        {"schema": "tenants"},
+    )
+    name: Mapped[str]
+    slug: Mapped[str]
+    status: Mapped[str]
+    locale: Mapped[str]  # BCP 47: en, zh-CN
+    time_zone: Mapped[str]  # IANA
+    currency: Mapped[str]  # ISO 4217
+    country: Mapped[str]  # ISO 3166-1 alpha-2
+    fiscal_year_start_month: Mapped[int]
+    business_calendar: Mapped[Json]
+    sign_up_key: Mapped[bytes | None] = mapped_column(info={"secret": True})
+
+
+class Role(Versioned):
+    """A named set of grants. Built-in roles keep no grants here: they follow what the modules declare."""
+
+    __tablename__ = "roles"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "key"),
+        UniqueConstraint("tenant_id", "name"),
+        {"schema": "tenants"},
+    )
+    key: Mapped[str]
+    name: Mapped[str]
+    description: Mapped[str]
+    built_in: Mapped[bool]
+    grants: Mapped[Json]  # "lead:read" → "team"
+    field_rules: Mapped[Json]  # "lead" → {"hidden": [...], "readonly": [...]}
+
+
+class Member(Versioned):
+    """A person's membership in a tenant. `email` is a copy of the identity's, which the tenant may not read."""
+
+    __tablename__ = "members"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "user_id"),
+        one_of("status", MemberStatus),
+        {"schema": "tenants"},
+    )
+    user_id: Mapped[UUID]
+    email: Mapped[str]
+    email_key: Mapped[str]
+    name: Mapped[str]
+    title: Mapped[str | None]
+    status: Mapped[str]
+    role_ids: Mapped[list[UUID]]
+    team_ids: Mapped[list[UUID]]  # the first is the home team
+    manager_id: Mapped[UUID | None]
+    joined_at: Mapped[datetime]
+    deactivated_at: Mapped[datetime | None]
+
+
+class Team(Versioned):
+    """A node of the sales organisation."""
+
+    __tablename__ = "teams"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"), {"schema": "tenants"})
+    name: Mapped[str]
+    parent_id: Mapped[UUID | None]
+    manager_id: Mapped[UUID | None]
+
+
+class Session(TenantOwned):
+    """A signed-in device: the family of its refresh tokens."""
+
+    __tablename__ = "sessions"
+    __table_args__ = ({"schema": "tenants"},)
+    user_id: Mapped[UUID]
+    member_id: Mapped[UUID]
+    device: Mapped[str]
+    user_agent: Mapped[str]
+    ip: Mapped[str]
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime]
+    expires_at: Mapped[datetime]  # whatever happens; idling ends it earlier
+    revoked_at: Mapped[datetime | None]
+    revoked_because: Mapped[str | None]
+
+
+class ApiKey(Versioned):
+    """A key of a member's, for machines. Its hash lives in a control table."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = ({"schema": "tenants"},)
+    member_id: Mapped[UUID]
+    name: Mapped[str]
+    hint: Mapped[str]
+    grants: Mapped[Json]  # what it may do, at most what its member may
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Invitation(Versioned):
+    """Somebody asked to join; the token that proves it is known to the mail only."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (one_of("status", InvitationStatus), {"schema": "tenants"})
+    email: Mapped[str]
+    email_key: Mapped[str]
+    name: Mapped[str]
+    role_ids: Mapped[list[UUID]]
+    team_ids: Mapped[list[UUID]]
+    status: Mapped[str]
+    invited_by: Mapped[UUID]
+    member_id: Mapped[UUID | None]
+    expires_at: Mapped[datetime]
+
+
+DEFAULT_CALENDAR: dict[str, Any] = {
+    "days": {day: [["09:00", "18:00"]] for day in ("mon", "tue", "wed", "thu", "fri")},
+    "holidays": [],
+}
