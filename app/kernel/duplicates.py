@@ -332,13 +332,24 @@ class DuplicateAware(RecordService[M]):
 
     async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> M:
         """As every record. Raises `DuplicateFound` where the tenant's rule blocks and nobody overrides it."""
-        columns = dict(given)
-        self._allow_duplicates = bool(columns.pop("allow_duplicates", False))
-        if self._allow_duplicates:
+        allow = bool(given.get("allow_duplicates", False))
+        if allow:
             self.actor.require("duplicate_rule:override")
-        if explicit is not None:
-            explicit = [name for name in explicit if name != "allow_duplicates"]
-        return await super().create(columns, explicit=explicit)
+        return await self._create(given, explicit, allow=allow)
+
+    async def create_knowingly(self, given: Mapping[str, Any]) -> M:
+        """Create although it looks like another: for callers that have looked and decided themselves."""
+        return await self._create(given, None, allow=True)
+
+    async def _create(self, given: Mapping[str, Any], explicit: Collection[str] | None, *, allow: bool) -> M:
+        self._allow_duplicates = allow
+        try:
+            return await super().create(given, explicit=explicit)
+        finally:
+            self._allow_duplicates = False
+
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return super()._columns({name: given[name] for name in given if name != "allow_duplicates"})
 
     @property
     def finder(self) -> DuplicateFinder:

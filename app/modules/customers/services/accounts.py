@@ -1,0 +1,144 @@
+"""Accounts: their rules as records, and the tree that they stand in."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from app.kernel.access import visible_rows
+from app.kernel.company_names import company_core
+from app.kernel.duplicates import DuplicateAware, DuplicateSpec
+from app.kernel.errors import Invalid
+from app.kernel.listing import Bindings
+from app.kernel.records import RecordType, Search
+from app.modules.customers.interface import AccountInUse, AccountUser
+from app.modules.customers.models import Account, AccountKind
+from app.modules.customers.schemas import AccountCreate, AccountRead, AccountUpdate, Hierarchy, HierarchyNode
+from app.modules.customers.services.quality import account_completeness
+from app.modules.customers.services.trees import Tree
+
+MAX_LEVELS = 10
+ACCOUNT_TREE = Tree("customers.accounts", "parent_id", MAX_LEVELS)
+_NODES_SHOWN = 2_000
+
+
+def account_name_key(values: Any) -> str | None:
+    """Companies are compared by name; consumers are not, since too many share one."""
+    if values.get("kind") == AccountKind.PERSON or not values.get("name"):
+        return None
+    return company_core(values["name"]) or None
+
+
+ACCOUNT_DUPLICATES = DuplicateSpec(
+    name_key=account_name_key,
+    emails=("email", "emails"),
+    phones=("phone", "phones"),
+    exact=("registration_number",),
+    trigrams=True,
+)
+
+
+class AccountService(DuplicateAware[Account]):
+    """What is particular about accounts among records."""
+
+    duplicates = ACCOUNT_DUPLICATES
+
+    async def before_create(self, values: dict[str, Any]) -> None:
+        if values.get("parent_id") is not None:
+            await self._check_parent(values["parent_id"], None)
+        values["completeness"] = account_completeness(values)
+        await super().before_create(values)
+
+    async def before_update(self, row: Account, changes: dict[str, Any]) -> None:
+        parent_id = changes.get("parent_id")
+        if parent_id is not None and parent_id != row.parent_id:
+            await self._check_parent(parent_id, row.id)
+        if "credit_limit" in changes and changes["credit_limit"] is None:
+            changes["credit_currency"] = None
+        changes["completeness"] = account_completeness({**row.__dict__, **changes})
+        await super().before_update(row, changes)
+
+    async def _check_parent(self, parent_id: UUID, id: UUID | None) -> None:
+        if parent_id not in await self.get_many([parent_id]):
+            raise Invalid.at("/parent_id", "unknown_reference", "There is no account with this id.")
+        await ACCOUNT_TREE.check(self.uow, parent_id, id=id)
+
+    async def before_delete(self, row: Account) -> None:
+        """Refuse while anything belongs to the account. Raises `AccountInUse`."""
+        await ACCOUNT_TREE.lock(self.uow)  # nobody puts a child under it meanwhile
+        found = await self.uow.fetchrow(_USES, row.tenant_id, row.id)
+        used = {name: count for name, count in dict(found or {}).items() if count}
+        for user in self.uow.ports(AccountUser):
+            used |= {name: count for name, count in (await user.uses("account", row.id)).items() if count}
+        if used:
+            shown = ", ".join(f"{count} {name}" for name, count in used.items())
+            raise AccountInUse(f"Still here: {shown}.", used_by=used)
+
+    async def hierarchy(self, id: UUID) -> Hierarchy:
+        """The tree around a visible account, as far as the actor may see it; parents come before children."""
+        await self.get(id)
+        bind = Bindings(self.uow.tenant_id, id, MAX_LEVELS + 1, _NODES_SHOWN)
+        visible = visible_rows(self.actor, self.record.object, "read", bind)
+        where = f" AND {visible}" if visible else ""
+        rows = await self.uow.fetch(_TREE.format(where=where), *bind.values)
+        return Hierarchy(nodes=[HierarchyNode.model_validate(dict(row)) for row in rows])
+
+
+_USES = """
+SELECT (SELECT count(*) FROM customers.accounts
+        WHERE tenant_id = $1 AND parent_id = $2 AND deleted_at IS NULL) AS accounts,
+  (SELECT count(*) FROM customers.contacts
+   WHERE tenant_id = $1 AND account_id = $2 AND deleted_at IS NULL) AS contacts"""
+
+_TREE = """
+WITH RECURSIVE up AS (
+  SELECT id, parent_id, 1 AS level FROM customers.accounts WHERE tenant_id = $1 AND id = $2
+  UNION ALL
+  SELECT a.id, a.parent_id, up.level + 1 FROM customers.accounts a JOIN up ON a.id = up.parent_id
+  WHERE a.tenant_id = $1 AND up.level <= $3
+), tree AS (
+  SELECT id, 0 AS depth FROM (SELECT id FROM up ORDER BY level DESC LIMIT 1) top
+  UNION ALL
+  SELECT a.id, tree.depth + 1 FROM customers.accounts a JOIN tree ON a.parent_id = tree.id
+  WHERE a.tenant_id = $1 AND a.deleted_at IS NULL AND tree.depth < $3
+)
+SELECT t.id, t.name, t.parent_id, tree.depth, t.lifecycle_stage, t.owner_id
+FROM tree JOIN customers.accounts t ON t.tenant_id = $1 AND t.id = tree.id AND t.deleted_at IS NULL
+WHERE true{where} ORDER BY tree.depth, t.name, t.id LIMIT $4"""
+
+ACCOUNT: RecordType[Account] = RecordType(
+    object="account",
+    plural="accounts",
+    module="customers",
+    model=Account,
+    read=AccountRead,
+    create=AccountCreate,
+    update=AccountUpdate,
+    service=AccountService,
+    search=Search(names=("name",), emails=("email",), phones=("phone",)),
+    currencies={"credit_limit": "credit_currency"},
+    labels={
+        "name": ("Name", "Account", "Account name", "Company", "客户名称", "公司", "名称"),
+        "kind": ("Kind", "Type", "客户类型"),
+        "industry": ("Industry", "Sector", "行业"),
+        "size": ("Size", "Employees", "规模", "人数"),
+        "country": ("Country", "国家"),
+        "region": ("Region", "State", "Province", "地区", "省份"),
+        "city": ("City", "城市"),
+        "address": ("Address", "Street", "地址"),
+        "postal_code": ("Postal code", "Zip", "邮编"),
+        "website": ("Website", "网站", "网址"),
+        "phone": ("Phone", "Telephone", "电话"),
+        "email": ("E-mail", "邮箱", "电子邮件"),
+        "registration_number": ("Registration number", "统一社会信用代码", "注册号"),
+        "source": ("Source", "来源"),
+        "lifecycle_stage": ("Lifecycle stage", "客户阶段", "生命周期"),
+        "rating": ("Rating", "热度", "评级"),
+        "credit_limit": ("Credit limit", "信用额度"),
+        "payment_terms_days": ("Payment terms (days)", "账期"),
+        "preferred_channel": ("Preferred channel", "首选渠道"),
+        "language": ("Language", "语言"),
+        "description": ("Description", "描述", "备注"),
+    },
+)
+AccountService.record = ACCOUNT

@@ -1,0 +1,74 @@
+"""Trees within a table, of accounts and of who reports to whom: no loops, at most so many levels.
+
+A check that reads before it writes is only as good as its lock: writers of one tree of one tenant wait for
+each other, and each reads what the one before has committed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.kernel.duplicates import lock_keys
+from app.kernel.errors import Conflict, Invalid
+from app.kernel.uow import UnitOfWork
+
+
+class HierarchyLoop(Conflict):
+    code = "hierarchy_loop"
+    title = "A record cannot stand below itself"
+
+
+class HierarchyTooDeep(Conflict):
+    code = "hierarchy_too_deep"
+    title = "This would have more levels than allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A table whose rows point at one above them."""
+
+    table: str
+    column: str
+    levels: int
+
+    async def lock(self, uow: UnitOfWork) -> None:
+        """Be the only writer of this tree until the transaction ends."""
+        await lock_keys(uow, self.table, [self.column])
+
+    async def check(self, uow: UnitOfWork, parent_id: UUID, *, id: UUID | None = None) -> None:
+        """`id`, or a new row, may be put under `parent_id`. Locks the tree.
+
+        Raises: `Invalid` for an unknown parent, `HierarchyLoop`, `HierarchyTooDeep`.
+        """
+        await self.lock(uow)
+        row = await uow.fetchrow(_LEVELS.format(**self._names), uow.tenant_id, parent_id, id, self.levels)
+        assert row is not None  # noqa: S101 - an aggregate always has a row
+        if not row["above"]:
+            raise Invalid.at(f"/{self.column}", "unknown_reference", "There is no such record.")
+        if row["loops"]:
+            raise HierarchyLoop(pointer=f"/{self.column}")
+        if row["above"] + row["below"] > self.levels:
+            raise HierarchyTooDeep(f"At most {self.levels} levels.", levels=self.levels)
+
+    @property
+    def _names(self) -> dict[str, str]:
+        return {"table": self.table, "column": self.column}
+
+
+# One level more than allowed is walked, so that too deep shows; a loop, should there be one, ends there too.
+_LEVELS = """
+WITH RECURSIVE up AS (
+  SELECT id, {column} AS above, 1 AS level FROM {table}
+  WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NULL
+  UNION ALL
+  SELECT t.id, t.{column}, up.level + 1 FROM {table} t JOIN up ON t.id = up.above
+  WHERE t.tenant_id = $1 AND up.level <= $4
+), down AS (
+  SELECT $3::uuid AS id, 1 AS level
+  UNION ALL
+  SELECT t.id, down.level + 1 FROM {table} t JOIN down ON t.{column} = down.id
+  WHERE t.tenant_id = $1 AND t.deleted_at IS NULL AND down.level <= $4
+)
+SELECT (SELECT coalesce(max(level), 0) FROM up) AS above, (SELECT coalesce(max(level), 1) FROM down) AS below,
+  EXISTS (SELECT 1 FROM up WHERE id = $3) AS loops"""
