@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 from fastapi import FastAPI
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
@@ -18,7 +19,7 @@ from app.kernel import logging, metrics, openapi, tracing
 from app.kernel.config import Settings, get_settings
 from app.kernel.constraints import problem_of
 from app.kernel.cors import Cors
-from app.kernel.errors import MethodNotAllowed, NotFound, Problem, Unavailable
+from app.kernel.errors import BadRequest, MethodNotAllowed, NotFound, Problem, Unavailable
 from app.kernel.ids import new_id
 from app.kernel.registry import Module, Registry
 from app.kernel.routing import PathIndex, Router
@@ -95,10 +96,8 @@ class _Exchange:
         with tracing.request_span(scope, self.headers):
             try:
                 await self._answer()
-            except (Problem, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - the last guard: a problem document, a log line, no leak
                 await self._refuse(_as_problem(error), error)
-            except Exception as error:  # noqa: BLE001 - the last guard: a 500 document, a log line, no leak
-                await self._refuse(Problem(), error)
         logging.log_request(scope, self.status, time.perf_counter() - self.started)
         metrics.observe_request(scope, self.status, time.perf_counter() - self.started)
 
@@ -156,10 +155,8 @@ def _as_problem(error: BaseException) -> Problem:
         return error
     if isinstance(error, asyncpg.PostgresError):
         return problem_of(error)
-    if isinstance(error, asyncpg.DataError):  # the driver could not encode a value
-        from app.kernel.errors import Invalid
-
-        return Invalid("A value cannot be stored.")
+    if isinstance(error, HTTPException) and error.status_code < 500:  # FastAPI could not read a form
+        return BadRequest(error.detail)
     if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError):
         return Unavailable(headers={"Retry-After": "2"})
     return Problem()

@@ -30,6 +30,8 @@ else:  # asyncpg's classes are generic for type checkers only
     _DriverConnection = asyncpg.Connection
 
 DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
+# Times end in Z, in audit entries and events as in answers.
+_JSON = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 _COMPILED: dict[Any, SQLCompiler] = {}
 _COMPILED_LIMIT = 5_000
 
@@ -46,7 +48,7 @@ async def _prepare_connection(connection: asyncpg.Connection[asyncpg.Record]) ->
         await connection.set_type_codec(
             kind,
             schema="pg_catalog",
-            encoder=lambda value: orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str).decode(),
+            encoder=lambda value: orjson.dumps(value, option=_JSON, default=str).decode(),
             decoder=orjson.loads,
         )
 

@@ -66,9 +66,10 @@ async def claim(uow: UnitOfWork, request: Request, raw_key: str, body: bytes) ->
         signed=True,
     )
     row = await uow.fetchrow(
-        "SELECT pg_try_advisory_xact_lock($1) AS held, k.request_hash, k.status, k.headers, k.body"
+        "SELECT pg_try_advisory_xact_lock($1) AS held, k.request_hash, k.status, k.headers, k.body,"
+        " k.created_at <= $7::timestamptz - interval '24 hours' AS expired"
         " FROM (SELECT 1) one LEFT JOIN kernel.idempotency_keys k ON k.tenant_id = $2 AND k.principal_id = $3"
-        " AND k.method = $4 AND k.path = $5 AND k.key = $6 AND k.created_at > $7::timestamptz - interval '24 hours'",
+        " AND k.method = $4 AND k.path = $5 AND k.key = $6",
         lock,
         uow.tenant_id,
         uow.actor.id,
@@ -79,12 +80,22 @@ async def claim(uow: UnitOfWork, request: Request, raw_key: str, body: bytes) ->
     )
     if row is None:  # the left side is a constant, so there is always one
         raise RequestInFlight
-    if row["status"] is not None:
+    if row["status"] is not None and not row["expired"]:
         if row["request_hash"] != request_hash:
             raise IdempotencyKeyReused
         return Claim(identity, replay=_replay(row))
     if not row["held"]:
         raise RequestInFlight(headers={"Retry-After": "1"})
+    if row["expired"]:  # the nightly purge has not come by yet
+        await uow.fetch(
+            "DELETE FROM kernel.idempotency_keys"
+            " WHERE tenant_id = $1 AND principal_id = $2 AND method = $3 AND path = $4 AND key = $5",
+            uow.tenant_id,
+            uow.actor.id,
+            request.method,
+            path,
+            key,
+        )
     return Claim(identity)
 
 

@@ -9,6 +9,7 @@ index (ARCHITECTURE, tenancy).
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -131,7 +132,7 @@ class Query:
     def shape(self) -> str:
         """What a cursor is bound to besides the tenant: filters, text and sort."""
         groups = [[(c.field, c.op, c.value) for c in group] for group in self.groups]
-        return orjson.dumps([groups, self.text, self.sort], default=str).decode()
+        return json.dumps([groups, self.text, self.sort], default=str)  # orjson refuses integers over 64 bits
 
 
 _PARAMETER = re.compile(r"([a-z0-9_.]+)(?:\[([a-z_]+)\])?$")
@@ -144,10 +145,11 @@ def query_from_parameters(parameters: Sequence[tuple[str, str]]) -> Query:
     query = Query()
     seen: set[str] = set()
     for name, value in parameters:
+        if name in seen:
+            hint = "" if name in RESERVED else " For one value or another, write field[in]=a,b."
+            raise InvalidFilter(f"The parameter {name!r} is given twice.{hint}", parameter=name)
+        seen.add(name)
         if name in RESERVED:
-            if name in seen:
-                raise InvalidFilter(f"The parameter {name!r} is given twice.", parameter=name)
-            seen.add(name)
             query = _reserved(query, name, value)
             continue
         match = _PARAMETER.fullmatch(name)
@@ -163,7 +165,7 @@ def query_from_parameters(parameters: Sequence[tuple[str, str]]) -> Query:
 
 def _reserved(query: Query, name: str, value: str) -> Query:
     if name == "limit":
-        if not value.isdigit() or len(value) > 9 or int(value) < 1:
+        if re.fullmatch("[0-9]{1,9}", value) is None or int(value) < 1:
             raise InvalidFilter("limit is a whole number from 1 to 200.", parameter="limit")
         return replace(query, limit=min(int(value), MAX_LIMIT))
     if name == "include":

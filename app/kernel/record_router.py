@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.kernel.errors import Problem, StaleVersion
 from app.kernel.listing import query_from_body, query_from_parameters
 from app.kernel.record_reads import list_records, read_one
 from app.kernel.records import RecordService, RecordType, to_json
@@ -40,6 +41,8 @@ from app.kernel.schemas import (
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import parse_body
 
+_SHARE_BODY: TypeAdapter[ShareInput] = TypeAdapter(ShareInput)
+_TRANSFER_BODY: TypeAdapter[TransferRequest] = TypeAdapter(TransferRequest)
 Direct = Callable[[Request, UnitOfWork], Awaitable[Response]]
 JSON = "application/json"
 
@@ -58,6 +61,14 @@ def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None
 
 def etag(version: int) -> str:
     return f'"{version}"'
+
+
+def _names_tag(if_none_match: str | None, tag: str) -> bool:
+    """Whether an `If-None-Match` header names this tag: a list, weak ones too (RFC 9110 §13.1.2), or `*`."""
+    if if_none_match is None:
+        return False
+    named = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    return tag in named or named == ["*"]
 
 
 def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
@@ -203,7 +214,7 @@ class _Operations:
     async def get(self, request: Request, uow: UnitOfWork) -> Response:
         body, version = await read_one(uow, self.record, path_id(request))
         tag = etag(version)
-        if request.headers.get("if-none-match") == tag:
+        if _names_tag(request.headers.get("if-none-match"), tag):
             return Response(status_code=304, headers={"ETag": tag})
         return json_response(body, headers={"ETag": tag})
 
@@ -249,22 +260,40 @@ class _Operations:
         )
 
     async def update(self, request: Request, uow: UnitOfWork) -> Response:
-        body = parse_body(self.update_body, await _json_body(request))
-        version = parse_if_match(request.headers.get("if-match"))
+        try:
+            version = parse_if_match(request.headers.get("if-match"))
+            body = parse_body(self.update_body, await _json_body(request))
+        except Problem as problem:
+            await self._refuse_first(request, uow, "update", problem)
+            raise
         row = await self.service(uow).update(path_id(request), set_fields_of(body), expected_version=version)
         return json_response(
             self.record.dump(row, uow.actor.hidden(self.record.object)), headers={"ETag": etag(row.version)}
         )
 
     async def delete(self, request: Request, uow: UnitOfWork) -> Response:
-        version = parse_if_match(request.headers.get("if-match"))
+        try:
+            version = parse_if_match(request.headers.get("if-match"))
+        except Problem as problem:
+            await self._refuse_first(request, uow, "delete", problem)
+            raise
         await self.service(uow).delete(path_id(request), expected_version=version)
         return Response(status_code=204)
+
+    async def _refuse_first(self, request: Request, uow: UnitOfWork, action: str, problem: Problem) -> None:
+        """What comes before a refusal of the request itself: 404, 403, 428, 412 and only then the body (API.md)."""
+        if problem.status in (413, 415):
+            return
+        row = await self.service(uow).get(path_id(request), action=action)
+        if problem.status in (412, 428):
+            return
+        if row.version != parse_if_match(request.headers.get("if-match")):
+            raise StaleVersion(current_version=row.version)
 
     async def transfer(self, request: Request, uow: UnitOfWork) -> Response:
         from app.kernel.sharing import transfer
 
-        body = parse_body(TypeAdapter(TransferRequest), await _json_body(request))
+        body = parse_body(_TRANSFER_BODY, await _json_body(request))
         return json_response(to_json((await transfer(self.service(uow), body)).model_dump()))
 
     # -- batches -------------------------------------------------------------------------------------------
@@ -315,7 +344,11 @@ class _Operations:
     async def share(self, request: Request, uow: UnitOfWork) -> Response:
         from app.kernel.sharing import share
 
-        body = parse_body(TypeAdapter(ShareInput), await _json_body(request))
+        try:
+            body = parse_body(_SHARE_BODY, await _json_body(request))
+        except Problem:
+            await self.service(uow).get(path_id(request), action="share")
+            raise
         made = await share(self.service(uow), path_id(request), body)
         return json_response(to_json(made.model_dump()), 201)
 

@@ -386,9 +386,14 @@ class RecordService(Generic[M]):
         record = self.record
         self._check_field_rules(given)
         changes = self._columns(given)
-        if "owner_id" in changes and changes["owner_id"] != row.owner_id:
+        new_owner = "owner_id" in changes and changes["owner_id"] != row.owner_id
+        new_team = "team_id" in changes and changes["team_id"] != row.team_id
+        if new_owner or new_team:
             self.actor.require(f"{record.object}:assign")
+        if new_owner:
             await self._assign(changes, creating=False)
+        elif new_team and changes["team_id"] is not None:
+            await self.uow.of(People).require_teams([changes["team_id"]], pointer="/team_id")
         custom = None
         if "custom" in given:
             custom = await self.uow.kernel.custom_fields.clean(
@@ -457,19 +462,19 @@ class RecordService(Generic[M]):
         return values
 
     async def _assign(self, values: dict[str, Any], *, creating: bool) -> None:
+        """Fill in owner and team, and check that those given exist."""
         owner: UUID | None = values.get("owner_id")
         if owner is None and creating:
             owner = values["owner_id"] = self.actor.member_id
         if owner is None:
-            values.setdefault("team_id", self.actor.home_team_id if creating else None)
-            return
-        if owner == self.actor.member_id:
-            team = self.actor.home_team_id
+            home = self.actor.home_team_id if creating else None
+        elif owner == self.actor.member_id:
+            home = self.actor.home_team_id
         else:
             if creating and self.actor.kind == "member":
                 self.actor.require(f"{self.record.object}:assign")
-            team = (await self.uow.of(People).require_members([owner], pointer="/owner_id"))[owner]
+            home = (await self.uow.of(People).require_members([owner], pointer="/owner_id"))[owner]
         if values.get("team_id") is None:
-            values["team_id"] = team
-        elif values["team_id"] != team:
+            values["team_id"] = home
+        elif values["team_id"] != home:
             await self.uow.of(People).require_teams([values["team_id"]], pointer="/team_id")

@@ -9,9 +9,9 @@ application does not start.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, cast
-from urllib.parse import unquote
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 from uuid import UUID
 
 import orjson
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from app.kernel.runtime import Kernel
 
 Handler = Callable[[Request], Awaitable[Response]]
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 OPEN_TENANT_STATES = frozenset({"trialing", "active", "past_due"})
 
@@ -55,7 +56,7 @@ class JsonRequest(Request):
         if not hasattr(self, "_body"):
             limit = self.scope["rapport.body_limit"]
             declared = self.headers.get("content-length")
-            if declared and declared.isdigit() and int(declared) > limit:
+            if declared and declared.isascii() and declared.isdigit() and int(declared) > limit:
                 raise PayloadTooLarge(f"The body may have at most {limit} bytes.", limit=limit)
             chunks: list[bytes] = []
             size = 0
@@ -116,15 +117,24 @@ class TransactionalRoute(APIRoute):
         """Everything between matching and sending."""
         kernel: Kernel = request.scope["rapport.kernel"]
         actor = await admit(kernel, request, self)
-        if self.query_names is not None:
-            for name in request.query_params:
-                if name not in self.query_names:
-                    raise UnknownParameter(f"The query parameter {name!r} is not known here.", parameter=name)
+        self._check_query(request)
         if not self.raw_body and request.method in ("POST", "PUT", "PATCH") and self.body_field is not None:
             require_json(request)
         if self.own_transaction:
             return await self.endpoint_response(request)
         return await self._in_transaction(kernel, request, actor)
+
+    def _check_query(self, request: Request) -> None:
+        if self.query_names is None:
+            return
+        seen: set[str] = set()
+        for name, _ in request.query_params.multi_items():
+            repeatable = self.query_names.get(name)
+            if repeatable is None:
+                raise UnknownParameter(f"The query parameter {name!r} is not known here.", parameter=name)
+            if name in seen and not repeatable:
+                raise BadRequest(f"The query parameter {name!r} is given twice.", parameter=name)
+            seen.add(name)
 
     async def _in_transaction(self, kernel: Kernel, request: Request, actor: Actor) -> Response:
         read_only = request.method in SAFE_METHODS
@@ -158,22 +168,16 @@ class TransactionalRoute(APIRoute):
 
     async def endpoint_response(self, request: Request) -> Response:
         """Solve the endpoint's parameters by FastAPI and call it."""
-        captured: list[Response] = []
-        handler = self._handler
-
-        async def capture(response_request: Request) -> None:
-            captured.append(await handler(response_request))
-
-        from contextlib import AsyncExitStack
-
-        async with AsyncExitStack() as request_stack, AsyncExitStack() as function_stack:
-            request.scope["fastapi_inner_astack"] = request_stack
-            request.scope["fastapi_function_astack"] = function_stack
+        if self.body_field is not None and not self.raw_body and await request.body():
+            await request.json()  # here, because FastAPI would hide what is wrong with it
+        async with AsyncExitStack() as files, AsyncExitStack() as inner, AsyncExitStack() as function:
+            request.scope["fastapi_middleware_astack"] = files
+            request.scope["fastapi_inner_astack"] = inner
+            request.scope["fastapi_function_astack"] = function
             try:
-                await capture(request)
+                return await self._handler(request)
             except RequestValidationError as error:
                 raise validation_problem(error.errors()) from None
-        return captured[0]
 
     @property
     def _handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -200,24 +204,42 @@ async def admit(kernel: Kernel, request: Request, route: TransactionalRoute) -> 
     return actor
 
 
-def _query_names(route: APIRoute) -> frozenset[str] | None:
-    names: set[str] = set()
+def _query_names(route: APIRoute) -> Mapping[str, bool] | None:
+    """The declared query parameters and whether each may be repeated; None if the endpoint checks them itself."""
+    if (route.openapi_extra or {}).get("x-open-query"):
+        return None
+    names: dict[str, bool] = {}
     pending = [route.dependant]
     while pending:
         dependant = pending.pop()
         for parameter in dependant.query_params:
             annotation = parameter.field_info.annotation
             fields = getattr(annotation, "model_fields", None)
-            names |= set(fields) if fields else {parameter.alias}
+            if fields:
+                names |= {info.alias or name: _is_list(info.annotation) for name, info in fields.items()}
+            else:
+                names[parameter.alias] = _is_list(annotation)
         pending.extend(dependant.dependencies)
-    return None if (route.openapi_extra or {}).get("x-open-query") else frozenset(names)
+    return names
+
+
+def _is_list(annotation: Any) -> bool:
+    return annotation is list or any(
+        part is list or get_origin(part) is list for part in (annotation, *get_args(annotation))
+    )
 
 
 class Router(APIRouter):
     """A module's router. `access` is required for each operation; ids and tags are filled in."""
 
     def __init__(self, *, prefix: str = "", tags: Sequence[str] = (), **options: Any) -> None:
-        super().__init__(prefix=prefix, tags=list(tags), route_class=TransactionalRoute, **options)
+        super().__init__(
+            prefix=prefix,
+            tags=list(tags),
+            route_class=TransactionalRoute,
+            strict_content_type=False,  # a body without a type is taken for JSON, by every operation alike
+            **options,
+        )
 
     def operation(
         self,
@@ -234,7 +256,7 @@ class Router(APIRouter):
         responses: dict[int | str, dict[str, Any]] | None = None,
         openapi_extra: dict[str, Any] | None = None,
         **options: Any,
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    ) -> Callable[[Endpoint], Endpoint]:
         """Declare one operation; `operationId` is the endpoint's name unless given.
 
         `own_transaction` is for streams that open transactions themselves; `raw_body` for uploads;
@@ -252,7 +274,7 @@ class Router(APIRouter):
         if access == "public":
             extra.setdefault("security", [])
 
-        def register(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+        def register(endpoint: Endpoint) -> Endpoint:
             self.add_api_route(
                 path,
                 endpoint,
@@ -267,19 +289,19 @@ class Router(APIRouter):
 
         return register
 
-    def get(self, path: str, **options: Any) -> Any:
+    def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:  # type: ignore[override]
         return self.operation("GET", path, **options)
 
-    def post(self, path: str, **options: Any) -> Any:
+    def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:  # type: ignore[override]
         return self.operation("POST", path, **options)
 
-    def put(self, path: str, **options: Any) -> Any:
+    def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:  # type: ignore[override]
         return self.operation("PUT", path, **options)
 
-    def patch(self, path: str, **options: Any) -> Any:
+    def patch(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:  # type: ignore[override]
         return self.operation("PATCH", path, **options)
 
-    def delete(self, path: str, **options: Any) -> Any:
+    def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:  # type: ignore[override]
         return self.operation("DELETE", path, **options)
 
 
@@ -324,7 +346,7 @@ def parse_if_match(value: str | None) -> int:
     if value is None:
         raise VersionRequired
     text = value.strip().removeprefix("W/").strip('"')
-    if not text.isdigit() or len(text) > 18:
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
         raise StaleVersion(f"{value!r} is no version of this record.")
     return int(text)
 
@@ -366,7 +388,7 @@ class PathIndex:
         parameter = node.get("{}")
         if parameter is None or not segments[at]:
             return None
-        values.append(unquote(segments[at]))
+        values.append(segments[at])
         found = self._walk(parameter, segments, at + 1, values)
         if found is None:
             values.pop()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, field_validator
+from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
 
@@ -20,6 +21,17 @@ class Input(BaseModel):
     """A request: unknown fields are refused, never ignored."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, str_max_length=50_000)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        """Whole numbers fit 64 bits; years are 1000 to 9998, so that no time zone moves a moment off the calendar."""
+        if isinstance(value, int):
+            if not -(2**63) <= value < 2**63:
+                raise PydanticCustomError("out_of_range", "The number does not fit 64 bits.")
+        elif isinstance(value, date) and not 1000 <= value.year <= 9998:
+            raise PydanticCustomError("out_of_range", "The year must be from 1000 to 9998.")
+        return value
 
 
 class Output(BaseModel):

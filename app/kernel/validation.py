@@ -15,38 +15,51 @@ T = TypeVar("T")
 MAX_SHOWN = 100
 
 
-def validation_problem(found: Sequence[Mapping[str, Any]], prefix: str = "") -> Problem:
-    """One problem for all of pydantic's errors: a bad path is 404, a bad query 422 naming the parameter."""
+def validation_problem(found: Sequence[Mapping[str, Any]]) -> Problem:
+    """One problem for all that FastAPI found: a bad path is 404, a bad query 422 naming the parameter."""
     if any(error["loc"] and error["loc"][0] == "path" for error in found):
         return NotFound()
-    errors = [_field_error(error, prefix) for error in found[:MAX_SHOWN]]
+    return _invalid([_parameter_error(error) for error in found[:MAX_SHOWN]])
+
+
+def _invalid(errors: Sequence[FieldError]) -> Invalid:
     shown = "; ".join(f"{error.pointer or '/'}: {error.detail}" for error in errors[:3])
     return Invalid(shown or None, errors=errors)
 
 
 def parse_body(adapter: TypeAdapter[T], body: bytes) -> T:
     """A validated body from JSON bytes. Raises `InvalidJson`, `Invalid` with a pointer per finding."""
-    if b"\\u0000" in body:
-        reject_unstorable(body, orjson.loads(body))
     try:
+        if b"\\u0000" in body:
+            reject_unstorable(body, orjson.loads(body))
         return adapter.validate_json(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidJson(f"Line {error.lineno}, column {error.colno}: {error.msg}.") from None
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         if found[0]["type"] == "json_invalid":
             raise InvalidJson(found[0]["msg"]) from None
-        raise validation_problem(found) from None
+        raise _invalid([_body_error(finding, finding["loc"]) for finding in found[:MAX_SHOWN]]) from None
 
 
-def _field_error(error: Mapping[str, Any], prefix: str) -> FieldError:
+def _parameter_error(error: Mapping[str, Any]) -> FieldError:
+    """FastAPI's locations begin with the part of the request."""
     location: Sequence[Any] = error["loc"]
-    where = location[0] if location and location[0] in ("body", "query", "header", "cookie") else None
-    parts = location[1:] if where else location
-    pointer = ".".join(map(str, parts)) if where in ("query", "header", "cookie") else pointer_of(parts)
+    if location and location[0] in ("query", "header", "cookie"):
+        return _field_error(error, ".".join(map(str, location[1:])))
+    return _body_error(error, location[1:] if location and location[0] == "body" else location)
+
+
+def _body_error(error: Mapping[str, Any], location: Sequence[Any]) -> FieldError:
+    return _field_error(error, pointer_of(location))
+
+
+def _field_error(error: Mapping[str, Any], pointer: str) -> FieldError:
     code = "required" if error["type"] == "missing" else str(error["type"])
     if code == "extra_forbidden":
         code = "unknown_field"
     detail = str(error["msg"]).removeprefix("Value error, ")
-    return FieldError(prefix + pointer, code, detail)
+    return FieldError(pointer, code, detail)
 
 
 def pointer_of(parts: Iterable[Any]) -> str:
