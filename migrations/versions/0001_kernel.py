@@ -57,34 +57,53 @@ CREATE TABLE kernel.audit_entries (
         "CREATE INDEX ix_audit_entries_record ON kernel.audit_entries (tenant_id, object, record_id, id)"
     )
     protect("kernel.audit_entries", control="SELECT, INSERT", append_only=True)
+    op.execute("CREATE INDEX ix_audit_entries_tx ON kernel.audit_entries (tenant_id, tx, id)")
+    _audit_chain()
+
+
+def _audit_chain() -> None:
+    # Only the sealer, as rapport_control, writes the chain: what serves requests may look at it.
     op.execute(
         """
 CREATE TABLE kernel.audit_seals (
   tenant_id uuid NOT NULL,
-  id uuid NOT NULL,
   sequence bigint NOT NULL,
   entry_id uuid NOT NULL,
   hash bytea NOT NULL,
-  CONSTRAINT pk_audit_seals PRIMARY KEY (tenant_id, id),
-  CONSTRAINT uq_audit_seals_sequence UNIQUE (tenant_id, sequence),
-  CONSTRAINT uq_audit_seals_entry_id UNIQUE (tenant_id, entry_id)
+  CONSTRAINT pk_audit_seals PRIMARY KEY (tenant_id, sequence)
 )"""
     )
-    protect("kernel.audit_seals", control="SELECT, INSERT", append_only=True)
+    op.execute(
+        """
+CREATE TABLE kernel.audit_heads (
+  tenant_id uuid NOT NULL,
+  sequence bigint NOT NULL,
+  hash bytea NOT NULL,
+  tx xid8 NOT NULL,
+  entry_id uuid NOT NULL,
+  checkpoint_sequence bigint NOT NULL DEFAULT 0,
+  checkpoint_at timestamptz NOT NULL,
+  CONSTRAINT pk_audit_heads PRIMARY KEY (tenant_id)
+)"""
+    )
     op.execute(
         """
 CREATE TABLE kernel.audit_checkpoints (
   tenant_id uuid NOT NULL,
-  id uuid NOT NULL,
   sequence bigint NOT NULL,
   hash bytea NOT NULL,
   signed_at timestamptz NOT NULL,
   key_id text NOT NULL,
   signature bytea NOT NULL,
-  CONSTRAINT pk_audit_checkpoints PRIMARY KEY (tenant_id, id)
+  CONSTRAINT pk_audit_checkpoints PRIMARY KEY (tenant_id, sequence)
 )"""
     )
-    protect("kernel.audit_checkpoints", control="SELECT, INSERT", append_only=True)
+    for table in ("audit_seals", "audit_checkpoints", "audit_heads"):
+        head = table == "audit_heads"
+        protect(
+            f"kernel.{table}", control="SELECT, INSERT, UPDATE" if head else "SELECT, INSERT", append_only=True
+        )
+        op.execute(f"REVOKE INSERT ON kernel.{table} FROM rapport_app")
 
 
 def _events() -> None:
@@ -103,6 +122,7 @@ CREATE TABLE kernel.outbox (
   record_id uuid NOT NULL,
   data jsonb NOT NULL,
   published_at timestamptz,
+  dead_at timestamptz,
   attempts int NOT NULL DEFAULT 0,
   next_attempt_at timestamptz,
   last_error text,
@@ -110,7 +130,16 @@ CREATE TABLE kernel.outbox (
 )"""
     )
     op.execute("CREATE INDEX ix_outbox_tx ON kernel.outbox (tenant_id, tx, id)")
-    op.execute("CREATE INDEX ix_outbox_unpublished ON kernel.outbox (id) WHERE published_at IS NULL")
+    op.execute(
+        "CREATE INDEX ix_outbox_unpublished ON kernel.outbox (id)"
+        " WHERE published_at IS NULL AND dead_at IS NULL"
+    )
+    op.execute(
+        "CREATE INDEX ix_outbox_waiting ON kernel.outbox (tenant_id, record_id, id)"
+        " WHERE published_at IS NULL AND dead_at IS NULL"
+    )
+    op.execute("CREATE INDEX ix_outbox_dead ON kernel.outbox (tenant_id, id) WHERE dead_at IS NOT NULL")
+    op.execute("CREATE INDEX ix_outbox_at ON kernel.outbox USING brin (at)")
     protect("kernel.outbox", control="SELECT, INSERT, UPDATE, DELETE")
     op.execute(
         """
