@@ -1,0 +1,142 @@
+"""Import and export through the API with worker and server as processes: rows a second and peak memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from app.demo.large import large_leads
+from bench.house import API_CORE, Company, House, pin, report, sign_up
+
+COLUMNS = ("name", "company", "email", "phone", "source", "country", "city")
+
+
+class Peak:
+    """The largest resident memory of a process while the block runs, in MB, and the growth over its start."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._stop = threading.Event()
+        self.start = self.peak = self._process.memory_info().rss / 1e6
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.05):
+            self.peak = max(self.peak, self._process.memory_info().rss / 1e6)
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+@contextmanager
+def worker(house: House) -> Iterator[int]:
+    """A worker process pinned to one core; yields its pid."""
+    import os
+    import signal
+    import subprocess
+    import sys
+
+    log = (house.folder / "worker.log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "worker"], env=house.environment(), stdout=log, stderr=log
+    )
+    pin(process.pid, [API_CORE])
+    try:
+        yield process.pid
+    finally:
+        os.kill(process.pid, signal.SIGTERM)
+        process.wait(20)
+        log.close()
+
+
+def write_csv(path: Path, rows: int) -> None:
+    """A file of generated leads, a third of them with Chinese names."""
+    import csv
+
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("external_id", *COLUMNS))
+        for number, lead in enumerate(large_leads(11, 1, rows)):
+            writer.writerow((f"bench-{number}", *(lead[name] for name in COLUMNS)))  # type: ignore[literal-required]
+
+
+def run_bulk(house: House, rows: int, console: Console) -> dict[str, Any]:
+    """Import `rows` leads from CSV with all rules on, then export them as NDJSON and CSV."""
+    path = house.folder / "leads.csv"
+    write_csv(path, rows)
+    results: dict[str, Any] = {}
+    table = Table(title=f"Bulk work, {rows:,} leads, one core")
+    for column in ("work", "rows/s", "seconds", "peak MB"):
+        table.add_column(column)
+    with house.product() as port, worker(house) as worker_pid:
+        company = sign_up(port, "Bulk")
+        with Peak(worker_pid) as peak:
+            seconds = _import(port, company, path)
+        results["import csv"] = {"rows_per_s": rows / seconds, "peak_mb": peak.peak, "start_mb": peak.start}
+        table.add_row("import csv", f"{rows / seconds:,.0f}", f"{seconds:.1f}", f"{peak.peak:.0f}")
+        server = next(c.pid for c in psutil.net_connections() if c.laddr and c.laddr.port == port and c.pid)
+        for kind in ("ndjson", "csv"):
+            with Peak(server) as peak:
+                seconds, count = _export(port, company, kind)
+            if count != rows:
+                raise RuntimeError(f"the export has {count:,} rows, not {rows:,}")
+            results[f"export {kind}"] = {
+                "rows_per_s": rows / seconds,
+                "peak_mb": peak.peak,
+                "start_mb": peak.start,
+            }
+            table.add_row(f"export {kind}", f"{rows / seconds:,.0f}", f"{seconds:.1f}", f"{peak.peak:.0f}")
+    console.print(table)
+    report("bulk", results)
+    return results
+
+
+def _import(port: int, company: Company, path: Path) -> float:
+    headers = {"Authorization": f"Bearer {company.token}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=300) as http:
+        with path.open("rb") as file:
+            made = http.post(
+                "/v1/imports",
+                data={"object": "leads", "mode": "create", "start": "true"},
+                files={"file": (path.name, file)},
+            )
+        made.raise_for_status()
+        where = f"/v1/imports/{made.json()['id']}"
+        started = time.perf_counter()
+        while True:
+            state = http.get(where).raise_for_status().json()
+            if state["state"] in ("completed", "completed_with_errors", "failed", "cancelled"):
+                break
+            time.sleep(0.1)
+    if state["state"] != "completed":
+        raise RuntimeError(f"the import ended as {state}")
+    return time.perf_counter() - started
+
+
+def _export(port: int, company: Company, kind: str) -> tuple[float, int]:
+    headers = {"Authorization": f"Bearer {company.token}"}
+    body = {"object": "leads", "format": kind}
+    started = time.perf_counter()
+    lines = 0
+    with (
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=300) as http,
+        http.stream("POST", "/v1/exports/stream", json=body) as answer,
+    ):
+        answer.raise_for_status()
+        for chunk in answer.iter_raw():
+            lines += chunk.count(b"\n")
+    return time.perf_counter() - started, lines - (kind == "csv")

@@ -1,0 +1,113 @@
+"""The limit: bare ASGI and asyncpg, no framework, no validation, no permission; same tables, same RLS, same SQL.
+
+`BEGIN; SET LOCAL` in one message, one statement, COMMIT. Create and update write row, audit entry and event in one
+CTE. It answers the same JSON for the same lead, so that what the product adds is all that differs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+import uvicorn
+
+from app.kernel.ids import new_id
+from app.kernel.records import RecordType, to_json
+from app.modules.leads.module import MODULE
+
+LEAD: RecordType[Any] = MODULE.records[0]
+_PLAN = LEAD.plan
+_GET = f"SELECT {_PLAN.columns} FROM {LEAD.table} t WHERE t.tenant_id = $1 AND t.id = $2 AND t.deleted_at IS NULL"
+_LIST = (
+    f"SELECT {_PLAN.columns} FROM {LEAD.view} t WHERE t.tenant_id = $1 AND t.deleted_at IS NULL"
+    " AND t.status = $2 ORDER BY t.created_at DESC, t.id DESC LIMIT 51"
+)
+_SIDE = """, a AS (
+  INSERT INTO kernel.audit_entries
+    (tenant_id, id, at, actor_kind, actor_id, actor_name, object, record_id, action, changes)
+  SELECT $1, $3, now(), 'member', $2, 'bench', 'lead', t.id, 'created', '{"name": [null, "x"]}' FROM t
+), o AS (
+  INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, type, object, record_id, data)
+  SELECT $1, $4, now(), 'member', $2, 'leads.lead.created.v1', 'lead', t.id, '{"id": "x"}' FROM t
+)"""
+_CREATE = f"""WITH t AS (
+  INSERT INTO {LEAD.table} (tenant_id, id, created_at, updated_at, name, company, email, status, tokens)
+  VALUES ($1, $2, now(), now(), $5, $6, $7, 'new', $8) RETURNING *
+){_SIDE} SELECT {_PLAN.columns} FROM t"""
+_UPDATE = f"""WITH t AS (
+  UPDATE {LEAD.table} SET title = $5, version = version + 1, updated_at = now()
+  WHERE tenant_id = $1 AND id = $2 AND version = $6 RETURNING *
+){_SIDE} SELECT {_PLAN.columns} FROM t"""
+
+
+class Raw:
+    """The smallest server that does the job."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], tenant_id: UUID) -> None:
+        self._pool = pool
+        self._tenant = tenant_id
+        self._begin = f"BEGIN; SET LOCAL app.tenant_id = '{tenant_id}'"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        method, path = scope["method"], scope["path"]
+        if method == "GET":
+            if path == "/v1/leads":
+                rows = await self._run(_LIST, self._tenant, "new")
+                body = to_json({"data": [_PLAN.render(row) for row in rows[:50]], "next_cursor": None})
+            else:
+                rows = await self._run(_GET, self._tenant, UUID(path[10:]))
+                body = to_json(_PLAN.render(rows[0]))
+        else:
+            given = orjson.loads((await receive())["body"])
+            ids = (new_id(), new_id())
+            if method == "POST":
+                rows = await self._run(
+                    _CREATE, self._tenant, new_id(), *ids, given["name"], given["company"], given["email"],
+                    given["name"].lower().split(),
+                )  # fmt: skip
+            else:
+                version = int(dict(scope["headers"])[b"if-match"].strip(b'"'))
+                rows = await self._run(_UPDATE, self._tenant, UUID(path[10:]), *ids, given["title"], version)
+            body = to_json(_PLAN.render(rows[0]))
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _run(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        async with self._pool.acquire() as connection:
+            await connection.execute(self._begin)
+            rows = await connection.fetch(sql, *arguments)
+            await connection.execute("COMMIT")
+        return rows
+
+
+async def serve(url: str, tenant_id: UUID, port: int) -> None:
+    """Serve on loopback until killed."""
+    from app.kernel.db import _Connection
+
+    pool = await asyncpg.create_pool(
+        url, min_size=16, max_size=16, connection_class=_Connection,
+        server_settings={"role": "rapport_app", "jit": "off"}, max_cached_statement_lifetime=0,
+    )  # fmt: skip
+    config = uvicorn.Config(
+        Raw(pool, tenant_id),
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+    )
+    await uvicorn.Server(config).serve()
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(
+        serve(os.environ["BENCH_URL"], UUID(os.environ["BENCH_TENANT"]), int(os.environ["BENCH_PORT"]))
+    )
