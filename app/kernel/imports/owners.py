@@ -1,0 +1,75 @@
+"""Owners of imported rows: named by e-mail or id, checked once per member and import."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.kernel.access import Actor
+from app.kernel.errors import Problem
+from app.kernel.imports.prepare import owner_id_of
+from app.kernel.imports.rules import ImportRow
+from app.kernel.people import People
+from app.kernel.uow import UnitOfWork
+
+
+class Owners:
+    """Who the owner columns name; what was found is kept for the chunks to come."""
+
+    def __init__(self) -> None:
+        self._by_email: dict[str, UUID | None] = {}
+        self._teams: dict[UUID | None, UUID | None] = {}
+        self._unknown: dict[UUID, str] = {}
+
+    async def resolve(self, uow: UnitOfWork, object_name: str, rows: Sequence[ImportRow]) -> None:
+        """Turn owner texts into `owner_id`; refuse rows whose owner is unknown or not the actor's to choose."""
+        texts = {row.extras["owner_id"].strip() for row in rows if "owner_id" in row.extras}
+        emails = [t.casefold() for t in texts if "@" in t and t.casefold() not in self._by_email]
+        if emails:
+            known = {e.casefold(): i for e, i in (await uow.of(People).members_by_email(emails)).items()}
+            self._by_email.update({email: known.get(email) for email in emails})
+        for row in rows:
+            text = row.extras.pop("owner_id", None)
+            if text is not None:
+                found = self._by_email.get(text.strip().casefold()) or owner_id_of(text)
+                if found is None:
+                    row.refuse(
+                        "owner_id", "unknown_member", f"{text!r} is no active member; give an e-mail address."
+                    )
+                    continue
+                row.values["owner_id"] = found
+                row.given = row.given | {"owner_id"}
+        await self._teams_of(uow, rows)
+        for row in rows:
+            self._check(uow.actor, object_name, row)
+
+    async def _teams_of(self, uow: UnitOfWork, rows: Sequence[ImportRow]) -> None:
+        wanted = {row.values.get("owner_id") for row in rows} - {None, uow.actor.member_id}
+        wanted -= self._teams.keys() | self._unknown.keys()
+        for owner in wanted:
+            if owner is None:
+                continue
+            try:
+                found = await uow.of(People).require_members([owner], pointer="/owner_id")
+            except Problem as problem:
+                self._unknown[owner] = problem.detail
+            else:
+                self._teams[owner] = found[owner]
+
+    def _check(self, actor: Actor, object_name: str, row: ImportRow) -> None:
+        owner = row.values.get("owner_id")
+        if owner is None or owner == actor.member_id:
+            return
+        if owner in self._unknown:
+            row.refuse("owner_id", "unknown_member", self._unknown[owner])
+        elif not actor.may(f"{object_name}:assign"):
+            row.refuse("owner_id", "forbidden", "You may import only for yourself.")
+
+    def complete(self, row: ImportRow, actor: Actor) -> None:
+        """Owner and team of a new record, where the file leaves them open."""
+        owner = row.values.get("owner_id")
+        if owner is None:
+            owner = row.values["owner_id"] = actor.member_id
+        if row.values.get("team_id") is None:
+            others = owner is not None and owner != actor.member_id
+            row.values["team_id"] = self._teams.get(owner) if others else actor.home_team_id

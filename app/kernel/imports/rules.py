@@ -1,0 +1,150 @@
+"""What a module may say about imported rows: the seam between the import job and a record type's service.
+
+`ImportRules` is a base of `RecordService`. Its defaults run the single-row hooks, so a module without rules of
+its own needs nothing; one whose rules ask the database overrides `prepare_import` and asks once per chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from uuid import UUID
+
+from app.kernel.errors import FieldError, Problem
+from app.kernel.tabular import Fault
+
+if TYPE_CHECKING:
+    from app.kernel.models import RecordTable
+    from app.kernel.uow import UnitOfWork
+
+DuplicateRule = Literal["block", "warn", "allow"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportColumn:
+    """A column that is no field of the record but helps to find one: an account's external id, a source's name.
+
+    Its text arrives in `ImportRow.extras[name]`; the module turns it into columns in `prepare_import`.
+    """
+
+    name: str
+    labels: tuple[str, ...] = ()
+    synonyms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What the person who imports has chosen; `duplicate_rule` None means the record type's own."""
+
+    mode: Literal["create", "update", "upsert"]
+    duplicate_rule: DuplicateRule | None = None
+    dry_run: bool = False
+
+
+@dataclass(slots=True)
+class ImportRow:
+    """One row on its way in.
+
+    `values` are columns, as the table has them (money in minor units); `given` are the fields that the file or
+    the defaults name. `existing` is the record that an update changes.
+    """
+
+    number: int
+    line: int
+    cells: list[str | None]
+    values: dict[str, Any] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
+    extras: dict[str, str] = field(default_factory=dict)
+    custom: dict[str, Any] | None = None
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+    missing: list[Fault] = field(default_factory=list)  # faults only if the row turns out to be a new record
+    existing: Any = None
+    id: UUID | None = None
+    indexed: Any = None
+
+    def refuse(self, field_name: str | None, code: str, reason: str) -> None:
+        """Leave this row out, saying why; `field_name` is the field or import column at fault."""
+        self.faults.append(Fault(code, reason, field_name))
+
+    def warn(self, field_name: str | None, code: str, reason: str) -> None:
+        """Take this row, but say something about it."""
+        self.warnings.append(Fault(code, reason, field_name))
+
+    def refuse_by(self, problem: Problem) -> None:
+        """Leave this row out for what a rule raised."""
+        errors: Sequence[FieldError] = problem.errors
+        if not errors:
+            self.refuse(None, problem.code, problem.detail)
+        for error in errors:
+            self.refuse(error.pointer.lstrip("/").replace("/", ".") or None, error.code, error.detail)
+
+
+class ImportRules:
+    """Set-based hooks of the import; the defaults call `before_create`, `before_update` and `after_create`."""
+
+    import_columns: ClassVar[tuple[ImportColumn, ...]] = ()
+    uow: UnitOfWork
+
+    async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:  # noqa: ARG002
+        """Check and complete the columns of new rows; `row.refuse` leaves one out, `row.warn` remarks on it.
+
+        Override to find references and duplicates for the whole chunk in one statement each.
+        """
+        before_create = _own_hook(self, "before_create")
+        if before_create is None:
+            return
+        for row in rows:
+            try:
+                await before_create(row.values)
+            except Problem as problem:
+                row.refuse_by(problem)
+
+    async def prepare_import_updates(
+        self,
+        rows: Sequence[ImportRow],
+        options: ImportOptions,  # noqa: ARG002
+    ) -> None:
+        """Check and complete `row.values`, the changes to `row.existing`."""
+        before_update = _own_hook(self, "before_update")
+        if before_update is None:
+            return
+        for row in rows:
+            try:
+                await before_update(row.existing, row.values)
+            except Problem as problem:
+                row.refuse_by(problem)
+
+    async def after_import(self, created: Sequence[RecordTable]) -> None:
+        """React to the new rows in the same transaction."""
+        after_create = _own_hook(self, "after_create")
+        if after_create is not None:
+            for row in created:
+                await after_create(row)
+
+
+def _own_hook(service: object, name: str) -> Any:
+    """The hook if the module overrides it: the kernel's does nothing, and calling it per row is not free."""
+    from app.kernel.records import RecordService
+
+    found = getattr(type(service), name, None)
+    return None if found is getattr(RecordService, name, None) else getattr(service, name)
+
+
+def rules_of(service: Any) -> Any:
+    """The service itself where it has the hooks, else the defaults bound to it."""
+    if isinstance(service, ImportRules):
+        return service
+    return _Defaults(service)
+
+
+class _Defaults(ImportRules):
+    """The default hooks around a service that is no `ImportRules` itself."""
+
+    def __init__(self, service: Any) -> None:
+        self._service = service
+        self.uow = service.uow
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)

@@ -1,0 +1,278 @@
+"""The import job: chunk by chunk, each in one transaction that also moves the resume position.
+
+A kill at any moment leaves whole chunks behind and nothing else; the next worker goes on at the position.
+While one chunk is being written, the next one is read and validated in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from app.kernel.errors import Invalid, Problem
+from app.kernel.imports.chunk import ChunkWriter, Outcome, Shape
+from app.kernel.imports.models import ENDED, Import, StoredUpload
+from app.kernel.imports.owners import Owners
+from app.kernel.imports.prepare import Preparer
+from app.kernel.imports.rules import ImportOptions, ImportRow
+from app.kernel.imports.targets import Plan, check_mapping, plan_of, targets_of
+from app.kernel.jobs import JobCancelled, JobContext, JobLost, JobPaused
+from app.kernel.records import RecordType
+from app.kernel.registry import JobKind
+from app.kernel.tabular import Fault, Row, TableReader, TabularError, open_table
+from app.kernel.uow import UnitOfWork
+
+CHUNK = 2_000
+ATTEMPTS = 10
+
+
+class ImportPayload(BaseModel):
+    """Which import a job runs or undoes."""
+
+    import_id: UUID
+
+
+@dataclass
+class _Run:
+    """What stays the same from chunk to chunk."""
+
+    id: UUID
+    record: RecordType[Any]
+    reader: TableReader
+    plan: Plan
+    options: ImportOptions
+    key: str
+    shape: Shape
+    preparer: Preparer
+    owners: Owners
+
+
+async def run_import(context: JobContext, payload: ImportPayload) -> dict[str, Any]:
+    """Run or go on with an import; what was done before a kill is not done again."""
+    async with context.transaction() as uow:
+        found = await uow.get(Import, payload.import_id)
+        upload = await uow.get(StoredUpload, found.file_id) if found.file_id else None
+    if found.state in ENDED or upload is None:
+        return _counts(found)
+    try:
+        async with context.kernel.files.local_copy(upload.key) as path:
+            return await _run_file(context, found, path)
+    except (TabularError, Problem) as error:
+        if isinstance(error, Problem) and error.status >= 500:
+            raise
+        return await _end(context, found.id, "failed", error=_described(error))
+    except JobCancelled:
+        await _end(context, found.id, "cancelled")
+        raise
+    except (JobPaused, JobLost):
+        raise
+    except Exception:
+        if context.attempt >= ATTEMPTS:
+            await _end(context, found.id, "failed", error={"code": "internal_error", "detail": Problem.title})
+        raise
+
+
+def _described(error: TabularError | Problem) -> dict[str, Any]:
+    if isinstance(error, TabularError):
+        return {"code": error.code, "detail": error.message, "line": error.line}
+    return {"code": error.code, "detail": error.detail}
+
+
+def reader_of(path: Path, options: dict[str, Any]) -> TableReader:
+    """The reader that the import's file options ask for. Blocking. Raises `TabularError`."""
+    return open_table(
+        path,
+        expected=options.get("format"),
+        encoding=options.get("encoding"),
+        delimiter=options.get("delimiter"),
+        sheet=options.get("sheet"),
+    )
+
+
+async def _run_file(context: JobContext, found: Import, path: Path) -> dict[str, Any]:
+    reader = await asyncio.to_thread(reader_of, path, found.options)
+    total = found.total
+    if total is None:
+        total = await asyncio.to_thread(_count, reader)
+    async with context.transaction() as uow:
+        run = await _prepared(uow, found, reader)
+        await uow.fetch(
+            "UPDATE kernel.imports SET total = $3, started_at = coalesce(started_at, $4), updated_at = $4,"
+            " state = CASE WHEN dry_run THEN state ELSE 'in_progress' END WHERE tenant_id = $1 AND id = $2",
+            uow.tenant_id,
+            found.id,
+            total,
+            uow.now,
+        )
+    await _chunks(context, run, found.position, total)
+    async with context.transaction() as uow:
+        final = await uow.get(Import, found.id)
+    return await _end(context, found.id, "completed_with_errors" if final.failed else "completed")
+
+
+def _count(reader: TableReader) -> int:
+    """Read the file once to its end: how many rows there are, and that nothing breaks off in the middle."""
+    return sum(1 for _ in reader.rows())
+
+
+async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run:
+    record = uow.kernel.registry.record(found.object)
+    if record is None:
+        raise Invalid(f"There is no record type {found.object!r} any more.")
+    uow.actor.require(f"{record.object}:import")
+    targets = await targets_of(uow, record)
+    columns = reader.header.names
+    check_mapping(found.mapping, columns, targets)
+    tenant = uow.actor.tenant
+    plan = plan_of(
+        record,
+        columns,
+        found.mapping,
+        targets,
+        defaults=found.defaults,
+        order=found.options.get("date_order", "ymd"),
+        zone=tenant.zone,
+        currency=tenant.currency,
+    )
+    options = ImportOptions(
+        mode=found.mode,  # type: ignore[arg-type]  # a CHECK holds it to these
+        duplicate_rule=found.duplicate_rule,  # type: ignore[arg-type]
+        dry_run=found.dry_run,
+    )
+    return _Run(
+        id=found.id,
+        record=record,
+        reader=reader,
+        plan=plan,
+        options=options,
+        key=found.key,
+        shape=await Shape.of(uow, record),
+        preparer=Preparer(record, plan, found.mode, record.service(uow)),
+        owners=Owners(),
+    )
+
+
+async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> None:
+    rows = run.reader.rows(position)
+    following = asyncio.create_task(asyncio.to_thread(_next, rows, run.preparer))
+    try:
+        while chunk := await following:
+            following = asyncio.create_task(asyncio.to_thread(_next, rows, run.preparer))
+            await write_chunk(context, run, chunk)
+            done = chunk[-1].number + 1
+            await context.progress(done, total)
+            if done < total:
+                if await context.cancelled():
+                    raise JobCancelled
+                if context.stopping.is_set():
+                    raise JobPaused
+    finally:
+        if not following.done():
+            await asyncio.wait([following])  # a thread cannot be stopped; the file closes when it is through
+
+
+def _next(rows: Iterator[Row], preparer: Preparer) -> list[ImportRow]:
+    return preparer.prepare(islice(rows, CHUNK))
+
+
+async def write_chunk(context: JobContext, run: _Run, rows: list[ImportRow]) -> None:
+    """One chunk in one transaction: records, audit, events, usage, results and the resume position."""
+    outcome: Outcome | None = None
+    if run.options.dry_run:
+        # All rules on, the database's too; then everything is rolled back and only the findings are kept.
+        try:
+            async with context.transaction() as uow:
+                outcome = await _writer(uow, run).write(rows)
+                raise _RolledBack
+        except _RolledBack:
+            pass
+    async with context.transaction() as uow:
+        await _hold(uow, run.id, rows[0].number)
+        if outcome is None:
+            outcome = await _writer(uow, run).write(rows)
+        await _record(uow, run, rows, outcome)
+
+
+class _RolledBack(Exception):
+    """Ends the transaction of a dry run."""
+
+
+def _writer(uow: UnitOfWork, run: _Run) -> ChunkWriter:
+    return ChunkWriter(uow, run.shape, run.options, key=run.key, owners=run.owners, plan=run.plan)
+
+
+async def _hold(uow: UnitOfWork, import_id: UUID, position: int) -> None:
+    """Lock the import where this chunk begins. Raises `JobLost` when another worker is further already."""
+    row = await uow.fetchrow(
+        "SELECT position, state FROM kernel.imports WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
+        uow.tenant_id,
+        import_id,
+    )
+    if row is None or row["state"] in ENDED or row["position"] > position:
+        raise JobLost
+
+
+async def _record(uow: UnitOfWork, run: _Run, rows: list[ImportRow], outcome: Outcome) -> None:
+    dry = run.options.dry_run
+    warned = [row for row in rows if row.warnings and not row.faults]
+    await uow.fetch(
+        "INSERT INTO kernel.import_chunks (tenant_id, import_id, number, rows, created_lines, created_ids, updated,"
+        " failures, warnings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        uow.tenant_id,
+        run.id,
+        rows[0].number,
+        len(rows),
+        [row.line for row in outcome.created],
+        [] if dry else [row.id for row in outcome.created],
+        [
+            {"line": row.line, "id": row.existing.id, "version": version, "before": before}
+            for row, version, before in outcome.updated
+        ],
+        [{"line": row.line, "cells": row.cells, "faults": _faults(row.faults)} for row in outcome.failed],
+        [{"line": row.line, "faults": _faults(row.warnings)} for row in warned],
+    )
+    await uow.fetch(
+        "UPDATE kernel.imports SET position = $3, created = created + $4, updated = updated + $5,"
+        " unchanged = unchanged + $6, failed = failed + $7, updated_at = $8 WHERE tenant_id = $1 AND id = $2",
+        uow.tenant_id,
+        run.id,
+        rows[-1].number + 1,
+        len(outcome.created),
+        len(outcome.updated),
+        len(outcome.unchanged),
+        len(outcome.failed),
+        uow.now,
+    )
+
+
+def _faults(faults: list[Fault]) -> list[list[str | None]]:
+    return [[fault.code, fault.reason, fault.column] for fault in faults]
+
+
+async def _end(
+    context: JobContext, import_id: UUID, state: str, *, error: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    async with context.transaction() as uow:
+        found = await uow.get(Import, import_id, lock="update")
+        if found.state in ENDED:
+            return _counts(found)
+        ended = await uow.update(
+            found, audit="import", action=state, state=state, error=error, finished_at=uow.now
+        )
+        uow.meter("import.rows", ended.created + ended.updated)
+    return _counts(ended)
+
+
+def _counts(found: Import) -> dict[str, Any]:
+    names = ("state", "total", "created", "updated", "unchanged", "failed")
+    return {"import_id": str(found.id)} | {name: getattr(found, name) for name in names}
+
+
+IMPORT_JOB = JobKind("imports.run", ImportPayload, run_import, attempts=ATTEMPTS)
