@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from app.kernel.registry import Module
+from app.modules.activities.module import MODULE as ACTIVITIES
+from app.modules.customers.module import MODULE as CUSTOMERS
 
-MODULES: list[Module] = []
+MODULES: list[Module] = [ACTIVITIES, CUSTOMERS]

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from app.kernel.contact import Email, Phone, Url
 from app.kernel.countries import Country
-from app.kernel.money import Money
+from app.kernel.money import MoneyIn, MoneyOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.customers.models import (
     AccountKind,
@@ -91,7 +91,7 @@ class _AccountFields(RecordInput):
     source: ShortText | None = None
     lifecycle_stage: LifecycleStage = LifecycleStage.LEAD
     rating: Rating | None = None
-    credit_limit: Money | None = None
+    credit_limit: MoneyIn | None = None
     payment_terms_days: int | None = Field(None, ge=0, le=3650)
     preferred_channel: Channel | None = None
     language: Language | None = None
@@ -131,7 +131,7 @@ class AccountRead(RecordOutput):
     source: str | None
     lifecycle_stage: LifecycleStage
     rating: Rating | None
-    credit_limit: Money | None
+    credit_limit: MoneyOut | None
     payment_terms_days: int | None
     preferred_channel: Channel | None
     language: str | None

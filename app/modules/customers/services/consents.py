@@ -7,7 +7,7 @@ the one that was recorded last: a paper form may be typed in after an unsubscrib
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from app.kernel.records import RecordService
@@ -60,5 +60,5 @@ async def consent_history(service: RecordService[Any], id: UUID) -> list[Consent
 
 
 def _read(row: Consent) -> ConsentRead:
-    values = cast("dict[str, Any]", row.__dict__)
+    values = row.__dict__
     return ConsentRead(**{name: values[name] for name in ConsentRead.model_fields})

@@ -208,7 +208,7 @@ class ContactService(DuplicateAware[Contact]):
             row.id,
             self.uow.now,
         )
-        changes = {"role": [before, after], "account_id": [None, account_id]}
+        changes: dict[str, list[Any]] = {"role": [before, after], "account_id": [None, account_id]}
         self.uow.record_audit(self.record.object, row.id, action, changes)
         changed = await self.uow.get(Contact, row.id)
         self.uow.publish(
@@ -275,7 +275,8 @@ FROM (
   SELECT contact_id, role, false FROM customers.contact_roles WHERE tenant_id = $1 AND account_id = $2
 ) part JOIN customers.contacts t ON t.tenant_id = $1 AND t.id = part.id AND t.deleted_at IS NULL
 WHERE true{where}
-ORDER BY array_position(ARRAY['decision_maker', 'champion', 'influencer', 'user', 'gatekeeper', 'blocker'], part.role),
+ORDER BY array_position(
+  ARRAY['decision_maker', 'champion', 'influencer', 'user', 'gatekeeper', 'blocker'], part.role),
   t.name, t.id LIMIT $3"""
 
 CONTACT: RecordType[Contact] = RecordType(

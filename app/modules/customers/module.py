@@ -1,0 +1,20 @@
+"""Registers customers: accounts, contacts and all that is known of them."""
+
+from __future__ import annotations
+
+from app.kernel.duplicate_router import PERMISSIONS, rules
+from app.kernel.registry import Module
+from app.modules.customers.interface import Customers
+from app.modules.customers.router import ROUTERS
+from app.modules.customers.services.accounts import ACCOUNT
+from app.modules.customers.services.contacts import CONTACT
+from app.modules.customers.services.matching import CustomersOfTenant
+
+MODULE = Module(
+    name="customers",
+    description="Accounts, the people in them, their roles, consent and duplicates.",
+    routers=(*ROUTERS, rules),
+    records=(ACCOUNT, CONTACT),
+    interfaces={Customers: CustomersOfTenant},
+    permissions=PERMISSIONS,
+)

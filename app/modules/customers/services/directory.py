@@ -1,0 +1,113 @@
+"""Looking customers up by id and by key, for other modules and for imports: one statement per question."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from app.kernel.company_names import company_core
+from app.kernel.contact import EmailInvalid, normalise_email
+from app.kernel.uow import UnitOfWork
+from app.modules.customers.interface import AccountRef, ContactRef
+from app.modules.customers.models import Account, Contact, LifecycleStage
+from app.modules.customers.services.accounts import AccountService
+from app.modules.customers.services.contacts import ContactService
+
+_STAGES = list(LifecycleStage)
+
+
+def account_ref(row: Account) -> AccountRef:
+    """An account as other modules show it."""
+    return AccountRef(row.id, row.name, row.owner_id, row.team_id, row.lifecycle_stage)
+
+
+def contact_ref(row: Contact) -> ContactRef:
+    """A contact as other modules show them."""
+    return ContactRef(row.id, row.name, row.account_id, row.email, row.mobile or row.phone)
+
+
+class Directory:
+    """The reading half of `Customers`."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, AccountRef]:
+        if not ids:
+            return {}
+        rows = await AccountService(self._uow).get_many(list(ids))
+        return {id: account_ref(row) for id, row in rows.items()}
+
+    async def get_contacts(self, ids: Collection[UUID]) -> Mapping[UUID, ContactRef]:
+        if not ids:
+            return {}
+        rows = await ContactService(self._uow).get_many(list(ids))
+        return {id: contact_ref(row) for id, row in rows.items()}
+
+    async def account_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
+        return await self._names("customers.accounts", ids)
+
+    async def contact_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
+        return await self._names("customers.contacts", ids)
+
+    async def _names(self, table: str, ids: Collection[UUID]) -> Mapping[UUID, str]:
+        if not ids:
+            return {}
+        rows = await self._uow.fetch(
+            f"SELECT id, name FROM {table} WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
+            self._uow.tenant_id,
+            list(ids),
+        )
+        return {row["id"]: row["name"] for row in rows}
+
+    async def accounts_by_external_id(self, keys: Collection[str]) -> Mapping[str, UUID]:
+        return await self._unique("customers.accounts", "external_id", {key: key for key in keys})
+
+    async def contacts_by_external_id(self, keys: Collection[str]) -> Mapping[str, UUID]:
+        return await self._unique("customers.contacts", "external_id", {key: key for key in keys})
+
+    async def accounts_by_name(self, names: Collection[str]) -> Mapping[str, UUID]:
+        return await self._unique(
+            "customers.accounts", "name_key", {name: company_core(name) for name in names}
+        )
+
+    async def contacts_by_email(self, addresses: Collection[str]) -> Mapping[str, UUID]:
+        keys = {}
+        for address in addresses:
+            try:
+                keys[address] = normalise_email(address)
+            except EmailInvalid:
+                continue
+        return await self._unique("customers.contacts", "email_key", keys)
+
+    async def _unique(self, table: str, column: str, keys: Mapping[str, str]) -> Mapping[str, UUID]:
+        """Each key's only record; `keys` is what was asked → what the column holds."""
+        if not keys:
+            return {}
+        rows = await self._uow.fetch(
+            f"SELECT {column} AS key, min(id::text)::uuid AS id FROM {table}"
+            f" WHERE tenant_id = $1 AND {column} = ANY($2::text[]) AND deleted_at IS NULL"
+            f" GROUP BY {column} HAVING count(*) = 1",
+            self._uow.tenant_id,
+            list(set(keys.values())),
+        )
+        found = {row["key"]: row["id"] for row in rows}
+        return {asked: found[key] for asked, key in keys.items() if key in found}
+
+    async def belongs(self, contact_id: UUID, account_id: UUID) -> bool:
+        row = await self._uow.fetchrow(
+            "SELECT 1 FROM customers.contacts c WHERE c.tenant_id = $1 AND c.id = $2 AND c.deleted_at IS NULL"
+            " AND (c.account_id = $3 OR EXISTS (SELECT 1 FROM customers.contact_roles r"
+            "  WHERE r.tenant_id = $1 AND r.contact_id = $2 AND r.account_id = $3))",
+            self._uow.tenant_id,
+            contact_id,
+            account_id,
+        )
+        return row is not None
+
+    async def advance(self, account_id: UUID, stage: str) -> None:
+        row = await self._uow.find(Account, account_id, lock="update")
+        if row is None or row.lifecycle_stage == LifecycleStage.LOST:
+            return
+        if _STAGES.index(LifecycleStage(stage)) > _STAGES.index(LifecycleStage(row.lifecycle_stage)):
+            await AccountService(self._uow).write(row, {"lifecycle_stage": stage})

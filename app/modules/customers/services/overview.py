@@ -1,0 +1,62 @@
+"""The 360° view of an account: one call, and at most one statement for each thing that it shows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from app.kernel.people import People
+from app.kernel.uow import UnitOfWork
+from app.modules.activities.interface import Activities, Subject
+from app.modules.customers.interface import AccountPanel
+from app.modules.customers.schemas import AccountRead, ActivityLine, Named, Overview, TimelineLine
+from app.modules.customers.services.accounts import ACCOUNT, AccountService
+from app.modules.customers.services.contacts import ContactService
+
+TIMELINE_SHOWN = 10
+
+
+async def account_overview(uow: UnitOfWork, id: UUID) -> Overview:
+    """Everything about a visible account. Raises `NotFound`."""
+    accounts = AccountService(uow)
+    row = await accounts.get(id)
+    activities = uow.of(Activities)
+    family = await uow.fetchrow(
+        "SELECT (SELECT name FROM customers.accounts WHERE tenant_id = $1 AND id = $3) AS parent,"
+        " (SELECT count(*) FROM customers.accounts WHERE tenant_id = $1 AND parent_id = $2 AND deleted_at IS NULL)"
+        " AS children",
+        uow.tenant_id,
+        id,
+        row.parent_id,
+    )
+    upcoming = (await activities.next_open("account", [id])).get(id)
+    owners = await uow.of(People).names([row.owner_id] if row.owner_id else [])
+    panels: dict[str, Any] = {}
+    for port in uow.ports(AccountPanel):
+        panels[port.name] = (await port.panel([id])).get(id)
+    parent = family["parent"] if family else None
+    hidden = uow.actor.hidden("account")
+    return Overview(
+        account=AccountRead.model_validate(_wire(row, hidden)),
+        owner_name=owners.get(row.owner_id) if row.owner_id else None,
+        parent=Named(id=row.parent_id, name=parent) if row.parent_id and parent else None,
+        children=family["children"] if family else 0,
+        committee=await ContactService(uow).committee_of(id),
+        next_activity=ActivityLine(**asdict(upcoming)) if upcoming else None,
+        timeline=[
+            TimelineLine(**{**asdict(entry), "data": dict(entry.data)})
+            for entry in await activities.timeline(Subject("account", id), limit=TIMELINE_SHOWN)
+        ],
+        panels=panels,
+    )
+
+
+def _wire(row: Any, hidden: frozenset[str]) -> dict[str, Any]:
+    rendered = ACCOUNT.render(row)
+    # A hidden field cannot be left out of a typed answer; it says nothing instead.
+    return {name: _nothing(value) if name in hidden else value for name, value in rendered.items()}
+
+
+def _nothing(value: Any) -> Any:
+    return type(value)() if isinstance(value, list | dict | str | int) else None
