@@ -1,0 +1,255 @@
+"""The outbox relay: events that were committed with their rows reach everyone who reacts to them.
+
+Rows are claimed, not read by a watermark: a transaction that commits late is simply found later. A claim is a
+lease, so that a killed worker's events are taken up by another one; the inbox row, written in the reaction's own
+transaction, makes each reaction take effect once all the same. Events of one record are handled in order: as
+long as one waits for another try, the later ones of that record wait behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import structlog
+
+from app.kernel.access import system_actor
+from app.kernel.db import Connection
+from app.kernel.ids import new_id
+from app.kernel.uow import transaction
+
+if TYPE_CHECKING:
+    from app.kernel.registry import Subscription
+    from app.kernel.runtime import Kernel
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500
+POLL_SECONDS = 0.2
+CONCURRENCY = 6
+LEASE = timedelta(seconds=90)
+HANDLER_SECONDS = 60.0
+RETRY_AFTER = (1, 5, 15, 60, 300, 900, 1_800, 3_600, 7_200)
+"""Seconds to wait after the first, second, … failure; after one more the event is a dead letter."""
+RETENTION = timedelta(days=30)
+
+_ADVISORY_LOCK = 0x52_41_50_4F  # one claim at a time: two at once could part the events of one record
+
+_CLAIM = """
+WITH due AS (
+  SELECT o.tenant_id, o.id FROM kernel.outbox o
+  WHERE o.published_at IS NULL AND o.dead_at IS NULL AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= $1)
+    AND NOT EXISTS (
+      SELECT 1 FROM kernel.outbox earlier
+      WHERE earlier.tenant_id = o.tenant_id AND earlier.record_id = o.record_id AND earlier.id < o.id
+        AND earlier.published_at IS NULL AND earlier.dead_at IS NULL AND earlier.next_attempt_at > $1)
+  ORDER BY o.id LIMIT $2
+  FOR UPDATE OF o SKIP LOCKED
+)
+UPDATE kernel.outbox o SET attempts = o.attempts + 1, next_attempt_at = $3
+FROM due WHERE o.tenant_id = due.tenant_id AND o.id = due.id
+RETURNING o.tenant_id, o.id, o.type, o.record_id, o.request_id, o.attempts, o.data
+"""
+
+# A pattern is a type, or has `*` for any rest: `leads.*`, `*`.
+_MATCHES = r"""
+SELECT o.tenant_id, o.id, o.type, e.id AS endpoint_id
+FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS o(tenant_id, id, type)
+JOIN kernel.webhook_endpoints e ON e.tenant_id = o.tenant_id AND e.enabled AND e.deleted_at IS NULL
+WHERE EXISTS (
+  SELECT 1 FROM unnest(e.event_types) AS p WHERE o.type LIKE replace(replace(p, '_', '\_'), '*', '%'))
+"""
+_DELIVER = """
+INSERT INTO kernel.webhook_deliveries (tenant_id, id, endpoint_id, event_id, event_type, created_at, next_attempt_at)
+SELECT d.*, $6, $6 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[]) AS d
+ON CONFLICT DO NOTHING
+"""
+_PUBLISHED = """
+UPDATE kernel.outbox o SET published_at = $3, next_attempt_at = NULL, last_error = NULL
+FROM unnest($1::uuid[], $2::uuid[]) AS d(tenant_id, id) WHERE o.tenant_id = d.tenant_id AND o.id = d.id
+"""
+_HELD_BACK = """
+UPDATE kernel.outbox o SET attempts = o.attempts - 1, next_attempt_at = NULL
+FROM unnest($1::uuid[], $2::uuid[]) AS d(tenant_id, id) WHERE o.tenant_id = d.tenant_id AND o.id = d.id
+"""
+_FAILED = """
+UPDATE kernel.outbox SET next_attempt_at = $3, last_error = $4, dead_at = $5 WHERE tenant_id = $1 AND id = $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An event that this worker is to pass on."""
+
+    tenant_id: UUID
+    id: UUID
+    type: str
+    record_id: UUID
+    request_id: str
+    attempts: int
+    data: dict[str, Any]
+
+
+class Relay:
+    """Passes committed events on: to the modules that subscribed, and to webhook deliveries."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        batch: int = BATCH,
+        poll_seconds: float = POLL_SECONDS,
+        concurrency: int = CONCURRENCY,
+    ) -> None:
+        self.kernel = kernel
+        self.batch = batch
+        self.poll_seconds = poll_seconds
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Pass events on until `stop`; a batch that was begun is finished."""
+        while not stop.is_set():
+            if await self.run_once():
+                continue
+            try:
+                await asyncio.wait_for(stop.wait(), self.poll_seconds)
+            except TimeoutError:
+                continue
+
+    async def run_once(self) -> int:
+        """Claim one batch and pass it on; the number of events claimed."""
+        claimed = await self._claim()
+        if not claimed:
+            return 0
+        subscriptions = self.kernel.registry.subscriptions
+        records: dict[tuple[UUID, UUID], list[Claimed]] = {}
+        for event in claimed:
+            records.setdefault((event.tenant_id, event.record_id), []).append(event)
+        # Records that nobody in this process reacts to need no transaction of their own.
+        quiet = [
+            e
+            for events in records.values()
+            if not any(e.type in subscriptions for e in events)
+            for e in events
+        ]
+        await self._fan_out(claimed, quiet)
+        loud = [events for events in records.values() if any(e.type in subscriptions for e in events)]
+        await asyncio.gather(*(self._in_order(events) for events in loud))
+        return len(claimed)
+
+    async def _claim(self) -> list[Claimed]:
+        now = self.kernel.clock.now()
+        async with self.kernel.database.control() as connection:
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _ADVISORY_LOCK)
+            rows = await connection.fetch(_CLAIM, now, self.batch, now + LEASE)
+        return sorted((Claimed(**dict(row)) for row in rows), key=lambda event: event.id)
+
+    async def _fan_out(self, claimed: Sequence[Claimed], quiet: Sequence[Claimed]) -> None:
+        """Make the webhook deliveries of a batch; events without reactions are done with that."""
+        now = self.kernel.clock.now()
+        async with self.kernel.database.control() as connection:
+            await _deliver(connection, claimed, now)
+            if quiet:
+                await connection.execute(_PUBLISHED, *_keys(quiet), now)
+
+    async def _in_order(self, events: Sequence[Claimed]) -> None:
+        """Pass on the claimed events of one record; after a failure the rest waits."""
+        async with self._slots:
+            for position, event in enumerate(events):
+                failures = await self._react(event)
+                async with self.kernel.database.control() as connection:
+                    if failures:
+                        await self._put_off(connection, event, failures)
+                        await connection.execute(_HELD_BACK, *_keys(events[position + 1 :]))
+                        return
+                    await connection.execute(_PUBLISHED, *_keys([event]), self.kernel.clock.now())
+
+    async def _react(self, event: Claimed) -> list[str]:
+        """Run every reaction to an event, each in its own transaction; what went wrong."""
+        failures = []
+        for subscription in self.kernel.registry.subscriptions.get(event.type, ()):
+            try:
+                async with asyncio.timeout(HANDLER_SECONDS):
+                    await self._run_once_ever(event, subscription)
+            except Exception as error:
+                failures.append(f"{subscription.name}: {type(error).__name__}: {error}")
+                log.warning(
+                    "reaction failed",
+                    event_id=str(event.id),
+                    event_type=event.type,
+                    subscription=subscription.name,
+                    attempt=event.attempts,
+                    exc_info=error,
+                )
+        return failures
+
+    async def _run_once_ever(self, event: Claimed, subscription: Subscription) -> None:
+        tenant = await self.kernel.authenticator.tenant_profile(event.tenant_id)
+        async with transaction(self.kernel, system_actor(tenant), request_id=event.request_id) as uow:
+            first = await uow.fetchrow(
+                "INSERT INTO kernel.inbox (tenant_id, handler, event_id, handled_at) VALUES ($1, $2, $3, $4)"
+                " ON CONFLICT DO NOTHING RETURNING true",
+                event.tenant_id,
+                subscription.key,
+                event.id,
+                uow.now,
+            )
+            if first is not None:
+                await subscription.handle(uow, subscription.payload.model_validate(event.data))
+
+    async def _put_off(self, connection: Connection, event: Claimed, failures: Sequence[str]) -> None:
+        now = self.kernel.clock.now()
+        dead = event.attempts > len(RETRY_AFTER)
+        again = None if dead else now + timedelta(seconds=RETRY_AFTER[event.attempts - 1])
+        error = "\n".join(failures)[:2_000].replace("\0", "")
+        await connection.execute(_FAILED, event.tenant_id, event.id, again, error, now if dead else None)
+        if dead:
+            log.error("dead letter", event_id=str(event.id), event_type=event.type, error=error)
+
+
+async def _deliver(connection: Connection, events: Sequence[Claimed], now: datetime) -> None:
+    matches = await connection.fetch(_MATCHES, *_keys(events), [event.type for event in events])
+    if matches:
+        await connection.execute(
+            _DELIVER,
+            [row["tenant_id"] for row in matches],
+            [new_id() for _ in matches],
+            [row["endpoint_id"] for row in matches],
+            [row["id"] for row in matches],
+            [row["type"] for row in matches],
+            now,
+        )
+
+
+def _keys(events: Sequence[Claimed]) -> tuple[list[UUID], list[UUID]]:
+    return [event.tenant_id for event in events], [event.id for event in events]
+
+
+# -- retention -----------------------------------------------------------------------------------------------
+
+_PURGES = (
+    ("kernel.webhook_deliveries", "created_at < $1 AND state <> 'pending'"),
+    ("kernel.outbox", "at < $1 AND (published_at IS NOT NULL OR dead_at IS NOT NULL)"),
+    ("kernel.inbox", "handled_at < $1"),
+    ("kernel.webhook_endpoints", "deleted_at < $1"),
+)
+_PURGE_STEP = 5_000
+
+
+async def purge(kernel: Kernel) -> int:
+    """Delete events, deliveries and inbox rows older than `RETENTION`, in small steps; the number of rows."""
+    before = kernel.clock.now() - RETENTION
+    count = 0
+    for table, old in _PURGES:
+        rows = f"SELECT ctid FROM {table} WHERE {old} LIMIT {_PURGE_STEP}"
+        statement = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({rows}))"
+        deleted = _PURGE_STEP
+        while deleted == _PURGE_STEP:
+            async with kernel.database.control() as connection:
+                deleted = int((await connection.execute(statement, before)).rsplit(" ", 1)[-1])
+            count += deleted
+    return count
