@@ -145,15 +145,17 @@ def duplicate_routes(record: RecordType[Any], question: type[BaseModel]) -> Rout
     router = Router(prefix=f"/v1/{record.path}", tags=[record.module])
     noun = record.object.replace("_", " ")
 
-    @router.post(
+    async def find(uow: Uow, body: Any) -> DuplicateAnswer:
+        values = {name: getattr(body, name) for name in question.model_fields}
+        return answer_of(await DuplicateFinder(uow, record, _service(record, uow).duplicates).find(values))
+
+    find.__annotations__["body"] = Annotated[question, Body()]
+    router.post(
         "/duplicates",
         access=f"{record.object}:read",
         operation_id=f"find_{record.object}_duplicates",
         summary=f"Find {record.plural.replace('_', ' ')} that look like this one.",
-    )
-    async def find(uow: Uow, body: Annotated[question, Body()]) -> DuplicateAnswer:  # type: ignore[valid-type]
-        values = {name: getattr(body, name) for name in question.model_fields}
-        return answer_of(await DuplicateFinder(uow, record, _service(record, uow).duplicates).find(values))
+    )(find)
 
     @router.get(
         "/{id}/duplicates",
