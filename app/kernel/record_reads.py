@@ -138,9 +138,9 @@ async def list_records(uow: UnitOfWork, record: RecordType[Any], query: Query) -
         "data": [selection.plan.render(row) for row in rows],
         "next_cursor": cursor,
         "has_more": has_more,
+        "total": None if counted is None else min(counted, COUNT_CAP),
+        "total_is_estimate": None if counted is None else counted > COUNT_CAP,
     }
-    if counted is not None:
-        answer |= {"total": min(counted, COUNT_CAP), "total_is_estimate": counted > COUNT_CAP}
     return to_json(answer)
 
 
