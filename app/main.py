@@ -60,7 +60,7 @@ class Application(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            self.openapi_schema = openapi.document(self)
+            self.openapi_schema = openapi.document(self.routes, self.registry.modules)
         return self.openapi_schema
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -177,7 +177,7 @@ def create_app(settings: Settings | None = None, extra_modules: Sequence[Module]
         settings,
         registry,
         lifespan=lifespan,
-        title="Rapport",
+        title=openapi.TITLE,
         version=openapi.VERSION,
         docs_url=None,
         redoc_url=None,

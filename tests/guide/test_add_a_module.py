@@ -17,7 +17,7 @@ from migrations import support
 from tests.support.api import Company, running, sign_up
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "add-a-module.md"
-BLOCK = re.compile(r"```python title=(\S+)\n(.*?)```", re.S)
+BLOCK = re.compile(r"```python title=(\S+)\n(.*?)```", re.DOTALL)
 
 
 FILES = dict(BLOCK.findall(GUIDE.read_text()))
