@@ -33,7 +33,11 @@ class TeamRef:
 
 @dataclass(frozen=True, slots=True)
 class TenantSettings:
-    """The settings of the tenant at hand; the calendar is `{"days": {"mon": [["09:00", "18:00"]]}, "holidays": []}`."""
+    """The settings of the tenant at hand.
+
+    The calendar is `{"days": {"mon": [["09:00", "18:00"]]}, "holidays": [{"date": "2026-01-01", "name": "…"}]}`,
+    in the tenant's time zone; a day that is absent is free.
+    """
 
     name: str
     locale: str

@@ -44,7 +44,8 @@ PASSWORD_CHANGED: Final = Template(
     {
         "en": "Hello {name},\n\nyour password was changed just now, and your other sessions were ended.\n"
         "If it was not you, choose a new password at once: {link}\n",
-        "zh": "{name},您好:\n\n您的密码刚刚已更改,其他登录会话已全部结束。\n如果不是您本人操作,请立即重置密码:{link}\n",
+        "zh": "{name},您好:\n\n您的密码刚刚已更改,其他登录会话已全部结束。\n"
+        "如果不是您本人操作,请立即重置密码:{link}\n",
     },
 )
 INVITATION: Final = Template(
@@ -52,7 +53,8 @@ INVITATION: Final = Template(
     {
         "en": "Hello {name},\n\n{inviter} invites you to work with {company} in Rapport. Join here:\n\n{link}\n\n"
         "The link works for seven days.\n",
-        "zh": "{name},您好:\n\n{inviter}邀请您在 Rapport 中加入{company}。请通过以下链接加入:\n\n{link}\n\n链接七天内有效。\n",
+        "zh": "{name},您好:\n\n{inviter}邀请您在 Rapport 中加入{company}。请通过以下链接加入:"
+        "\n\n{link}\n\n链接七天内有效。\n",
     },
 )
 TOTP_CHANGED: Final = Template(
@@ -68,7 +70,8 @@ WEBHOOK_DISABLED: Final = Template(
     {
         "en": "Hello {name},\n\nthe webhook {url} has not answered for {days} days, so we switched it off.\n"
         "Once its receiver works again, switch it on and replay what it missed: {link}\n",
-        "zh": "{name},您好:\n\nWebhook {url} 已连续 {days} 天没有正常响应,我们已将其停用。\n接收端恢复后,请重新启用并重放错过的事件:{link}\n",
+        "zh": "{name},您好:\n\nWebhook {url} 已连续 {days} 天没有正常响应,我们已将其停用。\n"
+        "接收端恢复后,请重新启用并重放错过的事件:{link}\n",
     },
 )
 _CHANGES: Final = {"en": {"on": "switched on", "off": "switched off"}, "zh": {"on": "启用", "off": "关闭"}}

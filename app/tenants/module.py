@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from app.kernel.people import People
 from app.kernel.registry import Module
-from app.tenants.auth import key_router, me, session_router, well_known
+from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.interface import Members, Teams, Tenants
+from app.tenants.people import invitation_router, member_router, organisation_router
 from app.tenants.people.lookups import Lookups, TeamLookups, TenantLookups
 from app.tenants.permissions import PERMISSIONS
+from app.tenants.schedules import SCHEDULES
 
 MODULE = Module(
     name="tenants",
     description="Companies, their people, and how they prove who they are.",
-    routers=[session_router.router, me.router, key_router.router, well_known.router],
+    routers=[
+        session_router.router,
+        account_router.router,
+        me.router,
+        member_router.router,
+        invitation_router.router,
+        organisation_router.roles_router,
+        organisation_router.permissions_router,
+        organisation_router.teams_router,
+        organisation_router.tenant_router,
+        key_router.router,
+        well_known.router,
+    ],
     interfaces={People: Lookups, Members: Lookups, Teams: TeamLookups, Tenants: TenantLookups},
     permissions=PERMISSIONS,
+    schedules=SCHEDULES,
     authenticator=open_authenticator,
 )

@@ -10,5 +10,5 @@ from babel import Locale
 TIME_ZONES: Final = frozenset(available_timezones())
 # Two-letter territories of CLDR without its own inventions (EU, UN, pseudo-locales): ISO 3166-1 plus Kosovo.
 COUNTRIES: Final = frozenset(
-    code for code in Locale("en").territories if len(code) == 2 and code.isalpha()
+    code for code in map(str, Locale("en").territories) if len(code) == 2 and code.isalpha()
 ) - {"EU", "EZ", "UN", "ZZ", "XA", "XB", "QO"}

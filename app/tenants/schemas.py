@@ -41,7 +41,7 @@ RecoveryCode = Annotated[str, StringConstraints(max_length=40), Field(examples=[
 Transport = Annotated[
     Literal["body", "cookie"],
     Field(
-        description="Where the refresh token travels: `body` for native apps, `cookie` (HttpOnly, `__Host-`) for pages."
+        description="Where the refresh token travels: `body` for native apps, an HttpOnly `cookie` for pages."
     ),
 ]
 Device = Annotated[str, StringConstraints(max_length=100), Field(examples=["Li Hua's phone"])]

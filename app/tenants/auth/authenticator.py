@@ -51,13 +51,15 @@ class TenantAuthenticator:
 
         Raises: Unauthenticated.
         """
-        entry = self.cache.entries.get(authorization)  # type: ignore[arg-type]  # None is never a key
+        if authorization is None:
+            raise Unauthenticated
+        entry = self.cache.entries.get(authorization)
         if entry is not None and entry.expires_at > self._now():
             return entry.actor
         return await self._admit(authorization)
 
-    async def _admit(self, authorization: str | None) -> Actor:
-        scheme, _, credential = (authorization or "").partition(" ")
+    async def _admit(self, authorization: str) -> Actor:
+        scheme, _, credential = authorization.partition(" ")
         if scheme.lower() != "bearer" or not credential:
             raise Unauthenticated
         credential = credential.strip()
@@ -66,7 +68,6 @@ class TenantAuthenticator:
             entry = await self._by_key(credential)
         else:
             entry = await self._by_token(credential)
-        assert authorization is not None
         self.cache.put(authorization, entry, epoch=epoch)
         return entry.actor
 

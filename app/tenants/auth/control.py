@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 from uuid import UUID
 
 from fastapi import Depends
@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from app.kernel import db
 from app.kernel.access import ANONYMOUS, Actor, TenantProfile
+from app.kernel.errors import Forbidden
 from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork
 
@@ -42,6 +43,20 @@ async def control_transaction(
         await connection.execute("COMMIT")
 
 
+class MembersOnly(Forbidden):
+    code = "members_only"
+    title = "This is for people; an API key has no password and no sessions"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with a session, rather than a key."""
+
+    user_id: UUID
+    member_id: UUID
+    session_id: UUID
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who sends this request and from where."""
@@ -60,10 +75,17 @@ class Caller:
         return identity(self.kernel)
 
     @property
-    def user_id(self) -> UUID:
-        """The person behind a member's token. Only for routes that refuse API keys."""
-        assert self.actor.user_id is not None
-        return self.actor.user_id
+    def person(self) -> Person:
+        """The person behind an access token. Raises: MembersOnly for an API key."""
+        actor = self.actor
+        if (
+            actor.kind != "member"
+            or actor.user_id is None
+            or actor.member_id is None
+            or actor.session_id is None
+        ):
+            raise MembersOnly
+        return Person(actor.user_id, actor.member_id, actor.session_id)
 
     @asynccontextmanager
     async def transaction(self, actor: Actor | None = None) -> AsyncIterator[UnitOfWork]:
@@ -74,11 +96,7 @@ class Caller:
 
 def identity(kernel: Kernel) -> TenantAuthenticator:
     """Passwords, tokens and the actor cache of this process."""
-    from app.tenants.auth.authenticator import TenantAuthenticator
-
-    found = kernel.authenticator
-    assert isinstance(found, TenantAuthenticator)
-    return found
+    return cast("TenantAuthenticator", kernel.authenticator)
 
 
 REFRESH_COOKIE = "__Host-rapport_refresh"

@@ -8,19 +8,24 @@ from starlette.responses import Response
 from app.kernel.access import Actor
 from app.kernel.routing import TransactionalRoute
 from app.kernel.runtime import Kernel
+from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import control_transaction
 
 
 class ControlRoute(TransactionalRoute):
-    """One operation in one control transaction.
-
-    Their answers may carry secrets that are shown once, so nothing is kept under an idempotency key.
-    """
+    """One operation in one control transaction."""
 
     async def _in_transaction(self, kernel: Kernel, request: Request, actor: Actor) -> Response:
         async with control_transaction(kernel, actor, request_id=request.scope["rapport.request_id"]) as uow:
             request.scope["rapport.uow"] = uow
             try:
-                return await self.endpoint_response(request)
+                return await self._effect(uow, request)
             finally:
                 request.scope["rapport.statements"] = uow.statements
+
+
+class SecretRoute(ControlRoute):
+    """Answers a secret that is shown once; so the answer is never kept under an idempotency key."""
+
+    async def _effect(self, uow: UnitOfWork, request: Request) -> Response:  # noqa: ARG002 - the base's signature
+        return await self.endpoint_response(request)

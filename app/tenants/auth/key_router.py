@@ -9,10 +9,9 @@ from fastapi import Response
 from app.kernel.errors import problems
 from app.kernel.record_router import etag
 from app.kernel.routing import IfMatch, Router, Uow
-from app.tenants.auth.control import CallerDep
-from app.tenants.auth.control_route import ControlRoute
+from app.tenants.auth.control import CallerDep, MembersOnly
+from app.tenants.auth.control_route import SecretRoute
 from app.tenants.auth.key_service import ApiKeys
-from app.tenants.auth.session_router import MembersOnly, only_people
 from app.tenants.interface import GrantTooWide
 from app.tenants.models import ApiKey
 from app.tenants.schemas import ApiKeyCreate, ApiKeyList, ApiKeyMade, ApiKeyRead, ApiKeyUpdate
@@ -23,18 +22,17 @@ router = Router(prefix="/v1/api-keys", tags=["api-keys"])
 @router.post(
     "",
     access="api_key:create",
-    route_class=ControlRoute,
+    route_class=SecretRoute,
     status_code=201,
     response_model=ApiKeyMade,
     responses=problems(GrantTooWide, MembersOnly),
 )
 async def create_api_key(body: ApiKeyCreate, uow: Uow, caller: CallerDep, response: Response) -> ApiKeyMade:
     """A key for a machine, which works on your behalf and never may do more than you. It is shown this once."""
-    only_people(caller)
-    row, key = await ApiKeys(uow).create(body.name, body.grants, body.expires_at)
+    row, key = await ApiKeys(uow).create(caller.person.member_id, body.name, body.grants, body.expires_at)
     response.headers["Cache-Control"] = "no-store"
     response.headers["ETag"] = etag(row.version)
-    return ApiKeyMade(**_fields(row), key=key)
+    return ApiKeyMade.model_validate(_fields(row) | {"key": key})
 
 
 @router.get("", access="api_key:read", response_model=ApiKeyList)

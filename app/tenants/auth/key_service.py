@@ -25,7 +25,7 @@ class ApiKeys:
         self.uow = uow
 
     async def create(
-        self, name: str, grants: Mapping[str, str] | None, expires_at: datetime | None
+        self, member_id: UUID, name: str, grants: Mapping[str, str] | None, expires_at: datetime | None
     ) -> tuple[ApiKey, str]:
         """A key and its text, in a control transaction (its hash lives there).
 
@@ -43,7 +43,7 @@ class ApiKeys:
             ApiKey,
             audit=OBJECT,
             id=new_id(),
-            member_id=uow.actor.member_id,
+            member_id=member_id,
             name=name,
             hint=made.hint,
             grants=wanted,

@@ -6,13 +6,12 @@ from uuid import UUID
 
 from fastapi import Response
 
-from app.kernel.errors import Invalid, Unauthenticated
+from app.kernel.errors import Invalid, StaleVersion, Unauthenticated
 from app.kernel.record_router import etag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import CallerDep, access_changed
 from app.tenants.auth.control_route import ControlRoute
-from app.tenants.auth.session_router import only_people
 from app.tenants.auth.sessions import memberships_of
 from app.tenants.models import Member, Tenant
 from app.tenants.people.grants import effective_grants
@@ -40,15 +39,13 @@ async def get_me(uow: Uow, response: Response) -> Me:
 @router.patch("", access="signed_in", route_class=ControlRoute, response_model=Me)
 async def update_me(body: MeUpdate, uow: Uow, caller: CallerDep, version: IfMatch, response: Response) -> Me:
     """Change your name or title in this company, or the language of your mails."""
-    only_people(caller)
+    person = caller.person
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("name", "locale"):
         if name in changes and changes[name] is None:
             raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
-    member = await uow.get(Member, _member_id(uow), lock="update")
+    member = await uow.get(Member, person.member_id, lock="update")
     if member.version != version:
-        from app.kernel.errors import StaleVersion
-
         raise StaleVersion(
             f"You read version {version}; it is {member.version} now.", current_version=member.version
         )
@@ -108,7 +105,8 @@ async def _me(uow: UnitOfWork) -> Me:
         uow.tenant_id,
         member.role_ids,
     )
-    assert user is not None  # memberships of erased people are erased with them
+    if user is None:
+        raise Unauthenticated
     choices = await memberships_of(uow, member.user_id) if actor.kind == "member" else []
     return Me(
         kind="member" if actor.kind == "member" else "api_key",

@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import Header, Response
 
 from app.kernel.contact import normalise_email
-from app.kernel.errors import Conflict, Forbidden, NotFound, problems
+from app.kernel.errors import Conflict, NotFound, problems
 from app.kernel.routing import Router, Uow
 from app.tenants.auth.attempts import TooManyAttempts
-from app.tenants.auth.control import REFRESH_COOKIE, Caller, CallerDep
+from app.tenants.auth.control import REFRESH_COOKIE, Caller, CallerDep, MembersOnly
 from app.tenants.auth.sessions import SignedIn, end_sessions, live_sessions, refresh_session
 from app.tenants.auth.sign_in import ChooseTenant, Proof, sign_in, switch_tenant
 from app.tenants.auth.sign_up import sign_up
@@ -43,17 +43,6 @@ IdempotencyKey = Annotated[
 ]
 
 
-class MembersOnly(Forbidden):
-    code = "members_only"
-    title = "This is for people; an API key has no password and no sessions"
-
-
-def only_people(caller: Caller) -> None:
-    """Refuse API keys where a person's identity is at stake. Raises: MembersOnly."""
-    if caller.actor.kind != "member" or caller.actor.session_id is None:
-        raise MembersOnly
-
-
 @router.post(
     "/sign-up",
     access="public",
@@ -66,7 +55,7 @@ async def create_company(
     body: SignUp, caller: CallerDep, response: Response, idempotency_key: IdempotencyKey = None
 ) -> Tokens:
     """Sign a company up: you are its owner and signed in, and get a mail to confirm your address."""
-    _check_origin(caller, body.transport)
+    check_origin(caller, body.transport)
     email_key = normalise_email(body.email)
     new = NewTenant(
         company=body.company,
@@ -78,7 +67,7 @@ async def create_company(
     )
     proof = Proof(email_key, body.password, body.totp, body.recovery_code)
     made = await sign_up(caller, new, name=body.name, email=body.email, proof=proof)
-    return _tokens(made, response, body.transport)
+    return tokens_answer(made, response, body.transport)
 
 
 @router.post(
@@ -93,7 +82,7 @@ async def create_session(body: SignIn, caller: CallerDep, response: Response) ->
 
     Ten failures in a quarter of an hour lock an address out of an account until the quarter is over.
     """
-    _check_origin(caller, body.transport)
+    check_origin(caller, body.transport)
     proof = Proof(normalise_email(body.email), body.password, body.totp, body.recovery_code)
     outcome = await sign_in(caller, proof, tenant_id=body.tenant_id, device=body.device)
     if isinstance(outcome, ChooseTenant):
@@ -103,7 +92,7 @@ async def create_session(body: SignIn, caller: CallerDep, response: Response) ->
             for m in outcome.memberships
         ]
         return ChooseTenantAnswer(tenants=choices)
-    return _tokens(outcome, response, body.transport)
+    return tokens_answer(outcome, response, body.transport)
 
 
 @router.post(
@@ -123,10 +112,10 @@ async def refresh(caller: CallerDep, response: Response, body: Refresh | None = 
     transport = "body"
     if given is None:
         given, transport = caller.cookie, "cookie"
-        _check_origin(caller, transport)
+        check_origin(caller, transport)
     if given is None:
         raise InvalidRefreshToken
-    return _tokens(await refresh_session(caller, given), response, transport)
+    return tokens_answer(await refresh_session(caller, given), response, transport)
 
 
 @router.delete(
@@ -138,8 +127,7 @@ async def refresh(caller: CallerDep, response: Response, body: Refresh | None = 
 )
 async def delete_current_session(uow: Uow, caller: CallerDep, response: Response) -> None:
     """Sign out: access and refresh token stop working at once."""
-    only_people(caller)
-    await end_sessions(uow, "signed out", session_id=uow.actor.session_id)
+    await end_sessions(uow, "signed out", session_id=caller.person.session_id)
     if caller.cookie is not None:
         _drop_cookie(response)
 
@@ -147,14 +135,13 @@ async def delete_current_session(uow: Uow, caller: CallerDep, response: Response
 @router.get("/sessions", access="signed_in", while_suspended=True, response_model=SessionList)
 async def list_sessions(uow: Uow, caller: CallerDep) -> SessionList:
     """Your live sessions in this company, the latest used first."""
-    only_people(caller)
-    assert uow.actor.member_id is not None
-    found = await live_sessions(uow, uow.actor.member_id)
+    person = caller.person
+    found = await live_sessions(uow, person.member_id)
     return SessionList(
         data=[
             SessionRead(
                 id=session.id,
-                current=session.id == uow.actor.session_id,
+                current=session.id == person.session_id,
                 device=session.device,
                 user_agent=session.user_agent,
                 ip=session.ip,
@@ -170,9 +157,7 @@ async def list_sessions(uow: Uow, caller: CallerDep) -> SessionList:
 @router.delete("/sessions/{id}", access="signed_in", while_suspended=True, status_code=204)
 async def delete_session(id: UUID, uow: Uow, caller: CallerDep) -> None:
     """End one of your sessions, on a lost telephone for instance; at once."""
-    only_people(caller)
-    assert uow.actor.member_id is not None
-    if id not in {session.id for session in await live_sessions(uow, uow.actor.member_id)}:
+    if id not in {session.id for session in await live_sessions(uow, caller.person.member_id)}:
         raise NotFound
     await end_sessions(uow, "ended by its owner", session_id=id)
 
@@ -187,13 +172,13 @@ async def delete_session(id: UUID, uow: Uow, caller: CallerDep) -> None:
 )
 async def switch_company(body: SwitchTenant, caller: CallerDep, response: Response) -> Tokens:
     """A session in another company that you work for; this one goes on beside it."""
-    only_people(caller)
-    _check_origin(caller, body.transport)
+    check_origin(caller, body.transport)
     made = await switch_tenant(caller, body.tenant_id, device=body.device)
-    return _tokens(made, response, body.transport)
+    return tokens_answer(made, response, body.transport)
 
 
-def _tokens(made: SignedIn, response: Response, transport: str) -> Tokens:
+def tokens_answer(made: SignedIn, response: Response, transport: str) -> Tokens:
+    """The wire form of a session; with `cookie` the refresh token travels there instead."""
     response.headers["Cache-Control"] = "no-store"
     if transport == "cookie":
         response.set_cookie(
@@ -221,7 +206,7 @@ def _drop_cookie(response: Response) -> None:
     response.delete_cookie(REFRESH_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
 
 
-def _check_origin(caller: Caller, transport: str) -> None:
+def check_origin(caller: Caller, transport: str) -> None:
     """The cookie is for our own pages and the SPAs named in the settings (OWASP CSRF Prevention Cheat Sheet).
 
     Raises: ForeignOrigin; a browser always says where a POST comes from, so silence is refused too.

@@ -188,8 +188,9 @@ async def _note_failure(uow: UnitOfWork, user: User | None, reason: str) -> None
 
 async def switch_tenant(caller: Caller, tenant_id: UUID, *, device: str | None) -> SignedIn:
     """A new session of the same person in another company. Raises: NoMembership."""
+    person = caller.person
     async with caller.transaction() as uow:
-        memberships = await memberships_of(uow, caller.user_id)
+        memberships = await memberships_of(uow, person.user_id)
         chosen = next((m for m in memberships if m.tenant.id == tenant_id), None)
         if chosen is None:
             raise NoMembership

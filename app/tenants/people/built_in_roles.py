@@ -35,7 +35,7 @@ def built_in_grants(registry: Registry, key: str) -> dict[str, Scope]:
     """The grants of a built-in role as the modules declare them."""
     if key == OWNER:
         return dict.fromkeys(registry.permissions, Scope.ALL)
-    found = {}
+    found: dict[str, Scope] = {}
     for permission in registry.permissions.values():
         scope = permission.defaults.get(key, Scope.NONE)
         if scope is not Scope.NONE:

@@ -1,0 +1,34 @@
+"""What is done about identities regularly: rotating keys, and forgetting what is over."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from app.kernel.registry import Schedule
+from app.tenants.auth import attempts
+from app.tenants.auth.signing_keys import rotate_signing_keys
+
+KEEP_SESSIONS: Final = timedelta(days=90)  # ended ones, for whoever asks where they were signed in
+KEEP_TOKENS: Final = timedelta(days=7)
+
+
+async def rotate_keys(run: Any) -> None:
+    """Rotate the keys that sign access tokens."""
+    await rotate_signing_keys(run.kernel)
+
+
+async def clean_up(run: Any) -> None:
+    """Drop ended sessions with their tokens, used links, and counters of attempts."""
+    kernel = run.kernel
+    now = kernel.clock.now()
+    async with kernel.database.control() as connection:
+        await connection.execute("DELETE FROM tenants.sessions WHERE expires_at < $1", now - KEEP_SESSIONS)
+        await connection.execute("DELETE FROM tenants.email_tokens WHERE expires_at < $1", now - KEEP_TOKENS)
+        await attempts.drop_old(connection, now)
+
+
+SCHEDULES = (
+    Schedule("tenants.rotate_keys", timedelta(days=1), rotate_keys),
+    Schedule("tenants.clean_up", timedelta(days=1), clean_up),
+)
