@@ -1,0 +1,89 @@
+"""Numbers are unique under load, and without gaps where the law asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app.kernel.clock import FixedClock
+from app.kernel.numbering import next_number, next_numbers
+from app.kernel.runtime import Kernel
+from app.kernel.uow import transaction
+from tests.support.kernel import bare_kernel, new_tenant
+
+CLOCK = FixedClock(datetime(2026, 12, 31, 23, 30, tzinfo=UTC))
+
+
+@pytest.fixture
+async def kernel(worker_database: str, tmp_path: Path) -> AsyncIterator[Kernel]:
+    async with bare_kernel(worker_database, tmp_path, clock=CLOCK) as found:
+        yield found
+
+
+class Undone(Exception):
+    """Rolls a transaction back."""
+
+
+@pytest.mark.parametrize("gap_free", [False, True])
+async def test_two_hundred_callers_at_once_get_two_hundred_numbers(kernel: Kernel, gap_free: bool):
+    actor = new_tenant()
+
+    async def take() -> str:
+        async with transaction(kernel, actor) as uow:
+            return await next_number(uow, "quotes", gap_free=gap_free)
+
+    taken = await asyncio.gather(*(take() for _ in range(200)))
+    assert sorted(taken) == [f"Q-2026-{number:05d}" for number in range(1, 201)]
+
+
+async def test_gap_free_numbers_of_rolled_back_transactions_are_given_again(kernel: Kernel):
+    actor = new_tenant()
+
+    async def take(number: int) -> str | None:
+        try:
+            async with transaction(kernel, actor) as uow:
+                found = await next_number(uow, "invoices", "I{number}", gap_free=True)
+                if number % 3 == 0:
+                    raise Undone
+                return found
+        except Undone:
+            return None
+
+    taken = [found for found in await asyncio.gather(*(take(n) for n in range(60))) if found]
+    assert sorted(int(found[1:]) for found in taken) == list(range(1, 41))
+
+
+async def test_a_usual_number_is_not_given_again_and_nobody_waits_for_it(kernel: Kernel):
+    actor = new_tenant()
+    with pytest.raises(Undone):
+        async with transaction(kernel, actor) as uow:
+            assert await next_number(uow, "quotes") == "Q-2026-00001"
+            async with transaction(kernel, actor) as other:
+                assert await next_number(other, "quotes") == "Q-2026-00002"
+            raise Undone
+    async with transaction(kernel, actor) as uow:
+        assert await next_number(uow, "quotes") == "Q-2026-00003"
+
+
+async def test_each_year_begins_with_one_in_the_zone_of_the_tenant(kernel: Kernel):
+    shanghai = new_tenant(time_zone="Asia/Shanghai")
+    async with transaction(kernel, shanghai) as uow:
+        assert await next_number(uow, "quotes") == "Q-2027-00001"
+        assert await next_numbers(uow, "plain", 3, "{number}") == ["1", "2", "3"]
+
+
+async def test_tenants_count_by_themselves(kernel: Kernel):
+    for actor in (new_tenant(), new_tenant()):
+        async with transaction(kernel, actor) as uow:
+            assert await next_number(uow, "quotes", gap_free=True) == "Q-2026-00001"
+
+
+@pytest.mark.parametrize("pattern", ["Q", "{number}{secret}", "{year}", "{number.real.__class__}"])
+async def test_a_pattern_with_anything_else_is_refused(kernel: Kernel, pattern: str):
+    async with transaction(kernel, new_tenant()) as uow:
+        with pytest.raises(ValueError, match="nothing else"):
+            await next_number(uow, "quotes", pattern)
