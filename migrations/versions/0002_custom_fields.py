@@ -47,6 +47,7 @@ CREATE TABLE kernel.custom_fields (
   is_unique boolean NOT NULL DEFAULT false,
   is_indexed boolean NOT NULL DEFAULT false,
   index_state text NOT NULL DEFAULT 'none',
+  conflicts bigint NOT NULL DEFAULT 0,
   default_value jsonb,
   rule jsonb NOT NULL DEFAULT '{{}}',
   options jsonb NOT NULL DEFAULT '[]',
@@ -60,7 +61,7 @@ CREATE TABLE kernel.custom_fields (
   CONSTRAINT uq_custom_fields_key UNIQUE (tenant_id, object, key),
   CONSTRAINT ck_custom_fields_type CHECK (type IN ({_TYPES})),
   CONSTRAINT ck_custom_fields_key CHECK (key ~ '^[a-z][a-z0-9_]{{0,39}}$'),
-  CONSTRAINT ck_custom_fields_index_state CHECK (index_state IN ('none', 'building', 'ready', 'failed'))
+  CONSTRAINT ck_custom_fields_index_state CHECK (index_state IN ('none', 'building', 'ready'))
 )"""
     )
     protect("kernel.custom_fields")
