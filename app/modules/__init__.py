@@ -5,5 +5,7 @@ from __future__ import annotations
 from app.kernel.registry import Module
 from app.modules.activities.module import MODULE as ACTIVITIES
 from app.modules.customers.module import MODULE as CUSTOMERS
+from app.modules.leads.module import MODULE as LEADS
+from app.modules.opportunities.module import MODULE as OPPORTUNITIES
 
-MODULES: list[Module] = [ACTIVITIES, CUSTOMERS]
+MODULES: list[Module] = [ACTIVITIES, CUSTOMERS, OPPORTUNITIES, LEADS]

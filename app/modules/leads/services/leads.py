@@ -1,0 +1,218 @@
+"""Leads as records: touches, states, duplicates, and that a converted lead stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from app.kernel.company_names import company_core, person_core
+from app.kernel.duplicates import DuplicateAware, DuplicateSpec, scoped
+from app.kernel.errors import Invalid, StaleVersion
+from app.kernel.records import RecordType, Search
+from app.modules.leads.interface import LeadAlreadyConverted, LeadDisqualified, LeadQualified
+from app.modules.leads.models import Lead, LeadStatus
+from app.modules.leads.schemas import OTHER, TOUCH_FIELDS, LeadCreate, LeadRead, LeadUpdate
+from app.modules.leads.services.imports import LeadImport
+from app.modules.leads.services.states import CONVERTED, DISQUALIFIED, MACHINE, NEW, QUALIFIED, require_step
+
+_HISTORY = ("created_at", "first_response_at", "qualified_at", "disqualified_at")
+_LAST = ("source", "channel", "campaign", "medium")
+
+
+def name_key(values: Mapping[str, Any]) -> str | None:
+    """A person's name within their company: two Zhang Wei of two companies are two."""
+    person = person_core(values.get("name") or "")
+    company = company_core(values.get("company") or "")
+    return scoped(company, person) if person and company else None
+
+
+class LeadService(LeadImport, DuplicateAware[Lead]):
+    """Leads with their rules."""
+
+    record: ClassVar[RecordType[Any]]
+    duplicates = DuplicateSpec(name_key=name_key)
+
+    # -- creating ------------------------------------------------------------------------------------------
+
+    async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Lead:
+        """As every record; times in the past need `lead:import`."""
+        if any(given.get(name) is not None for name in _HISTORY):
+            self.actor.require("lead:import")
+        kept = {name: value for name, value in given.items() if value is not None or name != "created_at"}
+        return await super().create(kept, explicit=explicit)
+
+    async def before_create(self, values: dict[str, Any]) -> None:
+        self.complete(values)
+        await super().before_create(values)
+
+    def complete(self, values: dict[str, Any]) -> None:
+        """The columns that follow from those given: both touches, and the times of the states."""
+        if values.get("created_at") is None:
+            values.pop("created_at", None)
+        since: datetime = values.get("created_at") or self.uow.now
+        for name in _HISTORY:
+            if values.get(name) is not None and values[name] > self.uow.now:
+                raise Invalid.at(f"/{name}", "in_the_future", f"{name} cannot lie in the future.")
+        status = values["status"]
+        if status == CONVERTED:
+            raise Invalid.at("/status", "convert_instead", "A lead is converted by POST …/convert.")
+        if status == QUALIFIED and values.get("qualified_at") is None:
+            values["qualified_at"] = since
+        if status == DISQUALIFIED and values.get("disqualified_at") is None:
+            values["disqualified_at"] = since
+        _check_reason(values)
+        values |= touched(values, since)
+        values["first_touch_at"] = since
+
+    async def after_create(self, row: Lead) -> None:
+        self._publish_state(row)
+
+    # -- changing ------------------------------------------------------------------------------------------
+
+    async def before_update(self, row: Lead, changes: dict[str, Any]) -> None:
+        refuse_converted(row)
+        status = changes.get("status", row.status)
+        if status != row.status:
+            require_step(row.status, status)
+            self._step(row, changes, status)
+        _check_reason({**row.__dict__, **changes})
+        await super().before_update(row, changes)
+
+    def _step(self, row: Lead, changes: dict[str, Any], status: str) -> None:
+        """The times that a step leaves behind."""
+        now = self.uow.now
+        if row.status == NEW and row.first_response_at is None:
+            changes.setdefault("first_response_at", now)
+        if status == QUALIFIED:
+            changes["qualified_at"] = now
+        if status == DISQUALIFIED:
+            changes["disqualified_at"] = now
+        elif row.status == DISQUALIFIED:
+            changes |= {"disqualified_at": None, "disqualified_reason": None, "disqualified_note": None}
+
+    async def after_update(self, before: Lead, after: Lead) -> None:
+        if before.status != after.status:
+            self._publish_state(after)
+
+    async def before_delete(self, row: Lead) -> None:
+        refuse_converted(row)
+
+    def _publish_state(self, row: Lead) -> None:
+        if row.status == QUALIFIED:
+            self.uow.publish(LeadQualified(id=row.id, owner_id=row.owner_id, source=row.source))
+        elif row.status == DISQUALIFIED and row.disqualified_reason is not None:
+            self.uow.publish(
+                LeadDisqualified(id=row.id, reason=row.disqualified_reason, note=row.disqualified_note)
+            )
+
+    # -- actions -------------------------------------------------------------------------------------------
+
+    async def step(self, id: UUID, action: str, *, expected_version: int, **given: Any) -> Lead:
+        """Take a step of the state machine. Raises `InvalidTransition`, `LeadAlreadyConverted`."""
+        row = await self.locked(id, expected_version)
+        refuse_converted(row)
+        status = MACHINE.next(LeadStatus(row.status), action)
+        return await self.change(row, {**given, "status": status}, action=action)
+
+    async def touch(self, id: UUID, given: Mapping[str, Any], *, expected_version: int) -> Lead:
+        """A later touch becomes the last one; the first stays. One older than the last changes nothing."""
+        row = await self.locked(id, expected_version)
+        refuse_converted(row)
+        at: datetime = given.get("touched_at") or self.uow.now
+        if at > self.uow.now:
+            raise Invalid.at("/touched_at", "in_the_future", "A touch cannot lie in the future.")
+        if at < row.last_touch_at:
+            return row
+        return await self.change(row, touched(given, at), action="touched")
+
+    async def locked(self, id: UUID, expected_version: int, *, action: str = "update") -> Lead:
+        """A lead that the actor may change, locked. Raises `NotFound`, `Forbidden`, `StaleVersion`."""
+        row = await self.get(id, action=action, lock="update")
+        if row.version != expected_version:
+            raise StaleVersion(
+                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
+            )
+        return row
+
+
+def touched(given: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """The columns of a last touch."""
+    touch: dict[str, Any] = {name: given.get(name) for name in TOUCH_FIELDS}
+    columns: dict[str, Any] = {f"last_{name}": touch[name] for name in _LAST}
+    moment = at.isoformat().replace("+00:00", "Z")
+    return columns | {"last_touch": touch | {"touched_at": moment}, "last_touch_at": at}
+
+
+def refuse_converted(row: Lead) -> None:
+    """Raises `LeadAlreadyConverted` for what may not change any more."""
+    if row.status == CONVERTED:
+        raise LeadAlreadyConverted(
+            account_id=str(row.converted_account_id),
+            contact_id=row.converted_contact_id and str(row.converted_contact_id),
+            opportunity_id=row.converted_opportunity_id and str(row.converted_opportunity_id),
+        )
+
+
+def _check_reason(values: Mapping[str, Any]) -> None:
+    if values["status"] != DISQUALIFIED:
+        return
+    if not values.get("disqualified_reason"):
+        raise Invalid.at("/disqualified_reason", "required", "Say why it is disqualified.")
+    if values["disqualified_reason"] == OTHER and not (values.get("disqualified_note") or "").strip():
+        raise Invalid.at("/disqualified_note", "required", "The reason `other` wants a note.")
+
+
+LEAD: RecordType[Lead] = RecordType(
+    object="lead",
+    plural="leads",
+    module="leads",
+    model=Lead,
+    read=LeadRead,
+    create=LeadCreate,
+    update=LeadUpdate,
+    service=LeadService,
+    search=Search(names=("name", "company"), emails=("email",), phones=("phone",)),
+    upsert_keys=("external_id",),
+    labels={
+        "name": ("Name", "Full name", "Contact name", "姓名", "联系人", "名称"),
+        "company": (
+            "Company",
+            "Company name",
+            "Organisation",
+            "Organization",
+            "Account",
+            "公司",
+            "公司名称",
+            "企业名称",
+        ),
+        "title": ("Title", "Job title", "Position", "职务", "职位"),
+        "email": ("E-mail", "Email", "Email address", "Mail", "邮箱", "电子邮件", "邮件"),
+        "phone": ("Phone", "Telephone", "Mobile", "Tel", "电话", "手机", "手机号", "联系电话"),
+        "website": ("Website", "Web", "URL", "网站", "网址"),
+        "source": ("Source", "Lead source", "来源", "线索来源"),
+        "channel": ("Channel", "渠道"),
+        "campaign": ("Campaign", "市场活动", "活动"),
+        "medium": ("Medium", "媒介"),
+        "referrer": ("Referrer", "来源页"),
+        "landing_page": ("Landing page", "落地页"),
+        "utm_source": ("UTM source", "UTM来源"),
+        "utm_medium": ("UTM medium", "UTM媒介"),
+        "utm_campaign": ("UTM campaign", "UTM活动"),
+        "utm_term": ("UTM term", "UTM关键词"),
+        "utm_content": ("UTM content", "UTM内容"),
+        "status": ("Status", "Lead status", "状态"),
+        "disqualified_reason": ("Disqualified reason", "Disqualification reason", "无效原因"),
+        "rating": ("Rating", "热度", "评级", "等级"),
+        "score": ("Score", "分数", "评分"),
+        "industry": ("Industry", "行业"),
+        "country": ("Country", "国家"),
+        "region": ("Region", "State", "Province", "省份", "地区"),
+        "city": ("City", "城市"),
+        "address": ("Address", "地址"),
+        "description": ("Description", "Notes", "描述", "备注"),
+        "created_at": ("Created at", "Created", "创建时间"),
+    },
+)
+LeadService.record = LEAD

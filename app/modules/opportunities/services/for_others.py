@@ -1,0 +1,91 @@
+"""`Opportunities` for other modules, bound to their transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from uuid import UUID
+
+from app.kernel.access import visible_rows
+from app.kernel.listing import Bindings
+from app.kernel.money import Money
+from app.kernel.uow import UnitOfWork
+from app.modules.customers.interface import Customers
+from app.modules.opportunities.interface import NewOpportunity, OpportunityRef, Place
+from app.modules.opportunities.models import Opportunity
+from app.modules.opportunities.schemas import OpportunityCreate
+from app.modules.opportunities.services.opportunities import OpportunityService, money_of
+from app.modules.opportunities.services.pipelines import PipelineService
+
+
+class OpportunitiesOfTenant:
+    """Opportunities as far as the actor sees them."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def open(self, new: NewOpportunity) -> OpportunityRef:
+        service = OpportunityService(self._uow)
+        pipeline = await service.pipelines.resolve(new.pipeline, pointer="/opportunity/pipeline")
+        body = OpportunityCreate(
+            pipeline_id=pipeline.id,
+            stage=pipeline.stage(new.stage, "/opportunity/stage").key if new.stage else None,
+            **{name: getattr(new, name) for name in _SAME},
+        )
+        given: dict[str, Any] = {name: getattr(body, name) for name in type(body).model_fields}
+        given |= {"custom": dict(new.custom), "lead_id": new.lead_id}
+        made = await service.open_for(new.owner_id, given)
+        if made.account_id is not None:
+            await self._uow.of(Customers).advance(made.account_id, "opportunity")
+        return reference(made)
+
+    async def place(self, new: NewOpportunity) -> Place:
+        pipeline = await PipelineService(self._uow).resolve(new.pipeline, pointer="/opportunity/pipeline")
+        stage = pipeline.stage(new.stage, "/opportunity/stage") if new.stage else pipeline.first
+        return Place(pipeline.key, stage.key, stage.probability)
+
+    async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, OpportunityRef]:
+        if not ids or not self._uow.actor.may("opportunity:read"):
+            return {}
+        rows = await OpportunityService(self._uow).get_many(list(ids))
+        return {id: reference(row) for id, row in rows.items()}
+
+    async def won_amounts(self, ids: Collection[UUID]) -> Mapping[UUID, Money | None]:
+        actor = self._uow.actor
+        if not ids or not actor.may("opportunity:read"):
+            return {}
+        bind = Bindings(self._uow.tenant_id, list(ids))
+        visible = visible_rows(actor, "opportunity", "read", bind)
+        rows = await self._uow.fetch(
+            "SELECT t.id, t.amount, t.currency FROM opportunities.opportunities t WHERE t.tenant_id = $1"
+            " AND t.id = ANY($2::uuid[]) AND t.status = 'won' AND t.deleted_at IS NULL"
+            f"{f' AND {visible}' if visible else ''}",
+            *bind.values,
+        )
+        hidden = "amount" in actor.hidden("opportunity")
+        return {
+            row["id"]: None if hidden or row["amount"] is None else Money(row["amount"], row["currency"])
+            for row in rows
+        }
+
+
+_SAME = (
+    "name", "account_id", "contact_id", "amount", "expected_close_on", "source", "external_id",
+    "product_name", "next_step", "description", "owner_id", "team_id",
+)  # fmt: skip
+
+
+def reference(row: Opportunity) -> OpportunityRef:
+    """An opportunity as others show it."""
+    return OpportunityRef(
+        id=row.id,
+        name=row.name,
+        account_id=row.account_id,
+        owner_id=row.owner_id,
+        stage=row.stage,
+        status=row.status,
+        probability=row.probability,
+        amount=money_of(row),
+        expected_close_on=row.expected_close_on,
+        closed_on=row.closed_on,
+    )

@@ -1,0 +1,324 @@
+"""Pipelines and their stages. Every tenant has a default one, written when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+from app.kernel.errors import Invalid, NotFound, StaleVersion
+from app.kernel.uow import UnitOfWork
+from app.modules.opportunities.interface import StageInUse
+from app.modules.opportunities.models import ForecastCategory, Pipeline, Stage
+from app.modules.opportunities.schemas import (
+    NamesRead,
+    PipelineCreate,
+    PipelineRead,
+    PipelineUpdate,
+    StageInput,
+    StageRead,
+)
+
+DEFAULT_KEY = "sales"
+_DEFAULT_NAMES = ("Sales", "销售")
+_DEFAULT_STAGES: tuple[tuple[str, str, str, int, ForecastCategory], ...] = (
+    ("qualification", "Qualification", "资格确认", 10, ForecastCategory.PIPELINE),
+    ("needs_analysis", "Needs analysis", "需求分析", 30, ForecastCategory.PIPELINE),
+    ("proposal", "Proposal", "方案报价", 50, ForecastCategory.BEST_CASE),
+    ("negotiation", "Negotiation", "商务谈判", 75, ForecastCategory.COMMIT),
+    ("won", "Won", "赢单", 100, ForecastCategory.CLOSED),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StageInfo:
+    """A stage as rules see it."""
+
+    key: str
+    name_en: str
+    name_zh: str | None
+    probability: int
+    forecast_category: str
+    is_closed: bool
+    is_won: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineInfo:
+    """A pipeline with its stages in their order. `stored` is False for a default that nobody has used yet."""
+
+    id: UUID
+    version: int
+    key: str
+    name_en: str
+    name_zh: str | None
+    is_default: bool
+    stages: tuple[StageInfo, ...]
+    stored: bool = True
+
+    @property
+    def first(self) -> StageInfo:
+        return self.stages[0]
+
+    @property
+    def won(self) -> StageInfo:
+        return next(stage for stage in self.stages if stage.is_won)
+
+    def find(self, key: str) -> StageInfo | None:
+        return next((stage for stage in self.stages if stage.key == key), None)
+
+    def stage(self, key: str, pointer: str = "/stage") -> StageInfo:
+        """The stage with this key. Raises `Invalid`."""
+        found = self.find(key)
+        if found is None:
+            known = ", ".join(stage.key for stage in self.stages)
+            raise Invalid.at(
+                pointer, "unknown_stage", f"The pipeline {self.key!r} has no stage {key!r}: {known}."
+            )
+        return found
+
+
+class PipelineService:
+    """Reads all pipelines of the tenant in one statement, once per transaction."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self.uow = uow
+        self._known: list[PipelineInfo] | None = None
+
+    async def all(self) -> list[PipelineInfo]:
+        """All pipelines in their order; the default one also before it is stored."""
+        if self._known is None:
+            rows = await self.uow.fetch(_ALL, self.uow.tenant_id)
+            self._known = _grouped(rows) or [self._unstored_default()]
+        return self._known
+
+    async def get(self, id: UUID) -> PipelineInfo:
+        """Raises `NotFound`."""
+        for pipeline in await self.all():
+            if pipeline.id == id:
+                return pipeline
+        raise NotFound
+
+    async def resolve(self, wanted: UUID | str | None, *, pointer: str = "/pipeline_id") -> PipelineInfo:
+        """A pipeline by id or key, absent the default one. Raises `Invalid` at `pointer`."""
+        for pipeline in await self.all():
+            if wanted is None and pipeline.is_default:
+                return pipeline
+            if wanted is not None and str(wanted) in (str(pipeline.id), pipeline.key):
+                return pipeline
+        raise Invalid.at(pointer, "unknown_reference", "There is no pipeline with this id or key.")
+
+    async def stored(self, wanted: UUID | str | None) -> PipelineInfo:
+        """As `resolve`, for a row that will point at it: the default pipeline is written if it is not there."""
+        found = await self.resolve(wanted)
+        if not found.stored:
+            await self.ensure_default()
+            found = await self.resolve(wanted)
+        return found
+
+    async def ensure_default(self) -> None:
+        """Write the default pipeline unless the tenant has one; safe when many do it at once."""
+        if any(pipeline.stored for pipeline in await self.all()):
+            return
+        default = self._unstored_default()
+        # Whoever comes second waits for the first and then finds it there.
+        await self.uow.fetch(
+            _INSERT_DEFAULT,
+            self.uow.tenant_id,
+            default.id,
+            default.key,
+            default.name_en,
+            default.name_zh,
+            self.uow.now,
+            *_columns(default.stages),
+        )
+        self._known = None
+
+    def _unstored_default(self) -> PipelineInfo:
+        stages = tuple(
+            StageInfo(key, en, zh, probability, category.value, is_closed=key == "won", is_won=key == "won")
+            for key, en, zh, probability, category in _DEFAULT_STAGES
+        )
+        id = uuid5(self.uow.tenant_id, "opportunities.pipelines.default")
+        return PipelineInfo(id, 1, DEFAULT_KEY, *_DEFAULT_NAMES, is_default=True, stages=stages, stored=False)
+
+    # -- changing ------------------------------------------------------------------------------------------
+
+    async def create(self, body: PipelineCreate) -> PipelineInfo:
+        """A new pipeline with its stages. Raises `DuplicateValue` for a key that is taken."""
+        await self.ensure_default()
+        position = len(await self.all())
+        if body.is_default:
+            await self._unset_default()
+        made = await self.uow.insert(
+            Pipeline,
+            audit="pipeline",
+            key=body.key,
+            name_en=body.name.en,
+            name_zh=body.name.zh,
+            is_default=body.is_default,
+            position=position,
+        )
+        await self._write_stages(made.id, body.stages)
+        self._known = None
+        return await self.get(made.id)
+
+    async def update(self, id: UUID, body: PipelineUpdate, *, expected_version: int) -> PipelineInfo:
+        """Raises `NotFound`, `StaleVersion`, `StageInUse` for a stage that is left out and not empty."""
+        await self.ensure_default()
+        row = await self.uow.get(Pipeline, id, lock="update")
+        if row.version != expected_version:
+            raise StaleVersion(
+                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
+            )
+        changes: dict[str, Any] = {}
+        if body.name is not None:
+            changes |= {"name_en": body.name.en, "name_zh": body.name.zh}
+        if body.is_default and not row.is_default:
+            await self._unset_default()
+            changes["is_default"] = True
+        after = await self.uow.update(row, audit="pipeline", **changes)
+        if body.stages is not None:
+            await self._replace_stages(id, body.stages)
+            if after is row:
+                await self._bump(row)
+        self._known = None
+        return await self.get(id)
+
+    async def _bump(self, row: Pipeline) -> None:
+        """The stages are part of the pipeline's state, so its version moves with them."""
+        await self.uow.fetch(
+            "UPDATE opportunities.pipelines SET version = version + 1, updated_at = $3"
+            " WHERE tenant_id = $1 AND id = $2",
+            row.tenant_id,
+            row.id,
+            self.uow.now,
+        )
+
+    async def _unset_default(self) -> None:
+        statement = self.uow.select(Pipeline).where(Pipeline.is_default)
+        former = await self.uow.first(statement)
+        if former is not None:
+            await self.uow.update(former, audit="pipeline", is_default=False)
+
+    async def _replace_stages(self, pipeline_id: UUID, stages: Sequence[StageInput]) -> None:
+        kept = [stage.key for stage in stages]
+        used = await self.uow.fetch(
+            "SELECT DISTINCT stage FROM opportunities.opportunities WHERE tenant_id = $1 AND pipeline_id = $2"
+            " AND deleted_at IS NULL AND stage <> ALL($3::text[]) LIMIT 10",
+            self.uow.tenant_id,
+            pipeline_id,
+            kept,
+        )
+        if used:
+            names = sorted(row["stage"] for row in used)
+            raise StageInUse(f"Opportunities stand in: {', '.join(names)}.", stages=names)
+        former = (await self.get(pipeline_id)).stages
+        await self.uow.fetch(
+            "DELETE FROM opportunities.stages WHERE tenant_id = $1 AND pipeline_id = $2",
+            self.uow.tenant_id,
+            pipeline_id,
+        )
+        await self._write_stages(pipeline_id, stages)
+        before, after = [stage.key for stage in former], kept
+        self.uow.record_audit("pipeline", pipeline_id, "stages_replaced", {"stages": [before, after]})
+
+    async def _write_stages(self, pipeline_id: UUID, stages: Sequence[StageInput]) -> None:
+        await self.uow.insert_many(
+            Stage,
+            [
+                {
+                    "pipeline_id": pipeline_id,
+                    "key": stage.key,
+                    "name_en": stage.name.en,
+                    "name_zh": stage.name.zh,
+                    "probability": stage.probability,
+                    "forecast_category": stage.forecast_category.value,
+                    "is_closed": stage.is_closed,
+                    "is_won": stage.is_won,
+                    "position": position,
+                }
+                for position, stage in enumerate(stages)
+            ],
+        )
+
+
+def read(pipeline: PipelineInfo) -> PipelineRead:
+    """The wire form."""
+    return PipelineRead(
+        id=pipeline.id,
+        version=pipeline.version,
+        key=pipeline.key,
+        name=NamesRead(en=pipeline.name_en, zh=pipeline.name_zh),
+        is_default=pipeline.is_default,
+        stages=[
+            StageRead(
+                key=stage.key,
+                name=NamesRead(en=stage.name_en, zh=stage.name_zh),
+                probability=stage.probability,
+                forecast_category=ForecastCategory(stage.forecast_category),
+                is_closed=stage.is_closed,
+                is_won=stage.is_won,
+            )
+            for stage in pipeline.stages
+        ],
+    )
+
+
+def _columns(stages: Sequence[StageInfo]) -> list[list[Any]]:
+    """The stages as arrays, column by column."""
+    names = ("key", "name_en", "name_zh", "probability", "forecast_category", "is_closed", "is_won")
+    return [[getattr(stage, name) for stage in stages] for name in names]
+
+
+def _grouped(rows: Sequence[Any]) -> list[PipelineInfo]:
+    found: dict[UUID, tuple[Any, list[StageInfo]]] = {}
+    for row in rows:
+        _, stages = found.setdefault(row["id"], (row, []))
+        stages.append(
+            StageInfo(
+                row["stage"],
+                row["stage_name_en"],
+                row["stage_name_zh"],
+                row["probability"],
+                row["forecast_category"],
+                row["is_closed"],
+                row["is_won"],
+            )
+        )
+    return [
+        PipelineInfo(
+            row["id"],
+            row["version"],
+            row["key"],
+            row["name_en"],
+            row["name_zh"],
+            row["is_default"],
+            tuple(stages),
+        )
+        for row, stages in found.values()
+    ]
+
+
+_ALL = """
+SELECT p.id, p.version, p.key, p.name_en, p.name_zh, p.is_default, s.key AS stage, s.name_en AS stage_name_en,
+  s.name_zh AS stage_name_zh, s.probability, s.forecast_category, s.is_closed, s.is_won
+FROM opportunities.pipelines p
+JOIN opportunities.stages s ON s.tenant_id = p.tenant_id AND s.pipeline_id = p.id
+WHERE p.tenant_id = $1 ORDER BY p.position, p.id, s.position"""
+
+_INSERT_DEFAULT = """
+WITH made AS (
+  INSERT INTO opportunities.pipelines
+    (tenant_id, id, key, name_en, name_zh, is_default, position, version, created_at, updated_at)
+  VALUES ($1, $2, $3, $4, $5, true, 0, 1, $6, $6)
+  ON CONFLICT DO NOTHING RETURNING id
+)
+INSERT INTO opportunities.stages
+  (tenant_id, id, pipeline_id, key, name_en, name_zh, probability, forecast_category, is_closed, is_won, position)
+SELECT $1, gen_random_uuid(), made.id, s.key, s.name_en, s.name_zh, s.probability, s.category, s.is_closed, s.is_won,
+  s.position - 1
+FROM made CROSS JOIN unnest($7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::boolean[],
+  $13::boolean[]) WITH ORDINALITY
+  AS s(key, name_en, name_zh, probability, category, is_closed, is_won, position)"""

@@ -1,0 +1,43 @@
+"""The accounts and contacts that opportunities name: they must be there and visible when they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from uuid import UUID
+
+from app.kernel.errors import Invalid
+from app.kernel.uow import UnitOfWork
+from app.modules.customers.interface import Customers
+
+
+class References:
+    """Checks references through the customers' interface, each record once per transaction."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+        self._known: set[UUID] = set()
+
+    async def check(self, values: Mapping[str, Any], changed: Collection[str] | None = None) -> None:
+        """Raises `Invalid` for an account or contact that is not there; only `changed` ones are looked at."""
+        customers = self._uow.of(Customers)
+        account = self._due("account_id", values, changed)
+        if account is not None:
+            if account not in await customers.get_many([account]):
+                raise _unknown("account_id", "account")
+            self._known.add(account)
+        contact = self._due("contact_id", values, changed)
+        if contact is not None:
+            if contact not in await customers.get_contacts([contact]):
+                raise _unknown("contact_id", "contact")
+            self._known.add(contact)
+
+    def _due(self, name: str, values: Mapping[str, Any], changed: Collection[str] | None) -> UUID | None:
+        value: UUID | None = values.get(name)
+        if value is None or value in self._known or (changed is not None and name not in changed):
+            return None
+        return value
+
+
+def _unknown(name: str, noun: str) -> Invalid:
+    return Invalid.at(f"/{name}", "unknown_reference", f"There is no {noun} with this id.")
