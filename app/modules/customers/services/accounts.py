@@ -66,6 +66,12 @@ class AccountService(DuplicateAware[Account]):
     async def before_delete(self, row: Account) -> None:
         """Refuse while anything belongs to the account. Raises `AccountInUse`."""
         await ACCOUNT_TREE.lock(self.uow)  # nobody puts a child under it meanwhile
+        # The strongest lock, since who refers to an account holds FOR KEY SHARE on it.
+        await self.uow.fetch(
+            "SELECT 1 FROM customers.accounts WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+            row.tenant_id,
+            row.id,
+        )
         found = await self.uow.fetchrow(_USES, row.tenant_id, row.id)
         used = {name: count for name, count in dict(found or {}).items() if count}
         for user in self.uow.ports(AccountUser):
@@ -73,6 +79,11 @@ class AccountService(DuplicateAware[Account]):
         if used:
             shown = ", ".join(f"{count} {name}" for name, count in used.items())
             raise AccountInUse(f"Still here: {shown}.", used_by=used)
+        await self.uow.fetch(
+            "DELETE FROM customers.contact_roles WHERE tenant_id = $1 AND account_id = $2",
+            row.tenant_id,
+            row.id,
+        )
 
     async def hierarchy(self, id: UUID) -> Hierarchy:
         """The tree around a visible account, as far as the actor may see it; parents come before children."""
