@@ -172,7 +172,7 @@ def _id_of(name: str) -> Any:
 
 def _part(mime: EmailMessage, kind: str) -> str | None:
     part = mime.get_body(preferencelist=(kind,))
-    return None if part is None else str(part.get_content())
+    return None if part is None else str(part.get_content()).replace("\r\n", "\n")
 
 
 # -- the job ---------------------------------------------------------------------------------------------------

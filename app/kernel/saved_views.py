@@ -129,8 +129,8 @@ class SavedViews:
         for name in ("name", "sort", "fields", "shared_with"):
             if name in changes and changes[name] is None:
                 raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
-        if changes.get("shared_with", row.shared_with) != SharedWith.TEAM:
-            changes["team_id"] = None
+        if "shared_with" in changes and changes["shared_with"] != SharedWith.TEAM:
+            changes.setdefault("team_id", None)
         planned = {**row.__dict__, **changes}
         await self._check(planned)
         if {"shared_with", "team_id"} & set(changes):
