@@ -34,8 +34,8 @@ Country = Annotated[str, Field(max_length=2, examples=["CN"]), AfterValidator(_c
 Locale = Annotated[
     str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$"), Field(examples=["zh-CN"])
 ]
-Password = Annotated[str, Field(max_length=1_000, repr=False, examples=["correct horse battery staple"])]
-Token = Annotated[str, StringConstraints(min_length=1, max_length=200), Field(repr=False)]
+Password = Annotated[str, Field(max_length=1_000, examples=["correct horse battery staple"])]
+Token = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Totp = Annotated[str, StringConstraints(max_length=10), Field(examples=["492039"])]
 RecoveryCode = Annotated[str, StringConstraints(max_length=40), Field(examples=["7K3D-9X2M-PQ4T-V8WZ"])]
 Transport = Annotated[
