@@ -2,17 +2,18 @@
 
 import pytest
 
+from app.kernel.models import Json
 from app.modules.activities.interface import Activities, Subject
 from tests.modules.support import acting, make, subject_id
 from tests.support.api import Client, Company
 
 
-def about(*records: tuple[str, dict]) -> list[dict]:
+def about(*records: tuple[str, Json]) -> list[Json]:
     return [{"object": name, "record_id": record["id"]} for name, record in records]
 
 
 @pytest.fixture
-async def acme(owner: Client) -> dict:
+async def acme(owner: Client) -> Json:
     return await make(owner, "accounts", name="Acme")
 
 
@@ -98,9 +99,10 @@ async def test_a_patch_to_done_and_back_keeps_the_time_in_step(owner: Client):
 
 
 async def test_my_tasks_are_open_and_mine_soonest_first(owner: Client, company: Company):
-    for subject, due in (("Later", "2031-02-01"), ("Sooner", "2031-01-01"), ("Done", "2031-01-01")):
-        made = await make(owner, "activities", kind="task", subject=subject, due_at=f"{due}T00:00:00Z")
-    await owner.ok("POST", f"/v1/activities/{made['id']}/complete", if_match=1)
+    for subject, due in (("Later", "2031-02-01"), ("Sooner", "2031-01-01")):
+        await make(owner, "activities", kind="task", subject=subject, due_at=f"{due}T00:00:00Z")
+    done = await make(owner, "activities", kind="task", subject="Done", due_at="2031-01-01T00:00:00Z")
+    await owner.ok("POST", f"/v1/activities/{done['id']}/complete", if_match=1)
     await make(owner, "activities", kind="task", subject="Some day")
     foreign = await make(owner, "activities", kind="task", subject="Not mine")
     async with acting(company) as uow:

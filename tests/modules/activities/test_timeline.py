@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+from app.kernel.models import Json
 from app.kernel.registry import Module
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Position, Subject, TimelineEntry, TimelineSource
@@ -14,11 +15,11 @@ from tests.modules.support import acting, actor_of, make, subject_id
 from tests.support.api import Client, Company, running, sign_up
 
 
-def about(record: dict) -> list[dict]:
+def about(record: Json) -> list[Json]:
     return [{"object": "account", "record_id": record["id"]}]
 
 
-async def a_life(owner: Client) -> dict:
+async def a_life(owner: Client) -> Json:
     """An account with a note, a call of last year and a change."""
     acme = await make(owner, "accounts", name="Acme")
     await make(owner, "activities", kind="note", body="They like tea.", about=about(acme))

@@ -6,6 +6,7 @@ import pytest
 
 from app.kernel.access import Scope
 from app.kernel.errors import Invalid
+from app.kernel.models import Json
 from app.modules.customers.services.accounts import AccountService
 from tests.modules.support import acting, actor_of, colleague, make, subject_id
 from tests.support.api import Client, Company
@@ -60,7 +61,7 @@ async def test_a_wrong_value_is_refused_at_its_place_and_nothing_is_made(owner: 
     assert (await owner.ok("GET", "/v1/accounts"))["data"] == []
 
 
-async def chain(owner: Client, length: int) -> list[dict]:
+async def chain(owner: Client, length: int) -> list[Json]:
     """Accounts, each under the one before."""
     made = [await make(owner, "accounts", name="Level 1 Holding")]
     for level in range(2, length + 1):

@@ -23,6 +23,7 @@ async def match(company: Company, actor: Any = None, **request: Any) -> Matched:
 async def test_what_is_not_there_is_made(company: Company, owner: Client):
     made = await match(company, account={"name": "Acme Ltd", "country": "GB"}, contact=ADA)
     assert (made.account_created, made.contact_created) == (True, True)
+    assert made.contact is not None
     contact = await owner.ok("GET", f"/v1/contacts/{made.contact.id}")
     assert (contact["name"], contact["account_id"]) == ("Ada Byron", str(made.account.id))
 
@@ -33,6 +34,7 @@ async def test_an_equal_one_is_matched_and_only_its_empty_fields_are_filled(comp
     fields = {"name": "ACME", "industry": "energy", "city": "Leeds", "source": "web", "tags": ["vip"]}
     made = await match(company, account=fields, contact=ADA)
     assert (made.account.id, made.account_created) == (subject_id(acme), False)
+    assert made.contact is not None
     assert (made.contact.id, made.contact_created) == (subject_id(ada), False)
     assert (sorted(made.account_filled), made.contact_filled) == (["city", "tags"], ("title",))
     stored = await owner.ok("GET", f"/v1/accounts/{acme['id']}")
@@ -91,6 +93,7 @@ async def test_a_preview_writes_nothing_and_says_what_would_happen(company: Comp
         customers = uow.of(Customers)
         seen = await customers.preview(MatchRequest({"name": "Acme", "city": "Leeds"}, ADA))
         unclear = await customers.preview(MatchRequest({"name": "Acmes Ltd", "email": "x@example.com"}, None))
+    assert seen.account is not None
     assert (seen.account.id, seen.account_filled, seen.contact) == (subject_id(acme), ("city",), None)
     assert seen.undecided == ()
     assert unclear.undecided == ("account",)
@@ -108,6 +111,7 @@ async def test_a_given_contact_must_belong_to_the_account(company: Company, owne
     assert (await owner.ok("GET", f"/v1/contacts/{ada['id']}"))["version"] == 1
     await owner.ok("PUT", f"/v1/contacts/{ada['id']}/roles/{acme['id']}", json={"role": "user"}, if_match=1)
     made = await match(company, account={"name": "Acme"}, contact=ADA, **ids)
+    assert made.contact is not None
     assert (made.contact.id, made.contact_created) == (subject_id(ada), False)
 
 
