@@ -1,7 +1,8 @@
 """Custom fields in lists: the SQL behind `custom.<key>` in filters, sorts and `fields=`.
 
-Equality asks the record's JSON by containment (`@>`), which its GIN index serves. Ranges over a field whose
-index is complete ask `kernel.custom_values`. Everything else reads the JSON value, cast to its type.
+A field whose index is complete is asked through `kernel.custom_values`, whose statistics also tell PostgreSQL how
+many rows to expect. Equality of the others asks the record's JSON by containment (`@>`), which its GIN index
+serves. Everything else, and every sort, reads the JSON value, cast to its type.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ KINDS: Final[dict[FieldType, Kind]] = {
     FieldType.RECORD: Kind.UUID,
     FieldType.MULTI_SELECT: Kind.TEXT_LIST,
 }
-_RANGES: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+_COMPARISONS: Final = {"eq": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _UNSORTABLE: Final = frozenset({FieldType.MULTI_SELECT, FieldType.LONG_TEXT})
 
 
@@ -82,8 +83,8 @@ def _condition(
         return f"t.custom @> {bind({key: value})}::jsonb"
 
     def compile_condition(op: str, value: Any, bind: Bindings) -> str | None:
-        if field_id is not None and op in (*_RANGES, "between"):
-            return _range(field_id, kind, op, value, bind)
+        if field_id is not None and op in (*_COMPARISONS, "between", "in"):
+            return _indexed(field_id, kind, op, value, bind)
         if kind is FieldType.MONEY:
             return None  # a filter names an amount, the value has a currency too
         if op == "eq":
@@ -99,12 +100,14 @@ def _condition(
     return compile_condition
 
 
-def _range(field_id: UUID, kind: FieldType, op: str, value: Any, bind: Bindings) -> str:
+def _indexed(field_id: UUID, kind: FieldType, op: str, value: Any, bind: Bindings) -> str:
     column, sql_type = f"v.{INDEX_COLUMNS[kind]}", PG_TYPES[KINDS[kind]]
     if op == "between":
         test = f"{column} BETWEEN {bind(value[0])}::{sql_type} AND {bind(value[1])}::{sql_type}"
+    elif op == "in":
+        test = f"{column} = ANY({bind(value)}::{sql_type}[])"
     else:
-        test = f"{column} {_RANGES[op]} {bind(value)}::{sql_type}"
+        test = f"{column} {_COMPARISONS[op]} {bind(value)}::{sql_type}"
     return (
         "t.id IN (SELECT v.record_id FROM kernel.custom_values_read v"
         f" WHERE v.tenant_id = t.tenant_id AND v.field_id = {bind(field_id)}::uuid AND {test})"
