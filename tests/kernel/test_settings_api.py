@@ -97,7 +97,7 @@ async def test_development_shows_mail_and_runs_none_of_it(company: Company):
     await kernel.mailer.send(Message(to="ada@example.com", subject="Hello <b>", text=text))
     # A page for people and no part of the API: the OpenAPI document, which other answers are held to, omits it.
     browser = httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=company.app),  # type: ignore[arg-type]
+        transport=httpx.ASGITransport(app=company.app),
         base_url="http://rapport.test",
     )
     page = await browser.get("/dev/mail")
