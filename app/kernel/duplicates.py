@@ -363,6 +363,7 @@ class DuplicateAware(RecordService[M]):
         """Keep the compared forms in step; an edit is counted again but never refused."""
         after = {**row.__dict__, **changes}
         forms = self.duplicates.columns(after, self.actor.tenant.country)
+        forms |= {name: after[name] for name in self.duplicates.exact}
         if any(row.__dict__[name] != value for name, value in forms.items()):
             found = await self.finder.find(after, id=row.id)
             changes |= forms

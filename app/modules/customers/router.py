@@ -10,6 +10,7 @@ from fastapi import Response
 from app.kernel.duplicate_router import duplicate_routes
 from app.kernel.errors import StaleVersion, problems
 from app.kernel.record_router import etag, record_router
+from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Output
 from app.kernel.uow import UnitOfWork
@@ -53,10 +54,10 @@ class Consents(Output):
     data: list[ConsentRead]
 
 
-@router.get("/accounts/{id}/overview", access="account:read")
-async def get_account_overview(uow: Uow, id: UUID) -> Overview:
+@router.get("/accounts/{id}/overview", access="account:read", response_model=Overview)
+async def get_account_overview(uow: Uow, id: UUID) -> Response:
     """The 360° view: the account, its people, what happened, what is next, and what other modules know."""
-    return await account_overview(uow, id)
+    return Response(to_json(await account_overview(uow, id)), media_type="application/json")
 
 
 @router.get("/accounts/{id}/hierarchy", access="account:read")

@@ -57,5 +57,5 @@ async def test_each_module_shows_its_panel_at_one_statement_each(worker_database
             ports = len(uow.ports(AccountPanel)) + len(uow.ports(TimelineSource))
             # account, family, next activity, owner's name, committee, activities and changes of the timeline
             assert uow.statements - before <= 7 + ports
-        assert seen.panels["points"] == 42
+        assert seen["panels"]["points"] == 42
         await company.owner.http.aclose()

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from app.kernel.access import visible_rows
 from app.kernel.company_names import company_core
+from app.kernel.duplicate_imports import mark_duplicates
 from app.kernel.duplicates import DuplicateAware, DuplicateSpec
 from app.kernel.errors import Invalid
+from app.kernel.imports.rules import ImportOptions, ImportRow, ImportRules
 from app.kernel.listing import Bindings
 from app.kernel.records import RecordType, Search
 from app.modules.customers.interface import AccountInUse, AccountUser
 from app.modules.customers.models import Account, AccountKind
 from app.modules.customers.schemas import AccountCreate, AccountRead, AccountUpdate, Hierarchy, HierarchyNode
+from app.modules.customers.services.imports import (
+    PARENT,
+    check_new_tree,
+    require_visible,
+    resolve_accounts,
+)
 from app.modules.customers.services.quality import account_completeness
 from app.modules.customers.services.trees import Tree
 
@@ -38,10 +47,11 @@ ACCOUNT_DUPLICATES = DuplicateSpec(
 )
 
 
-class AccountService(DuplicateAware[Account]):
+class AccountService(ImportRules, DuplicateAware[Account]):
     """What is particular about accounts among records."""
 
     duplicates = ACCOUNT_DUPLICATES
+    import_columns = (PARENT,)
 
     async def before_create(self, values: dict[str, Any]) -> None:
         if values.get("parent_id") is not None:
@@ -84,6 +94,20 @@ class AccountService(DuplicateAware[Account]):
             row.tenant_id,
             row.id,
         )
+
+    async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
+        """Parents, completeness and duplicates of a chunk of new accounts."""
+        await resolve_accounts(self.uow, rows, "parent", "parent_id", among=rows)
+        await require_visible(self, rows, "parent_id", own=[row.id for row in rows if row.id])
+        await check_new_tree(self.uow, rows, ACCOUNT_TREE)
+        for row in rows:
+            row.values["completeness"] = account_completeness(row.values)
+        await mark_duplicates(self, rows, options)
+
+    async def prepare_import_updates(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
+        """Parents of a chunk of changes; the rest as for single ones."""
+        await resolve_accounts(self.uow, rows, "parent", "parent_id")
+        await super().prepare_import_updates([row for row in rows if not row.faults], options)
 
     async def hierarchy(self, id: UUID) -> Hierarchy:
         """The tree around a visible account, as far as the actor may see it; parents come before children."""

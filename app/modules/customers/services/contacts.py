@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from app.kernel.access import visible_rows
 from app.kernel.company_names import person_core
+from app.kernel.duplicate_imports import mark_duplicates
 from app.kernel.duplicates import DuplicateAware, DuplicateSpec, scoped
-from app.kernel.errors import Conflict, Invalid, NotFound, StaleVersion
+from app.kernel.errors import Conflict, Invalid, NotFound, Problem, StaleVersion
+from app.kernel.imports.rules import ImportOptions, ImportRow, ImportRules
 from app.kernel.listing import Bindings
 from app.kernel.records import RecordType, Search
 from app.modules.customers.interface import AccountUser
@@ -25,6 +28,11 @@ from app.modules.customers.schemas import (
     display_name,
 )
 from app.modules.customers.services.accounts import AccountService
+from app.modules.customers.services.imports import (
+    ACCOUNT_OF_CONTACT,
+    require_visible,
+    resolve_accounts,
+)
 from app.modules.customers.services.quality import contact_completeness
 from app.modules.customers.services.trees import Tree
 
@@ -55,10 +63,11 @@ CONTACT_DUPLICATES = DuplicateSpec(
 )
 
 
-class ContactService(DuplicateAware[Contact]):
+class ContactService(ImportRules, DuplicateAware[Contact]):
     """What is particular about contacts among records."""
 
     duplicates = CONTACT_DUPLICATES
+    import_columns = (ACCOUNT_OF_CONTACT,)
 
     async def before_create(self, values: dict[str, Any]) -> None:
         await self._check_account(values.get("account_id"))
@@ -117,6 +126,24 @@ class ContactService(DuplicateAware[Contact]):
             row.id,
             self.uow.now,
         )
+
+    async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
+        """Accounts, superiors, completeness and duplicates of a chunk of new contacts."""
+        await resolve_accounts(self.uow, rows, "account", "account_id")
+        await require_visible(AccountService(self.uow), rows, "account_id")
+        await require_visible(self, rows, "reports_to_id")
+        for row in rows:
+            try:
+                _check_role(row.values)
+            except Problem as problem:
+                row.refuse_by(problem)
+            row.values["completeness"] = contact_completeness(row.values)
+        await mark_duplicates(self, rows, options)
+
+    async def prepare_import_updates(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
+        """Accounts of a chunk of changes; the rest as for single ones."""
+        await resolve_accounts(self.uow, rows, "account", "account_id")
+        await super().prepare_import_updates([row for row in rows if not row.faults], options)
 
     # -- parts in accounts -----------------------------------------------------------------------------------
 

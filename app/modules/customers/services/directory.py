@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from app.kernel.company_names import company_core
-from app.kernel.contact import EmailInvalid, normalise_email
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import AccountRef, ContactRef
 from app.modules.customers.models import Account, Contact, LifecycleStage
+from app.modules.customers.services import keys as known_keys
 from app.modules.customers.services.accounts import AccountService
 from app.modules.customers.services.contacts import ContactService
 
@@ -45,10 +44,10 @@ class Directory:
         return {id: contact_ref(row) for id, row in rows.items()}
 
     async def account_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
-        return await self._names("customers.accounts", ids)
+        return await self._names(known_keys.ACCOUNTS, ids)
 
     async def contact_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
-        return await self._names("customers.contacts", ids)
+        return await self._names(known_keys.CONTACTS, ids)
 
     async def _names(self, table: str, ids: Collection[UUID]) -> Mapping[UUID, str]:
         if not ids:
@@ -61,38 +60,16 @@ class Directory:
         return {row["id"]: row["name"] for row in rows}
 
     async def accounts_by_external_id(self, keys: Collection[str]) -> Mapping[str, UUID]:
-        return await self._unique("customers.accounts", "external_id", {key: key for key in keys})
+        return await known_keys.by_external_id(self._uow, known_keys.ACCOUNTS, keys)
 
     async def contacts_by_external_id(self, keys: Collection[str]) -> Mapping[str, UUID]:
-        return await self._unique("customers.contacts", "external_id", {key: key for key in keys})
+        return await known_keys.by_external_id(self._uow, known_keys.CONTACTS, keys)
 
     async def accounts_by_name(self, names: Collection[str]) -> Mapping[str, UUID]:
-        return await self._unique(
-            "customers.accounts", "name_key", {name: company_core(name) for name in names}
-        )
+        return await known_keys.accounts_by_name(self._uow, names)
 
     async def contacts_by_email(self, addresses: Collection[str]) -> Mapping[str, UUID]:
-        keys = {}
-        for address in addresses:
-            try:
-                keys[address] = normalise_email(address)
-            except EmailInvalid:
-                continue
-        return await self._unique("customers.contacts", "email_key", keys)
-
-    async def _unique(self, table: str, column: str, keys: Mapping[str, str]) -> Mapping[str, UUID]:
-        """Each key's only record; `keys` is what was asked → what the column holds."""
-        if not keys:
-            return {}
-        rows = await self._uow.fetch(
-            f"SELECT {column} AS key, min(id::text)::uuid AS id FROM {table}"
-            f" WHERE tenant_id = $1 AND {column} = ANY($2::text[]) AND deleted_at IS NULL"
-            f" GROUP BY {column} HAVING count(*) = 1",
-            self._uow.tenant_id,
-            list(set(keys.values())),
-        )
-        found = {row["key"]: row["id"] for row in rows}
-        return {asked: found[key] for asked, key in keys.items() if key in found}
+        return await known_keys.contacts_by_email(self._uow, addresses)
 
     async def belongs(self, contact_id: UUID, account_id: UUID) -> bool:
         row = await self._uow.fetchrow(

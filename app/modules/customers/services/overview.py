@@ -10,17 +10,15 @@ from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Activities, Subject
 from app.modules.customers.interface import AccountPanel
-from app.modules.customers.schemas import AccountRead, ActivityLine, Named, Overview, TimelineLine
 from app.modules.customers.services.accounts import ACCOUNT, AccountService
 from app.modules.customers.services.contacts import ContactService
 
 TIMELINE_SHOWN = 10
 
 
-async def account_overview(uow: UnitOfWork, id: UUID) -> Overview:
-    """Everything about a visible account. Raises `NotFound`."""
-    accounts = AccountService(uow)
-    row = await accounts.get(id)
+async def account_overview(uow: UnitOfWork, id: UUID) -> dict[str, Any]:
+    """Everything about a visible account, as `Overview` declares it. Raises `NotFound`."""
+    row = await AccountService(uow).get(id)
     activities = uow.of(Activities)
     family = await uow.fetchrow(
         "SELECT (SELECT name FROM customers.accounts WHERE tenant_id = $1 AND id = $3) AS parent,"
@@ -36,27 +34,16 @@ async def account_overview(uow: UnitOfWork, id: UUID) -> Overview:
     for port in uow.ports(AccountPanel):
         panels[port.name] = (await port.panel([id])).get(id)
     parent = family["parent"] if family else None
-    hidden = uow.actor.hidden("account")
-    return Overview(
-        account=AccountRead.model_validate(_wire(row, hidden)),
-        owner_name=owners.get(row.owner_id) if row.owner_id else None,
-        parent=Named(id=row.parent_id, name=parent) if row.parent_id and parent else None,
-        children=family["children"] if family else 0,
-        committee=await ContactService(uow).committee_of(id),
-        next_activity=ActivityLine(**asdict(upcoming)) if upcoming else None,
-        timeline=[
-            TimelineLine(**{**asdict(entry), "data": dict(entry.data)})
+    return {
+        "account": ACCOUNT.render(row, uow.actor.hidden("account")),
+        "owner_name": owners.get(row.owner_id) if row.owner_id else None,
+        "parent": {"id": row.parent_id, "name": parent} if row.parent_id and parent else None,
+        "children": family["children"] if family else 0,
+        "committee": (await ContactService(uow).committee_of(id)).model_dump(),
+        "next_activity": asdict(upcoming) if upcoming else None,
+        "timeline": [
+            {**asdict(entry), "data": dict(entry.data)}
             for entry in await activities.timeline(Subject("account", id), limit=TIMELINE_SHOWN)
         ],
-        panels=panels,
-    )
-
-
-def _wire(row: Any, hidden: frozenset[str]) -> dict[str, Any]:
-    rendered = ACCOUNT.render(row)
-    # A hidden field cannot be left out of a typed answer; it says nothing instead.
-    return {name: _nothing(value) if name in hidden else value for name, value in rendered.items()}
-
-
-def _nothing(value: Any) -> Any:
-    return type(value)() if isinstance(value, list | dict | str | int) else None
+        "panels": panels,
+    }

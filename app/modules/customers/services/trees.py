@@ -6,6 +6,7 @@ each other, and each reads what the one before has committed.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -51,6 +52,11 @@ class Tree:
         if row["above"] + row["below"] > self.levels:
             raise HierarchyTooDeep(f"At most {self.levels} levels.", levels=self.levels)
 
+    async def depths(self, uow: UnitOfWork, ids: Collection[UUID]) -> dict[UUID, int]:
+        """The level that each record stands on, 1 at the top; of a set, in one statement."""
+        rows = await uow.fetch(_DEPTHS.format(**self._names), uow.tenant_id, sorted(ids), self.levels)
+        return {row["id"]: row["level"] for row in rows}
+
     @property
     def _names(self) -> dict[str, str]:
         return {"table": self.table, "column": self.column}
@@ -72,3 +78,13 @@ WITH RECURSIVE up AS (
 )
 SELECT (SELECT coalesce(max(level), 0) FROM up) AS above, (SELECT coalesce(max(level), 1) FROM down) AS below,
   EXISTS (SELECT 1 FROM up WHERE id = $3) AS loops"""
+
+_DEPTHS = """
+WITH RECURSIVE up AS (
+  SELECT id AS start, {column} AS above, 1 AS level FROM {table}
+  WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND deleted_at IS NULL
+  UNION ALL
+  SELECT up.start, t.{column}, up.level + 1 FROM {table} t JOIN up ON t.id = up.above
+  WHERE t.tenant_id = $1 AND up.level <= $3
+)
+SELECT start AS id, max(level) AS level FROM up GROUP BY start"""

@@ -1,0 +1,91 @@
+"""Accounts and contacts from files: references by external id or name, for a whole chunk in one statement each.
+
+A row may refer to another row of the same chunk, whichever comes first; rows of later chunks are not known yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from app.kernel.company_names import company_core
+from app.kernel.imports.rules import ImportColumn, ImportRow
+from app.kernel.uow import UnitOfWork
+from app.modules.customers.services.keys import ACCOUNTS, accounts_by_name, by_external_id
+from app.modules.customers.services.trees import Tree
+
+PARENT = ImportColumn(
+    "parent", ("Parent", "上级客户", "母公司"), ("subsidiary of", "parent account", "所属集团")
+)
+ACCOUNT_OF_CONTACT = ImportColumn(
+    "account", ("Account", "客户", "公司"), ("company", "organisation", "organization")
+)
+
+
+async def resolve_accounts(
+    uow: UnitOfWork, rows: Sequence[ImportRow], column: str, field: str, among: Sequence[ImportRow] = ()
+) -> None:
+    """Turn the text in `column` into the account id `field`: by external id, then by name without legal form.
+
+    `among` are rows of this chunk that become accounts themselves.
+    """
+    texts = {row.extras[column].strip() for row in rows if row.extras.get(column)}
+    if not texts:
+        return
+    by_key = await by_external_id(uow, ACCOUNTS, texts)
+    by_name = await accounts_by_name(uow, texts - by_key.keys())
+    own_keys = {row.values["external_id"]: row.id for row in among if row.values.get("external_id")}
+    own_names = _unique_names(among)
+    for row in rows:
+        text = (row.extras.pop(column, None) or "").strip()
+        if not text:
+            continue
+        found = (
+            own_keys.get(text) or by_key.get(text) or by_name.get(text) or own_names.get(company_core(text))
+        )
+        if found is None:
+            row.refuse(column, "unknown_reference", f"There is no account {text!r}, or more than one.")
+        else:
+            row.values[field] = found
+            row.given = row.given | {field}
+
+
+def _unique_names(rows: Sequence[ImportRow]) -> Mapping[str, UUID | None]:
+    found: dict[str, UUID | None] = {}
+    for row in rows:
+        core = company_core(row.values.get("name") or "")
+        found[core] = None if core in found else row.id
+    return found
+
+
+async def require_visible(
+    service: Any, rows: Sequence[ImportRow], field: str, own: Collection[UUID] = ()
+) -> None:
+    """Refuse rows whose `field` names a record that the actor may not read, in one statement."""
+    wanted = {row.values[field] for row in rows if row.values.get(field) is not None} - set(own)
+    seen = await service.get_many(sorted(wanted)) if wanted else {}
+    for row in rows:
+        id = row.values.get(field)
+        if id in wanted and id not in seen:
+            row.refuse(field, "unknown_reference", f"There is no {service.record.object} with this id.")
+
+
+async def check_new_tree(uow: UnitOfWork, rows: Sequence[ImportRow], tree: Tree) -> None:
+    """Refuse new rows that would stand below themselves or too deep. Rows have their ids already."""
+    column = tree.column
+    above = {row.id: row.values[column] for row in rows if row.values.get(column) is not None}
+    if not above:
+        return
+    await tree.lock(uow)
+    depths = await tree.depths(uow, {parent for parent in above.values() if parent not in above})
+    for row in rows:
+        if row.id not in above or row.faults:
+            continue
+        path: list[Any] = [row.id]
+        while (parent := above.get(path[-1])) is not None and parent not in path:
+            path.append(parent)
+        if parent is not None:
+            row.refuse(column, "hierarchy_loop", "A record cannot stand below itself.")
+        elif len(path) - 1 + depths.get(path[-1], 1) > tree.levels:
+            row.refuse(column, "hierarchy_too_deep", f"At most {tree.levels} levels.")

@@ -1,0 +1,148 @@
+"""Accounts and contacts from files: references, duplicates and trees, for whole chunks."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.kernel.imports.models import Import
+from app.kernel.imports.run import IMPORT_JOB
+from app.kernel.registry import Module
+from tests.modules.support import actor_of, make
+from tests.support.api import Client, Company, running, sign_up
+from tests.support.bulk import Bench, Members
+
+JOBS = Module(name="jobs", jobs=(IMPORT_JOB,))
+
+
+class Files:
+    """Imports into one company."""
+
+    def __init__(self, bench: Bench, company: Company) -> None:
+        self._bench = bench
+        self.company = company
+        self.owner: Client = company.owner
+
+    async def run(self, object_name: str, text: str, **options: Any) -> Import:
+        columns = text.splitlines()[0].split(",")
+        return await self._bench.run(
+            text.encode(), dict(zip(columns, columns, strict=True)), object=object_name, **options
+        )
+
+    async def accounts(self) -> dict[str, dict[str, Any]]:
+        rows = (await self.owner.ok("GET", "/v1/accounts?limit=200"))["data"]
+        return {row["name"]: row for row in rows}
+
+    async def faults(self, done: Import) -> list[tuple[int, str]]:
+        """(line, code) of what was refused."""
+        rows = await self._bench.fetch(
+            "SELECT line, faults FROM kernel.import_rows WHERE import_id = $1 AND outcome = 'failed' ORDER BY line",
+            done.id,
+        )
+        return [(row["line"], fault[0]) for row in rows for fault in row["faults"]]
+
+
+@pytest.fixture
+async def files(own_database: str, tmp_path: Path) -> AsyncIterator[Files]:
+    async with running(own_database, tmp_path, (JOBS,)) as app:
+        company = await sign_up(app)
+        assert app.kernel is not None
+        yield Files(Bench(app.kernel, Members(), await actor_of(company), own_database), company)
+        await company.owner.http.aclose()
+
+
+async def test_a_parent_is_named_by_external_id_or_name_wherever_it_stands_in_the_file(files: Files):
+    await make(files.owner, "accounts", name="Acme Holding Ltd")
+    done = await files.run(
+        "account",
+        "external_id,name,parent\nA-1,Leaf Works,A-3\nA-2,Twig Works,acme holding\nA-3,Branch Works,Twig Works GmbH\n"
+        "A-4,Lost Works,Nowhere\n",
+    )
+    assert (done.created, done.failed) == (3, 1)
+    accounts = await files.accounts()
+    parents = {name: row["parent_id"] for name, row in accounts.items()}
+    assert parents == {
+        "Acme Holding Ltd": None,
+        "Twig Works": accounts["Acme Holding Ltd"]["id"],
+        "Branch Works": accounts["Twig Works"]["id"],
+        "Leaf Works": accounts["Branch Works"]["id"],
+    }
+    assert accounts["Leaf Works"]["completeness"] == 10
+
+
+async def test_a_file_makes_no_loop_and_no_tree_too_deep(files: Files):
+    loop = await files.run("account", "external_id,name,parent\nA,Alpha,B\nB,Beta,A\n")
+    assert (loop.created, loop.failed) == (0, 2)
+    lines = "".join(
+        f"L{n},Level {n} Works,L{n - 1}\n" if n > 1 else "L1,Level 1 Works,\n" for n in range(1, 13)
+    )
+    deep = await files.run("account", "external_id,name,parent\n" + lines)
+    assert (deep.created, deep.failed) == (10, 2)
+
+
+@pytest.mark.parametrize(
+    ("rule", "created", "failed", "counts"),
+    [(None, 4, 0, [0, 1, 1, 0]), ("block", 2, 2, [0, 0]), ("allow", 4, 0, [0, 0, 0, 0])],
+)
+async def test_look_alikes_in_table_and_file_go_by_the_rule(files: Files, rule, created, failed, counts):
+    await make(files.owner, "accounts", name="Brackenridge Tooling Ltd", external_id="old")
+    done = await files.run(
+        "account",
+        "external_id,name,email\n1,Zenith,info@zenith.example\n2,Brackenrigde Tooling,\n"
+        "3,Else,INFO@zenith.example\n4,Fourth,\n",
+        duplicate_rule=rule,
+    )
+    assert (done.created, done.failed) == (created, failed)
+    rows = (await files.owner.ok("GET", "/v1/accounts?sort=external_id"))["data"]
+    assert [row["duplicate_count"] for row in rows if row["external_id"] != "old"] == counts
+
+
+async def test_contacts_find_their_account_and_a_changed_row_moves_them(files: Files):
+    for name, key in (("Acme Ltd", "A-1"), ("Zenith GmbH", "A-2")):
+        await make(files.owner, "accounts", name=name, external_id=key)
+    done = await files.run(
+        "contact",
+        "external_id,family_name,given_name,account,role,email\n"
+        "C-1,张,伟,A-1,champion,wei@acme.example\nC-2,Byron,Ada,zenith,user,ada@zenith.example\n"
+        "C-3,Nobody,Al,,blocker,al@x.example\n",
+    )
+    assert (done.created, done.failed) == (2, 1)
+    accounts = {name: row["id"] for name, row in (await files.accounts()).items()}
+    people = (await files.owner.ok("GET", "/v1/contacts?sort=external_id"))["data"]
+    assert [(row["name"], row["account_id"], row["role"]) for row in people] == [
+        ("张伟", accounts["Acme Ltd"], "champion"),
+        ("Ada Byron", accounts["Zenith GmbH"], "user"),
+    ]
+    moved = await files.run("contact", "external_id,account\nC-1,A-2\n", mode="update")
+    assert (moved.updated, moved.failed) == (1, 0)
+    wei = (await files.owner.ok("GET", "/v1/contacts?external_id=C-1"))["data"][0]
+    assert (wei["account_id"], wei["role"]) == (accounts["Zenith GmbH"], None)
+
+
+async def test_a_thousand_rows_take_a_fixed_number_of_statements(files: Files):
+    from app.kernel.ids import new_id
+    from app.kernel.imports.rules import ImportOptions, ImportRow
+    from app.modules.customers.services.accounts import AccountService
+    from tests.modules.support import acting
+
+    def rows(number: int) -> list[ImportRow]:
+        return [
+            ImportRow(
+                n,
+                n + 2,
+                [],
+                {"name": f"Works {n}", "email": f"w{n}@x.example"},
+                extras={"parent": "Works 0"},
+                id=new_id(),
+            )
+            for n in range(number)
+        ]
+
+    spent = []
+    for number in (10, 1_000):
+        async with acting(files.company) as uow:
+            before = uow.statements
+            await AccountService(uow).prepare_import(rows(number)[1:], ImportOptions("create"))
+            spent.append(uow.statements - before)
+    assert spent[0] == spent[1] <= 6
