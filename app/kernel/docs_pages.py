@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import mimetypes
-import re
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -35,16 +34,13 @@ SWAGGER_ASSETS: Final = frozenset({"swagger-ui-bundle.js", "swagger-ui.css", "fa
 OWN_ASSETS: Final = frozenset({"docs.js", "pages.css"})
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
-    " connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# A mail may bring its own look, and nothing else: no script, no request to anywhere.
-MAIL_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-_LINK: Final = re.compile(r"https?://[^\s<>\"]+")
 
 router = Router(tags=["pages"])
 
@@ -248,58 +244,18 @@ async def metrics_page(request: Request) -> Response:
 # -- mail in development -------------------------------------------------------------------------------------
 
 
-@_page("/dev/mail")
+@_page("/dev/mail.json")
 async def dev_mail(request: Request) -> Response:
-    """The latest mail that this installation has sent; development only."""
-    folder = _mail_folder(request)
-    mails = await run_in_threadpool(mail.stored_mails, folder)
-    if not _wants_html(request):
-        found = [
-            {"name": one.name, "at": one.at, "to": one.to, "subject": one.subject, "text": one.text}
-            for one in mails
-        ]
-        return _json({"data": found})
-    rows = "".join(
-        f'<tr><td>{one.at}</td><td>{escape(one.to)}</td><td><a href="/dev/mail/{one.name}">'
-        f"{escape(one.subject)}</a></td></tr>"
-        for one in mails
-    )
-    note = "<p>Nothing has been sent yet.</p>" if not mails else ""
-    return _html("Mail", f"<h1>Mail</h1>{note}<table>{rows}</table>")
-
-
-@_page("/dev/mail/{name}")
-async def dev_mail_message(name: str, request: Request) -> Response:
-    """One mail: its text, with links to follow, and its HTML in a frame that can do nothing."""
-    found = await _stored(request, name)
-    text = _LINK.sub(lambda match: f'<a href="{match[0]}">{match[0]}</a>', escape(found.text))
-    frame = f'<h2>HTML</h2><iframe class="frame" sandbox src="/dev/mail/{found.name}/html"></iframe>'
-    body = (
-        f'<p class="soft"><a href="/dev/mail">Mail</a></p><h1>{escape(found.subject)}</h1>'
-        f'<p class="soft">{found.at}, to {escape(found.to)}</p><pre>{text}</pre>{frame if found.html else ""}'
-    )
-    return _html(found.subject, body)
-
-
-@_page("/dev/mail/{name}/html")
-async def dev_mail_html(name: str, request: Request) -> Response:
-    """The HTML of a mail, without rights."""
-    found = await _stored(request, name)
-    return HTMLResponse(found.html or "", headers=_HEADERS | {"Content-Security-Policy": MAIL_POLICY})
-
-
-async def _stored(request: Request, name: str) -> mail.StoredMail:
-    found = await run_in_threadpool(mail.stored_mail, _mail_folder(request), name)
-    if found is None:
-        raise NotFound
-    return found
-
-
-def _mail_folder(request: Request) -> Path:
+    """The latest mail that this installation has sent, for scripts; development only, as `/dev/mail` is."""
     kernel: Kernel = request.scope["rapport.kernel"]
     if kernel.settings.in_production:
         raise NotFound("There is no such address.")
-    return kernel.mailer.folder
+    mails = await run_in_threadpool(mail.stored_mails, kernel.mailer.folder)
+    found = [
+        {"name": one.name, "at": one.at, "to": one.to, "subject": one.subject, "text": one.text}
+        for one in mails
+    ]
+    return _json({"data": found})
 
 
 # -- answers -------------------------------------------------------------------------------------------------

@@ -1,0 +1,122 @@
+"""What `rapport db distribute` does: the plan comes from the catalogue, so a new table needs no list.
+
+A table is distributed when `tenant_id` leads its primary key and it is only ever worked on for one tenant. The
+rest stays on the coordinator: identities and key hashes have no tenant, queues are claimed across tenants
+(Citus has no SKIP LOCKED across shards), and a foreign key keeps both of its ends on the same side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from typing import Final
+
+import asyncpg
+
+# Claimed or read across tenants by the worker; docs/ADR and ARCHITECTURE "Tenancy in the database".
+QUEUES: Final = frozenset({"kernel.outbox", "kernel.jobs", "kernel.schedule_runs"})
+_TABLES: Final = """
+SELECT n.nspname || '.' || c.relname AS name,
+       (SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = c.oid AND i.indisprimary) = 'tenant_id' AS by_tenant,
+       EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
+               AND NOT a.attisdropped) AS has_tenant,
+       ARRAY(SELECT i.indexrelid::regclass::text FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique
+             AND NOT EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
+                             AND a.attnum = ANY (i.indkey::smallint[]))) AS keys_without_tenant,
+       ARRAY(SELECT (f.relnamespace::regnamespace || '.' || f.relname) FROM pg_constraint k
+             JOIN pg_class f ON f.oid = k.confrelid WHERE k.conrelid = c.oid AND k.contype = 'f'
+             AND k.confrelid <> c.oid) AS refers_to
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'public')
+  AND n.nspname NOT LIKE 'citus%' AND pg_get_userbyid(c.relowner) = 'rapport_owner'
+ORDER BY 1
+"""
+
+
+@dataclass
+class Plan:
+    """What would be done. `citus` is the version installed, None without; `available` whether it can be."""
+
+    citus: str | None
+    available: bool
+    preloaded: bool
+    distribute: list[str] = field(default_factory=list)
+    local: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def statements(self) -> list[str]:
+        """One statement per table, those that others refer to first."""
+        found = []
+        for number, table in enumerate(self.distribute):
+            beside = f", colocate_with => '{self.distribute[0]}'" if number else ""
+            found.append(f"SELECT create_distributed_table('{table}', 'tenant_id'{beside})")
+        return found
+
+    def sql(self) -> str:
+        """The statements as a script, with what stays where it is in comments."""
+        lines = ["CREATE EXTENSION IF NOT EXISTS citus;"] if self.citus is None else []
+        lines += [f"{statement};" for statement in self.statements()]
+        lines += [f"-- stays on the coordinator: {table}" for table in self.local]
+        return "\n".join(lines) + "\n"
+
+    def missing(self) -> str:
+        """What an operator has to do before this can run."""
+        steps = []
+        if not self.available:
+            steps.append("Install the Citus package for this PostgreSQL on the coordinator and every worker.")
+        if not self.preloaded:
+            steps.append("Put citus first in shared_preload_libraries and restart PostgreSQL.")
+        steps.append("As superuser: CREATE EXTENSION citus; SELECT citus_set_coordinator_host('…', 5432);")
+        steps.append("For each worker: SELECT citus_add_node('…', 5432); then run this command again.")
+        steps.append("`rapport db distribute --dry-run` prints what it will do.")
+        return "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, 1))
+
+    async def execute(self, url: str) -> None:
+        """Distribute the tables that are not distributed yet, each in a statement of its own."""
+        connection = await asyncpg.connect(url)
+        try:
+            rows = await connection.fetch("SELECT logicalrel::text AS name FROM pg_dist_partition")
+            done = {row["name"] for row in rows}
+            for table, statement in zip(self.distribute, self.statements(), strict=True):
+                if table not in done:
+                    await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+async def plan(url: str) -> Plan:
+    """Read the catalogue of the database at `url`."""
+    connection = await asyncpg.connect(url)
+    try:
+        version = await connection.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'citus'")
+        available = await connection.fetchval(
+            "SELECT EXISTS (SELECT 1 FROM pg_available_extensions WHERE name = 'citus')"
+        )
+        preloaded = "citus" in str(await connection.fetchval("SHOW shared_preload_libraries"))
+        rows = await connection.fetch(_TABLES)
+    finally:
+        await connection.close()
+    found = Plan(version, bool(available), preloaded)
+    refers = {row["name"]: set(row["refers_to"]) for row in rows}
+    staying = _closed(refers, {row["name"] for row in rows if not row["by_tenant"] or row["name"] in QUEUES})
+    found.local = sorted(staying)
+    moving = [row for row in rows if row["name"] not in staying]
+    for row in moving:
+        found.refused += [f"{row['name']}: the key {key} lacks tenant_id" for key in row["keys_without_tenant"]]
+    names = {row["name"] for row in moving}
+    order = TopologicalSorter({name: sorted(refers[name] & names) for name in sorted(names)})
+    found.distribute = list(order.static_order())
+    return found
+
+
+def _closed(refers: dict[str, set[str]], start: set[str]) -> set[str]:
+    """Those of `start` and all that foreign keys tie to them, in either direction."""
+    staying = set(start)
+    while True:
+        tied = {one for one, others in refers.items() if others & staying} | {
+            other for one in staying for other in refers.get(one, ())
+        }
+        if tied <= staying:
+            return staying
+        staying |= tied

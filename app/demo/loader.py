@@ -1,0 +1,335 @@
+"""Puts the generated company into Rapport through its public API, and goes on where it was interrupted.
+
+Every step can be repeated without harm: records carry external ids and are upserted, sign-up has an idempotency
+key, and what is finished is noted in the state. So killing it at any moment costs the step at hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+from app.demo import rows
+from app.demo.client import Api, ApiFailure
+from app.demo.generator import generate
+from app.demo.records import DemoCompany, DemoMember
+from app.demo.rows import Ids, Row
+from app.demo.state import DemoState
+
+Show = Callable[[str, int, int], None]
+_BATCH: Final = 100
+_TOKEN: Final = re.compile(r"accept-invitation#token=(\S+)")
+_MAIL_SECONDS: Final = 60.0
+_PARALLEL: Final = 4
+
+
+def _quiet(step: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+class DemoLoader:
+    """One load of one company."""
+
+    def __init__(self, api: Api, state: DemoState) -> None:
+        self._public = api
+        self._state = state
+        self._company: DemoCompany | None = None
+        self._show: Show = _quiet
+
+    @property
+    def company(self) -> DemoCompany:
+        """What is to be there, generated from the state's seed."""
+        if self._company is None:
+            self._company = generate(self._state.seed, now=self._state.now)
+        return self._company
+
+    async def is_there(self) -> bool:
+        """Whether this very company was loaded to the end and its key still works."""
+        return self._state.done("all") and await self._key_works()
+
+    async def load(self, show: Show = _quiet) -> None:
+        """Load what is missing. `show(step, done, total)` tells how far it is.
+
+        Raises: ApiFailure; httpx.TransportError when the API goes away.
+        """
+        self._show = show
+        session = await self._sign_in()
+        await self._key(session)
+        steps: Sequence[tuple[str, Callable[[], Any]]] = (
+            ("teams", lambda: self._teams(session)),
+            ("members", lambda: self._members(session)),
+            ("accounts", self._accounts),
+            ("contacts", self._contacts),
+            ("leads", self._leads),
+            ("conversions", self._conversions),
+            ("opportunities", self._opportunities),
+            ("activities", self._activities),
+        )
+        for name, step in steps:
+            if not self._state.done(name):
+                await step()
+                self._state.finish(name)
+        self._state.finish("all")
+
+    # -- who -----------------------------------------------------------------------------------------------
+
+    async def _key_works(self) -> bool:
+        if not self._state.api_key:
+            return False
+        try:
+            await self._public.as_user(self._state.api_key).get("/v1/me")
+        except ApiFailure as failure:
+            if failure.status != 401:
+                raise
+            return False
+        return True
+
+    async def _sign_in(self) -> Api:
+        """A session of the owner, whose company is made if it is not there."""
+        company, owner = self.company, self.company.members[0]
+        proof = {"email": owner.email, "password": self._state.password}
+        self._state.note(company=company.name, people=_examples(company.members))
+        try:
+            tokens = await self._public.post("/v1/sessions", proof)
+        except ApiFailure as failure:
+            if failure.status != 401:
+                raise
+            # Nobody of that name, or another password: sign-up tells which.
+            self._state.forget_progress()
+            form = {
+                "company": company.name,
+                "name": owner.name,
+                "locale": company.locale,
+                "country": "CN",
+                "time_zone": company.time_zone,
+                "currency": company.currency,
+            }
+            tokens = await self._sign_up(proof | form)
+        return self._public.as_user(tokens["access_token"])
+
+    async def _sign_up(self, form: dict[str, Any]) -> Any:
+        try:
+            return await self._public.post("/v1/sign-up", form, key=f"demo-{self._state.seed}")
+        except ApiFailure as failure:
+            if failure.code != "email_in_use":
+                raise
+            advice = (
+                f"{form['email']} has signed up here before, with a password that this folder does not know."
+                " Use the folder of the first run (RAPPORT_DATA_DIR), another --seed, or another database"
+            )
+            raise ApiFailure("POST", "/v1/sign-up", failure.status, {"detail": advice}) from None
+
+    async def _key(self, session: Api) -> None:
+        if not await self._key_works():
+            made = await session.post("/v1/api-keys", {"name": "Demo"})
+            self._state.note(api_key=made["key"])
+
+    @property
+    def _api(self) -> Api:
+        return self._public.as_user(self._state.api_key)
+
+    # -- teams and members ---------------------------------------------------------------------------------
+
+    async def _teams(self, session: Api) -> None:
+        """The tree; the company's first team, made with it, becomes the root."""
+        there = (await session.get("/v1/teams"))["data"]
+        by_name = {team["name"]: team["id"] for team in there}
+        ids: dict[str, str] = {}
+        for team in self.company.teams:
+            if team.name in by_name:
+                ids[team.external_id] = by_name[team.name]
+            elif team.parent is None and len(there) == 1:
+                first = there[0]
+                await _patch(session, f"/v1/teams/{first['id']}", first["version"], {"name": team.name})
+                ids[team.external_id] = first["id"]
+            else:
+                parent = ids[team.parent] if team.parent else None
+                made = await session.post("/v1/teams", {"name": team.name, "parent_id": parent})
+                ids[team.external_id] = made["id"]
+        self._state.note(teams=ids)
+
+    async def _members(self, session: Api) -> None:
+        """Everybody joins by the link of an invitation mail, which a development server shows."""
+        wanted = self.company.members[1:]
+        present = await self._owners(session)
+        roles = {role["key"]: role["id"] for role in (await session.get("/v1/roles"))["data"]}
+        invited = {
+            one["email"]: one
+            async for one in session.pages("/v1/invitations", status="pending")
+        }
+        missing = [member for member in wanted if member.email not in present]
+        for member in missing:
+            if member.email not in invited:
+                await session.post(
+                    "/v1/invitations",
+                    {
+                        "email": member.email,
+                        "name": member.name,
+                        "role_ids": [roles[member.role]],
+                        "team_ids": [self._state.team(member.team)],
+                    },
+                )
+        tokens = await self._mailed_tokens({member.email for member in missing})
+        done = len(wanted) - len(missing)
+        for member in missing:
+            form = {"token": tokens[member.email], "password": self._state.password, "name": member.name}
+            await self._public.post("/v1/invitations/accept", form)
+            done += 1
+            self._show("members", done, len(wanted))
+        await self._managers(session)
+
+    async def _mailed_tokens(self, emails: set[str]) -> dict[str, str]:
+        """The tokens of the latest invitation mails, once the worker has sent them all."""
+        found: dict[str, str] = {}
+        deadline = asyncio.get_running_loop().time() + _MAIL_SECONDS
+        while emails - found.keys():
+            mails = (await self._public.get("/dev/mail.json"))["data"]
+            for mail in reversed(mails):  # oldest first, so that the latest wins
+                match = _TOKEN.search(mail["text"])
+                address = mail["to"].rpartition("<")[2].rstrip(">")
+                if match and address in emails:
+                    found[address] = match[1]
+            if asyncio.get_running_loop().time() > deadline:
+                detail = f"the invitation mails to {sorted(emails - found.keys())} have not been sent"
+                raise ApiFailure("GET", "/dev/mail.json", 504, {"detail": f"{detail}; does the worker run?"})
+            if emails - found.keys():
+                await asyncio.sleep(0.1)
+        return found
+
+    async def _managers(self, session: Api) -> None:
+        """Managers of teams, and whom each person reports to."""
+        members = {one["email"]: one async for one in session.pages("/v1/members")}
+        teams = {team["id"]: team for team in (await session.get("/v1/teams"))["data"]}
+        heads = {team.external_id: team.manager for team in self.company.teams}
+        for key, email in heads.items():
+            team = teams[self._state.team(key)]
+            if team["manager_id"] != members[email]["id"]:
+                body = {"manager_id": members[email]["id"]}
+                await _patch(session, f"/v1/teams/{team['id']}", team["version"], body)
+        owner = self.company.members[0].email
+        for member in self.company.members[1:]:
+            head = owner if member.role == "manager" else heads[member.team]
+            one = members[member.email]
+            if one["manager_id"] != members[head]["id"]:
+                body = {"manager_id": members[head]["id"]}
+                await _patch(session, f"/v1/members/{one['id']}", one["version"], body)
+
+    async def _owners(self, api: Api) -> dict[str, str]:
+        return {one["email"]: one["id"] async for one in api.pages("/v1/members")}
+
+    # -- records -------------------------------------------------------------------------------------------
+
+    async def _accounts(self) -> None:
+        company = self.company
+        await self._upsert("accounts", rows.account_rows(company.accounts, await self._owners(self._api)))
+        ids = await self._ids("accounts")
+        changes = rows.parent_changes(company.accounts, ids)
+        await self._batches("accounts", "update", changes, step="parents")
+
+    async def _contacts(self) -> None:
+        company, ids, owners = self.company, await self._ids("accounts"), await self._owners(self._api)
+        made = rows.contact_rows(company.contacts, company.accounts, ids, owners)
+        await self._upsert("contacts", made)
+
+    async def _leads(self) -> None:
+        await self._upsert("leads", rows.lead_rows(self.company.leads, await self._owners(self._api)))
+
+    async def _conversions(self) -> None:
+        """Replay what became of leads; converting one again answers what it became the first time."""
+        company = self.company
+        accounts, contacts = await self._ids("accounts"), await self._ids("contacts")
+        leads = {one["external_id"]: one async for one in self._api.pages("/v1/leads", fields="id,external_id,version")}
+        converted = [lead for lead in company.leads if lead.became]
+        gate, done = asyncio.Semaphore(_PARALLEL), 0
+
+        async def convert(lead: Any) -> None:
+            nonlocal done
+            became, found = lead.became, leads[lead.external_id]
+            plan: dict[str, Any] = {
+                "account": {"id": accounts[became.account]},
+                "contact": {"id": contacts[became.contact]},
+            }
+            if became.opportunity:
+                plan["opportunity"] = {"external_id": became.opportunity}
+            async with gate:
+                headers = {"If-Match": f'"{found["version"]}"'}
+                await self._api.post(f"/v1/leads/{found['id']}/convert", plan, key=str(uuid4()), **headers)
+            done += 1
+            self._show("conversions", done, len(converted))
+
+        await _all(convert(lead) for lead in converted)
+
+    async def _opportunities(self) -> None:
+        accounts, contacts = await self._ids("accounts"), await self._ids("contacts")
+        owners = await self._owners(self._api)
+        made = rows.opportunity_rows(self.company.opportunities, accounts, contacts, owners)
+        # Conversions opened many of them already, today and in the first stage; now they get their history.
+        there = await self._ids("opportunities")
+        for row in made:
+            if row["external_id"] in there:
+                del row["created_at"]
+        await self._upsert("opportunities", made, there=())
+
+    async def _activities(self) -> None:
+        ids = {"account": await self._ids("accounts"), "lead": await self._ids("leads")}
+        made = rows.activity_rows(self.company.activities, ids, await self._owners(self._api))
+        await self._upsert("activities", made)
+
+    async def _upsert(self, plural: str, made: Sequence[Row], *, there: Collection[str] | None = None) -> None:
+        """Create what is missing; `there` are the external ids to leave alone, those that exist if not given."""
+        there = await self._ids(plural) if there is None else there
+        items = [{"ref": row["external_id"], "record": row} for row in made if row["external_id"] not in there]
+        await self._batches(plural, "upsert", items)
+        self._state.count(plural, len(made))
+
+    async def _batches(self, plural: str, verb: str, items: Sequence[Mapping[str, Any]], step: str = "") -> None:
+        """Send items in batches, a few at a time; all of them must pass."""
+        gate, done = asyncio.Semaphore(_PARALLEL), 0
+
+        async def send(part: Sequence[Mapping[str, Any]]) -> None:
+            nonlocal done
+            async with gate:
+                # A key of its own per batch: what collides with another batch is safe to send again.
+                answer = await self._api.post(f"/v1/{plural}/batch/{verb}", {"items": part}, key=str(uuid4()))
+            _refuse_failures(plural, answer["results"])
+            done += len(part)
+            self._show(step or plural, done, len(items))
+
+        await _all(send(items[at : at + _BATCH]) for at in range(0, len(items), _BATCH))
+
+    async def _ids(self, plural: str) -> Ids:
+        pages = self._api.pages(f"/v1/{plural}", fields="id,external_id")
+        return {one["external_id"]: one["id"] async for one in pages if one["external_id"]}
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all of it at once; the first failure ends the rest and is raised itself."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _patch(api: Api, path: str, version: int, body: Mapping[str, Any]) -> None:
+    await api.send("PATCH", path, json=dict(body), headers={"If-Match": f'"{version}"'})
+
+
+def _refuse_failures(name: str, results: Iterable[Mapping[str, Any]]) -> None:
+    bad = [result for result in results if result["error"]]
+    if bad:
+        error = bad[0]["error"]
+        detail = f"{len(bad)} {name} were refused, the first ({bad[0]['ref']}): {error['detail']}"
+        raise ApiFailure("POST", f"/v1/{name}/batch/upsert", 422, {"detail": detail, "errors": error["errors"]})
+
+
+def _examples(members: Sequence[DemoMember]) -> dict[str, str]:
+    """One person per role, to sign in as."""
+    found: dict[str, str] = {}
+    for member in members:
+        found.setdefault(member.role.capitalize(), member.email)
+    return found
