@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from app.kernel.errors import Problem
 from app.kernel.imports.rules import ImportOptions, ImportRow, ImportRules
+from app.kernel.uow import entity
 
 if TYPE_CHECKING:
     from app.kernel.duplicates import DuplicateSpec
@@ -26,6 +27,8 @@ class LeadImport(ImportRules):
 
         def complete(self, values: dict[str, Any]) -> None: ...
         def _publish_state(self, row: Lead) -> None: ...
+        async def before_update(self, row: Lead, changes: dict[str, Any]) -> None: ...
+        async def after_update(self, before: Lead, after: Lead) -> None: ...
 
     async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
         """Complete the columns of new leads; rows that look like a lead or an earlier row go by the rule.
@@ -47,6 +50,22 @@ class LeadImport(ImportRules):
         rule = options.duplicate_rule or await self._rule()
         if rule != "allow" and ready:
             await self._mark_duplicates(ready, rule)
+
+    async def prepare_import_updates(
+        self,
+        rows: Sequence[ImportRow],
+        options: ImportOptions,  # noqa: ARG002
+    ) -> None:
+        """Check the changes row by row, and say which leads take a step by them."""
+        for row in rows:
+            try:
+                await self.before_update(row.existing, row.values)
+            except Problem as problem:
+                row.refuse_by(problem)
+                continue
+            if not row.faults:
+                after = entity(type(row.existing), {**row.existing.__dict__, **row.values})
+                await self.after_update(row.existing, after)
 
     async def after_import(self, created: Sequence[Any]) -> None:
         """Say which of the new leads are qualified or disqualified already."""

@@ -40,8 +40,11 @@ class LeadService(LeadImport, DuplicateAware[Lead]):
         """As every record; times in the past need `lead:import`."""
         if any(given.get(name) is not None for name in _HISTORY):
             self.actor.require("lead:import")
-        kept = {name: value for name, value in given.items() if value is not None or name != "created_at"}
-        return await super().create(kept, explicit=explicit)
+        return await super().create(given, explicit=explicit)
+
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As every record; without a time of its own it comes to be now."""
+        return super()._columns({n: v for n, v in given.items() if v is not None or n != "created_at"})
 
     async def before_create(self, values: dict[str, Any]) -> None:
         self.complete(values)
@@ -49,8 +52,6 @@ class LeadService(LeadImport, DuplicateAware[Lead]):
 
     def complete(self, values: dict[str, Any]) -> None:
         """The columns that follow from those given: both touches, and the times of the states."""
-        if values.get("created_at") is None:
-            values.pop("created_at", None)
         since: datetime = values.get("created_at") or self.uow.now
         for name in _HISTORY:
             if values.get(name) is not None and values[name] > self.uow.now:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any, ClassVar
 from uuid import UUID
@@ -21,6 +21,7 @@ from app.modules.opportunities.interface import (
 )
 from app.modules.opportunities.models import Opportunity, OpportunityStatus
 from app.modules.opportunities.schemas import OTHER, OpportunityCreate, OpportunityRead, OpportunityUpdate
+from app.modules.opportunities.services.imports import OpportunityImport
 from app.modules.opportunities.services.pipelines import PipelineInfo, PipelineService, StageInfo
 from app.modules.opportunities.services.references import References
 from app.modules.opportunities.services.stage_history import StageHistory
@@ -32,9 +33,10 @@ TRANSITIONS: Mapping[str, frozenset[str]] = {
     LOST: frozenset({OPEN}),
 }
 """From a status to those that may follow. What is won cannot be lost without being open in between."""
+_DERIVED = frozenset({"stage", "status", "probability", "pipeline_id", "opened_on", "created_at"})
 
 
-class OpportunityService(RecordService[Opportunity]):
+class OpportunityService(OpportunityImport, RecordService[Opportunity]):
     """Opportunities with their stages and outcomes."""
 
     record: ClassVar[RecordType[Any]]
@@ -54,9 +56,11 @@ class OpportunityService(RecordService[Opportunity]):
         """As every record; what is over already, or came to be before today, needs `opportunity:import`."""
         if given.get("created_at") is not None or given.get("status") not in (None, OPEN):
             self.actor.require("opportunity:import")
-        nullable = self.record.model.__table__.c
-        kept = {n: v for n, v in given.items() if v is not None or n == "custom" or nullable[n].nullable}
-        return await super().create(kept, explicit=explicit)
+        return await super().create(given, explicit=explicit)
+
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As every record; what is left open here follows from the stage, the status or the day."""
+        return super()._columns({n: v for n, v in given.items() if v is not None or n not in _DERIVED})
 
     async def open_for(self, owner_id: UUID | None, given: Mapping[str, Any]) -> Opportunity:
         """Create one that inherits its owner and team, as a converted lead's does; no right to assign is needed."""
@@ -71,6 +75,10 @@ class OpportunityService(RecordService[Opportunity]):
             await super()._assign(values, creating=creating)
 
     async def before_create(self, values: dict[str, Any]) -> None:
+        await self.complete(values)
+
+    async def complete(self, values: dict[str, Any]) -> None:
+        """The columns of a new opportunity from what was given of them. Raises `Invalid`."""
         pipeline = await self.pipelines.stored(values.get("pipeline_id"))
         values["pipeline_id"] = pipeline.id
         self._settle(values, pipeline)
@@ -106,11 +114,27 @@ class OpportunityService(RecordService[Opportunity]):
             raise Invalid.at("/closed_on", "not_closed", "Only what is won or lost has been closed.")
 
     async def after_create(self, row: Opportunity) -> None:
-        await self.history.enter(row, None, self._moment(row.closed_on or row.opened_on))
-        if row.status != OPEN:
-            self._publish_outcome(row)
+        await self.enter_all([row])
+
+    async def enter_all(self, rows: Sequence[Opportunity]) -> None:
+        """New opportunities stand in their first stages; those that are over already say how they ended."""
+        await self.history.begin(
+            [(row, self._moment(row.closed_on or row.opened_on)) for row in rows], self.actor.member_id
+        )
+        for row in rows:
+            if row.status != OPEN:
+                self._publish_outcome(row)
 
     # -- changing ------------------------------------------------------------------------------------------
+
+    async def change(
+        self, row: Opportunity, given: Mapping[str, Any], *, action: str = "updated"
+    ) -> Opportunity:
+        """As every record; what follows from the stage cannot be cleared. Raises `Invalid`."""
+        for name in sorted(_DERIVED & given.keys() - {"created_at"}):
+            if given[name] is None:
+                raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
+        return await super().change(row, given, action=action)
 
     async def before_update(self, row: Opportunity, changes: dict[str, Any]) -> None:
         if changes.pop("created_at", None) is not None:

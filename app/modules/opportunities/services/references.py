@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,19 @@ class References:
             if contact not in await customers.get_contacts([contact]):
                 raise _unknown("contact_id", "contact")
             self._known.add(contact)
+
+    async def learn(self, many: Iterable[Mapping[str, Any]]) -> None:
+        """Look up what many rows name, in one statement each; `check` then asks no more for those found."""
+        accounts: set[UUID] = set()
+        contacts: set[UUID] = set()
+        for values in many:
+            accounts |= {values["account_id"]} if values.get("account_id") else set()
+            contacts |= {values["contact_id"]} if values.get("contact_id") else set()
+        customers = self._uow.of(Customers)
+        if accounts - self._known:
+            self._known |= set(await customers.get_many(accounts - self._known))
+        if contacts - self._known:
+            self._known |= set(await customers.get_contacts(contacts - self._known))
 
     def _due(self, name: str, values: Mapping[str, Any], changed: Collection[str] | None) -> UUID | None:
         value: UUID | None = values.get(name)

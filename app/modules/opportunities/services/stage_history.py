@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -32,6 +33,27 @@ class StageHistory:
             row.currency,
             row.expected_close_on,
             row.probability,
+        )
+
+    async def begin(self, rows: Sequence[tuple[Opportunity, datetime]], changed_by: UUID | None) -> None:
+        """The first stage of new opportunities, each with the moment from which it stands there."""
+        await self._uow.insert_many(
+            StageVisit,
+            [
+                {
+                    "opportunity_id": row.id,
+                    "from_stage": None,
+                    "to_stage": row.stage,
+                    "status": row.status,
+                    "entered_at": at,
+                    "changed_by": changed_by,
+                    "amount": row.amount,
+                    "currency": row.currency,
+                    "expected_close_on": row.expected_close_on,
+                    "probability": row.probability,
+                }
+                for row, at in rows
+            ],
         )
 
     async def of(self, opportunity_id: UUID) -> list[StageVisitRead]:

@@ -1,0 +1,118 @@
+"""Opportunities from files: accounts, contacts and pipelines by name, and outcomes of the past, a chunk at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
+
+from app.kernel.errors import Invalid, Problem
+from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
+from app.kernel.uow import entity
+from app.modules.customers.interface import Customers
+from app.modules.opportunities.models import Opportunity
+
+if TYPE_CHECKING:
+    from app.modules.opportunities.services.pipelines import PipelineService
+    from app.modules.opportunities.services.references import References
+
+ACCOUNT = ImportColumn(
+    "account",
+    labels=("Account", "客户"),
+    synonyms=("account name", "company", "客户名称", "客户编号", "公司"),
+)
+CONTACT = ImportColumn("contact", labels=("Contact", "联系人"), synonyms=("contact email", "联系人编号"))
+PIPELINE = ImportColumn("pipeline", labels=("Pipeline", "销售管道"))
+
+
+class OpportunityImport(ImportRules):
+    """The set-based hooks of `OpportunityService`."""
+
+    import_columns: ClassVar[tuple[ImportColumn, ...]] = (ACCOUNT, CONTACT, PIPELINE)
+    pipelines: PipelineService
+    references: References
+
+    if TYPE_CHECKING:
+
+        async def complete(self, values: dict[str, Any]) -> None: ...
+        async def enter_all(self, rows: Sequence[Opportunity]) -> None: ...
+        async def before_update(self, row: Opportunity, changes: dict[str, Any]) -> None: ...
+        async def after_update(self, before: Opportunity, after: Opportunity) -> None: ...
+
+    async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:  # noqa: ARG002
+        """Complete new opportunities. A row without an account is taken, and says so."""
+        await self._resolve(rows)
+        await self.references.learn(row.values for row in rows)
+        for row in rows:
+            if row.values.get("account_id") is None and not row.faults:
+                row.warn(ACCOUNT.name, "without_account", "This opportunity names no account.")
+            try:
+                await self.complete(row.values)
+            except Problem as problem:
+                row.refuse_by(problem)
+
+    async def prepare_import_updates(
+        self,
+        rows: Sequence[ImportRow],
+        options: ImportOptions,  # noqa: ARG002
+    ) -> None:
+        """Complete changes, and note the stages that they lead through."""
+        await self._resolve(rows)
+        await self.references.learn(row.values for row in rows)
+        for row in rows:
+            try:
+                await self.before_update(row.existing, row.values)
+            except Problem as problem:
+                row.refuse_by(problem)
+                continue
+            if not row.faults:
+                after = entity(Opportunity, {**row.existing.__dict__, **row.values})
+                await self.after_update(row.existing, after)
+
+    async def after_import(self, created: Sequence[Any]) -> None:
+        """The first stage of each, and the outcomes of those that are over."""
+        await self.enter_all(created)
+
+    async def _resolve(self, rows: Sequence[ImportRow]) -> None:
+        """Put ids where the file names accounts, contacts and pipelines; refuse rows that name unknown ones."""
+        customers = self.uow.of(Customers)
+        texts = _texts(rows, ACCOUNT)
+        if texts:
+            found = {
+                **await customers.accounts_by_name(texts),
+                **await customers.accounts_by_external_id(texts),
+            }
+            _place(rows, ACCOUNT, "account_id", found)
+        texts = _texts(rows, CONTACT)
+        if texts:
+            found = {
+                **await customers.contacts_by_email(texts),
+                **await customers.contacts_by_external_id(texts),
+            }
+            _place(rows, CONTACT, "contact_id", found)
+        for row in rows:
+            text = row.extras.get(PIPELINE.name, "").strip()
+            if text:
+                try:
+                    row.values["pipeline_id"] = (await self.pipelines.resolve(text)).id
+                except Invalid:
+                    row.refuse(PIPELINE.name, "unknown_reference", f"There is no pipeline {text!r}.")
+
+
+def _texts(rows: Sequence[ImportRow], column: ImportColumn) -> set[str]:
+    found = {row.extras.get(column.name, "").strip() for row in rows}
+    return found - {""}
+
+
+def _place(rows: Sequence[ImportRow], column: ImportColumn, name: str, found: Mapping[str, UUID]) -> None:
+    for row in rows:
+        text = row.extras.get(column.name, "").strip()
+        if not text:
+            continue
+        id = found.get(text)
+        if id is None:
+            detail = f"There is no {column.name} {text!r}, or several have that name."
+            row.refuse(column.name, "unknown_reference", detail)
+        else:
+            row.values[name] = id
+            row.given = row.given | {name}
