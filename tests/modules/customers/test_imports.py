@@ -1,7 +1,6 @@
 """Accounts and contacts from files: references, duplicates and trees, for whole chunks."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from app.kernel.imports.models import Import
 from app.kernel.imports.run import IMPORT_JOB
 from app.kernel.registry import Module
+from app.main import Application
 from tests.modules.support import actor_of, make
 from tests.support.api import Client, Company, running, sign_up
 from tests.support.bulk import Bench, Members
@@ -43,13 +43,20 @@ class Files:
         return [(row["line"], fault[0]) for row in rows for fault in row["faults"]]
 
 
+@pytest.fixture(scope="module")
+async def app_with_imports(
+    worker_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Application]:
+    async with running(worker_database, tmp_path_factory.mktemp("data"), (JOBS,)) as app:
+        yield app
+
+
 @pytest.fixture
-async def files(own_database: str, tmp_path: Path) -> AsyncIterator[Files]:
-    async with running(own_database, tmp_path, (JOBS,)) as app:
-        company = await sign_up(app)
-        assert app.kernel is not None
-        yield Files(Bench(app.kernel, Members(), await actor_of(company), own_database), company)
-        await company.owner.http.aclose()
+async def files(app_with_imports: Application, worker_database: str) -> Files:
+    company = await sign_up(app_with_imports)
+    assert app_with_imports.kernel is not None
+    bench = Bench(app_with_imports.kernel, Members(), await actor_of(company), worker_database)
+    return Files(bench, company)
 
 
 async def test_a_parent_is_named_by_external_id_or_name_wherever_it_stands_in_the_file(files: Files):
