@@ -1,0 +1,134 @@
+"""Pipelines and their stages over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.modules.support import acting, make
+from tests.support.api import Client, Company
+
+STAGES = [
+    {"key": "prospecting", "name": {"en": "Prospecting"}, "probability": 5},
+    {"key": "engaging", "name": {"en": "Engaging", "zh": "接洽"}, "probability": 40, "forecast_category": "commit"},
+    {
+        "key": "won", "name": {"en": "Won"}, "probability": 100,
+        "forecast_category": "closed", "is_closed": True, "is_won": True,
+    },
+    {
+        "key": "lost", "name": {"en": "Lost"}, "probability": 0,
+        "forecast_category": "closed", "is_closed": True,
+    },
+]  # fmt: skip
+HARDWARE = {"key": "hardware", "name": {"en": "Hardware", "zh": "硬件"}, "stages": STAGES}
+
+
+async def rows(company: Company, table: str) -> int:
+    async with acting(company) as uow:
+        found = await uow.fetchrow(
+            f"SELECT count(*) FROM opportunities.{table} WHERE tenant_id = $1", uow.tenant_id
+        )
+    assert found is not None
+    return int(found[0])
+
+
+async def test_a_pipeline_is_made_with_its_stages_in_their_order(owner: Client) -> None:
+    made = await owner.ok("POST", "/v1/pipelines", json=HARDWARE)
+    assert (made["key"], made["name"], made["is_default"], made["version"]) == (
+        "hardware",
+        {"en": "Hardware", "zh": "硬件"},
+        False,
+        1,
+    )
+    assert made["stages"][1] == {
+        "key": "engaging",
+        "name": {"en": "Engaging", "zh": "接洽"},
+        "probability": 40,
+        "forecast_category": "commit",
+        "is_closed": False,
+        "is_won": False,
+    }
+    listed = await owner.ok("GET", "/v1/pipelines")
+    assert [(p["key"], p["is_default"]) for p in listed["data"]] == [("sales", True), ("hardware", False)]
+    taken = await owner.post("/v1/pipelines", HARDWARE)
+    assert (taken.status_code, taken.json()["code"]) == (409, "duplicate_value")
+
+
+async def test_a_new_default_takes_the_place_of_the_old(owner: Client) -> None:
+    made = await owner.ok("POST", "/v1/pipelines", json=HARDWARE | {"is_default": True})
+    deal = await make(owner, "opportunities", name="A")
+    assert (deal["pipeline_id"], deal["stage"], deal["probability"]) == (made["id"], "prospecting", 5)
+    listed = await owner.ok("GET", "/v1/pipelines")
+    assert [(p["key"], p["is_default"]) for p in listed["data"]] == [("sales", False), ("hardware", True)]
+
+
+async def test_a_lost_stage_means_lost_and_wants_a_reason(owner: Client) -> None:
+    made = await owner.ok("POST", "/v1/pipelines", json=HARDWARE)
+    deal = await make(owner, "opportunities", name="A", pipeline_id=made["id"], stage="engaging")
+    path = f"/v1/opportunities/{deal['id']}"
+    refused = await owner.patch(path, {"stage": "lost"}, if_match=1)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/loss_reason")
+    lost = await owner.ok("PATCH", path, json={"stage": "lost", "loss_reason": "price"}, if_match=1)
+    assert [lost[n] for n in ("status", "stage", "last_open_stage", "probability")] == [
+        "lost",
+        "lost",
+        "engaging",
+        0,
+    ]
+    contradiction = await owner.post(
+        "/v1/opportunities", {"name": "B", "pipeline_id": made["id"], "stage": "won", "status": "open"}
+    )
+    assert (contradiction.status_code, contradiction.json()["errors"][0]["code"]) == (422, "contradiction")
+
+
+async def test_stages_are_replaced_whole_but_not_under_an_opportunity(owner: Client) -> None:
+    made = await owner.ok("POST", "/v1/pipelines", json=HARDWARE)
+    await make(owner, "opportunities", name="A", pipeline_id=made["id"], stage="engaging")
+    path = f"/v1/pipelines/{made['id']}"
+    without = [stage for stage in STAGES if stage["key"] != "engaging"]
+    refused = await owner.patch(path, {"stages": without}, if_match=1)
+    assert (refused.status_code, refused.json()["code"], refused.json()["stages"]) == (
+        409,
+        "stage_in_use",
+        ["engaging"],
+    )
+    assert await owner.ok("GET", path) == made
+    changed = await owner.ok("PATCH", path, json={"stages": STAGES[1:]}, if_match=1)
+    assert ([s["key"] for s in changed["stages"]], changed["version"]) == (["engaging", "won", "lost"], 2)
+    stale = await owner.patch(path, {"name": {"en": "Other"}}, if_match=1)
+    assert (stale.status_code, stale.json()["current_version"]) == (412, 2)
+
+
+@pytest.mark.parametrize(
+    ("stages", "code"),
+    [
+        (STAGES[:2], "one_won_stage"),
+        ([STAGES[2], STAGES[0]], "first_is_open"),
+        ([*STAGES, STAGES[0]], "duplicate_key"),
+        ([STAGES[0], STAGES[2] | {"is_closed": False}], "won_is_closed"),
+    ],
+)
+async def test_a_pipeline_that_makes_no_sense_is_refused(
+    company: Company, owner: Client, stages: list[dict[str, Any]], code: str
+) -> None:
+    refused = await owner.post("/v1/pipelines", HARDWARE | {"stages": stages})
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, code)
+    assert await rows(company, "pipelines") == 0
+
+
+async def test_first_opportunities_at_once_make_one_default_pipeline(company: Company, owner: Client) -> None:
+    made = await asyncio.gather(*(make(owner, "opportunities", name=f"Deal {n}") for n in range(20)))
+    assert len({deal["pipeline_id"] for deal in made}) == 1
+    assert (await rows(company, "pipelines"), await rows(company, "stages")) == (1, 5)
+
+
+async def test_another_tenants_pipeline_is_unknown(owner: Client, rival: Company) -> None:
+    theirs = await rival.owner.ok("POST", "/v1/pipelines", json=HARDWARE)
+    for answer in (
+        await owner.get(f"/v1/pipelines/{theirs['id']}"),
+        await owner.patch(f"/v1/pipelines/{theirs['id']}", {"is_default": True}, if_match=1),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert await rival.owner.ok("GET", f"/v1/pipelines/{theirs['id']}") == theirs
