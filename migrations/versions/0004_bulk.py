@@ -21,6 +21,24 @@ def upgrade() -> None:
     _files()
     _imports()
     _chunks()
+    _analyze()
+
+
+def _analyze() -> None:
+    # A planner without statistics takes any index that begins with the tenant, and reads all of the tenant per
+    # key. The first large import cannot wait for autovacuum, and only the owner may analyze.
+    op.execute(
+        """
+CREATE FUNCTION kernel.analyze_table(name text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog SET lock_timeout = '500ms' AS $$
+BEGIN
+  EXECUTE format('ANALYZE %I.%I', split_part(name, '.', 1), split_part(name, '.', 2));
+EXCEPTION WHEN lock_not_available THEN
+  NULL;
+END $$"""
+    )
+    op.execute("REVOKE ALL ON FUNCTION kernel.analyze_table(text) FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION kernel.analyze_table(text) TO rapport_control")
 
 
 def _files() -> None:

@@ -38,5 +38,7 @@ async def test_each_row_becomes_a_record_with_its_audit_entry_event_and_usage(to
     event = (await toys.fetch("SELECT * FROM kernel.outbox WHERE record_id = $1", rows[0]["id"]))[0]
     assert event["type"] == "toys.toy.created.v1"
     assert event["data"]["record"]["price"] == {"amount": "12.50", "currency": "EUR"}
-    usage = await toys.value("SELECT sum(quantity) FROM kernel.usage_records WHERE metric = 'records.created'")
+    usage = await toys.value(
+        "SELECT sum(quantity) FROM kernel.usage_records WHERE metric = 'records.created'"
+    )
     assert usage == 2

@@ -24,7 +24,15 @@ async def killed_after(made: Bench, data_dir: Path, position: int, import_id) ->
     """Start a worker and kill it with SIGKILL once the import is at `position`."""
     actor = made.actor
     worker = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.bulk", made.url, str(data_dir), str(actor.tenant.id), str(actor.id)],
+        [
+            sys.executable,
+            "-m",
+            "tests.support.bulk",
+            made.url,
+            str(data_dir),
+            str(actor.tenant.id),
+            str(actor.id),
+        ],
         cwd=ROOT,
     )
     try:

@@ -17,6 +17,7 @@ import asyncpg
 from app.kernel.access import Actor, Scope, TenantProfile
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.config import Settings
+from app.kernel.custom_fields import CustomFields
 from app.kernel.db import Database
 from app.kernel.errors import NotFound
 from app.kernel.files import FileStore, file_key
@@ -28,7 +29,7 @@ from app.kernel.people import People
 from app.kernel.registry import JobKind, Module, Registry, Schedule
 from app.kernel.runtime import Kernel
 from app.kernel.secrets import KeyRing
-from app.kernel.uow import UnitOfWork, transaction
+from app.kernel.uow import transaction
 from tests.support import toy
 
 ALL = {
@@ -72,22 +73,6 @@ class Members:
 
     async def members_by_email(self, emails: Collection[str]) -> Mapping[str, UUID]:
         return {email: self.emails[email] for email in emails if email in self.emails}
-
-
-@dataclass
-class NoCustom:
-    stored: dict[str, Any] = field(default_factory=dict)
-    indexed: dict[str, Any] = field(default_factory=dict)
-
-
-class NoCustomFields:
-    """A tenant without custom fields."""
-
-    async def listing_fields(self, uow: UnitOfWork, object_name: str) -> dict[str, Any]:
-        return {}
-
-    async def clean(self, uow: UnitOfWork, object_name: str, given: Any, **_: Any) -> NoCustom:
-        return NoCustom()
 
 
 @dataclass
@@ -168,7 +153,10 @@ async def bench(
     members = Members()
     plain_toys = dataclasses.replace(toy.MODULE, routers=[])
     registry = Registry(
-        [plain_toys, Module(name="bulk", jobs=jobs, schedules=schedules, interfaces={People: lambda _: members})]
+        [
+            plain_toys,
+            Module(name="bulk", jobs=jobs, schedules=schedules, interfaces={People: lambda _: members}),
+        ]
     )
     database = await Database.open(Settings(environment="test", database_url=url, data_dir=data_dir))
     try:
@@ -181,7 +169,7 @@ async def bench(
             files=FileStore.from_url((data_dir / "files").as_uri()),
             mailer=None,  # type: ignore[arg-type]
             limiter=None,  # type: ignore[arg-type]
-            custom_fields=NoCustomFields(),  # type: ignore[arg-type]
+            custom_fields=CustomFields(),
         )
         kernel.authenticator = members  # type: ignore[assignment]
         tenant_id, member_id = member or (new_id(), new_id())

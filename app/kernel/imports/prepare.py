@@ -24,6 +24,7 @@ class Preparer:
 
     def __init__(self, record: RecordType[Any], plan: Plan, mode: str, service: RecordService[Any]) -> None:
         self.plan = plan
+        self._record = record
         self.mode = mode
         self._service = service
         schema: type[BaseModel] = record.update if mode == "update" else record.create
@@ -118,6 +119,9 @@ class Preparer:
             row.values = self._service._columns(fields)  # noqa: SLF001 - the one place that knows wire and columns
         except Problem as problem:
             row.refuse_by(problem)
+        else:
+            if self.mode != "update":
+                row.search_tokens(self._record)
 
     def _column(self, error: Mapping[str, Any]) -> str | None:
         return self.plan.column_of(_field(error))

@@ -16,6 +16,7 @@ from app.kernel.tabular import Fault
 
 if TYPE_CHECKING:
     from app.kernel.models import RecordTable
+    from app.kernel.records import RecordType
     from app.kernel.uow import UnitOfWork
 
 DuplicateRule = Literal["block", "warn", "allow"]
@@ -63,6 +64,14 @@ class ImportRow:
     existing: Any = None
     id: UUID | None = None
     indexed: Any = None
+    tokens: tuple[tuple[Any, ...], list[str]] | None = None
+
+    def search_tokens(self, record: RecordType[Any]) -> list[str]:
+        """The search tokens of the values, made once as long as the searched columns stay the same."""
+        searched = tuple([self.values.get(name) for name in record.search.columns])
+        if self.tokens is None or self.tokens[0] != searched:
+            self.tokens = (searched, record.search.tokens(self.values))
+        return self.tokens[1]
 
     def refuse(self, field_name: str | None, code: str, reason: str) -> None:
         """Leave this row out, saying why; `field_name` is the field or import column at fault."""

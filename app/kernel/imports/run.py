@@ -31,6 +31,7 @@ from app.kernel.uow import UnitOfWork
 
 CHUNK = 2_000
 ATTEMPTS = 10
+_ANALYZE_AFTER = frozenset({1, 4, 16, 64, 256})  # chunks
 
 
 class ImportPayload(BaseModel):
@@ -161,11 +162,15 @@ async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run
 
 async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> None:
     rows = run.reader.rows(position)
+    written = 0
     following = asyncio.create_task(asyncio.to_thread(_next, rows, run.preparer))
     try:
         while chunk := await following:
             following = asyncio.create_task(asyncio.to_thread(_next, rows, run.preparer))
             await write_chunk(context, run, chunk)
+            written += 1
+            if written in _ANALYZE_AFTER:
+                await _analyze(context, run.record)
             done = chunk[-1].number + 1
             await context.progress(done, total)
             if done < total:
@@ -176,6 +181,12 @@ async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> 
     finally:
         if not following.done():
             await asyncio.wait([following])  # a thread cannot be stopped; the file closes when it is through
+
+
+async def _analyze(context: JobContext, record: RecordType[Any]) -> None:
+    """Tell the planner that the table has grown; autovacuum comes too late for a first large import."""
+    async with context.kernel.database.control() as connection:
+        await connection.execute("SELECT kernel.analyze_table($1)", record.table)
 
 
 def _next(rows: Iterator[Row], preparer: Preparer) -> list[ImportRow]:
@@ -210,6 +221,8 @@ def _writer(uow: UnitOfWork, run: _Run) -> ChunkWriter:
 
 async def _hold(uow: UnitOfWork, import_id: UUID, position: int) -> None:
     """Lock the import where this chunk begins. Raises `JobLost` when another worker is further already."""
+    # A plan kept from when the table was small would read all of it for every key of a large one.
+    await uow.connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
     row = await uow.fetchrow(
         "SELECT position, state FROM kernel.imports WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
         uow.tenant_id,

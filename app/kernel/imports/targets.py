@@ -8,7 +8,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from app.kernel.errors import FieldError, Invalid
-from app.kernel.imports.cells import Read, read_boolean, reader_for
+from app.kernel.imports.cells import Read, reader_for
 from app.kernel.imports.rules import ImportRules
 from app.kernel.listing import Kind
 from app.kernel.records import RecordType, kind_of
@@ -153,10 +153,10 @@ def plan_of(
         target = targets[name]
         choices = _choice_names(record, target)
         read = None
-        if target.sort != "extra" and target.kind is not Kind.UUID:
+        if (
+            target.sort in ("field", "currency") and target.kind is not Kind.UUID
+        ):  # custom fields read their own
             read = reader_for(target.kind, choices, order=order, zone=zone)
-        if target.sort == "custom" and target.kind is Kind.BOOLEAN:
-            read = read_boolean
         steps.append(Step(places[column], target, read))
     money = {
         target.name: record.currencies.get(target.name, "currency")
