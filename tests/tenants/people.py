@@ -47,7 +47,8 @@ class Look:
     async def mails(self, to: str) -> list[dict[str, Any]]:
         """Mails queued for an address, oldest first."""
         rows = await self.rows(
-            "SELECT payload FROM kernel.jobs WHERE name = 'mail.send' AND payload->>'to' = $1 ORDER BY created_at, id", to
+            "SELECT payload FROM kernel.jobs WHERE name = 'mail.send' AND payload->>'to' = $1 ORDER BY created_at, id",
+            to,
         )
         return [orjson.loads(row["payload"]) for row in rows]
 
@@ -75,7 +76,11 @@ async def role_id(company: Company, key: str) -> str:
 async def colleague(company: Company, look: Look, role: str = "salesperson", **invitation: Any) -> Client:
     """Somebody new who was invited to a company, joined, and is signed in."""
     email = unique_email(role)
-    body = {"email": email, "name": f"Casey {role.title()}", "role_ids": [await role_id(company, role)]} | invitation
+    body = {
+        "email": email,
+        "name": f"Casey {role.title()}",
+        "role_ids": [await role_id(company, role)],
+    } | invitation
     await company.owner.ok("POST", "/v1/invitations", json=body)
     answer = await stranger_from(company.app).ok(
         "POST", "/v1/invitations/accept", json={"token": await look.mailed_token(email), "password": PASSWORD}

@@ -66,7 +66,9 @@ async def test_the_lock_ends_with_its_quarter_of_an_hour(app, company, look):
     for _ in range(11):
         last = await attempt(client, company.email)
     assert last.status_code == 429
-    await look.run("UPDATE tenants.attempts SET window_started_at = window_started_at - interval '15 minutes'")
+    await look.run(
+        "UPDATE tenants.attempts SET window_started_at = window_started_at - interval '15 minutes'"
+    )
     assert (await attempt(client, company.email, PASSWORD)).status_code == 200
 
 
@@ -107,7 +109,15 @@ async def test_a_suspended_company_reads_but_changes_nothing_and_a_cancelled_one
 
 async def test_bad_bearers_are_all_unauthenticated(app, company):
     token = company.owner.token
-    for credential in ("", "x", "a.b.c", f"{token}x", token[:-2], "rk_live_nonsense", "rk_live_" + "a" * 32 + "_000000"):
+    for credential in (
+        "",
+        "x",
+        "a.b.c",
+        f"{token}x",
+        token[:-2],
+        "rk_live_nonsense",
+        "rk_live_" + "a" * 32 + "_000000",
+    ):
         answer = await Client(company.http, token=credential).get("/v1/me")
         assert code_of(answer) == (401, "unauthenticated"), credential
         assert answer.headers["www-authenticate"] == "Bearer"

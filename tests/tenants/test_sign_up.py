@@ -21,7 +21,12 @@ async def test_sign_up_makes_tenant_owner_roles_and_team_and_signs_in(app, look)
     client = stranger_from(app)
     client.token = made["access_token"]
     me = await client.ok("GET", "/v1/me")
-    assert (me["name"], me["email"], me["role_keys"], me["email_verified"]) == ("Sun Wukong", email, ["owner"], False)
+    assert (me["name"], me["email"], me["role_keys"], me["email_verified"]) == (
+        "Sun Wukong",
+        email,
+        ["owner"],
+        False,
+    )
     tenant = me["tenant"]
     assert tenant["slug"].startswith("wukong-wu-kong-")
     assert (tenant["status"], tenant["time_zone"], tenant["currency"]) == ("trialing", "Asia/Shanghai", "CNY")
@@ -103,7 +108,9 @@ async def test_no_secret_reaches_audit_events_or_jobs(app, look):
     company = await sign_up(app)
     await sign_in(company.owner, company.email)
     for table in ("kernel.audit_entries", "kernel.outbox", "kernel.jobs"):
-        texts = await look.rows(f"SELECT t::text AS row FROM {table} t WHERE tenant_id = $1", company.tenant_id)
+        texts = await look.rows(
+            f"SELECT t::text AS row FROM {table} t WHERE tenant_id = $1", company.tenant_id
+        )
         for text in texts:
             assert PASSWORD not in text["row"]
             assert "argon2" not in text["row"]

@@ -35,11 +35,13 @@ _TOTP = problems(MembersOnly, TooManyAttempts, TotpState)
     access="public",
     own_transaction=True,
     status_code=202,
+    response_class=Response,
     responses=problems(TooManyAttempts),
 )
-async def forgot_password(body: ForgotPassword, caller: CallerDep) -> None:
+async def forgot_password(body: ForgotPassword, caller: CallerDep) -> Response:
     """Ask for a mail with a link to choose a new password. The answer is the same for unknown addresses."""
     await account.forgot_password(caller, normalise_email(body.email))
+    return Response(status_code=202)
 
 
 @router.post("/password/reset", access="public", own_transaction=True, status_code=204, responses=_LINK)
@@ -61,11 +63,17 @@ async def verify_email(body: VerifyEmail, caller: CallerDep) -> None:
 
 
 @router.post(
-    "/email/verify/resend", access="signed_in", own_transaction=True, status_code=202, responses=_PERSON
+    "/email/verify/resend",
+    access="signed_in",
+    own_transaction=True,
+    status_code=202,
+    response_class=Response,
+    responses=_PERSON,
 )
-async def resend_verification(caller: CallerDep) -> None:
+async def resend_verification(caller: CallerDep) -> Response:
     """Have the mail that confirms your address sent again; nothing happens if it is confirmed."""
     await account.resend_verification(caller)
+    return Response(status_code=202)
 
 
 @router.post(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -167,12 +167,13 @@ class TenantAuthenticator:
 
     async def _listen_on(self, connection: Connection) -> None:
         await connection.add_listener(CHANNEL, self._heard)
+        lost = asyncio.Event()
+        connection.add_termination_listener(self._hang_up(lost))
         try:
             self.cache.clear()
             self.cache.connected = True
             beats = 0
-            while True:
-                await asyncio.sleep(_HEARTBEAT)
+            while not await _within(lost, _HEARTBEAT):
                 await connection.execute("SELECT 1", timeout=_HEARTBEAT)
                 beats += 1
                 if beats % _KEYS_EVERY == 0:
@@ -183,6 +184,16 @@ class TenantAuthenticator:
             if not connection.is_closed():
                 with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
                     await connection.remove_listener(CHANNEL, self._heard)
+
+    def _hang_up(self, lost: asyncio.Event) -> Callable[..., None]:
+        """Called by the driver in the moment the connection breaks: from then on nothing may be cached."""
+
+        def hang_up(*_: Any) -> None:
+            self.cache.connected = False
+            self.cache.clear()
+            lost.set()
+
+        return hang_up
 
     def _heard(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
         tenant, _, change = str(payload).partition(" ")
@@ -202,6 +213,13 @@ FROM tenants.api_key_hashes h JOIN tenants.api_keys k ON k.tenant_id = h.tenant_
 WHERE h.key_hash = $1 AND k.revoked_at IS NULL
 """
 _KEY_USED: Final = "UPDATE tenants.api_keys SET last_used_at = $3 WHERE tenant_id = $1 AND id = $2"
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    """Whether the event happens within so many seconds."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
 
 
 def _earlier(left: datetime, right: datetime | None) -> datetime:
