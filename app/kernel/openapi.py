@@ -83,9 +83,14 @@ def document(routes: Sequence[BaseRoute], modules: Iterable[Module]) -> dict[str
         for module in modules
         if module.routers
     ]
+    tags = {tag["name"] for tag in found["tags"]}
     for operations in found["paths"].values():
         for operation in operations.values():
             _finish(operation)
+            for tag in operation.get("tags", ()):
+                if tag not in tags:
+                    tags.add(tag)
+                    found["tags"].append({"name": tag, "description": f"{tag.capitalize()}."})
     return found
 
 

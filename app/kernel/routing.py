@@ -274,11 +274,16 @@ class Router(APIRouter):
         if access == "public":
             extra.setdefault("security", [])
 
+        options.setdefault("status_code", 200)  # streams have no default that FastAPI could describe
+
         def register(endpoint: Endpoint) -> Endpoint:
+            first, _, _ = " ".join((endpoint.__doc__ or "").split()).partition(". ")
+            summary = options.pop("summary", None) or first.removesuffix(".") + "."
             self.add_api_route(
                 path,
                 endpoint,
                 methods=[method],
+                summary=summary,
                 operation_id=operation_id or endpoint.__name__,
                 responses=problems(*_standard_problems(method, access)) | (responses or {}),
                 openapi_extra=extra,
@@ -289,19 +294,19 @@ class Router(APIRouter):
 
         return register
 
-    def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:  # type: ignore[override]
+    def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         return self.operation("GET", path, **options)
 
-    def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:  # type: ignore[override]
+    def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         return self.operation("POST", path, **options)
 
-    def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:  # type: ignore[override]
+    def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         return self.operation("PUT", path, **options)
 
-    def patch(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:  # type: ignore[override]
+    def patch(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         return self.operation("PATCH", path, **options)
 
-    def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:  # type: ignore[override]
+    def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         return self.operation("DELETE", path, **options)
 
 

@@ -56,7 +56,7 @@ class CustomField(Versioned):
     is_indexed: Mapped[bool]
     index_state: Mapped[str]
     conflicts: Mapped[int]  # records that share a value though the field is unique now
-    default_value: Mapped[Any] = mapped_column(postgresql.JSONB)
+    default_value: Mapped[Any] = mapped_column(postgresql.JSONB, nullable=True)
     rule: Mapped[Json]
     options: Mapped[list[Any]]
     reference: Mapped[str | None]  # the record type that a `record` field points at
