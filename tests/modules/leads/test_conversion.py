@@ -122,7 +122,7 @@ async def test_a_converted_lead_points_at_what_it_became_and_is_read_only(
         ("POST", "/touches", {"source": "web"}),
         ("POST", "/convert/preview", {}),
     ):
-        options = {"json": body} if body is not None else {}
+        options: dict[str, Any] = {"json": body} if body is not None else {}
         refused = await owner.request(method, f"/v1/leads/{lead['id']}{path}", **options, **version_of(after))
         assert (refused.status_code, refused.json()["code"]) == (409, "lead_already_converted"), path
         assert {n: refused.json()[n] for n in became} == became

@@ -17,14 +17,15 @@ def usd(amount: str) -> dict[str, str]:
 
 async def deals(owner: Client) -> None:
     """Two won in different quarters, one lost, two open, one of them in another currency."""
-    for name, fields in {
+    found: dict[str, dict[str, Any]] = {
         "A": {"status": "won", "opened_on": "2025-01-10", "closed_on": "2025-02-01", "amount": usd("100.10")},
         "B": {"status": "won", "opened_on": "2025-01-10", "closed_on": "2025-05-01", "amount": usd("200.20")},
         "C": {"status": "lost", "opened_on": "2025-01-10", "closed_on": "2025-05-31", "loss_reason": "price",
               "stage": "proposal", "amount": usd("50.00")},
         "D": {"stage": "proposal", "opened_on": "2025-03-31", "amount": {"amount": "7", "currency": "JPY"}},
         "E": {"opened_on": "2025-04-01", "product_name": "GTX Pro"},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for name, fields in found.items():
         await make(owner, "opportunities", name=name, **fields)
 
 
