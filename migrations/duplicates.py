@@ -17,13 +17,13 @@ def duplicate_columns() -> str:
 """
 
 
-def duplicate_indexes(table: str, exact: Iterable[str] = (), *, trigrams: bool = False) -> None:
-    """Index them, and further columns that are compared as they are; `trigrams` also finds similar names."""
+def duplicate_indexes(table: str, exact: Iterable[str] = (), *, both_ends: bool = False) -> None:
+    """Index them, and further columns that are compared as they are; `both_ends` also names read backwards."""
     name = table.partition(".")[2]
     live = "WHERE deleted_at IS NULL"
     for column in ("email_key", "phone_key", "name_key", *exact):
         op.execute(f"CREATE INDEX ix_{name}_{column} ON {table} (tenant_id, {column}, id) {live}")
-    if trigrams:
+    if both_ends:
         op.execute(
-            f"CREATE INDEX ix_{name}_name_trigrams ON {table} USING gin (tenant_id, name_key gin_trgm_ops) {live}"
+            f"CREATE INDEX ix_{name}_name_backwards ON {table} (tenant_id, reverse(name_key), id) {live}"
         )

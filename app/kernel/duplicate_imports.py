@@ -21,7 +21,7 @@ async def mark_duplicates(
     """Fill in the compared forms of new rows and treat look-alikes by the rule, the import's or the tenant's.
 
     Blocked rows are refused, others warned about and counted. Of rows that look alike within the file the first
-    one stands. Similar names are sought among the neighbours in the order of names, for types with trigrams.
+    one stands. Similar names are sought among the neighbours, for types that have both orders of names.
     """
     uow, spec = service.uow, service.duplicates
     country = uow.actor.tenant.country
@@ -108,15 +108,19 @@ async def _known(
 def _look_ups(service: DuplicateAware[Any], reason: str, column: str, wanted: str) -> list[str]:
     """One index probe per value: joined as a set, a planner without statistics would read the whole tenant."""
     table = f"FROM {service.record.table} t WHERE t.tenant_id = $1 AND t.deleted_at IS NULL"
-    conditions = [f"t.{column} = w.value LIMIT {_MATCHES}"]
-    if reason == "name" and service.duplicates.trigrams:
-        conditions += [
-            f"t.{column} > w.value ORDER BY t.{column}, t.id LIMIT {_NEIGHBOURS}",
-            f"t.{column} < w.value ORDER BY t.{column} DESC, t.id DESC LIMIT {_NEIGHBOURS}",
-        ]
+    keys = [(table, f"t.{column}", "w.value")]
+    conditions = [f"{table} AND t.{column} = w.value LIMIT {_MATCHES}"]
+    if reason == "name" and service.duplicates.both_ends:
+        view = table.replace(service.record.table, service.record.view)
+        keys.append((view, f"reverse(t.{column})", "reverse(w.value)"))
+        for source, key, value in keys:
+            conditions += [
+                f"{source} AND {key} > {value} ORDER BY {key}, t.id LIMIT {_NEIGHBOURS}",
+                f"{source} AND {key} < {value} ORDER BY {key} DESC, t.id DESC LIMIT {_NEIGHBOURS}",
+            ]
     return [
         f"SELECT w.n, '{reason}' AS reason, w.value, h.id, h.form FROM {wanted}"
-        f" CROSS JOIN LATERAL (SELECT t.id, t.{column} AS form {table} AND {condition}) h"
+        f" CROSS JOIN LATERAL (SELECT t.id, t.{column} AS form {condition}) h"
         for condition in conditions
     ]
 

@@ -1,10 +1,11 @@
 """Duplicates: who looks like a record that is there already, and what the tenant does about it.
 
 Records carry three compared forms: of the e-mail address, of the telephone number (E.164) and of the name.
-Equal forms are found by index; similar names are sought among the neighbours in the order of names (the
-sorted-neighbourhood method of Hernández and Stolfo, 1995), which costs the same in a table of any size, and,
-where the table has a trigram index, among the nearest by trigrams. Names are then scored; from 88 of 100 on
-they count.
+Equal forms are found by index; similar names are sought among the neighbours in the order of names and, for
+types that have that index, of names read backwards, so that a difference at one end is passed over at the other
+(the sorted-neighbourhood method of Hernández and Stolfo, 1995). That costs the same in a table of any size,
+where trigrams took 100 ms among 200,000 companies whose names share their words. Names are then scored; from 88
+of 100 on they count.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ M = TypeVar("M", bound=RecordTable)
 NAME_THRESHOLD = 88.0
 SHOWN = 10
 _PER_KEY = 20
-_NEIGHBOURS = 8
+_KEYS = 5
+_NEIGHBOURS = 10
 _SEPARATOR = " | "
 
 
@@ -66,7 +68,8 @@ class DuplicateSpec:
 
     `name_key` builds the compared form of the name from a row's columns, or None when the name says too little;
     a scope that must agree as well (a contact's account, a lead's company) goes in front by `scoped`.
-    `exact` are further columns that are compared as they are. `trigrams` says that the table has that index.
+    `exact` are further columns that are compared as they are. `both_ends` says that the table has the index of
+    names read backwards.
     """
 
     name_key: Callable[[Mapping[str, Any]], str | None]
@@ -74,7 +77,7 @@ class DuplicateSpec:
     phones: tuple[str, ...] = ("phone",)
     exact: tuple[str, ...] = ()
     exact_scope: bool = False
-    trigrams: bool = False
+    both_ends: bool = False
 
     def columns(self, values: Mapping[str, Any], country: str) -> dict[str, Any]:
         """The columns of `DuplicateColumns` for a row; the count is for the check to say."""
@@ -200,13 +203,10 @@ class DuplicateFinder:
         if not parts:
             rows = await self._uow.fetch(f"SELECT ({rule}) AS action, NULL AS id", *bind.values)
             return self._judged(rows, wanted)
-        own = f" AND t.id <> {bind(id)}" if id else ""
-        columns = ["id", f"{self._record.title} AS title", "created_at", "email_key", "phone_key", "name_key"]
-        selected = ", ".join(f"t.{column}" for column in (*columns, *self._spec.exact))
+        own = f" WHERE t.id <> {bind(id)}" if id else ""
         rows = await self._uow.fetch(
             f"SELECT r.action, d.* FROM (SELECT ({rule}) AS action) r LEFT JOIN LATERAL ("
-            f" SELECT {selected}, {self._visible(bind)} AS visible FROM ({' UNION '.join(parts)}) hit"
-            f" JOIN {self._record.table} t ON t.tenant_id = $1 AND t.id = hit.id WHERE true{own}) d ON true",
+            f" SELECT t.*, {self._visible(bind)} AS visible FROM ({' UNION ALL '.join(parts)}) t{own}) d ON true",
             *bind.values,
         )
         return self._judged(rows, wanted)
@@ -218,41 +218,45 @@ class DuplicateFinder:
         return visible_rows(self._uow.actor, object_name, "read", bind) or "true"
 
     def _parts(self, bind: Bindings, wanted: _Wanted) -> list[str]:
-        """One cheap index look-up per form; each gives ids."""
-        source = f"SELECT h.id FROM {self._record.table} h WHERE h.tenant_id = $1 AND h.deleted_at IS NULL"
-        parts: list[str] = []
-        if wanted.emails:
-            parts.append(
-                f"({source} AND h.email_key = ANY({bind(list(wanted.emails))}::text[]) LIMIT {_PER_KEY})"
-            )
-        if wanted.phones:
-            parts.append(
-                f"({source} AND h.phone_key = ANY({bind(list(wanted.phones))}::text[]) LIMIT {_PER_KEY})"
-            )
-        for column, value in wanted.exact.items():
-            parts.append(f"({source} AND h.{column} = {bind(value)} LIMIT {_PER_KEY})")
+        """One cheap index look-up per form; a row may come up in several."""
+        columns = [
+            "tenant_id",
+            "id",
+            "owner_id",
+            "team_id",
+            "created_at",
+            "email_key",
+            "phone_key",
+            "name_key",
+        ]
+        selected = ", ".join(f"h.{column}" for column in (*columns, *self._spec.exact))
+        what = f"SELECT {selected}, h.{self._record.title} AS title FROM"
+        live = "h WHERE h.tenant_id = $1 AND h.deleted_at IS NULL AND"
+        source = f"{what} {self._record.table} {live}"
+        conditions = [f"h.email_key = {bind(key)}" for key in wanted.emails[:_KEYS]]
+        conditions += [f"h.phone_key = {bind(key)}" for key in wanted.phones[:_KEYS]]
+        conditions += [f"h.{column} = {bind(value)}" for column, value in wanted.exact.items()]
+        parts = [f"({source} {condition} LIMIT {_PER_KEY})" for condition in conditions]
         if wanted.name:
             name = bind(wanted.name)
             parts += [
-                f"({source} AND h.name_key = {name} LIMIT {_PER_KEY})",
-                f"({source} AND h.name_key > {name} ORDER BY h.name_key, h.id LIMIT {_NEIGHBOURS})",
-                f"({source} AND h.name_key < {name} ORDER BY h.name_key DESC, h.id DESC LIMIT {_NEIGHBOURS})",
+                f"({source} h.name_key >= {name} ORDER BY h.name_key LIMIT {_NEIGHBOURS})",
+                f"({source} h.name_key < {name} ORDER BY h.name_key DESC LIMIT {_NEIGHBOURS})",
             ]
-            if self._spec.trigrams:
-                # Trigram operators are not leakproof: only behind the read view do they reach their index.
-                parts.append(
-                    f"(SELECT h.id FROM {self._record.view} h WHERE h.tenant_id = $1 AND h.deleted_at IS NULL"
-                    f" AND h.name_key % {name} ORDER BY similarity(h.name_key, {name}) DESC, h.id LIMIT {_PER_KEY})"
-                )
+            if self._spec.both_ends:
+                # An expression is not leakproof: only behind the read view does it reach its index.
+                source, key = f"{what} {self._record.view} {live}", "reverse(h.name_key)"
+                parts += [
+                    f"({source} {key} > reverse({name}) ORDER BY {key} LIMIT {_NEIGHBOURS})",
+                    f"({source} {key} < reverse({name}) ORDER BY {key} DESC LIMIT {_NEIGHBOURS})",
+                ]
         return parts
 
     def _judged(self, rows: Sequence[Any], wanted: _Wanted) -> Found:
         action = DuplicateAction(rows[0]["action"] or DuplicateAction.WARN)
         seen: list[Candidate] = []
         hidden = 0
-        for row in rows:
-            if row["id"] is None:
-                continue
+        for row in {row["id"]: row for row in rows if row["id"] is not None}.values():
             reasons, score = self._likeness(row, wanted)
             if not reasons:
                 continue

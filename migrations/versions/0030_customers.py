@@ -83,7 +83,7 @@ CREATE TABLE customers.accounts (
         "CREATE INDEX ix_accounts_parent_id ON customers.accounts (tenant_id, parent_id, id)"
         " WHERE deleted_at IS NULL"
     )
-    duplicate_indexes("customers.accounts", ["registration_number"], trigrams=True)
+    duplicate_indexes("customers.accounts", ["registration_number"], both_ends=True)
 
 
 def _contacts() -> None:

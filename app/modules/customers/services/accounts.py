@@ -43,7 +43,7 @@ ACCOUNT_DUPLICATES = DuplicateSpec(
     emails=("email", "emails"),
     phones=("phone", "phones"),
     exact=("registration_number",),
-    trigrams=True,
+    both_ends=True,
 )
 
 
