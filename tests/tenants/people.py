@@ -47,7 +47,8 @@ class Look:
     async def mails(self, to: str) -> list[dict[str, Any]]:
         """Mails queued for an address, oldest first."""
         rows = await self.rows(
-            "SELECT payload FROM kernel.jobs WHERE name = 'mail.send' AND payload->>'to' = $1 ORDER BY created_at, id",
+            "SELECT payload FROM kernel.jobs WHERE name = 'mail.send' AND payload->>'to' = $1"
+            " ORDER BY created_at, id",
             to,
         )
         return [orjson.loads(row["payload"]) for row in rows]
@@ -70,7 +71,7 @@ class Look:
 async def role_id(company: Company, key: str) -> str:
     """The id of a role by its key."""
     roles = await company.owner.ok("GET", "/v1/roles")
-    return next(role["id"] for role in roles["data"] if role["key"] == key)
+    return str(next(role["id"] for role in roles["data"] if role["key"] == key))
 
 
 async def colleague(company: Company, look: Look, role: str = "salesperson", **invitation: Any) -> Client:

@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+from datetime import timedelta
+from uuid import UUID
 
+import asyncpg
 import pytest
 
 from tests.support.api import PASSWORD, Client, running, sign_up
@@ -132,9 +135,6 @@ async def test_switching_opens_a_session_in_the_other_company_of_the_same_person
 
 
 async def test_an_access_token_ends_with_its_ten_minutes(app, company):
-    from datetime import timedelta
-    from uuid import UUID
-
     tokens, facts = app.kernel.authenticator.tokens, company.owner.facts
     user_id = UUID((await company.owner.ok("GET", "/v1/me"))["user_id"])
     over = tokens.issue(
@@ -148,8 +148,6 @@ async def test_an_access_token_ends_with_its_ten_minutes(app, company):
 
 
 async def test_a_token_of_one_company_with_a_session_of_another_is_refused(app, company, rival):
-    from uuid import UUID
-
     user_id = UUID((await company.owner.ok("GET", "/v1/me"))["user_id"])
     forged = app.kernel.authenticator.tokens.issue(
         subject=user_id, tenant_id=rival.tenant_id, session_id=UUID(company.owner.facts["session_id"])
@@ -207,8 +205,6 @@ async def test_revocation_reaches_other_processes_and_caching_stops_without_a_li
 
 
 async def test_the_listener_connects_again_after_its_connection_was_killed(own_database, tmp_path):
-    import asyncpg
-
     async with running(own_database, tmp_path) as app:
         cache = app.kernel.authenticator.cache
         for _ in range(200):
@@ -218,8 +214,8 @@ async def test_the_listener_connects_again_after_its_connection_was_killed(own_d
         admin = await asyncpg.connect(own_database)
         try:
             await admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rapport:rapport_control'"
-                " AND datname = current_database()"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'rapport:rapport_control' AND datname = current_database()"
             )
         finally:
             await admin.close()
