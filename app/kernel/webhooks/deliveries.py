@@ -123,6 +123,22 @@ async def claim(kernel: Kernel, limit: int, busy: Sequence[UUID]) -> list[Due]:
     return [Due(**dict(row)) for row in rows]
 
 
+async def give_back(kernel: Kernel, unsent: Sequence[Due]) -> None:
+    """Let go of deliveries that were claimed and not tried."""
+    if not unsent:
+        return
+    async with kernel.database.control() as connection:
+        await connection.execute(
+            "UPDATE kernel.webhook_deliveries d SET attempts = d.attempts - 1, next_attempt_at = $4"
+            " FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS u(tenant_id, id, attempts)"
+            " WHERE d.tenant_id = u.tenant_id AND d.id = u.id AND d.attempts = u.attempts AND d.state = 'pending'",
+            [due.tenant_id for due in unsent],
+            [due.id for due in unsent],
+            [due.attempts for due in unsent],
+            kernel.clock.now(),
+        )
+
+
 async def record(kernel: Kernel, outcomes: Sequence[Outcome]) -> None:
     """Write down attempts, what follows for their deliveries, and whether the endpoints work."""
     now = kernel.clock.now()

@@ -81,6 +81,8 @@ class WebhookSender:
         self._lanes: dict[UUID, _Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._outcomes: list[Outcome] = []
+        self._unsent: list[Due] = []
+        self._stopping = False
         self._finished = asyncio.Event()
 
     async def run_once(self) -> int:
@@ -95,7 +97,7 @@ class WebhookSender:
             await self._close_idle(0)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send until `stop`; requests under way are finished and written down."""
+        """Send until `stop`; requests under way are finished and written down, others given back."""
         flusher = asyncio.create_task(self._flush_loop())
         try:
             while not stop.is_set():
@@ -108,11 +110,13 @@ class WebhookSender:
                 except TimeoutError:
                     continue
         finally:
+            self._stopping = True
             while self._tasks:
                 await asyncio.wait(self._tasks)
             flusher.cancel()
             await asyncio.gather(flusher, return_exceptions=True)
             await self._flush()
+            await deliveries.give_back(self.kernel, self._unsent)
             await self._close_idle(0)
 
     # -- claiming ------------------------------------------------------------------------------------------
@@ -151,6 +155,9 @@ class WebhookSender:
     async def _send(self, due: Due, lane: _Lane) -> None:
         try:
             async with lane.slots:
+                if self._stopping:
+                    self._unsent.append(due)
+                    return
                 outcome = await self._attempt(due, lane)
         finally:
             lane.in_hand -= 1
