@@ -1,8 +1,9 @@
 """What `rapport db distribute` does: the plan comes from the catalogue, so a new table needs no list.
 
-A table is distributed when `tenant_id` leads its primary key and it is only ever worked on for one tenant. The
-rest stays on the coordinator: identities and key hashes have no tenant, queues are claimed across tenants
-(Citus has no SKIP LOCKED across shards), and a foreign key keeps both of its ends on the same side.
+A table is distributed when `tenant_id` leads its primary key, is part of every unique key, and the table is only
+ever worked on for one tenant. The rest stays on the coordinator: identities and key hashes are found without a
+tenant, queues are claimed across tenants (Citus has no SKIP LOCKED across shards), and a foreign key keeps both of
+its ends on the same side.
 """
 
 from __future__ import annotations
@@ -19,11 +20,9 @@ _TABLES: Final = """
 SELECT n.nspname || '.' || c.relname AS name,
        (SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
         WHERE i.indrelid = c.oid AND i.indisprimary) = 'tenant_id' AS by_tenant,
-       EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
-               AND NOT a.attisdropped) AS has_tenant,
-       ARRAY(SELECT i.indexrelid::regclass::text FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique
+       EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique
              AND NOT EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
-                             AND a.attnum = ANY (i.indkey::smallint[]))) AS keys_without_tenant,
+                             AND a.attnum = ANY (i.indkey::smallint[]))) AS unique_across_tenants,
        ARRAY(SELECT (f.relnamespace::regnamespace || '.' || f.relname) FROM pg_constraint k
              JOIN pg_class f ON f.oid = k.confrelid WHERE k.conrelid = c.oid AND k.contype = 'f'
              AND k.confrelid <> c.oid) AS refers_to
@@ -42,8 +41,7 @@ class Plan:
     available: bool
     preloaded: bool
     distribute: list[str] = field(default_factory=list)
-    local: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    local: dict[str, str] = field(default_factory=dict)  # table → why
 
     def statements(self) -> list[str]:
         """One statement per table, those that others refer to first."""
@@ -57,7 +55,7 @@ class Plan:
         """The statements as a script, with what stays where it is in comments."""
         lines = ["CREATE EXTENSION IF NOT EXISTS citus;"] if self.citus is None else []
         lines += [f"{statement};" for statement in self.statements()]
-        lines += [f"-- stays on the coordinator: {table}" for table in self.local]
+        lines += [f"-- stays on the coordinator: {table} ({why})" for table, why in self.local.items()]
         return "\n".join(lines) + "\n"
 
     def missing(self) -> str:
@@ -99,15 +97,22 @@ async def plan(url: str) -> Plan:
         await connection.close()
     found = Plan(version, bool(available), preloaded)
     refers = {row["name"]: set(row["refers_to"]) for row in rows}
-    staying = _closed(refers, {row["name"] for row in rows if not row["by_tenant"] or row["name"] in QUEUES})
-    found.local = sorted(staying)
-    moving = [row for row in rows if row["name"] not in staying]
-    for row in moving:
-        found.refused += [f"{row['name']}: the key {key} lacks tenant_id" for key in row["keys_without_tenant"]]
-    names = {row["name"] for row in moving}
+    why = {row["name"]: reason for row in rows if (reason := _reason(row))}
+    staying = _closed(refers, set(why))
+    found.local = {name: why.get(name, "tied to one of these by a foreign key") for name in sorted(staying)}
+    names = refers.keys() - staying
     order = TopologicalSorter({name: sorted(refers[name] & names) for name in sorted(names)})
     found.distribute = list(order.static_order())
     return found
+
+
+def _reason(row: asyncpg.Record) -> str | None:
+    """Why a table cannot be distributed; None if it can."""
+    if row["name"] in QUEUES:
+        return "worked on across tenants"
+    if not row["by_tenant"]:
+        return "its primary key does not begin with tenant_id"
+    return "a value is unique across tenants" if row["unique_across_tenants"] else None
 
 
 def _closed(refers: dict[str, set[str]], start: set[str]) -> set[str]:

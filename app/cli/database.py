@@ -89,12 +89,6 @@ def distribute(
             print_json({"citus": found.citus, "distribute": found.distribute, "local": found.local})
         elif dry_run:
             out.out(found.sql(), end="")
-        if found.refused:
-            fail(
-                "These tables cannot be distributed:\n" + "\n".join(f"  {line}" for line in found.refused),
-                "Every primary and unique key of a distributed table must contain tenant_id.",
-                exit_code=NO,
-            )
         if dry_run:
             return
         if found.citus is None:

@@ -110,7 +110,7 @@ def suspend(tenant_id: Id, reason: Reason) -> None:
 
 @app.command()
 def resume(tenant_id: Id, reason: Reason) -> None:
-    """End a suspension."""
+    """End a suspension: its people can work again, at once."""
     from app.tenants.directory import reactivate_tenant
 
     with_kernel(lambda kernel: reactivate_tenant(kernel, tenant_id, reason=reason))
