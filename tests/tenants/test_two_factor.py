@@ -91,6 +91,20 @@ async def test_switching_off_needs_password_and_code(app, company, two_factor, l
     assert code_of(again) == (409, "totp_state")
 
 
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_a_reset_keeps_the_second_factor_of_a_confirmed_address_only(
+    app, company, two_factor, look, confirmed
+):
+    if confirmed:
+        await company.owner.post("/v1/email/verify/resend")
+        await stranger_from(app).post("/v1/email/verify", {"token": await look.mailed_token(company.email)})
+    await stranger_from(app).post("/v1/password/forgot", {"email": company.email})
+    body = {"token": await look.mailed_token(company.email), "password": "a new and longer phrase"}
+    assert (await stranger_from(app).post("/v1/password/reset", body)).status_code == 204
+    answer = await sign_in(app, company, password=body["password"])
+    assert answer.status_code == (401 if confirmed else 200)
+
+
 async def test_new_recovery_codes_replace_the_old(app, company, two_factor):
     totp, old = two_factor
     body = {"password": PASSWORD, "totp": totp.now()}

@@ -45,7 +45,9 @@ async def forgot_password(caller: Caller, email_key: str) -> None:
 async def reset_password(caller: Caller, token: str, password: str) -> None:
     """Choose a new password by the mailed link; ends every session and confirms the address.
 
-    Two-factor sign-in stays as it was. Raises: LinkUsed; Invalid for a weak password (the link stays good).
+    Two-factor sign-in stays as it was, unless nobody had confirmed the address before: then whoever signed up with
+    it may have been somebody else, and their second factor would lock the address's owner out.
+    Raises: LinkUsed; Invalid for a weak password (the link stays good); TooManyAttempts.
     """
     await _count_token(caller)
     async with caller.transaction() as uow:
@@ -54,6 +56,7 @@ async def reset_password(caller: Caller, token: str, password: str) -> None:
     password_hash = await caller.identity.passwords.hash(password)
     async with caller.transaction() as uow:
         await email_tokens.use(uow, Purpose.PASSWORD_RESET, token)
+        await _forget_unproven_factor(uow, user.id)
         await _set_password(uow, user.id, password_hash, verified=True)
         await end_sessions_everywhere(uow, user.id, "password reset")
         if await _enter_any(uow, user):
@@ -137,6 +140,14 @@ async def _count_token(caller: Caller) -> None:
         refusal = await attempts.count(uow.connection, attempts.for_token(caller.ip), uow.now)
     if refusal is not None:
         raise refusal
+
+
+async def _forget_unproven_factor(uow: UnitOfWork, user_id: UUID) -> None:
+    await uow.fetch(
+        "UPDATE tenants.users SET totp_secret = NULL, totp_confirmed_at = NULL, totp_last_step = NULL,"
+        " recovery_codes = '{}' WHERE id = $1 AND email_verified_at IS NULL",
+        user_id,
+    )
 
 
 async def _set_password(uow: UnitOfWork, user_id: UUID, password_hash: str, *, verified: bool) -> None:

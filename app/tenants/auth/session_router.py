@@ -98,6 +98,7 @@ async def create_session(body: SignIn, caller: CallerDep, response: Response) ->
 @router.post(
     "/sessions/refresh",
     access="public",
+    operation_id="refresh_session",
     own_transaction=True,
     response_model=Tokens,
     responses=problems(InvalidRefreshToken, ForeignOrigin),
