@@ -116,11 +116,12 @@ class StatisticsService:
         return {}
 
     async def _order(self, group_by: str, sums: Mapping[Any, _Sums]) -> list[Any]:
-        """Stages as the pipelines have them, periods in time, everything else by what was won; empty last."""
+        """Stages as the pipelines have them, the default one ahead, periods in time, everything else by what was won; empty last."""
         present = [key for key in sums if key is not None]
         if group_by == "stage":
             known: dict[str, int] = {}
-            for pipeline in await PipelineService(self._uow).all():
+            pipelines = await PipelineService(self._uow).all()
+            for pipeline in sorted(pipelines, key=lambda pipeline: not pipeline.is_default):
                 for number, stage in enumerate(pipeline.stages):
                     known.setdefault(stage.key, number)
             present.sort(key=lambda key: (known.get(key, len(known)), key))
