@@ -116,7 +116,7 @@ class StatisticsService:
         return {}
 
     async def _order(self, group_by: str, sums: Mapping[Any, _Sums]) -> list[Any]:
-        """Stages as pipelines have them, the default one ahead; periods in time; the rest by what was won; empty last."""
+        """Stages by pipeline, the default one ahead; periods in time; the rest by what was won; empty last."""
         present = [key for key in sums if key is not None]
         if group_by == "stage":
             known: dict[str, int] = {}
