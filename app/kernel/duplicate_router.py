@@ -74,7 +74,9 @@ def answer_of(found: Found) -> DuplicateAnswer:
 
 
 rules = Router(prefix="/v1/duplicate-rules", tags=["duplicates"])
-ObjectPath = Annotated[str, Path(pattern="^[a-z][a-z_]{0,59}$", examples=["lead"])]
+ObjectPath = Annotated[
+    str, Path(pattern="^[a-z][a-z_]{0,59}$", examples=["lead"], description="The record type.")
+]
 
 
 @rules.get("/{object}", access="signed_in")

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+from fastapi import Path, Response
 from fastapi import Query as QueryParameter
-from fastapi import Response
 from starlette.requests import Request
 
 from app.kernel import listing
@@ -29,6 +29,7 @@ records = record_router(ACTIVITY)
 router = Router(tags=["activities"])
 
 Limit = Annotated[int, QueryParameter(ge=1, description="Above 200 counts as 200.")]
+Plural = Annotated[str, Path(description="The record type as in addresses: `accounts`.")]
 Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")]
 Kinds = Annotated[
     str | None, QueryParameter(alias="kind", description="Only these kinds, by comma: `note,task,change`.")
@@ -82,8 +83,10 @@ async def list_my_tasks(request: Request, uow: Uow) -> Response:
 @router.get("/v1/timeline", access="signed_in")
 async def get_timeline(
     uow: Uow,
-    record_object: Annotated[ObjectName, QueryParameter(alias="object")],
-    record_id: UUID,
+    record_object: Annotated[
+        ObjectName, QueryParameter(alias="object", description="The record type: `lead`.")
+    ],
+    record_id: Annotated[UUID, QueryParameter(description="The record's id.")],
     kind: Kinds = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -94,7 +97,7 @@ async def get_timeline(
 
 @router.get("/v1/{plural}/{id}/timeline", access="signed_in")
 async def get_record_timeline(
-    uow: Uow, plural: str, id: UUID, kind: Kinds = None, limit: Limit = 50, cursor: Cursor = None
+    uow: Uow, plural: Plural, id: UUID, kind: Kinds = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[TimelineItem]:
     """The timeline of a record by its address, as in `/v1/accounts/{id}/timeline`."""
     for record in uow.kernel.registry.records.values():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Path, Response
 
 from app.kernel.duplicate_router import duplicate_routes
 from app.kernel.errors import StaleVersion, problems
@@ -40,6 +40,8 @@ ROUTERS = (
     duplicate_routes(CONTACT, ContactQuery),
     router,
 )
+
+AccountId = Annotated[UUID, Path(description="The account in which the part is played.")]
 
 
 class Roles(Output):
@@ -85,7 +87,7 @@ async def list_contact_roles(uow: Uow, id: UUID) -> Roles:
     responses=problems(StaleVersion),
 )
 async def set_contact_role(
-    uow: Uow, id: UUID, account_id: UUID, part: RoleInput, version: IfMatch
+    uow: Uow, id: UUID, account_id: AccountId, part: RoleInput, version: IfMatch
 ) -> Response:
     """Give a contact a part in an account, or another one; the version is the contact's."""
     service = ContactService(uow)
@@ -98,7 +100,7 @@ async def set_contact_role(
     response_model=ContactRead,
     responses=problems(StaleVersion),
 )
-async def remove_contact_role(uow: Uow, id: UUID, account_id: UUID, version: IfMatch) -> Response:
+async def remove_contact_role(uow: Uow, id: UUID, account_id: AccountId, version: IfMatch) -> Response:
     """End a contact's part in an account; the version is the contact's."""
     return _contact(uow, await ContactService(uow).remove_role(id, account_id, expected_version=version))
 
