@@ -2,7 +2,12 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
+import pytest
+
+from app.kernel.access import Scope
+from app.kernel.errors import NotFound
 from tests.support.api import Client
 from tests.tenants.people import code_of, colleague
 
@@ -114,6 +119,15 @@ async def test_others_keys_are_for_those_who_manage_keys(company, rival, look):
     }
     renamed = await manager.ok("PATCH", f"/v1/api-keys/{theirs['id']}", json={"name": "New name"}, if_match=1)
     assert (renamed["name"], renamed["version"]) == ("New name", 2)
+
+
+async def test_work_of_a_key_runs_later_with_its_grants_unless_it_was_revoked(app, company):
+    key = await make(company.owner, grants={"team:read": "all"})
+    actor = await app.kernel.authenticator.api_key_actor(company.tenant_id, UUID(key["id"]))
+    assert (actor.kind, str(actor.id), dict(actor.grants)) == ("api_key", key["id"], {"team:read": Scope.ALL})
+    await company.owner.delete(f"/v1/api-keys/{key['id']}", if_match=1)
+    with pytest.raises(NotFound):
+        await app.kernel.authenticator.api_key_actor(company.tenant_id, UUID(key["id"]))
 
 
 async def test_use_is_noted_to_within_five_minutes(company, look):

@@ -140,6 +140,27 @@ class TenantAuthenticator:
             raise NotFound
         return actor
 
+    async def api_key_actor(self, tenant_id: UUID, key_id: UUID) -> Actor:
+        """The actor of a key that still works, for its work that runs later. Raises: NotFound."""
+        async with self._kernel.database.tenant(tenant_id, read_only=True) as connection:
+            key = await connection.fetchrow(
+                "SELECT member_id, name, grants FROM tenants.api_keys WHERE tenant_id = $1 AND id = $2"
+                " AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)",
+                tenant_id,
+                key_id,
+                self._now(),
+            )
+            actor = key and await load_actor(
+                connection,
+                self._kernel.registry,
+                tenant_id,
+                key["member_id"],
+                api_key=(key_id, key["name"], key["grants"]),
+            )
+        if not actor:
+            raise NotFound
+        return actor
+
     async def active_tenants(self) -> list[TenantProfile]:
         """Tenants that scheduled work runs for, oldest first."""
         async with self._kernel.database.control() as connection:
