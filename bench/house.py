@@ -151,10 +151,7 @@ def sign_up(port: int, name: str = "Bench") -> Company:
             http.post("/v1/sessions", json={"email": email, "password": PASSWORD}).raise_for_status().json()
         )
         bearer = {"Authorization": f"Bearer {session['access_token']}"}
-        scopes = http.get("/v1/me/permissions", headers=bearer).raise_for_status().json()
-        key = http.post(
-            "/v1/api-keys", json={"name": "bench", "scopes": scopes["permissions"]}, headers=bearer
-        )
+        key = http.post("/v1/api-keys", json={"name": "bench"}, headers=bearer)
         key.raise_for_status()
         return Company(UUID(made["tenant_id"]), UUID(made["member_id"]), key.json()["key"])
 
@@ -164,7 +161,7 @@ async def seed_leads(house: House, tenant_id: UUID, count: int, *, index: int = 
     connection = await asyncpg.connect(house.url)
     columns = (
         "tenant_id", "id", "name", "company", "email", "phone", "status", "source", "country", "city",
-        "tokens", "created_at", "updated_at", "owner_id",
+        "tokens", "created_at", "updated_at", "first_touch_at", "last_touch_at", "owner_id",
     )  # fmt: skip
     now = datetime.now(UTC)
     owners = [new_id() for _ in range(20)]
@@ -179,7 +176,7 @@ async def seed_leads(house: House, tenant_id: UUID, count: int, *, index: int = 
             yield (
                 tenant_id, new_id(), lead["name"], lead["company"], lead["email"], lead["phone"],
                 "new" if number % 5 == 0 else "working", lead["source"], lead["country"], lead["city"],
-                tokens, at, at, owners[number % 20],
+                tokens, at, at, at, at, owners[number % 20],
             )  # fmt: skip
 
     await connection.copy_records_to_table("leads", schema_name="leads", columns=columns, records=rows())

@@ -34,8 +34,9 @@ _SIDE = """, a AS (
   SELECT $1, $4, now(), 'member', $2, 'leads.lead.created.v1', 'lead', t.id, '{"id": "x"}' FROM t
 )"""
 _CREATE = f"""WITH t AS (
-  INSERT INTO {LEAD.table} (tenant_id, id, created_at, updated_at, name, company, email, status, tokens)
-  VALUES ($1, $2, now(), now(), $5, $6, $7, 'new', $8) RETURNING *
+  INSERT INTO {LEAD.table} (tenant_id, id, created_at, updated_at, first_touch_at, last_touch_at,
+    name, company, email, status, tokens)
+  VALUES ($1, $2, now(), now(), now(), now(), $5, $6, $7, 'new', $8) RETURNING *
 ){_SIDE} SELECT {_PLAN.columns} FROM t"""
 _UPDATE = f"""WITH t AS (
   UPDATE {LEAD.table} SET title = $5, version = version + 1, updated_at = now()

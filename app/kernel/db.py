@@ -119,12 +119,19 @@ class Database:
             yield connection
 
 
-async def begin(connection: Connection, tenant_id: UUID, *, read_only: bool = False) -> None:
-    """Open a transaction bound to a tenant, in one simple-protocol message."""
+async def begin(
+    connection: Connection, tenant_id: UUID, *, read_only: bool = False, point_work: bool = False
+) -> None:
+    """Open a transaction bound to a tenant, in one simple-protocol message.
+
+    `point_work` is for requests that write: each statement finds rows by index, and planning it anew each time
+    would cost more than running it (measured: 860 µs against 260 for the duplicate check).
+    """
     if not isinstance(tenant_id, UUID):
         raise TypeError("tenant_id must be a UUID")
     mode = " READ ONLY" if read_only else ""
-    await connection.execute(f"BEGIN{mode}; SET LOCAL app.tenant_id = '{tenant_id}'")
+    plans = "; SET LOCAL plan_cache_mode = force_generic_plan" if point_work else ""
+    await connection.execute(f"BEGIN{mode}; SET LOCAL app.tenant_id = '{tenant_id}'{plans}")
 
 
 @asynccontextmanager

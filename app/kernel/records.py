@@ -107,6 +107,11 @@ class RecordType(Generic[M]):
         return record_event(self.module, self.object, "deleted")
 
     @cached_property
+    def required_columns(self) -> frozenset[str]:
+        """Columns that may not be null."""
+        return frozenset(column.name for column in self.model.__table__.columns if not column.nullable)
+
+    @cached_property
     def table(self) -> str:
         return qualified(self.model)
 
@@ -368,7 +373,7 @@ class RecordService(Generic[M]):
         if custom.indexed:
             await self.uow.kernel.custom_fields.index(self.uow, record.object, row.id, custom)
         self.uow.meter("records.created")
-        self.uow.publish(record.created(id=row.id, version=row.version, record=record.snapshot(row)))
+        self.uow.publish_record(record.created, row.id, row.version, record=record.render(row))
         await self.after_create(row)
         return row
 
@@ -417,8 +422,8 @@ class RecordService(Generic[M]):
             await self.uow.kernel.custom_fields.index(self.uow, record.object, row.id, custom)
         changed = [name for name in record.fields if getattr(row, name) != getattr(after, name)]
         changed = [name for name in changed if name not in ("version", "updated_at")]
-        self.uow.publish(
-            record.updated(id=row.id, version=after.version, changed=changed, record=record.snapshot(after))
+        self.uow.publish_record(
+            record.updated, row.id, after.version, changed=changed, record=record.render(after)
         )
         await self.after_update(row, after)
         return after
@@ -432,7 +437,7 @@ class RecordService(Generic[M]):
             )
         await self.before_delete(row)
         await self.uow.delete(row, audit=self.record.object)
-        self.uow.publish(self.record.deleted(id=row.id, version=row.version + 1))
+        self.uow.publish_record(self.record.deleted, row.id, row.version + 1)
 
     def _check_field_rules(self, given: Collection[str]) -> None:
         refused = sorted(self.actor.readonly(self.record.object) & set(given))
@@ -448,14 +453,14 @@ class RecordService(Generic[M]):
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Wire values as columns: money in minor units beside its currency; enumerations as text."""
         values: dict[str, Any] = {}
-        known = self.record.model.__table__.c
+        required = self.record.required_columns
         for name, value in given.items():
             if name == "custom":
                 continue
             if isinstance(value, Money):
                 values[name] = value.amount_minor
                 values[self.record.currencies.get(name, "currency")] = value.currency
-            elif value is None and not known[name].nullable:
+            elif value is None and name in required:
                 raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
             else:
                 values[name] = value

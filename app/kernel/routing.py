@@ -140,7 +140,12 @@ class TransactionalRoute(APIRoute):
         read_only = request.method in SAFE_METHODS
         pool = kernel.database.control_session() if actor is ANONYMOUS else kernel.database.acquire()
         async with pool as connection:
-            await db.begin(connection, actor.tenant.id, read_only=read_only and actor is not ANONYMOUS)
+            await db.begin(
+                connection,
+                actor.tenant.id,
+                read_only=read_only and actor is not ANONYMOUS,
+                point_work=not read_only,
+            )
             uow = UnitOfWork(
                 kernel, connection, actor, request_id=request.scope["rapport.request_id"], read_only=read_only
             )

@@ -24,7 +24,7 @@ from app.kernel import db
 from app.kernel.access import Actor
 from app.kernel.db import Connection, compile_statement
 from app.kernel.errors import NotFound, StaleVersion
-from app.kernel.events import Event
+from app.kernel.events import Event, RecordEvent
 from app.kernel.ids import new_id
 from app.kernel.models import Base, TenantOwned, Versioned, qualified
 
@@ -164,7 +164,8 @@ class UnitOfWork:
         row = await self.fetchrow(_insert_sql(model, tuple(values)), *values.values())
         stored = entity(model, cast("asyncpg.Record", row))
         if audit:
-            changes = {name: [None, value] for name, value in values.items() if _audited(model, name, value)}
+            audited = audited_columns(model)
+            changes = {n: [None, v] for n, v in values.items() if v is not None and n in audited}
             self.record_audit(audit, stored.id, "created", changes)
         return stored
 
@@ -197,7 +198,8 @@ class UnitOfWork:
         if stored is None:
             raise StaleVersion
         if audit:
-            diff = {n: [before[n], v] for n, v in changed.items() if _audited(model, n, v, updating=True)}
+            audited = audited_columns(model)
+            diff = {n: [before[n], v] for n, v in changed.items() if n in audited}
             self.record_audit(audit, row.id, action, diff)
         return entity(model, stored)
 
@@ -212,9 +214,8 @@ class UnitOfWork:
             f"DELETE FROM {qualified(model)} WHERE tenant_id = $1 AND id = $2", row.tenant_id, row.id
         )
         if audit:
-            gone = {
-                name: [value, None] for name, value in row.__dict__.items() if _audited(model, name, value)
-            }
+            audited = audited_columns(model)
+            gone = {n: [v, None] for n, v in row.__dict__.items() if v is not None and n in audited}
             self.record_audit(audit, row.id, "deleted", gone)
 
     def _with_defaults(self, model: type[TenantOwned], values: dict[str, Any]) -> dict[str, Any]:
@@ -252,14 +253,24 @@ class UnitOfWork:
 
     def publish(self, event: Event) -> None:
         """Publish an event with the rows that it describes; delivered at least once after the commit."""
+        self._publish(type(event), event.record_id, event.model_dump(mode="json"))
+
+    def publish_record(
+        self,
+        kind: type[RecordEvent],
+        record_id: UUID,
+        version: int,
+        *,
+        changed: Sequence[str] = (),
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Publish a generated event of a rendered record; as `publish`, without building what is known to fit."""
+        data = {"id": record_id, "version": version, "changed": changed, "record": record}
+        self._publish(kind, record_id, data)
+
+    def _publish(self, kind: type[Event], record_id: UUID, data: Mapping[str, Any]) -> None:
         self._pending.events.append(
-            {
-                "id": new_id(),
-                "type": event.type,
-                "object": event.object,
-                "record_id": event.record_id,
-                "data": event.model_dump(mode="json"),
-            }
+            {"id": new_id(), "type": kind.type, "object": kind.object, "record_id": record_id, "data": data}
         )
 
     def meter(self, metric: str, quantity: int = 1) -> None:
@@ -288,24 +299,20 @@ class UnitOfWork:
     async def flush(self) -> None:
         """Write what is pending beside the rows, in one statement."""
         pending, self._pending = self._pending, _Pending()
-        if not (pending.audit or pending.events or pending.usage or pending.idempotency or pending.jobs):
+        parts = {
+            "audit": pending.audit,
+            "events": pending.events,
+            "usage": [{"metric": name, "quantity": quantity} for name, quantity in pending.usage.items()],
+            "answers": [pending.idempotency] if pending.idempotency else [],
+            "jobs": pending.jobs,
+        }
+        present = tuple(name for name, rows in parts.items() if rows)
+        if not present:
             return
         actor = self.actor
+        who = (self.tenant_id, self.now, actor.kind, actor.id, actor.name, self.request_id)
         self.statements += 1
-        await self.connection.execute(
-            _SIDE_EFFECTS,
-            self.tenant_id,
-            self.now,
-            actor.kind,
-            actor.id,
-            actor.name,
-            self.request_id,
-            pending.audit,
-            pending.events,
-            [{"metric": metric, "quantity": quantity} for metric, quantity in pending.usage.items()],
-            [pending.idempotency] if pending.idempotency else [],
-            pending.jobs,
-        )
+        await self.connection.execute(_side_effects(present), *who, *[parts[name] for name in present])
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -372,10 +379,11 @@ def columns_of(model: type[Base]) -> tuple[str, ...]:
     return tuple(column.name for column in model.__table__.columns)
 
 
-def _audited(model: type[Base], name: str, value: Any, *, updating: bool = False) -> bool:
-    if name in _NOT_AUDITED or (value is None and not updating):
-        return False
-    return not model.__table__.c[name].info.get("secret", False)
+@cache
+def audited_columns(model: type[Base]) -> frozenset[str]:
+    """Columns whose changes the audit log shows: not secrets, and not what every change touches."""
+    columns = model.__table__.columns
+    return frozenset(c.name for c in columns if not c.info.get("secret") and c.name not in _NOT_AUDITED)
 
 
 _NOT_AUDITED = frozenset({"tenant_id", "id", "version", "created_at", "updated_at", "tokens", "created_by"})
@@ -418,29 +426,43 @@ def _update_sql(model: type[Base], names: tuple[str, ...]) -> str:
     return f"UPDATE {qualified(model)} SET {', '.join(sets)} WHERE {where} RETURNING {returning}"
 
 
-_SIDE_EFFECTS = """
-WITH audit AS (
+_WHO = "($1::uuid, $2::timestamptz, $3::text, $4::uuid, $5::text, $6::text)"
+_SIDE_EFFECTS = {
+    "audit": """
   INSERT INTO kernel.audit_entries
     (tenant_id, id, at, actor_kind, actor_id, actor_name, request_id, object, record_id, action, changes, reason)
-  SELECT $1, e.id, $2, $3, $4, $5, $6, e.object, e.record_id, e.action, e.changes, e.reason
-  FROM jsonb_to_recordset($7::jsonb)
-    AS e(id uuid, object text, record_id uuid, action text, changes jsonb, reason text)
-), events AS (
-  INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data)
-  SELECT $1, e.id, $2, $3, $4, $6, e.type, e.object, e.record_id, e.data
-  FROM jsonb_to_recordset($8::jsonb) AS e(id uuid, type text, object text, record_id uuid, data jsonb)
-), usage AS (
+  SELECT w.tenant, e.id, w.now, w.kind, w.actor, w.name, w.request, e.object, e.record_id, e.action, e.changes,
+    e.reason
+  FROM who w, jsonb_to_recordset({rows}::jsonb)
+    AS e(id uuid, object text, record_id uuid, action text, changes jsonb, reason text)""",
+    "events": """
+  INSERT INTO kernel.outbox
+    (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data)
+  SELECT w.tenant, e.id, w.now, w.kind, w.actor, w.request, e.type, e.object, e.record_id, e.data
+  FROM who w, jsonb_to_recordset({rows}::jsonb)
+    AS e(id uuid, type text, object text, record_id uuid, data jsonb)""",
+    "usage": """
   INSERT INTO kernel.usage_records (tenant_id, id, at, metric, quantity)
-  SELECT $1, gen_random_uuid(), $2, u.metric, u.quantity
-  FROM jsonb_to_recordset($9::jsonb) AS u(metric text, quantity bigint)
-), answers AS (
+  SELECT w.tenant, gen_random_uuid(), w.now, u.metric, u.quantity
+  FROM who w, jsonb_to_recordset({rows}::jsonb) AS u(metric text, quantity bigint)""",
+    "answers": """
   INSERT INTO kernel.idempotency_keys
     (tenant_id, principal_id, method, path, key, request_hash, status, headers, body, created_at)
-  SELECT $1, i.principal_id, i.method, i.path, i.key, i.request_hash, i.status, i.headers, i.body, $2
-  FROM jsonb_to_recordset($10::jsonb) AS i(principal_id uuid, method text, path text, key text, request_hash text,
-    status int, headers jsonb, body text)
-)
-INSERT INTO kernel.jobs (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id)
-SELECT $1, j.id, j.name, j.payload, j.run_at, $3, $4, $2, $6
-FROM jsonb_to_recordset($11::jsonb) AS j(id uuid, name text, payload jsonb, run_at timestamptz)
-"""
+  SELECT w.tenant, i.principal_id, i.method, i.path, i.key, i.request_hash, i.status, i.headers, i.body, w.now
+  FROM who w, jsonb_to_recordset({rows}::jsonb) AS i(principal_id uuid, method text, path text, key text,
+    request_hash text, status int, headers jsonb, body text)""",
+    "jobs": """
+  INSERT INTO kernel.jobs (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id)
+  SELECT w.tenant, j.id, j.name, j.payload, j.run_at, w.kind, w.actor, w.now, w.request
+  FROM who w, jsonb_to_recordset({rows}::jsonb) AS j(id uuid, name text, payload jsonb, run_at timestamptz)""",
+}
+
+
+@lru_cache(maxsize=64)
+def _side_effects(present: tuple[str, ...]) -> str:
+    """One statement for the kinds of side effects at hand; an absent kind costs nothing."""
+    ctes = [f"who (tenant, now, kind, actor, name, request) AS (VALUES {_WHO})"]
+    ctes += [
+        f"{name} AS ({_SIDE_EFFECTS[name].format(rows=f'${number}')})" for number, name in enumerate(present, 7)
+    ]
+    return "WITH " + ", ".join(ctes) + " SELECT 1"
