@@ -1,0 +1,511 @@
+"""HTTP for files, imports and exports, and the module that registers them with their jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import Depends, Header, Query, Request, Response
+from pydantic import TypeAdapter
+from pydantic import ValidationError as _ValidationError
+
+from app.kernel import idempotency
+from app.kernel.access import Scope
+from app.kernel.errors import Invalid, InvalidJson, NotFound
+from app.kernel.exports import EXPORT_JOB, ExportRequest, ExportStreamRequest, enqueue_export, prepare
+from app.kernel.imports.models import ACTIVE, Import
+from app.kernel.imports.results import KINDS, Kind, result_file
+from app.kernel.imports.run import IMPORT_JOB
+from app.kernel.imports.schemas import (
+    ImportColumnRead,
+    ImportCreate,
+    ImportDetected,
+    ImportError_,
+    ImportFieldRead,
+    ImportFields,
+    ImportRead,
+    ImportStart,
+    ImportUndo,
+    ImportUpdate,
+)
+from app.kernel.imports.service import Imports, Preview, inspect
+from app.kernel.imports.targets import targets_of
+from app.kernel.imports.undo import UNDO_JOB
+from app.kernel.job_router import (
+    MAX_LIMIT,
+    RETRY_AFTER,
+    Cursor,
+    JobRead,
+    Limit,
+    answer,
+    read_job,
+    read_position,
+    sign_position,
+)
+from app.kernel.job_router import router as jobs
+from app.kernel.record_router import json_response
+from app.kernel.records import to_json
+from app.kernel.registry import Module, Permission
+from app.kernel.routing import (
+    CurrentActor,
+    IfMatch,
+    KernelDep,
+    Router,
+    Uow,
+    current_uow,
+    parse_json,
+    require_json,
+)
+from app.kernel.schemas import Output, Page
+from app.kernel.uow import UnitOfWork, transaction
+from app.kernel.uploads import (
+    Received,
+    Streamed,
+    attachment,
+    download,
+    is_multipart,
+    receive,
+    record_upload,
+    visible_file,
+)
+from app.kernel.validation import validation_problem
+
+files = Router(prefix="/v1/files", tags=["files"])
+imports = Router(prefix="/v1/imports", tags=["imports"])
+exports = Router(prefix="/v1/exports", tags=["exports"])
+
+
+async def _idempotency_key(
+    idempotency_key: Annotated[
+        str | None, Header(max_length=257, description="Makes a repeated request take effect once, for 24 h.")
+    ] = None,
+) -> None:
+    """Declared here, honoured by the route."""
+
+
+ONCE = [Depends(_idempotency_key)]
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON Schema without references, for bodies that FastAPI does not read itself."""
+    definitions = schema.pop("$defs", {})
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, dict):
+            name = str(node.get("$ref", "")).removeprefix("#/$defs/")
+            if name in definitions:
+                return walk(definitions[name] | {k: v for k, v in node.items() if k != "$ref"})
+            return {key: walk(value) for key, value in node.items()}
+        return [walk(item) for item in node] if isinstance(node, list) else node
+
+    found: dict[str, Any] = walk(schema)
+    return found
+
+
+def _form_schema() -> dict[str, Any]:
+    names = ("object", "mode", "key", "duplicate_rule", "mapping", "defaults", "options", "dry_run", "start")
+    fields: dict[str, Any] = {name: {"type": "string"} for name in names}
+    fields["file"] = {"type": "string", "format": "binary"}
+    return {"type": "object", "required": ["object", "file"], "properties": fields}
+
+
+_UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+            "application/octet-stream": _BINARY,
+        },
+    }
+}
+_IMPORT_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": _inlined(ImportCreate.model_json_schema())},
+            "multipart/form-data": {"schema": _form_schema()},
+        },
+    }
+}
+
+
+# -- files -------------------------------------------------------------------------------------------------------
+
+
+class FileRead(Output):
+    """A stored file."""
+
+    id: UUID
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    created_at: datetime
+    created_by: UUID | None
+
+
+def _file(row: Any) -> FileRead:
+    return FileRead(**{name: row.__dict__[name] for name in FileRead.model_fields})
+
+
+Filename = Annotated[str | None, Query(max_length=200, description="Name of a raw body.")]
+
+
+@files.post(
+    "",
+    access="signed_in",
+    status_code=201,
+    own_transaction=True,
+    raw_body=True,
+    response_model=FileRead,
+    openapi_extra=_UPLOAD_BODY,
+)
+async def create_file(
+    request: Request,
+    kernel: KernelDep,
+    actor: CurrentActor,
+    filename: Filename = None,  # noqa: ARG001 - read by `receive`
+) -> Response:
+    """Upload a file: as `file` in a form, or as the raw body with `?filename=`."""
+    received = await receive(request, kernel, actor)
+    try:
+        async with transaction(kernel, actor, request_id=request.scope["rapport.request_id"]) as uow:
+            made = await record_upload(uow, received)
+    except BaseException:
+        await received.discard(kernel)
+        raise
+    return json_response(to_json(_file(made).model_dump()), 201, {"Location": f"/v1/files/{made.id}"})
+
+
+@files.get("/{id}", access="signed_in", response_model=FileRead)
+async def get_file(id: UUID, uow: Uow) -> FileRead:
+    """A file's name, size and hash."""
+    return _file(await visible_file(uow, id))
+
+
+@files.get(
+    "/{id}/content",
+    access="signed_in",
+    response_class=Response,
+    responses={200: {"description": "The bytes.", "content": {"application/octet-stream": _BINARY}}},
+)
+async def get_file_content(id: UUID, uow: Uow, kernel: KernelDep) -> Response:
+    """A file's content, always as something to save."""
+    return await download(kernel, await visible_file(uow, id))
+
+
+# -- imports -----------------------------------------------------------------------------------------------------
+
+
+def _import(row: Import) -> ImportRead:
+    preview = row.preview or {}
+    columns = [
+        ImportColumnRead(
+            column=column["column"],
+            field=row.mapping.get(column["column"]),
+            confidence=column["confidence"],
+            samples=column["samples"],
+        )
+        for column in preview.get("columns", [])
+    ]
+    base = f"/v1/imports/{row.id}/results"
+    values = {name: row.__dict__[name] for name in ImportRead.model_fields if name in row.__dict__}
+    values |= {
+        "columns": columns,
+        "detected": ImportDetected(**preview["detected"]) if preview else None,
+        "processed": row.position,
+        "error": ImportError_(**row.error) if row.error else None,
+        "undo": ImportUndo(**row.undo) if row.undo else None,
+        "results": {kind: f"{base}/{kind}" for kind in KINDS} if row.started_at else {},
+    }
+    return ImportRead(**values)
+
+
+def _import_headers(row: Import) -> dict[str, str]:
+    headers = {"ETag": f'"{row.version}"'}
+    if row.state in ACTIVE or (row.undo or {}).get("state") == "in_progress":
+        headers["Retry-After"] = RETRY_AFTER
+    return headers
+
+
+def _answer(row: Import, response: Response) -> ImportRead:
+    response.headers.update(_import_headers(row))
+    return _import(row)
+
+
+_CREATE: TypeAdapter[ImportCreate] = TypeAdapter(ImportCreate)
+_JSON_FIELDS = ("mapping", "defaults", "options")
+
+
+def _body_of_form(fields: Mapping[str, str]) -> ImportCreate:
+    """The form's fields as the JSON body has them. Raises `Invalid`, `InvalidJson`."""
+    given: dict[str, Any] = {}
+    for name, text in fields.items():
+        if name in _JSON_FIELDS:
+            given[name] = parse_json(text.encode())
+        elif text:
+            given[name] = text
+    return _validated(given)
+
+
+def _validated(given: Any) -> ImportCreate:
+    try:
+        return _CREATE.validate_python(given)
+    except _ValidationError as error:
+        raise validation_problem(
+            error.errors(include_url=False, include_context=False, include_input=False)
+        ) from None
+
+
+@imports.post(
+    "",
+    access="signed_in",
+    status_code=202,
+    own_transaction=True,
+    raw_body=True,
+    response_model=ImportRead,
+    openapi_extra=_IMPORT_BODY,
+    dependencies=ONCE,
+)
+async def create_import(request: Request, kernel: KernelDep, actor: CurrentActor) -> Response:
+    """Import a file: `curl -F object=leads -F file=@leads.csv …` does it in one request.
+
+    Without a file the import waits for `PUT …/content`. Columns are mapped by guess where `mapping` says nothing.
+    """
+    received, body, raw = Received(), None, b""
+    preview: Preview | None = None
+    try:
+        if is_multipart(request):
+            received = await receive(request, kernel, actor)
+            body = _body_of_form(received.fields)
+            raw = orjson.dumps([received.fields, received.stored.sha256 if received.stored else None])
+            if received.stored is None:
+                raise Invalid.at("/file", "required", "Send the file as `file`.")
+            preview = await inspect(kernel, received.stored.key, body.options.model_dump())
+        else:
+            require_json(request)
+            raw = await request.body()
+            if not raw:
+                raise InvalidJson("The body is empty.")
+            body = _validated(parse_json(raw))
+        async with transaction(kernel, actor, request_id=request.scope["rapport.request_id"]) as uow:
+            response, kept = await _create_import(request, uow, body, received, preview, raw)
+    except BaseException:
+        await received.discard(kernel)
+        raise
+    if not kept:
+        await received.discard(kernel)
+    return response
+
+
+async def _create_import(
+    request: Request,
+    uow: UnitOfWork,
+    body: ImportCreate,
+    received: Received,
+    preview: Preview | None,
+    raw: bytes,
+) -> tuple[Response, bool]:
+    """Make the import in the transaction at hand; also says whether the received file is kept."""
+    key = request.headers.get("idempotency-key")
+    claim = await idempotency.claim(uow, request, key, raw) if key is not None else None
+    if claim is not None and claim.replay is not None:
+        return claim.replay, False
+    service = Imports(uow)
+    made = await service.create(body)
+    upload = None
+    if preview is not None:
+        upload = await record_upload(uow, received)
+    elif body.file_id is not None:
+        try:
+            upload = await visible_file(uow, body.file_id)
+        except NotFound:
+            raise Invalid.at("/file_id", "unknown_file", "There is no such file that you may see.") from None
+        preview = await inspect(uow.kernel, upload.key, made.options)
+    if upload is not None and preview is not None:
+        made = await service.attach(made, upload, preview)
+        if body.start:
+            made = await service.start(made.id)
+        elif body.start is None and received.stored is not None:
+            made = await service.start_if_ready(made)
+    elif body.start:
+        raise Invalid.at("/start", "no_file", "An import starts when it has its file.")
+    headers = _import_headers(made) | {"Location": f"/v1/imports/{made.id}"}
+    response = json_response(to_json(_import(made).model_dump()), 202, headers)
+    if claim is not None:
+        claim.remember(uow, response)
+    return response, True
+
+
+@imports.get("", access="signed_in", response_model=Page[ImportRead])
+async def list_imports(uow: Uow, limit: Limit = 50, cursor: Cursor = None) -> Page[ImportRead]:
+    """Imports, newest first: your own, or all with `job:read`."""
+    limit = min(limit, MAX_LIMIT)
+    after = read_position(uow, "imports", cursor)
+    statement = uow.select(Import).order_by(Import.id.desc()).limit(limit + 1)
+    if not uow.actor.may("job:read"):
+        statement = statement.where(Import.created_by == uow.actor.member_id)
+    if after:
+        statement = statement.where(Import.id < UUID(after[0]))
+    rows = await uow.all(statement)
+    more = len(rows) > limit
+    return Page[ImportRead](
+        data=[_import(row) for row in rows[:limit]],
+        next_cursor=sign_position(uow, "imports", [rows[limit - 1].id]) if more else None,
+        has_more=more,
+        total=None,
+        total_is_estimate=None,
+    )
+
+
+@imports.get("/fields", access="signed_in", response_model=ImportFields)
+async def list_import_fields(
+    uow: Uow, object_name: Annotated[str, Query(alias="object", max_length=200)]
+) -> ImportFields:
+    """What columns may be mapped to, for one record type."""
+    found = await targets_of(uow, Imports(uow).record(object_name))
+    return ImportFields(data=[ImportFieldRead(**target.describe()) for target in found.values()])
+
+
+@imports.get("/{id}", access="signed_in", response_model=ImportRead)
+async def get_import(id: UUID, uow: Uow, response: Response) -> ImportRead:
+    """An import: its mapping, and how far it is; `Retry-After` says when to look again."""
+    return _answer(await Imports(uow).get(id), response)
+
+
+@imports.put(
+    "/{id}/content",
+    access="signed_in",
+    own_transaction=True,
+    raw_body=True,
+    response_model=ImportRead,
+    openapi_extra=_UPLOAD_BODY,
+)
+async def upload_import(
+    id: UUID,
+    request: Request,
+    kernel: KernelDep,
+    actor: CurrentActor,
+    filename: Filename = None,  # noqa: ARG001 - read by `receive`
+) -> Response:
+    """Give an import its file (CSV, XLSX or NDJSON), as a form or as the raw body."""
+    async with transaction(kernel, actor, read_only=True) as uow:
+        waiting = await Imports(uow).upload_target(id)
+    received = await receive(request, kernel, actor)
+    try:
+        if received.stored is None:
+            raise Invalid.at("/file", "required", "Send the file as `file`.")
+        preview = await inspect(kernel, received.stored.key, waiting.options)
+        async with transaction(kernel, actor, request_id=request.scope["rapport.request_id"]) as uow:
+            service = Imports(uow)
+            found = await service.get(id, lock=True)
+            made = await service.attach(found, await record_upload(uow, received), preview)
+    except BaseException:
+        await received.discard(kernel)
+        raise
+    return json_response(to_json(_import(made).model_dump()), 200, _import_headers(made))
+
+
+@imports.patch("/{id}", access="signed_in", response_model=ImportRead)
+async def update_import(
+    id: UUID, body: ImportUpdate, uow: Uow, version: IfMatch, response: Response
+) -> ImportRead:
+    """Mend the mapping or change the options before the start."""
+    return _answer(await Imports(uow).adjust(id, body, expected_version=version), response)
+
+
+@imports.post(
+    "/{id}/start", access="signed_in", status_code=202, response_model=ImportRead, dependencies=ONCE
+)
+async def start_import(id: UUID, uow: Uow, response: Response, body: ImportStart | None = None) -> ImportRead:
+    """Start an uploaded import; after a dry run, `{"dry_run": false}` starts the real one."""
+    return _answer(await Imports(uow).start(id, dry_run=body.dry_run if body else None), response)
+
+
+@imports.post(
+    "/{id}/cancel", access="signed_in", status_code=202, response_model=ImportRead, dependencies=ONCE
+)
+async def cancel_import(id: UUID, uow: Uow, response: Response) -> ImportRead:
+    """Stop an import after the chunk at hand. What is written stays, and can be undone."""
+    return _answer(await Imports(uow).cancel(id), response)
+
+
+@imports.post("/{id}/undo", access="signed_in", status_code=202, response_model=ImportRead, dependencies=ONCE)
+async def undo_import(id: UUID, uow: Uow, response: Response) -> ImportRead:
+    """Delete what the import made and restore what it changed, but for records that have changed since."""
+    return _answer(await Imports(uow).undo(id), response)
+
+
+@imports.get(
+    "/{id}/results/{kind}",
+    access="signed_in",
+    response_class=Response,
+    responses={200: {"description": "A CSV file.", "content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+async def get_import_results(id: UUID, kind: Kind, uow: Uow, kernel: KernelDep) -> Response:
+    """Rows by outcome: `successful`, `failed` with reasons by line and column, `unprocessed`, `not_undone`."""
+    found = await Imports(uow).get(id)
+    body = result_file(kernel, uow.actor, found, kind)
+    name = f"import-{str(found.id)[:8]}-{kind}.csv"
+    return Streamed(body, media_type="text/csv", headers=attachment(name))
+
+
+# -- exports -----------------------------------------------------------------------------------------------------
+
+
+@exports.post(
+    "", access="signed_in", status_code=202, response_model=JobRead, dependencies=ONCE, while_suspended=False
+)
+async def create_export(body: ExportRequest, request: Request, uow: Uow, response: Response) -> JobRead:
+    """Export in the background; the job's result names the file."""
+    await prepare(uow, body)
+    id = enqueue_export(uow, body)
+    await current_uow(request).flush()
+    response.headers["Location"] = f"/v1/jobs/{id}"
+    response.headers["Retry-After"] = RETRY_AFTER
+    return answer(await read_job(uow, id))
+
+
+@exports.post(
+    "/stream",
+    access="signed_in",
+    own_transaction=True,
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The file.",
+            "content": {
+                "text/csv": {"schema": {"type": "string"}},
+                "application/x-ndjson": {"schema": {"type": "string"}},
+            },
+        }
+    },
+)
+async def stream_export(body: ExportStreamRequest, kernel: KernelDep, actor: CurrentActor) -> Response:
+    """Export at once, as a stream."""
+    async with transaction(kernel, actor, read_only=True) as uow:
+        export = await prepare(uow, body)
+    return Streamed(export.pieces(), media_type=export.media_type, headers=attachment(export.file_name))
+
+
+_ALL = {"owner": Scope.ALL, "admin": Scope.ALL}
+BULK_MODULE = Module(
+    name="bulk",
+    description="Jobs, files, imports and exports.",
+    routers=[jobs, files, imports, exports],
+    jobs=[IMPORT_JOB, UNDO_JOB, EXPORT_JOB],
+    permissions=[
+        Permission("job:read", "See everybody's jobs and imports, not only one's own.", dict(_ALL)),
+        Permission("file:read", "Open everybody's uploaded and exported files.", dict(_ALL)),
+    ],
+)

@@ -1,0 +1,139 @@
+"""Taking an import back: what it made is deleted, what it changed is restored, unless someone changed it since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from app.kernel.errors import Invalid, Problem
+from app.kernel.imports.models import Import
+from app.kernel.imports.run import ImportPayload
+from app.kernel.jobs import JobContext, JobPaused
+from app.kernel.records import RecordService, RecordType
+from app.kernel.registry import JobKind
+from app.kernel.uow import UnitOfWork, columns_of, entity
+
+
+async def undo_import(context: JobContext, payload: ImportPayload) -> dict[str, Any]:
+    """Undo chunk by chunk, the last first; each chunk is one transaction and is marked in it."""
+    while True:
+        async with context.transaction() as uow:
+            found = await uow.get(Import, payload.import_id, lock="update")
+            chunk = await uow.fetchrow(
+                "SELECT * FROM kernel.import_chunks WHERE tenant_id = $1 AND import_id = $2 AND undone_at IS NULL"
+                " ORDER BY number DESC LIMIT 1 FOR UPDATE",
+                uow.tenant_id,
+                found.id,
+            )
+            counts = dict(found.undo or {"deleted": 0, "restored": 0, "kept": 0})
+            if chunk is None:
+                counts["state"] = "completed"
+                await uow.update(found, audit="import", action="undone", undo=counts)
+                return {"import_id": str(found.id)} | counts
+            await _undo_chunk(uow, found, chunk, counts)
+        await context.progress(counts["deleted"] + counts["restored"], found.created + found.updated)
+        if context.stopping.is_set():
+            raise JobPaused
+
+
+async def _undo_chunk(uow: UnitOfWork, found: Import, chunk: Any, counts: dict[str, Any]) -> None:
+    record = uow.kernel.registry.record(found.object)
+    if record is None:
+        raise Invalid(f"There is no record type {found.object!r} any more.")
+    uow.actor.require(f"{record.object}:import")
+    undone = _Undo(uow, record)
+    await undone.restore(chunk["updated"])
+    await undone.delete(dict(zip(chunk["created_ids"], chunk["created_lines"], strict=True)))
+    await uow.fetch(
+        "UPDATE kernel.import_chunks SET undone_at = $4, not_undone = $5"
+        " WHERE tenant_id = $1 AND import_id = $2 AND number = $3",
+        uow.tenant_id,
+        found.id,
+        chunk["number"],
+        uow.now,
+        undone.kept,
+    )
+    counts |= {
+        "state": "in_progress",
+        "deleted": counts["deleted"] + undone.deleted,
+        "restored": counts["restored"] + undone.restored,
+        "kept": counts["kept"] + len(undone.kept),
+    }
+    await uow.update(found, undo=counts)
+
+
+class _Undo:
+    """One chunk being undone."""
+
+    def __init__(self, uow: UnitOfWork, record: RecordType[Any]) -> None:
+        self.uow = uow
+        self.record = record
+        self.service: RecordService[Any] = record.service(uow)
+        self.deleted = 0
+        self.restored = 0
+        self.kept: list[dict[str, Any]] = []
+
+    def _keep(self, line: int, id: UUID | str, reason: str) -> None:
+        self.kept.append({"line": line, "id": str(id), "reason": reason})
+
+    async def _rows(self, ids: list[UUID]) -> dict[UUID, Any]:
+        model: Any = self.record.model
+        columns = ", ".join(columns_of(model))
+        rows = await self.uow.fetch(
+            f"SELECT {columns} FROM {self.record.table} WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
+            " AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE",
+            self.uow.tenant_id,
+            ids,
+        )
+        return {row["id"]: entity(model, row) for row in rows}
+
+    async def delete(self, lines: Mapping[UUID, int]) -> None:
+        """Delete what the chunk made and nobody has changed."""
+        rows = await self._rows(list(lines))
+        for id, line in lines.items():
+            row = rows.get(id)
+            if row is None:
+                self._keep(line, id, "The record is deleted already.")
+            elif row.version != 1:
+                self._keep(line, id, "The record has changed since.")
+            else:
+                await self._delete(row, line)
+
+    async def _delete(self, row: Any, line: int) -> None:
+        try:
+            async with self.uow.savepoint():
+                await self.service.before_delete(row)
+                await self.uow.delete(row, audit=self.record.object)
+                self.uow.publish(self.record.deleted(id=row.id, version=row.version + 1))
+        except Problem as problem:
+            self._keep(line, row.id, problem.detail)
+        else:
+            self.deleted += 1
+
+    async def restore(self, updates: list[dict[str, Any]]) -> None:
+        """Put back what the chunk changed, where nobody has changed the record since."""
+        rows = await self._rows([UUID(update["id"]) for update in updates])
+        ours: dict[UUID, int] = {}
+        for update in reversed(updates):  # the last change of a record first
+            id = UUID(update["id"])
+            row = rows.get(id)
+            if row is None:
+                self._keep(update["line"], id, "The record is deleted.")
+            elif row.version not in (update["version"], ours.get(id)):
+                self._keep(update["line"], id, "The record has changed since.")
+            else:
+                before = await self._typed(update["before"])
+                rows[id] = await self.service.write(row, before, action="restored")
+                ours[id] = rows[id].version
+                self.restored += 1
+
+    async def _typed(self, before: dict[str, Any]) -> dict[str, Any]:
+        """Values kept as JSON, as the columns have them."""
+        found = await self.uow.fetchrow(
+            f"SELECT (jsonb_populate_record(NULL::{self.record.table}, $1::jsonb)).*", before
+        )
+        return {} if found is None else {name: found[name] for name in before}
+
+
+UNDO_JOB = JobKind("imports.undo", ImportPayload, undo_import, attempts=10)

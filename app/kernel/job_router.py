@@ -1,0 +1,137 @@
+"""HTTP for jobs: what runs in the background, how far it is, and how to stop it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import orjson
+from fastapi import Query, Response
+
+from app.kernel.errors import InvalidCursor, InvalidTransition, NotFound
+from app.kernel.jobs import is_settled, request_cancel
+from app.kernel.routing import Router, Uow
+from app.kernel.schemas import Output, Page
+from app.kernel.secrets import SignatureInvalid
+from app.kernel.uow import UnitOfWork
+
+RETRY_AFTER = "2"
+MAX_LIMIT = 200
+_COLUMNS = (
+    "id, name, state, attempts, progress, result, last_error, cancel_requested, actor_kind, actor_id, created_at,"
+    " run_at, started_at, finished_at"
+)
+
+router = Router(prefix="/v1/jobs", tags=["jobs"])
+
+JobState = Literal["queued", "running", "completed", "failed", "cancelled"]
+
+
+class JobRead(Output):
+    """One piece of background work."""
+
+    id: UUID
+    name: str
+    state: JobState
+    attempts: int
+    progress: dict[str, Any]
+    result: dict[str, Any] | None
+    last_error: str | None
+    cancel_requested: bool
+    actor_kind: str
+    actor_id: UUID
+    created_at: datetime
+    run_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+def answer(row: Any) -> JobRead:
+    """A job's row as its answer."""
+    return JobRead(**dict(row.items()))
+
+
+async def read_job(uow: UnitOfWork, id: UUID) -> Any:
+    """A job that the actor started, or may see by `job:read`. Raises `NotFound`."""
+    row = await uow.fetchrow(
+        f"SELECT {_COLUMNS} FROM kernel.jobs WHERE tenant_id = $1 AND id = $2", uow.tenant_id, id
+    )
+    if row is None or (row["actor_id"] != uow.actor.id and not uow.actor.may("job:read")):
+        raise NotFound
+    return row
+
+
+def sign_position(uow: UnitOfWork, list_name: str, values: list[Any]) -> str:
+    """The cursor behind the last row of a page, bound to tenant and list."""
+    bound = [str(uow.tenant_id), list_name, *[str(value) for value in values]]
+    return uow.kernel.secrets.sign(orjson.dumps(bound), purpose="cursor")
+
+
+def read_position(uow: UnitOfWork, list_name: str, cursor: str | None) -> list[str] | None:
+    """What `sign_position` signed. Raises `InvalidCursor`."""
+    if cursor is None:
+        return None
+    try:
+        found = orjson.loads(uow.kernel.secrets.unsign(cursor, purpose="cursor"))
+    except (SignatureInvalid, orjson.JSONDecodeError):
+        found = []
+    if not isinstance(found, list) or found[:2] != [str(uow.tenant_id), list_name]:
+        raise InvalidCursor("The cursor belongs to another list or filter; start again without it.")
+    return found[2:]
+
+
+Limit = Annotated[int, Query(ge=1, description="Above 200 counts as 200.")]
+Cursor = Annotated[str | None, Query(max_length=2_000, description="`next_cursor` of the page before.")]
+
+
+@router.get("", access="signed_in", response_model=Page[JobRead])
+async def list_jobs(
+    uow: Uow, state: JobState | None = None, limit: Limit = 50, cursor: Cursor = None
+) -> Page[JobRead]:
+    """Jobs, newest first: your own, or all with `job:read`."""
+    limit = min(limit, MAX_LIMIT)
+    name = f"jobs:{state}"
+    after = read_position(uow, name, cursor)
+    rows = await uow.fetch(
+        f"SELECT {_COLUMNS} FROM kernel.jobs WHERE tenant_id = $1"
+        " AND ($2::uuid IS NULL OR actor_id = $2) AND ($3::text IS NULL OR state = $3)"
+        " AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))"
+        " ORDER BY created_at DESC, id DESC LIMIT $6",
+        uow.tenant_id,
+        None if uow.actor.may("job:read") else uow.actor.id,
+        state,
+        datetime.fromisoformat(after[0]) if after else None,
+        UUID(after[1]) if after else None,
+        limit + 1,
+    )
+    page = rows[:limit]
+    more = len(rows) > limit
+    last = [page[-1]["created_at"].isoformat(), page[-1]["id"]] if more else []
+    return Page[JobRead](
+        data=[answer(row) for row in page],
+        next_cursor=sign_position(uow, name, last) if more else None,
+        has_more=more,
+        total=None,
+        total_is_estimate=None,
+    )
+
+
+@router.get("/{id}", access="signed_in", response_model=JobRead)
+async def get_job(id: UUID, uow: Uow, response: Response) -> JobRead:
+    """One job; `Retry-After` says when to look again while it is not settled."""
+    row = await read_job(uow, id)
+    if not is_settled(row["state"]):
+        response.headers["Retry-After"] = RETRY_AFTER
+    return answer(row)
+
+
+@router.post("/{id}/cancel", access="signed_in", status_code=202, response_model=JobRead)
+async def cancel_job(id: UUID, uow: Uow, response: Response) -> JobRead:
+    """Stop a job: a waiting one at once, a running one at the next place where it may stop."""
+    row = await read_job(uow, id)
+    if is_settled(row["state"]):
+        raise InvalidTransition("The job has ended.", state=row["state"])
+    await request_cancel(uow, id)
+    response.headers["Retry-After"] = RETRY_AFTER
+    return answer(await read_job(uow, id))
