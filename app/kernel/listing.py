@@ -136,7 +136,7 @@ class Query:
 
 
 _PARAMETER = re.compile(r"([a-z0-9_.]+)(?:\[([a-z_]+)\])?$")
-RESERVED = frozenset({"sort", "limit", "cursor", "fields", "include", "q"})
+RESERVED = frozenset({"sort", "limit", "cursor", "fields", "include", "q", "view"})
 
 
 def query_from_parameters(parameters: Sequence[tuple[str, str]]) -> Query:
@@ -178,6 +178,8 @@ def _reserved(query: Query, name: str, value: str) -> Query:
         return replace(query, fields=tuple(value.split(",")))
     if name == "q":
         return replace(query, text=value)
+    if name == "view":
+        return query  # `saved_views.apply_view` adds it: views live in the database
     return replace(query, cursor=value)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from app.kernel.docs_pages import PAGES_MODULE
 from app.kernel.event_router import EVENTS_MODULE
 from app.kernel.import_router import BULK_MODULE
 from app.kernel.registry import Module
 from app.kernel.settings_router import FIELDS_MODULE
 
-KERNEL_MODULES: list[Module] = [FIELDS_MODULE, EVENTS_MODULE, BULK_MODULE]
+KERNEL_MODULES: list[Module] = [PAGES_MODULE, FIELDS_MODULE, EVENTS_MODULE, BULK_MODULE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi.openapi.utils import get_openapi
@@ -60,7 +60,7 @@ SECURITY_SCHEMES: dict[str, Any] = {
 }
 
 
-def document(routes: Sequence[BaseRoute], modules: Iterable[Module]) -> dict[str, Any]:
+def document(routes: Sequence[BaseRoute], modules: Sequence[Module]) -> dict[str, Any]:
     """The whole document; `rapport openapi export` writes it, CI compares it."""
     found = get_openapi(
         title=TITLE,
@@ -77,6 +77,9 @@ def document(routes: Sequence[BaseRoute], modules: Iterable[Module]) -> dict[str
     components["securitySchemes"] = SECURITY_SCHEMES
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
+    for record in [record for module in modules for record in module.records]:
+        for name in (record.read.__name__, f"{record.read.__name__}-Output"):
+            _may_leave_out(components["schemas"].get(name))
     found["security"] = [{"bearer": []}]
     found["tags"] = [
         {"name": module.name, "description": module.description or module.name.title()}
@@ -92,6 +95,14 @@ def document(routes: Sequence[BaseRoute], modules: Iterable[Module]) -> dict[str
                     tags.add(tag)
                     found["tags"].append({"name": tag, "description": f"{tag.capitalize()}."})
     return found
+
+
+def _may_leave_out(schema: dict[str, Any] | None) -> None:
+    """What was not asked for (`fields=`) or is hidden from a role is left out of an answer."""
+    if schema is not None:
+        schema["required"] = ["id"]
+        note = "Fields that your role hides, and those not asked for with `fields`, are absent."
+        schema["description"] = f"{schema.get('description', '')} {note}".strip()
 
 
 def _finish(operation: dict[str, Any]) -> None:

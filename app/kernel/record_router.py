@@ -28,6 +28,7 @@ from app.kernel.routing import (
     path_id,
     require_json,
 )
+from app.kernel.saved_views import apply_view
 from app.kernel.schemas import (
     BatchAnswer,
     HistoryEntry,
@@ -107,6 +108,7 @@ def _list_parameters(record: RecordType[Any]) -> list[inspect.Parameter]:
         _parameter("cursor", text("`next_cursor` of the page before."), None),
         _parameter("fields", text("Only these fields, by comma."), None),
         _parameter("include", text("`total` counts, up to 10,000."), None),
+        _parameter("view", text("A saved view; its filter is added to the others."), None),
     ]
 
 
@@ -201,9 +203,12 @@ class _Operations:
         )  # fmt: skip
 
     async def list(self, request: Request, uow: UnitOfWork) -> Response:
-        return json_response(
-            await list_records(uow, self.record, query_from_parameters(request.query_params.multi_items()))
-        )
+        parameters = request.query_params
+        query = query_from_parameters(parameters.multi_items())
+        view = parameters.get("view")
+        if view is not None:
+            query = await apply_view(uow, self.record.object, view, query)
+        return json_response(await list_records(uow, self.record, query))
 
     async def search(self, request: Request, uow: UnitOfWork) -> Response:
         body = parse_body(self.search_body, await request.body())
