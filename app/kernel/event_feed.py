@@ -138,6 +138,14 @@ def event_types(registry: Registry | None = None) -> dict[str, type[Event]]:
     return {kind.type: kind for kind in declared_events()}
 
 
+def description_of(kind: type[Event]) -> str:
+    """What an event type says; from its name where its class says nothing."""
+    if kind.__doc__:
+        return kind.__doc__.strip()
+    verb = kind.type.split(".")[-2]
+    return f"{kind.object} {verb}.".replace("_", " ").capitalize()
+
+
 def event_schemas(registry: Registry | None = None) -> dict[str, Any]:
     """A JSON Schema (2020-12) of the `data` of every event type, as `openapi/events.json` holds them."""
     records = {} if registry is None else {record.object: record for record in registry.records.values()}

@@ -15,7 +15,7 @@ from app.kernel.access import Actor, Scope
 from app.kernel.audit import audit_page, seal_status
 from app.kernel.dead_letters import DeadLetter, DeadLetters
 from app.kernel.errors import InvalidCursor, NotFound, problems
-from app.kernel.event_feed import event_schemas, event_types, events_page
+from app.kernel.event_feed import description_of, event_schemas, event_types, events_page
 from app.kernel.record_router import etag, json_response
 from app.kernel.registry import Module, Permission, Schedule
 from app.kernel.routing import OPEN_TENANT_STATES, CurrentActor, IfMatch, KernelDep, Router, Uow
@@ -162,7 +162,7 @@ async def list_event_types(kernel: KernelDep) -> list[EventTypeRead]:
         EventTypeRead(
             type=name,
             object=kind.object,
-            description=(kind.__doc__ or "").strip(),
+            description=description_of(kind),
             json_schema=schemas[name],
         )
         for name, kind in event_types(kernel.registry).items()
