@@ -22,7 +22,7 @@ from app.kernel.jobs import JobCancelled, JobContext, JobPaused
 from app.kernel.listing import Field as ListField
 from app.kernel.listing import Kind, Query, query_from_body
 from app.kernel.money import format_minor
-from app.kernel.record_reads import field_set, stream_records
+from app.kernel.record_reads import field_set, select_records, stream_records
 from app.kernel.records import ReadPlan, RecordType, to_json
 from app.kernel.registry import JobKind
 from app.kernel.schemas import FilterTree, Input
@@ -162,9 +162,8 @@ async def prepare(uow: UnitOfWork, request: ExportRequest) -> Export:
         names = [name for name in record.fields if name in fields.fields]
     else:
         names = [name for name in fields.fields if name != "custom"]
-    query = query_from_body(
-        request.model_dump(by_alias=True, exclude={"fields", "object", "format", "language", "bom"})
-    )
+    query = query_from_body(request.model_dump(by_alias=True, include={"filter", "query", "sort"}))
+    await select_records(uow, record, query)  # what is wrong with the filter is said before a byte is written
     columns = tuple(_columns(record, [fields.fields[name] for name in names], request.language))
     return Export(kernel, actor, record, request, replace(query, fields=tuple(names)), columns)
 

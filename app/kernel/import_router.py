@@ -486,7 +486,7 @@ async def create_export(body: ExportRequest, request: Request, uow: Uow, respons
             "description": "The file.",
             "content": {
                 "text/csv": {"schema": {"type": "string"}},
-                "application/x-ndjson": {"schema": {"type": "string"}},
+                "application/x-ndjson": {},
             },
         }
     },

@@ -406,6 +406,8 @@ class ChunkWriter:
         for row in rows:
             row.values = {name: row.values[name] for name in row.values if self._was_given(row, name)}
             row.values.pop(self.key, None)
+            self.owners.complete_change(row, self.uow.actor, self.record.object)
+        rows = [row for row in rows if not row.faults]
         await self.rules.prepare_import_updates(rows, self.options)
         for row in rows:
             await self._clean_changed_custom(row)
@@ -421,7 +423,7 @@ class ChunkWriter:
 
     def _was_given(self, row: ImportRow, name: str) -> bool:
         """Whether the file names this column, itself or as the currency of an amount it names."""
-        if name in row.given or name in ("owner_id", "team_id"):
+        if name in row.given:
             return True
         return any(
             field_name in row.given and currency == name

@@ -73,3 +73,13 @@ class Owners:
         if row.values.get("team_id") is None:
             others = owner is not None and owner != actor.member_id
             row.values["team_id"] = self._teams.get(owner) if others else actor.home_team_id
+
+    def complete_change(self, row: ImportRow, actor: Actor, object_name: str) -> None:
+        """A new owner brings their team along, unless the file names another; it takes leave to assign."""
+        owner = row.values.get("owner_id")
+        if "owner_id" not in row.values or owner == row.existing.owner_id:
+            return
+        if not actor.may(f"{object_name}:assign"):
+            row.refuse("owner_id", "forbidden", "You may not give records to another owner.")
+        elif row.values.get("team_id") is None and owner is not None:
+            row.values["team_id"] = actor.home_team_id if owner == actor.member_id else self._teams.get(owner)

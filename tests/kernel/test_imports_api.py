@@ -1,0 +1,195 @@
+"""Imports over HTTP: from one request to mapping by hand, results, cancelling and undoing."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.kernel.jobs import JobRunner
+from app.main import Application
+from tests.support.api import Client, Company
+
+FILE = b"ID,Name,Price,Sold on,Tags\nt1,Robot,12.50,2026-01-31,a;b\nt2,Kite,3,2026/2/1,\n"
+
+
+async def run_jobs(app: Application) -> None:
+    assert app.kernel is not None
+    await JobRunner(app.kernel).run_due()
+
+
+async def upload(owner: Client, content: bytes, name: str = "toys.csv", **fields: str):
+    return await owner.post(
+        "/v1/imports", data={"object": "toys", **fields}, files={"file": (name, content, "text/csv")}
+    )
+
+
+async def test_one_request_imports_a_file(app: Application, owner: Client):
+    answer = await upload(owner, FILE)
+    assert (answer.status_code, answer.json()["state"]) == (202, "validating"), answer.text
+    assert answer.headers["Retry-After"]
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["state"], done["total"], done["created"], done["failed"]) == ("completed", 2, 2, 0)
+    toys = await owner.ok("GET", "/v1/toys?sort=name")
+    assert [(t["name"], t["price"]["amount"], t["tags"], t["sold_on"]) for t in toys["data"]] == [
+        ("Kite", "3.00", [], "2026-02-01"),
+        ("Robot", "12.50", ["a", "b"], "2026-01-31"),
+    ]
+    listed = await owner.ok("GET", f"/v1/jobs/{done['job_id']}")
+    assert (listed["state"], listed["result"]["created"]) == ("completed", 2)
+    assert [i["id"] for i in (await owner.ok("GET", "/v1/imports"))["data"]] == [done["id"]]
+
+
+async def test_the_mapping_is_guessed_shown_and_can_be_mended(app: Application, owner: Client):
+    made = await owner.ok("POST", "/v1/imports", json={"object": "toy", "mode": "upsert"})
+    assert made["state"] == "open"
+    content = "编号;叫法;Pieces\nx1;木偶;7\n".encode("gb18030")
+    put = await owner.request(
+        "PUT", f"/v1/imports/{made['id']}/content?filename=a.csv", content=content,
+        headers={"Content-Type": "text/csv"},
+    )  # fmt: skip
+    shown = put.json()
+    assert (put.status_code, shown["state"], shown["detected"]["delimiter"]) == (200, "uploaded", ";"), (
+        put.text
+    )
+    assert shown["detected"]["encoding"].lower().startswith("gb")
+    assert {c["column"]: c["field"] for c in shown["columns"]} == {
+        "编号": "external_id", "叫法": None, "Pieces": "pieces",
+    }  # fmt: skip
+    assert shown["columns"][1]["samples"] == ["木偶"]
+    early = await owner.post(f"/v1/imports/{made['id']}/start")
+    assert (early.status_code, early.json()["code"], early.json()["missing"]) == (
+        409,
+        "import_not_ready",
+        ["name"],
+    )
+    wrong = await owner.patch(
+        f"/v1/imports/{made['id']}", {"mapping": {"叫法": "nonsense"}}, if_match=shown["version"]
+    )
+    assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "unknown_field")
+    mended = await owner.patch(
+        f"/v1/imports/{made['id']}", {"mapping": {"叫法": "name"}}, if_match=shown["version"]
+    )
+    assert mended.status_code == 200, mended.text
+    started = await owner.post(f"/v1/imports/{made['id']}/start")
+    assert started.status_code == 202, started.text
+    await run_jobs(app)
+    toys = await owner.ok("GET", "/v1/toys")
+    assert [(t["external_id"], t["name"], t["pieces"]) for t in toys["data"]] == [("x1", "木偶", 7)]
+    found = await owner.ok("GET", "/v1/toys?q=mo")
+    assert len(found["data"]) == 1
+
+
+async def test_bad_rows_come_back_as_a_file_with_line_and_column(app: Application, owner: Client):
+    content = b"external_id,name,colour,price,pieces\na,Ok,red,1,1\nb,,red,1,1\nc,C,green,1,1\nd,D,red,much,1\ne,E\na,Again,red,1,1\n"
+    answer = await upload(owner, content)
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["state"], done["created"], done["failed"]) == ("completed_with_errors", 1, 5)
+    failed = await owner.get(done["results"]["failed"])
+    lines = failed.text.lstrip("\ufeff").splitlines()
+    assert lines[0] == "external_id,name,colour,price,pieces,line,column,code,reason"
+    cells = [line.split(",")[5:8] for line in lines[1:]]
+    assert cells == [
+        ["3", "name", "required"],
+        ["4", "colour", "enum"],
+        ["5", "price", "unreadable"],
+        ["6", "", "ragged_row"],
+        ["7", "external_id", "duplicate_value"],
+    ]
+    successful = (await owner.get(done["results"]["successful"])).text.lstrip("\ufeff").splitlines()
+    toy = (await owner.ok("GET", "/v1/toys"))["data"][0]
+    assert successful == ["line,id,action,warnings", f"2,{toy['id']},created,"]
+
+
+async def test_upsert_changes_what_is_there_and_undo_restores_it(app: Application, owner: Client):
+    kept = await owner.ok("POST", "/v1/toys", json={"name": "Old", "external_id": "k", "pieces": 1})
+    answer = await upload(owner, b"external_id,name,pieces\nk,New,\nn,Fresh,5\nn,Fresher,5\n", mode="upsert")
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["state"], done["created"], done["updated"]) == ("completed", 1, 2)
+    now = await owner.ok("GET", f"/v1/toys/{kept['id']}")
+    assert (now["name"], now["pieces"], now["version"]) == ("New", 1, 2)
+    history = await owner.ok("GET", f"/v1/toys/{kept['id']}/history")
+    assert history["data"][0]["changes"] == {"name": ["Old", "New"]}
+    begun = await owner.post(f"/v1/imports/{done['id']}/undo")
+    assert begun.json()["undo"]["state"] == "in_progress"
+    await run_jobs(app)
+    undone = (await owner.ok("GET", f"/v1/imports/{done['id']}"))["undo"]
+    assert (undone["state"], undone["deleted"] + undone["restored"]) == ("completed", 2)
+    back = await owner.ok("GET", f"/v1/toys/{kept['id']}")
+    assert (back["name"], back["pieces"]) == ("Old", 1)
+    again = await owner.post(f"/v1/imports/{done['id']}/undo")
+    assert (again.status_code, again.json()["code"]) == (409, "invalid_transition")
+
+
+async def test_undo_keeps_what_has_changed_since(app: Application, owner: Client):
+    answer = await upload(owner, b"external_id,name\na,A\nb,B\n")
+    await run_jobs(app)
+    toys = {t["external_id"]: t for t in (await owner.ok("GET", "/v1/toys"))["data"]}
+    await owner.patch(f"/v1/toys/{toys['a']['id']}", {"name": "Mine"}, if_match=1)
+    location = answer.headers["Location"]
+    await owner.ok("POST", f"{location}/undo")
+    await run_jobs(app)
+    done = await owner.ok("GET", location)
+    assert done["undo"] == {"state": "completed", "deleted": 1, "restored": 0, "kept": 1}
+    assert [t["name"] for t in (await owner.ok("GET", "/v1/toys"))["data"]] == ["Mine"]
+    kept = (await owner.get(done["results"]["not_undone"])).text
+    assert f"2,{toys['a']['id']},The record has changed since." in kept
+
+
+async def test_a_dry_run_finds_the_errors_and_writes_nothing(app: Application, owner: Client):
+    answer = await upload(owner, b"external_id,name\na,A\nb,\n", dry_run="true")
+    await run_jobs(app)
+    location = answer.headers["Location"]
+    done = await owner.ok("GET", location)
+    assert (done["state"], done["created"], done["failed"]) == ("completed_with_errors", 1, 1)
+    assert (await owner.ok("GET", "/v1/toys"))["data"] == []
+    await owner.ok("POST", f"{location}/start", json={"dry_run": False})
+    await run_jobs(app)
+    assert [t["name"] for t in (await owner.ok("GET", "/v1/toys"))["data"]] == ["A"]
+
+
+async def test_a_waiting_import_can_be_cancelled_and_offers_its_rows(app: Application, owner: Client):
+    answer = await upload(owner, b"external_id,name\na,A\n")
+    location = answer.headers["Location"]
+    cancelled = await owner.post(f"{location}/cancel")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelled")
+    await run_jobs(app)
+    assert (await owner.ok("GET", "/v1/toys"))["data"] == []
+    rows = await owner.get(f"{location}/results/unprocessed")
+    assert rows.text.lstrip("\ufeff").splitlines() == ["external_id,name", "a,A"]
+
+
+async def test_the_same_upload_under_one_key_imports_once(app: Application, owner: Client):
+    options = {"data": {"object": "toys"}, "files": {"file": ("t.csv", FILE, "text/csv")}}
+    first = await owner.post("/v1/imports", key="k1", **options)
+    second = await owner.post("/v1/imports", key="k1", **options)
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert first.json()["id"] == second.json()["id"]
+    await run_jobs(app)
+    assert len((await owner.ok("GET", "/v1/toys"))["data"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "code"), [(b"", "required"), (b"\xff\xfe\x00", "no_header"), (b"\n\n", "no_header")]
+)
+async def test_a_file_that_is_no_table_is_refused(owner: Client, content: bytes, code: str):
+    answer = await upload(owner, content)
+    assert answer.status_code == 422
+    assert (await owner.ok("GET", "/v1/imports"))["data"] == []
+
+
+async def test_a_stranger_company_sees_neither_import_nor_file(
+    app: Application, owner: Client, rival: Company
+):
+    answer = await upload(owner, FILE)
+    made = answer.json()
+    for path in (
+        f"/v1/imports/{made['id']}",
+        f"/v1/files/{made['file_id']}/content",
+        f"/v1/jobs/{made['job_id']}",
+    ):
+        assert (await rival.owner.get(path)).status_code == 404
+    assert (await rival.owner.post(f"/v1/imports/{made['id']}/cancel")).status_code == 404
+    await run_jobs(app)
+    assert (await owner.ok("GET", f"/v1/imports/{made['id']}"))["state"] == "completed"
