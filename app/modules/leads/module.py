@@ -5,14 +5,14 @@ from __future__ import annotations
 from app.kernel.access import Scope
 from app.kernel.registry import Module, Permission
 from app.modules.leads.interface import Leads
-from app.modules.leads.router import records, router
+from app.modules.leads.router import duplicates, records, router
 from app.modules.leads.services.for_others import LeadsOfTenant
 from app.modules.leads.services.leads import LEAD
 
 MODULE = Module(
     name="leads",
     description="Leads, their touches and states, and their conversion.",
-    routers=(records, router),
+    routers=(records, duplicates, router),
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
     permissions=(

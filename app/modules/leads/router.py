@@ -9,7 +9,8 @@ from fastapi import Query as QueryParameter
 from fastapi import Response
 from starlette.requests import Request
 
-from app.kernel.duplicates import SHOWN, DuplicateFound
+from app.kernel.duplicate_router import duplicate_routes
+from app.kernel.duplicates import DuplicateFound
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.listing import query_from_parameters
 from app.kernel.record_router import etag, fields_of, record_router
@@ -24,7 +25,7 @@ from app.modules.leads.schemas import (
     ConversionPlan,
     ConversionPreview,
     Disqualification,
-    DuplicatesRead,
+    LeadQuery,
     LeadRead,
     Period,
     SourcesReport,
@@ -34,10 +35,11 @@ from app.modules.leads.schemas import (
 from app.modules.leads.services.conversion import Converter
 from app.modules.leads.services.leads import LEAD, LeadService
 from app.modules.leads.services.mapping import ConversionMappings
-from app.modules.leads.services.preview import preview, wire_candidates
+from app.modules.leads.services.preview import preview
 from app.modules.leads.services.sources import sources
 
 records = record_router(LEAD)
+duplicates = duplicate_routes(LEAD, LeadQuery)
 router = Router(tags=["leads"])
 
 _STEP = problems(InvalidTransition, LeadAlreadyConverted, StaleVersion, VersionRequired)
@@ -84,13 +86,6 @@ async def reopen_lead(id: UUID, version: IfMatch, uow: Uow) -> Response:
 async def touch_lead(id: UUID, version: IfMatch, touch: Touch, uow: Uow) -> Response:
     """Note a later touch: it becomes the last one, the first stays."""
     return _answer(uow, await LeadService(uow).touch(id, fields_of(touch), expected_version=version))
-
-
-@router.get("/v1/leads/{id}/duplicates", access="lead:read")
-async def list_lead_duplicates(id: UUID, uow: Uow) -> DuplicatesRead:
-    """Leads that look like this one, likeliest first, with the reasons."""
-    found = await LeadService(uow).duplicates_of(id)
-    return DuplicatesRead(candidates=wire_candidates(found.candidates[:SHOWN]), hidden=found.hidden)
 
 
 @router.post(

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from app.kernel.contact import Email, Phone, Url
 from app.kernel.countries import Country
+from app.kernel.duplicate_router import DuplicateCandidate
 from app.kernel.money import MoneyIn, MoneyOut
 from app.kernel.schemas import (
     ExternalId,
@@ -188,18 +189,14 @@ class Disqualification(Input):
     note: LongText | None = Field(None, description="Required when the reason is `other`.")
 
 
-class CandidateRead(Output):
-    """A record that looks like the one at hand."""
+class LeadQuery(Input):
+    """What is known of a lead that may be there already."""
 
-    id: UUID
-    name: str
-    reasons: list[str]
-    score: float
-
-
-class DuplicatesRead(Output):
-    candidates: list[CandidateRead]
-    hidden: int = Field(description="Candidates that you may not see.")
+    name: ShortText | None = None
+    company: ShortText | None = Field(None, description="Names are compared within a company only.")
+    email: Email | None = None
+    phone: Phone | None = None
+    country: Country | None = None
 
 
 # -- conversion ----------------------------------------------------------------------------------------------
@@ -289,7 +286,7 @@ class RecordPreview(Output):
     outcome: Literal["create", "match", "undecided"]
     id: UUID | None
     name: str | None
-    candidates: list[CandidateRead]
+    candidates: list[DuplicateCandidate]
     hidden: int
     fields: list[FieldPreview]
 

@@ -10,9 +10,9 @@ from tests.support.api import Client
 PATH = "/v1/lead-conversion-mapping"
 
 
-async def define(owner: Client, key: str, type: str, *objects: str) -> None:
+async def define(owner: Client, key: str, kind: str, *objects: str) -> None:
     for name in objects:
-        body = {"object": name, "key": key, "type": type, "labels": {"en": key.title()}}
+        body = {"object": name, "key": key, "type": kind, "labels": {"en": key.title()}}
         await owner.ok("POST", "/v1/custom-fields", json=body)
 
 

@@ -168,7 +168,9 @@ async def test_a_lead_like_another_is_counted_and_shown_with_reasons(owner: Clie
     assert [(c["id"], c["name"], c["reasons"]) for c in found["candidates"]] == [
         (first["id"], "Ann Lee", ["email", "name"])
     ]
-    assert found["hidden"] == 0
+    assert (found["hidden"], found["action"]) == (0, "warn")
+    asked = await owner.ok("POST", "/v1/leads/duplicates", json={"email": "ANN@initech.example.com"})
+    assert {c["id"] for c in asked["candidates"]} == {first["id"], second["id"]}
 
 
 async def test_the_demo_companys_leads_are_accepted_as_they_are(owner: Client) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from app.kernel.company_names import company_core, person_core
-from app.kernel.duplicates import DuplicateAware, DuplicateSpec, scoped
+from app.kernel.duplicates import DuplicateSpec, scoped
 from app.kernel.errors import Invalid, StaleVersion
 from app.kernel.records import RecordType, Search
 from app.modules.leads.interface import LeadAlreadyConverted, LeadDisqualified, LeadQualified
@@ -28,7 +28,7 @@ def name_key(values: Mapping[str, Any]) -> str | None:
     return scoped(company, person) if person and company else None
 
 
-class LeadService(LeadImport, DuplicateAware[Lead]):
+class LeadService(LeadImport):
     """Leads with their rules."""
 
     record: ClassVar[RecordType[Any]]
@@ -68,7 +68,7 @@ class LeadService(LeadImport, DuplicateAware[Lead]):
         values["first_touch_at"] = since
 
     async def after_create(self, row: Lead) -> None:
-        self._publish_state(row)
+        self.publish_state(row)
 
     # -- changing ------------------------------------------------------------------------------------------
 
@@ -95,12 +95,13 @@ class LeadService(LeadImport, DuplicateAware[Lead]):
 
     async def after_update(self, before: Lead, after: Lead) -> None:
         if before.status != after.status:
-            self._publish_state(after)
+            self.publish_state(after)
 
     async def before_delete(self, row: Lead) -> None:
         refuse_converted(row)
 
-    def _publish_state(self, row: Lead) -> None:
+    def publish_state(self, row: Lead) -> None:
+        """Say that a lead is qualified, or disqualified and why; nothing for the other states."""
         if row.status == QUALIFIED:
             self.uow.publish(LeadQualified(id=row.id, owner_id=row.owner_id, source=row.source))
         elif row.status == DISQUALIFIED and row.disqualified_reason is not None:

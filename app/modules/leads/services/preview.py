@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from app.kernel.duplicate_router import DuplicateCandidate
 from app.kernel.duplicates import Candidate
 from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import AccountRef, ContactRef, Customers
 from app.modules.leads.models import LeadStatus
 from app.modules.leads.schemas import (
-    CandidateRead,
     ConversionPlan,
     ConversionPreview,
     FieldPreview,
@@ -67,15 +67,10 @@ def _record(
         outcome="undecided" if undecided else "match" if taken else "create",
         id=taken.id if taken else None,
         name=taken.name if taken else None,
-        candidates=wire_candidates(candidates),
+        candidates=[DuplicateCandidate.model_validate(found.wire()) for found in candidates],
         hidden=hidden,
         fields=fields,
     )
-
-
-def wire_candidates(candidates: Sequence[Candidate]) -> list[CandidateRead]:
-    """Candidates as answers show them."""
-    return [CandidateRead.model_validate(candidate.wire()) for candidate in candidates]
 
 
 def _fields(
