@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from tests.modules.support import count, make
+from app.kernel.access import Scope, system_actor
+from app.kernel.errors import Forbidden, Invalid
+from app.modules.leads.schemas import ConversionPlan, LeadCreate
+from app.modules.leads.services.conversion import Converter
+from app.modules.leads.services.leads import LeadService
+from tests.modules.support import acting, actor_of, colleague, count, make
 from tests.support.api import Client, Company
 
 PERSON = {
@@ -327,3 +333,96 @@ async def test_fifty_leads_of_one_company_converted_at_once_make_one_account(
     assert sum(result["account"]["created"] for result in results) == 1
     assert len({result["contact"]["id"] for result in results}) == 50
     assert await made_rows(company) == (1, 50, 0)
+
+
+async def test_what_the_plan_says_goes_before_the_lead(company: Company, owner: Client) -> None:
+    lead = await make(owner, "leads", **PERSON)
+    plan = {
+        "account": {"create": {"name": "Initech Labs", "size": "51-200", "industry": "research"}},
+        "contact": {"create": {"role": "champion", "title": "Director"}},
+    }
+    result = await convert(owner, lead, **plan)
+    account = await owner.ok("GET", f"/v1/accounts/{result['account']['id']}")
+    contact = await owner.ok("GET", f"/v1/contacts/{result['contact']['id']}")
+    assert [account[n] for n in ("name", "size", "industry", "city")] == [
+        "Initech Labs", "51-200", "research", "San Francisco",
+    ]  # fmt: skip
+    assert [contact[n] for n in ("role", "title", "email")] == ["champion", "Director", PERSON["email"]]
+
+
+@pytest.mark.parametrize(
+    ("plan", "pointer"),
+    [
+        ({"account": {}}, "/account"),
+        ({"account": {"create": {"shoe_size": 42}}}, "/account/shoe_size"),
+        ({"contact": {"create": {"email": "nowhere"}}}, "/contact/email"),
+        ({"opportunity": {"amount": {"amount": "1.234", "currency": "USD"}}}, "/opportunity/amount"),
+        ({"nothing": 1}, "/nothing"),
+    ],
+)
+async def test_a_plan_that_is_not_valid_converts_nothing(
+    company: Company, owner: Client, plan: dict[str, Any], pointer: str
+) -> None:
+    lead = await make(owner, "leads", **PERSON)
+    refused = await owner.post(f"/v1/leads/{lead['id']}/convert", plan, **version_of(lead))
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
+    assert await made_rows(company) == (0, 0, 0)
+    assert await owner.ok("GET", f"/v1/leads/{lead['id']}") == lead
+
+
+async def test_who_may_only_read_leads_converts_none(company: Company, owner: Client) -> None:
+    lead = await make(owner, "leads", **PERSON)
+    everything = await actor_of(company)
+    reader = colleague(everything, lead_read=Scope.ALL)
+    halfway = colleague(everything, lead_read=Scope.ALL, lead_convert=Scope.OWN)
+    for actor in (reader, halfway):
+        async with acting(company, actor) as uow:
+            with pytest.raises(Forbidden):
+                await Converter(uow).convert(UUID(lead["id"]), ConversionPlan(), expected_version=1)
+    assert await made_rows(company) == (0, 0, 0)
+    assert await owner.ok("GET", f"/v1/leads/{lead['id']}") == lead
+
+
+async def test_a_lead_that_nobody_owns_needs_an_owner(company: Company, owner: Client) -> None:
+    everything = await actor_of(company)
+    system = system_actor(everything.tenant)
+    async with acting(company, system) as uow:
+        body = LeadCreate.model_validate(PERSON)
+        row = await LeadService(uow).create({name: getattr(body, name) for name in LeadCreate.model_fields})
+    assert row.owner_id is None
+    async with acting(company, system) as uow:
+        with pytest.raises(Invalid) as refused:
+            await Converter(uow).convert(row.id, ConversionPlan(), expected_version=1)
+    assert refused.value.errors[0].code == "owner_required"
+    assert await made_rows(company) == (0, 0, 0)
+    lead = await owner.ok("GET", f"/v1/leads/{row.id}")
+    result = await convert(owner, lead, opportunity={})
+    assert result["owner_id"] == str(company.member_id)
+    assert result["opportunity"]["name"] == "Initech Inc."
+    after = await owner.ok("GET", f"/v1/leads/{row.id}")
+    assert after["owner_id"] == str(company.member_id)
+
+
+async def test_conversion_is_told_once_with_what_was_made(company: Company, owner: Client) -> None:
+    lead = await make(owner, "leads", **PERSON)
+    result = await convert(owner, lead, opportunity=DEAL)
+    await convert(owner, lead)
+    async with acting(company) as uow:
+        events = await uow.fetch(
+            "SELECT data FROM kernel.outbox WHERE tenant_id = $1 AND type = 'leads.lead.converted.v1'",
+            uow.tenant_id,
+        )
+    assert [event["data"] for event in events] == [
+        {
+            "id": lead["id"],
+            "account_id": result["account"]["id"],
+            "account_created": True,
+            "contact_id": result["contact"]["id"],
+            "contact_created": True,
+            "opportunity_id": result["opportunity"]["id"],
+            "owner_id": lead["owner_id"],
+            "source": "event",
+        }
+    ]
+    history = await owner.ok("GET", f"/v1/leads/{lead['id']}/history")
+    assert [entry["action"] for entry in history["data"]] == ["converted", "created"]
