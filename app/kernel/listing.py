@@ -325,11 +325,9 @@ def _text(value: Any, _: _Context) -> str:
 
 
 def _integer(value: Any, _: _Context) -> int:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | str)
-        or (isinstance(value, str) and len(value) > 20)
-    ):
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise TypeError
+    if isinstance(value, str) and re.fullmatch("-?[0-9]{1,19}", value) is None:
         raise ValueError
     number = int(value)
     if not -(2**63) <= number < 2**63:

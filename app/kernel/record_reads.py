@@ -21,7 +21,7 @@ from app.kernel.listing import (
     sign_cursor,
 )
 from app.kernel.records import ReadPlan, RecordType, to_json
-from app.kernel.tokens import query_tokens
+from app.kernel.tokens import query_tokens, squeeze
 from app.kernel.uow import UnitOfWork
 
 EXPORT_BATCH = 2_000
@@ -84,7 +84,7 @@ async def select_records(uow: UnitOfWork, record: RecordType[Any], query: Query)
     if condition:
         clauses.append(condition)
     if query.text:
-        clauses.append(_text_condition(record, query.text, bind))
+        clauses.append(_text_condition(record, query.text, bind, uow.actor.hidden(record.object)))
     return Selection(
         record=record,
         plan=_plan(record, fields, query),
@@ -103,16 +103,19 @@ def _plan(record: RecordType[Any], fields: FieldSet, query: Query) -> ReadPlan:
     return ReadPlan.of(chosen)
 
 
-def _text_condition(record: RecordType[Any], text: str, bind: Bindings) -> str:
+def _text_condition(record: RecordType[Any], text: str, bind: Bindings, hidden: frozenset[str]) -> str:
     if "\0" in text or len(text) > 200:
         raise InvalidFilter("A search text has at most 200 characters.", parameter="q")
     tokens, recheck = query_tokens(text)
     if not tokens:
         raise InvalidFilter("There is nothing to search for in that text.", parameter="q")
     found = f"t.tokens @> {bind(tokens)}::text[]"
+    seen = [name for name in record.search.columns if name not in hidden]
+    if len(seen) < len(record.search.columns):
+        recheck = squeeze(text)  # the tokens are of hidden texts too: only what can be seen may be found
     if recheck and record.search.columns:
         # Pairs of characters in another order, and half-typed addresses: few rows reach this.
-        texts = ", ".join(f"t.{name}" for name in record.search.columns)
+        texts = ", ".join(f"t.{name}" for name in seen) or "''"
         squeezed = f"regexp_replace(lower(normalize(concat_ws('', {texts}), NFKC)), '[^[:alnum:]]', '', 'g')"
         found += f" AND position({bind(recheck)}::text IN {squeezed}) > 0"
     return found

@@ -1,0 +1,45 @@
+"""What a tenant's rows amount to, taken past every policy: equal before and after means that nothing changed."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+NOISE = frozenset(
+    {
+        "tenants.sessions",  # being used is not being changed
+        "tenants.api_keys",
+        "tenants.refresh_tokens",
+        "tenants.attempts",
+    }
+)
+_TABLES = """
+SELECT format('%I.%I', table_schema, table_name) FROM information_schema.columns c
+WHERE column_name = 'tenant_id' AND table_schema NOT IN ('information_schema', 'public')
+  AND (table_schema, table_name) IN (SELECT schemaname, tablename FROM pg_tables)
+"""
+Fingerprint = dict[str, tuple[int, str]]
+
+
+async def fingerprint(connection: asyncpg.Connection[asyncpg.Record], *tenant_ids: UUID) -> Fingerprint:
+    """Rows and their hash for each table that holds something of these tenants."""
+    tables = [row[0] for row in await connection.fetch(_TABLES)]
+    parts = [
+        f"SELECT '{table}' AS name, count(*) AS rows, md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), ''))"
+        f" AS hash FROM {table} t WHERE tenant_id = ANY($1::uuid[])"
+        for table in sorted(tables)
+        if table not in NOISE
+    ]
+    rows = await connection.fetch(" UNION ALL ".join(parts), list(tenant_ids))
+    return {row["name"]: (row["rows"], row["hash"]) for row in rows if row["rows"]}
+
+
+def changes(before: Fingerprint, after: Fingerprint) -> dict[str, Any]:
+    """The tables that differ, with their number of rows before and after."""
+    return {
+        name: (before.get(name, (0, ""))[0], after.get(name, (0, ""))[0])
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    }
