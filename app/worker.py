@@ -35,7 +35,7 @@ async def run_worker(kernel: Kernel, stop: asyncio.Event) -> None:
 
 def _loops(kernel: Kernel) -> dict[str, Loop]:
     from app.kernel.outbox import Relay
-    from app.kernel.webhooks import WebhookSender
+    from app.kernel.webhooks.sender import WebhookSender
 
     return {
         "relay": Relay(kernel).run,
@@ -47,7 +47,7 @@ def _loops(kernel: Kernel) -> dict[str, Loop]:
 
 
 async def _seal(kernel: Kernel, stop: asyncio.Event) -> None:
-    from app.kernel.audit import seal
+    from app.kernel.audit_seal import seal
 
     while not stop.is_set():
         await seal(kernel)

@@ -38,6 +38,7 @@ GRACE_SECONDS = 20.0
 PROGRESS_SECONDS = 1.0
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
+_REMEMBERED = 1_000
 
 
 class JobCancelled(Exception):
@@ -148,7 +149,7 @@ WITH RECURSIVE tenants AS (
 ), chosen AS (
   SELECT j.tenant_id, j.id FROM kernel.jobs j JOIN due d ON d.tenant_id = j.tenant_id AND d.id = j.id
   WHERE j.state = 'queued' OR (j.state = 'running' AND j.locked_until <= $1)
-  ORDER BY d.turn, d.run_at, d.id
+  ORDER BY d.turn, array_position($5::uuid[], d.tenant_id) NULLS FIRST, d.run_at, d.id
   LIMIT $2
   FOR UPDATE OF j SKIP LOCKED
 )
@@ -180,6 +181,7 @@ class JobRunner:
         self.poll = poll
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
         self._running: set[asyncio.Task[None]] = set()
+        self._served: dict[UUID, None] = {}  # tenants served of late, the latest last: the others come first
 
     async def run(self, stop: asyncio.Event, *, grace: float = GRACE_SECONDS) -> None:
         """Work until `stop`; then let running jobs finish for `grace` seconds and give the others back."""
@@ -224,7 +226,15 @@ class JobRunner:
         """Take up to `limit` due jobs, turn by turn among tenants."""
         now = self.kernel.clock.now()
         async with self.kernel.database.control() as connection:
-            return await connection.fetch(_CLAIM, now, limit, self.owner, now + self.lease)
+            rows = await connection.fetch(
+                _CLAIM, now, limit, self.owner, now + self.lease, list(self._served)
+            )
+        for row in rows:
+            self._served.pop(row["tenant_id"], None)
+            self._served[row["tenant_id"]] = None
+        while len(self._served) > _REMEMBERED:
+            del self._served[next(iter(self._served))]
+        return rows
 
     async def work(self, row: asyncpg.Record, stop: asyncio.Event) -> None:
         """Run one claimed job and write how it ended."""

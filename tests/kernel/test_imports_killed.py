@@ -23,7 +23,7 @@ MAPPING: dict[str, str | None] = {"id": "external_id", "name": "name", "pieces":
 async def killed_after(made: Bench, data_dir: Path, position: int, import_id) -> int:
     """Start a worker and kill it with SIGKILL once the import is at `position`."""
     actor = made.actor
-    worker = subprocess.Popen(
+    worker = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
         [
             sys.executable,
             "-m",
