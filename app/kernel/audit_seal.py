@@ -41,7 +41,7 @@ _ENTRY = (
 )
 
 
-def link(previous: bytes, tenant_id: UUID, entry: Mapping[str, Any]) -> bytes:
+def link(previous: bytes, tenant_id: UUID, entry: Mapping[str, Any] | asyncpg.Record) -> bytes:
     """The hash of an entry at its place in the chain."""
     canonical = orjson.dumps(
         [

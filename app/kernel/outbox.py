@@ -238,11 +238,20 @@ _PURGES = (
     ("kernel.webhook_endpoints", "deleted_at < $1"),
 )
 _PURGE_STEP = 5_000
+# Fanned out at the moment in which their endpoint was switched off: nobody will send them.
+_ORPHANS = """
+UPDATE kernel.webhook_deliveries d SET state = 'cancelled', next_attempt_at = NULL, finished_at = $1
+FROM kernel.webhook_endpoints e
+WHERE d.state = 'pending' AND e.tenant_id = d.tenant_id AND e.id = d.endpoint_id
+  AND (NOT e.enabled OR e.deleted_at IS NOT NULL)
+"""
 
 
 async def purge(kernel: Kernel) -> int:
     """Delete events, deliveries and inbox rows older than `RETENTION`, in small steps; the number of rows."""
     before = kernel.clock.now() - RETENTION
+    async with kernel.database.control() as connection:
+        await connection.execute(_ORPHANS, kernel.clock.now())
     count = 0
     for table, old in _PURGES:
         rows = f"SELECT ctid FROM {table} WHERE {old} LIMIT {_PURGE_STEP}"

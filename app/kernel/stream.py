@@ -38,6 +38,9 @@ BATCH: Final = 500
 BACKLOG: Final = 1_000
 """Events that a reader may be behind; one that is further behind is told to read everything again."""
 
+CHECKS: Final = 4
+"""Connections that looking up who may see what takes at most: requests need the others."""
+
 Position = tuple[int, UUID]
 _START: Final = UUID(int=0)
 
@@ -112,6 +115,7 @@ class Hub:
     def __init__(self, kernel: Kernel, *, poll_seconds: float = POLL_SECONDS) -> None:
         self.kernel = kernel
         self.poll_seconds = poll_seconds
+        self.checks = asyncio.Semaphore(CHECKS)
         self._readers: dict[UUID, set[Reader]] = {}
         self._positions: dict[UUID, Position] = {}
         self._task: asyncio.Task[None] | None = None
@@ -241,7 +245,10 @@ def _reading_scope(kernel: Kernel, actor: Actor, object_name: str) -> Scope:
 
 async def _readable(kernel: Kernel, actor: Actor, wanted: dict[str, set[UUID]]) -> dict[str, set[UUID]]:
     found: dict[str, set[UUID]] = {}
-    async with kernel.database.tenant(actor.tenant_id, read_only=True) as connection:
+    async with (
+        hub_of(kernel).checks,
+        kernel.database.tenant(actor.tenant_id, read_only=True) as connection,
+    ):
         for name, ids in wanted.items():
             bind = Bindings(actor.tenant_id, list(ids))
             condition = visible_rows(actor, name, "read", bind)

@@ -82,7 +82,9 @@ CREATE TABLE kernel.webhook_deliveries (
         "CREATE INDEX ix_webhook_deliveries_endpoint ON kernel.webhook_deliveries"
         " (tenant_id, endpoint_id, created_at, id)"
     )
-    op.execute("CREATE INDEX ix_webhook_deliveries_created_at ON kernel.webhook_deliveries USING brin (created_at)")
+    op.execute(
+        "CREATE INDEX ix_webhook_deliveries_created_at ON kernel.webhook_deliveries USING brin (created_at)"
+    )
     protect("kernel.webhook_deliveries", control="SELECT, INSERT, UPDATE, DELETE")
     op.execute(
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from typing import Any
 
 import jsonschema_rs
 
@@ -15,11 +16,13 @@ from app.kernel.registry import Module, Registry
 from app.kernel.uow import transaction
 from tests.kernel.conftest import make_toy, refusal
 from tests.support import toy as toys
+from tests.support.api import Client
 
 
-async def read(client, **parameters):
+async def read(client: Client, **parameters: Any) -> tuple[list[dict[str, Any]], str]:
     """The whole feed from a cursor on."""
-    events, more = [], True
+    events: list[dict[str, Any]] = []
+    more = True
     while more:
         page = await client.ok("GET", "/v1/events", params=parameters)
         events += page["data"]
@@ -92,7 +95,7 @@ async def test_a_late_commit_is_never_skipped(app, company, owner):
             written.add(str(id))
 
     async def poll() -> None:
-        cursor = {}
+        cursor: dict[str, Any] = {}
         while not (done.is_set() and len(seen) >= len(written)):
             events, after = await read(owner, type="toys.*", **cursor)
             seen.extend(event["data"]["id"] for event in events)

@@ -24,7 +24,7 @@ from tests.support.api import Client
 async def address(app: Application) -> AsyncIterator[str]:
     """The application on a real loopback socket: the in-process client cannot read an answer that does not end."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
     running = asyncio.create_task(server.serve(sockets=[listening]))
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     server.should_exit = server.force_exit = True
@@ -54,7 +54,9 @@ class Browser:
             elif name == "event":
                 kind = value
             elif name == "data":
-                self.events.append({"event": kind} | orjson.loads(value))
+                event = {"event": kind} | orjson.loads(value)
+                if event.get("object", "toy") == "toy":  # signing up and hiring are events too
+                    self.events.append(event)
             async with self.news:
                 self.news.notify_all()
         self.ended.set()
@@ -119,9 +121,12 @@ async def test_someone_who_missed_too_much_is_told_to_read_everything(address, o
     monkeypatch.setattr(stream, "BACKLOG", 2)
     for _ in range(4):
         await make_toy(owner)
+    async with asyncio.timeout(10):  # other tests' transactions hold the horizon back
+        while len((await owner.ok("GET", "/v1/events", params={"type": "toys.*"}))["data"]) < 4:
+            await asyncio.sleep(0.02)
     async with watching(address, owner, "1.00000000-0000-7000-8000-000000000000") as browser:
         events = await browser.until(1)
-    assert events == [{"event": "reset"}]
+    assert events[0] == {"event": "reset"}
 
 
 async def test_one_hears_only_of_records_that_one_may_read(address, owner, hire):
@@ -133,13 +138,9 @@ async def test_one_hears_only_of_records_that_one_may_read(address, owner, hire)
         await owner.ok("POST", f"/v1/toys/{shared['id']}/shares", json={"member_id": member_id(mate)})
         await owner.ok("PATCH", f"/v1/toys/{shared['id']}", json={"pieces": 1}, if_match=1)
         own = await make_toy(mate)
-        events = [e for e in await browser.until(2) if e["object"] == "toy"]
-        async with asyncio.timeout(10):
-            while own["id"] not in [event["record_id"] for event in events]:
-                await browser.until(len(browser.events) + 1)
-                events = [e for e in browser.events if e["object"] == "toy"]
+        events = await browser.until(2)
     assert {event["record_id"] for event in events} == {shared["id"], own["id"]}
-    assert [event for event in deaf.events if event["object"] == "toy"] == []
+    assert deaf.events == []
 
 
 async def test_names_of_hidden_fields_are_left_out(address, owner, hire):
