@@ -6,13 +6,19 @@ computation over the files. What is wrong in the files is refused row by row, pu
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+import httpx
+import orjson
 import pytest
 
+from app.kernel.jobs import JobRunner
+from app.kernel.tabular.writers import FailedRowsWriter
 from app.main import Application
 from tests.journeys.crm_sales import CrmSales, Row, Sum, folder, product_name, quarter
 from tests.support.api import Client, Company, sign_up
@@ -33,7 +39,6 @@ STAGES = [
     {"key": "won", "name": {"en": "Won"}, "probability": 100, "is_closed": True, "is_won": True},
     {"key": "lost", "name": {"en": "Lost"}, "probability": 0, "is_closed": True},
 ]
-Refused = dict[str, tuple[str, str]]  # ref → (pointer, code)
 
 
 @dataclass
@@ -44,9 +49,9 @@ class Seller:
     data: CrmSales
     members: dict[str, str] = field(default_factory=dict)  # member id by name
     clients: dict[str, Client] = field(default_factory=dict)
-    accounts: dict[str, str] = field(default_factory=dict)  # account id by name
-    refused_accounts: Refused = field(default_factory=dict)
-    refused_opportunities: Refused = field(default_factory=dict)
+    refused_accounts: list[Row] = field(default_factory=list)  # rows as the import gave them back
+    refused_opportunities: list[Row] = field(default_factory=list)
+    taken_opportunities: list[Row] = field(default_factory=list)
 
     @property
     def owner(self) -> Client:
@@ -103,88 +108,109 @@ async def _catalogue(seller: Seller) -> None:
     await seller.owner.ok("POST", "/v1/pipelines", json=pipeline)
 
 
-async def _batch(owner: Client, path: str, items: list[dict[str, Any]]) -> tuple[dict[str, str], Refused]:
-    """(id by ref, refused by ref) of a batch of any length, a hundred at a time."""
-    made: dict[str, str] = {}
-    refused: Refused = {}
-    for start in range(0, len(items), 100):
-        answer = await owner.ok("POST", path, json={"items": items[start : start + 100]})
-        for result in answer["results"]:
-            if result["error"] is None:
-                made[result["ref"]] = result["id"]
-            else:
-                place = result["error"]["errors"][0]
-                refused[result["ref"]] = (place["pointer"], place["code"])
-    return made, refused
+async def _import(
+    seller: Seller, object_name: str, content: str, mapping: dict[str, str | None]
+) -> tuple[list[Row], list[Row]]:
+    """(rows that went in, rows that did not) of a file: what the import's own result files say."""
+    owner, kernel = seller.owner, seller.company.app.kernel
+    assert kernel is not None
+    answer = await owner.post(
+        "/v1/imports",
+        data={"object": object_name, "mapping": orjson.dumps(mapping).decode()},
+        files={"file": ("file.csv", content.encode(), "text/csv")},
+    )
+    assert (answer.status_code, answer.json()["state"]) == (202, "validating"), answer.text
+    await JobRunner(kernel).run_due()
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert done["state"] in ("completed", "completed_with_errors"), done
+    successful, failed = [_csv(await owner.get(done["results"][kind])) for kind in ("successful", "failed")]
+    assert (len(successful), len(failed)) == (done["created"], done["failed"])
+    return successful, failed
+
+
+def _csv(answer: httpx.Response) -> list[Row]:
+    return list(csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff"), newline="")))
+
+
+def _written(rows: list[Row]) -> str:
+    """Rows as a CSV file, without the columns that the import added to those it gave back."""
+    text = io.StringIO(newline="")
+    names = [name for name in rows[0] if name not in FailedRowsWriter.COLUMNS]
+    writer = csv.DictWriter(text, names, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 async def _accounts(seller: Seller) -> None:
-    """85 accounts; those whose sector is misspelt are refused, put right and sent again; then the hierarchy."""
-
-    def item(row: Row, sector: str) -> dict[str, Any]:
-        record = {"name": row["account"], "industry": sector, "custom": {"sector": sector}}
-        return {"ref": row["account"], "record": record}
-
-    path = "/v1/accounts/batch/create"
-    rows = {row["account"]: row for row in seller.data.accounts}
-    made, seller.refused_accounts = await _batch(
-        seller.owner, path, [item(row, row["sector"]) for row in rows.values()]
-    )
-    again, left = await _batch(
-        seller.owner, path, [item(rows[name], "technology") for name in seller.refused_accounts]
-    )
-    assert left == {}
-    seller.accounts = made | again
-    parents = [
-        {
-            "ref": name,
-            "id": seller.accounts[name],
-            "record": {"parent_id": seller.accounts[row["subsidiary_of"]]},
-        }
-        for name, row in rows.items()
-        if row["subsidiary_of"]
-    ]
-    _, left = await _batch(seller.owner, "/v1/accounts/batch/update", parents)
-    assert left == {}
+    """The file as it is; rows with a misspelt sector or country come back, are put right and sent again."""
+    mapping = {
+        "account": "name",
+        "sector": "custom.sector",
+        "year_established": None,
+        "revenue": None,
+        "employees": None,
+        "office_location": "country",
+        "subsidiary_of": "parent",
+    }
+    content = (folder() / "accounts.csv").read_text(encoding="utf-8")
+    while content:
+        _, failed = await _import(seller, "accounts", content, mapping)
+        seller.refused_accounts += [row for row in failed if row["column"] != "subsidiary_of"]
+        mended = [
+            row
+            | {
+                "sector": row["sector"].replace("technolgy", "technology"),
+                "office_location": row["office_location"].replace("Philipines", "Philippines"),
+            }
+            for row in failed
+        ]
+        content = _written(mended) if mended else ""
 
 
 async def _opportunities(seller: Seller) -> None:
-    """8,800 opportunities with their outcomes; those of a product that is not on the list are sent again."""
-    rows = {row["opportunity_id"]: row for row in seller.data.pipeline}
-    path = "/v1/opportunities/batch/create"
-    _, seller.refused_opportunities = await _batch(
-        seller.owner, path, [_item(seller, row, row["product"]) for row in rows.values()]
-    )
-    _, left = await _batch(
-        seller.owner,
-        path,
-        [_item(seller, rows[id], product_name(rows[id])) for id in seller.refused_opportunities],
-    )
-    assert left == {}
-
-
-def _item(seller: Seller, row: Row, product: str) -> dict[str, Any]:
-    stage = row["deal_stage"].lower()
-    record: dict[str, Any] = {
-        "external_id": row["opportunity_id"],
-        "name": f"{product} for {row['account'] or 'an unnamed account'}",
-        "owner_id": seller.members[row["sales_agent"]],
-        "product_name": product,
-        "custom": {"product": product},
-        "stage": stage,
+    """8,800 opportunities; those of a product that is not on the list come back and are sent again."""
+    mapping: dict[str, str | None] = {
+        "opportunity_id": "external_id",
+        "owner": "owner_id",
+        "name": "name",
+        "product": "product_name",
+        "listed": "custom.product",
+        "account": "account",
+        "deal_stage": "stage",
+        "engage_date": "opened_on",
+        "close_date": "closed_on",
+        "close_value": "amount",
+        "loss_reason": "loss_reason",
     }
-    if row["account"]:
-        record["account_id"] = seller.accounts[row["account"]]
-    if row["engage_date"]:
-        record["opened_on"] = row["engage_date"]
-    if row["close_date"]:
-        record |= {
-            "closed_on": row["close_date"],
-            "amount": {"amount": row["close_value"], "currency": "USD"},
-        }
-    if stage == "lost":
-        record["loss_reason"] = "not_recorded"
-    return {"ref": row["opportunity_id"], "record": record}
+    content = _written([_prepared(seller, row) for row in seller.data.pipeline])
+    taken, failed = await _import(seller, "opportunities", content, mapping)
+    seller.refused_opportunities = failed
+    again, left = await _import(
+        seller,
+        "opportunities",
+        _written([row | {"product": product_name(row), "listed": product_name(row)} for row in failed]),
+        mapping,
+    )
+    assert left == []
+    seller.taken_opportunities = taken + again
+
+
+def _prepared(seller: Seller, row: Row) -> Row:
+    """A row with what the file lacks: a title, the agent's address, a reason for losses."""
+    return {
+        "opportunity_id": row["opportunity_id"],
+        "owner": seller.clients[row["sales_agent"]].facts["email"],
+        "name": f"{row['product']} for {row['account'] or 'an unnamed account'}",
+        "product": row["product"],
+        "listed": row["product"],
+        "account": row["account"],
+        "deal_stage": row["deal_stage"],
+        "engage_date": row["engage_date"],
+        "close_date": row["close_date"],
+        "close_value": row["close_value"],
+        "loss_reason": "not_recorded" if row["deal_stage"] == "Lost" else "",
+    }
 
 
 async def told(client: Client, group_by: str, **filters: str) -> list[dict[str, Any]]:
@@ -264,27 +290,41 @@ async def test_products_and_accounts_agree(seller: Seller) -> None:
 
 
 async def test_what_is_wrong_in_the_files_is_reported_row_by_row(seller: Seller) -> None:
-    misspelt = {row["account"] for row in seller.data.accounts if row["sector"] == "technolgy"}
-    assert set(seller.refused_accounts) == misspelt
-    assert len(misspelt) == 12
-    assert {place for place, _ in seller.refused_accounts.values()} == {"/custom/sector"}
+    sectors = {row["account"] for row in seller.data.accounts if row["sector"] == "technolgy"}
+    countries = {row["account"] for row in seller.data.accounts if row["office_location"] == "Philipines"}
+    reported = {
+        (row["account"], column) for row in seller.refused_accounts for column in row["column"].split("; ")
+    }
+    assert reported == {(name, "sector") for name in sectors} | {
+        (name, "office_location") for name in countries
+    }
+    assert (len(sectors), len(countries)) == (12, 1)
+    lines = {row["opportunity_id"]: number for number, row in enumerate(seller.data.pipeline, 2)}
     unlisted = {row["opportunity_id"] for row in seller.data.pipeline if row["product"] == "GTXPro"}
-    assert set(seller.refused_opportunities) == unlisted
+    assert {row["opportunity_id"]: int(row["line"]) for row in seller.refused_opportunities} == {
+        id: lines[id] for id in unlisted
+    }
     assert len(unlisted) == 1480
-    assert {place for place, _ in seller.refused_opportunities.values()} == {"/custom/product"}
+    assert {row["column"] for row in seller.refused_opportunities} == {"listed"}
+
+
+async def test_opportunities_without_an_account_are_taken_and_said_to_be(seller: Seller) -> None:
     nameless = {row["opportunity_id"] for row in seller.data.pipeline if not row["account"]}
-    found: set[str] = set()
+    assert len(nameless) == 1425
+    warned = {row["id"] for row in seller.taken_opportunities if "names no account" in row["warnings"]}
     parameters = {"account_id[is_null]": "true", "limit": "200", "include": "total"}
     page = await seller.owner.ok("GET", "/v1/opportunities", params=parameters)
     assert page["total"] == 1425
+    found: dict[str, str] = {}
     while True:
-        found |= {row["external_id"] for row in page["data"]}
+        found |= {row["external_id"]: row["id"] for row in page["data"]}
         if not page["has_more"]:
             break
         page = await seller.owner.ok(
             "GET", "/v1/opportunities", params=parameters | {"cursor": page["next_cursor"]}
         )
-    assert found == nameless
+    assert set(found) == nameless
+    assert set(found.values()) == warned
 
 
 async def test_managers_and_agents_see_their_own_teams_figures(seller: Seller) -> None:

@@ -44,7 +44,9 @@ class OpportunityCreate(RecordInput):
     account_id: UUID | None = None
     contact_id: UUID | None = None
     pipeline_id: UUID | None = Field(None, description="Absent means the default pipeline.")
-    stage: Key | None = Field(None, description="A stage's key; absent means the pipeline's first.")
+    stage: ShortText | None = Field(
+        None, description="A stage's key, or its name; absent means the pipeline's first."
+    )
     status: OpportunityStatus | None = Field(None, description="Absent means what the stage says.")
     probability: Percent | None = Field(None, description="Percent; absent means the stage's.")
     amount: MoneyIn | None = None

@@ -215,3 +215,45 @@ async def test_what_follows_from_the_stage_cannot_be_cleared(owner: Client, fiel
     refused = await owner.patch(f"/v1/opportunities/{made['id']}", {field: None}, **version_of(made))
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{field}")
     assert await owner.ok("GET", f"/v1/opportunities/{made['id']}") == made
+
+
+async def test_only_what_is_over_has_a_closing_day(owner: Client) -> None:
+    early = await owner.post("/v1/opportunities", {"name": "A", "closed_on": "2020-01-01"})
+    assert (early.status_code, early.json()["errors"][0]["code"]) == (422, "not_closed")
+    made = await make(
+        owner, "opportunities", name="A", status="won", opened_on="2020-01-01", closed_on="2020-02-01"
+    )
+    path = f"/v1/opportunities/{made['id']}"
+    cleared = await owner.patch(path, {"closed_on": None}, **version_of(made))
+    assert (cleared.status_code, cleared.json()["errors"][0]["pointer"]) == (422, "/closed_on")
+    moved = await owner.ok("PATCH", path, json={"closed_on": "2020-03-01"}, **version_of(made))
+    assert (moved["closed_on"], moved["status"], moved["probability"]) == ("2020-03-01", "won", 100)
+
+
+@pytest.mark.parametrize("stage", ["needs_analysis", "Needs Analysis", "需求分析"])
+async def test_a_stage_is_understood_by_key_and_by_name(owner: Client, stage: str) -> None:
+    made = await make(owner, "opportunities", name="A", stage=stage)
+    assert (made["stage"], made["probability"]) == ("needs_analysis", 30)
+    same = await owner.ok(
+        "PATCH", f"/v1/opportunities/{made['id']}", json={"stage": stage}, **version_of(made)
+    )
+    assert same == made
+
+
+async def test_the_overview_of_an_account_shows_its_open_opportunities(owner: Client) -> None:
+    account = await make(owner, "accounts", name="Initech")
+    later, sooner = [
+        await make(
+            owner, "opportunities", name=name, account_id=account["id"], expected_close_on=day,
+            amount={"amount": "10.00", "currency": "USD"},
+        )
+        for name, day in (("Later", "2030-06-01"), ("Sooner", "2030-01-01"))
+    ]  # fmt: skip
+    await owner.ok("POST", f"/v1/opportunities/{later['id']}/win", **version_of(later))
+    overview = await owner.ok("GET", f"/v1/accounts/{account['id']}/overview")
+    panel = overview["panels"]["opportunities"]
+    assert (panel["open"], panel["won"], panel["lost"]) == (1, 1, 0)
+    assert panel["open_amount"] == panel["won_amount"] == [{"amount": "10.00", "currency": "USD"}]
+    assert [(o["id"], o["name"], o["expected_close_on"]) for o in panel["open_opportunities"]] == [
+        (sooner["id"], "Sooner", "2030-01-01")
+    ]

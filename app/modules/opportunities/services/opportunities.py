@@ -110,8 +110,6 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
             values["opened_on"] = min(opened, values.get("closed_on") or opened)
         if status is not OPEN:
             values["closed_on"] = values.get("closed_on") or today
-        elif values.get("closed_on") is not None:
-            raise Invalid.at("/closed_on", "not_closed", "Only what is won or lost has been closed.")
 
     async def after_create(self, row: Opportunity) -> None:
         await self.enter_all([row])
@@ -142,6 +140,8 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         if "amount" in changes and changes["amount"] is None:
             changes["currency"] = None
         pipeline = await self.pipelines.stored(changes.get("pipeline_id", row.pipeline_id))
+        if "stage" in changes and changes["stage"] != row.stage:
+            changes["stage"] = pipeline.stage(changes["stage"]).key
         self._move(row, changes, pipeline)
         after = {**row.__dict__, **changes}
         _check_outcome(after)
@@ -168,10 +168,6 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
                     f"What is {row.status} cannot become {status}.", status_now=row.status
                 )
             stage = self._end_or_reopen(row, changes, pipeline, status, stage)
-        elif "closed_on" in changes and status is OPEN and changes["closed_on"] is not None:
-            raise Invalid.at("/closed_on", "not_closed", "Only what is won or lost has been closed.")
-        elif "closed_on" in changes and status is not OPEN and changes["closed_on"] is None:
-            raise Invalid.at("/closed_on", "required", "What is won or lost was closed on a day.")
         if stage is None:
             return
         changes |= {"stage": stage.key, "status": status.value}
@@ -316,6 +312,10 @@ def _check_outcome(values: Mapping[str, Any]) -> None:
 
 def _check_days(values: Mapping[str, Any], today: date) -> None:
     opened, closed = values["opened_on"], values.get("closed_on")
+    if closed is not None and values["status"] == OPEN:
+        raise Invalid.at("/closed_on", "not_closed", "Only what is won or lost has been closed.")
+    if closed is None and values["status"] != OPEN:
+        raise Invalid.at("/closed_on", "required", "What is won or lost was closed on a day.")
     if opened > today:
         raise Invalid.at("/opened_on", "in_the_future", "It cannot have been opened after today.")
     if closed is not None and closed > today:

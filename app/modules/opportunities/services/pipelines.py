@@ -68,9 +68,20 @@ class PipelineInfo:
     def find(self, key: str) -> StageInfo | None:
         return next((stage for stage in self.stages if stage.key == key), None)
 
+    def named(self, text: str) -> StageInfo | None:
+        """The stage that a person means: by its key, or by one of its names in any case."""
+        found = self.find(text)
+        if found is not None:
+            return found
+        wanted = text.strip().casefold()
+        for stage in self.stages:
+            if wanted in (stage.key, stage.name_en.casefold(), (stage.name_zh or "").casefold()):
+                return stage
+        return None
+
     def stage(self, key: str, pointer: str = "/stage") -> StageInfo:
-        """The stage with this key. Raises `Invalid`."""
-        found = self.find(key)
+        """The stage with this key or name. Raises `Invalid`."""
+        found = self.named(key)
         if found is None:
             known = ", ".join(stage.key for stage in self.stages)
             raise Invalid.at(
