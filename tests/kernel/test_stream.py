@@ -122,7 +122,7 @@ async def test_someone_who_missed_too_much_is_told_to_read_everything(address, o
     for _ in range(4):
         await make_toy(owner)
     async with asyncio.timeout(10):  # other tests' transactions hold the horizon back
-        while len((await owner.ok("GET", "/v1/events", params={"type": "toys.*"}))["data"]) < 4:
+        while len((await owner.ok("GET", "/v1/events", params={"type": "toys.*"}))["data"]) < 4:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     async with watching(address, owner, "1.00000000-0000-7000-8000-000000000000") as browser:
         events = await browser.until(1)
