@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from app.kernel.access import Scope, visible_rows
 from app.kernel.errors import FieldError, Forbidden, Invalid, NotFound, StaleVersion
@@ -246,6 +246,7 @@ _PLAIN_KINDS: dict[Any, Kind] = {
     Decimal: Kind.DECIMAL,
     UUID: Kind.UUID,
     datetime: Kind.DATETIME,
+    AwareDatetime: Kind.DATETIME,
     date: Kind.DATE,
     Money: Kind.MONEY,
 }
