@@ -20,6 +20,7 @@ _CJK_FORMS: Final = re.compile(
     "|控股|株式会社|合同会社|有限会社|주식회사)$"
 )
 _CJK_PREFIX: Final = re.compile("^(?:株式会社|合同会社|有限会社|주식회사)")
+_LONGEST: Final = 200  # folding may lengthen a text eighteenfold, and an index takes 2,700 bytes
 _WORD: Final = re.compile(r"[^\W_]+")
 _DOTTED: Final = re.compile(r"\b((?:[^\W\d_]\.){2,}[^\W\d_]?)")
 _CJK_GAP: Final = re.compile(
@@ -43,7 +44,7 @@ def company_core(name: str) -> str:
     while True:
         bare = _CJK_PREFIX.sub("", _CJK_FORMS.sub("", core)).strip()
         if not bare or bare == core:
-            return core
+            return core[:_LONGEST]
         core = bare
 
 
@@ -53,4 +54,4 @@ def person_core(name: str) -> str:
     The order is dropped because forms and files disagree on which name comes first.
     """
     folded = _CJK_GAP.sub("", " ".join(_WORD.findall(fold(name))))
-    return " ".join(sorted(folded.split()))
+    return " ".join(sorted(folded.split()))[:_LONGEST]

@@ -69,13 +69,15 @@ def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
 
 @router.get("/v1/me/tasks", access="activity:read", response_model=Page[ActivityRead], open_query=True)
 async def list_my_tasks(request: Request, uow: Uow) -> Response:
-    """What waits for me: my open tasks, calls and meetings, soonest due first. Filters as in any list."""
+    """What waits for me: my open tasks, calls and meetings, soonest due first; filters as in any list.
+
+    A filter by `status` takes the place of `open`.
+    """
     given = listing.query_from_parameters(request.query_params.multi_items())
-    mine = (
-        listing.Condition("owner_id", "eq", str(uow.actor.member_id or NOBODY)),
-        listing.Condition("status", "eq", "open"),
-    )
-    groups = tuple((*group, *mine) for group in given.groups) or (mine,)
+    mine = [listing.Condition("owner_id", "eq", str(uow.actor.member_id or NOBODY))]
+    if not any(condition.field == "status" for group in given.groups for condition in group):
+        mine.append(listing.Condition("status", "eq", "open"))
+    groups = tuple((*group, *mine) for group in given.groups) or (tuple(mine),)
     query = replace(given, groups=groups, sort=given.sort or (("due_at", False),))
     return _json(await list_records(uow, ACTIVITY, query))
 

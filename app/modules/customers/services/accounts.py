@@ -57,6 +57,7 @@ class AccountService(ImportRules, DuplicateAware[Account]):
         if values.get("parent_id") is not None:
             await self._check_parent(values["parent_id"], None)
         values["completeness"] = account_completeness(values)
+        values["consents"] = {}
         await super().before_create(values)
 
     async def before_update(self, row: Account, changes: dict[str, Any]) -> None:

@@ -75,6 +75,7 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
         if values.get("reports_to_id") is not None:
             await self._check_superior(values["reports_to_id"], None)
         values["completeness"] = contact_completeness(values)
+        values["consents"] = {}
         await super().before_create(values)
 
     async def before_update(self, row: Contact, changes: dict[str, Any]) -> None:
