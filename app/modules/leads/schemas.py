@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.kernel.contact import Email, Phone, Url
@@ -34,6 +34,8 @@ OTHER = "other"
 
 
 def _plausible(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise PydanticCustomError("timezone_aware", "A time needs its offset, such as Z or +08:00")
     # Compared before converting: a year 9999 in a western zone cannot be converted to UTC.
     if not 1900 <= moment.year < 2200:
         raise PydanticCustomError("implausible_time", "A time lies between the years 1900 and 2200")
@@ -46,7 +48,7 @@ def _plausible_day(day: date) -> date:
     return day
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
+Moment = Annotated[datetime, AfterValidator(_plausible)]
 Day = Annotated[date, AfterValidator(_plausible_day)]
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.kernel.money import MoneyIn, MoneyOut
@@ -29,12 +29,14 @@ def _plausible_day(day: date) -> date:
 
 
 def _plausible_moment(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise PydanticCustomError("timezone_aware", "A time needs its offset, such as Z or +08:00")
     _plausible_day(moment.date())
     return moment.astimezone(UTC)
 
 
 Day = Annotated[date, AfterValidator(_plausible_day)]
-Moment = Annotated[AwareDatetime, AfterValidator(_plausible_moment)]
+Moment = Annotated[datetime, AfterValidator(_plausible_moment)]
 
 
 class OpportunityCreate(RecordInput):

@@ -1,0 +1,107 @@
+"""Leads from files, over HTTP: guessed columns, duplicates by the rule, and changes that follow the states."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.kernel.jobs import JobRunner
+from tests.modules.support import count, make
+from tests.support.api import Client, Company
+
+SAMPLES = Path(__file__).resolve().parents[3] / "docs" / "samples"
+
+
+async def run(company: Company, content: bytes, **fields: str) -> dict[str, Any]:
+    """The import of a file of leads, when it has ended."""
+    answer = await company.owner.post(
+        "/v1/imports", data={"object": "leads", **fields}, files={"file": ("leads.csv", content, "text/csv")}
+    )
+    assert answer.status_code == 202, answer.text
+    assert company.app.kernel is not None
+    await JobRunner(company.app.kernel).run_due()
+    done: dict[str, Any] = await company.owner.ok("GET", answer.headers["Location"])
+    return done
+
+
+async def failed(owner: Client, done: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(line, column, code) of each refused row."""
+    answer = await owner.get(done["results"]["failed"])
+    rows = csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff"), newline=""))
+    return [(row["line"], row["column"], row["code"]) for row in rows]
+
+
+@pytest.mark.parametrize("name", ["leads.csv", "线索.csv"])
+async def test_the_sample_files_go_in_as_they_are(company: Company, name: str) -> None:
+    done = await run(company, (SAMPLES / name).read_bytes())
+    assert (done["state"], done["created"], done["failed"]) == ("completed", 20, 0)
+    page = await company.owner.ok("GET", "/v1/leads?limit=200")
+    assert len(page["data"]) == 20
+    assert all(
+        lead["status"] == "new" and lead["last_touch"]["source"] == lead["source"] for lead in page["data"]
+    )
+
+
+async def test_rows_like_a_lead_or_an_earlier_row_go_by_the_rule(company: Company, owner: Client) -> None:
+    await make(owner, "leads", name="Ann Lee", company="Initech", email="ann@initech.example.com")
+    content = (
+        b"name,company,email,phone\n"
+        b"Anna L,Umbrella,ANN@initech.example.com,\n"
+        b"Bo Berg,Globex,bo@globex.example.com,+1 415 555 0100\n"
+        b"B. Berg,Hooli,bb@hooli.example.com,(415) 555-0100\n"
+    )
+    blocked = await run(company, content, duplicate_rule="block", dry_run="true")
+    assert (blocked["created"], blocked["failed"]) == (1, 2)
+    assert await failed(owner, blocked) == [
+        ("2", "email", "duplicate_found"),
+        ("4", "phone", "duplicate_found"),
+    ]
+    assert await count(company, "leads.leads") == 1
+    warned = await run(company, content)
+    assert (warned["state"], warned["created"]) == ("completed", 3)
+    page = await owner.ok("GET", "/v1/leads?sort=created_at,name&company[ne]=Initech")
+    assert {lead["name"]: lead["duplicate_count"] for lead in page["data"]} == {
+        "Anna L": 1, "B. Berg": 1, "Bo Berg": 0,
+    }  # fmt: skip
+
+
+async def test_bad_rows_are_refused_one_by_one(company: Company, owner: Client) -> None:
+    content = (
+        b"name,email,status,disqualified_reason,created_at\n"
+        b"Ann Lee,nowhere,,,\n"
+        b"Bo Berg,,disqualified,,\n"
+        b"Cy Cole,,converted,,\n"
+        b"Di Dahl,,,,2199-01-01\n"
+        b"Ed East,,disqualified,spam,2025-01-31T08:00:00Z\n"
+    )
+    done = await run(company, content)
+    assert (done["state"], done["created"], done["failed"]) == ("completed_with_errors", 1, 4)
+    assert await failed(owner, done) == [
+        ("2", "email", "invalid_email"),
+        ("3", "disqualified_reason", "required"),
+        ("4", "status", "convert_instead"),
+        ("5", "created_at", "in_the_future"),
+    ]
+    (lead,) = (await owner.ok("GET", "/v1/leads"))["data"]
+    assert [lead[n] for n in ("created_at", "first_touch_at", "disqualified_at")] == [
+        "2025-01-31T08:00:00Z"
+    ] * 3
+
+
+async def test_changes_by_file_keep_to_the_states(company: Company, owner: Client) -> None:
+    await make(owner, "leads", name="Ann Lee", external_id="a")
+    converted = await make(owner, "leads", name="Bo Berg", external_id="b")
+    await owner.ok("POST", f"/v1/leads/{converted['id']}/convert", json={}, if_match=1)
+    content = b"external_id,status,city\na,qualified,Oslo\nb,working,Oslo\n"
+    done = await run(company, content, mode="update", key="external_id")
+    assert (done["updated"], done["failed"]) == (1, 1)
+    assert [(line, code) for line, _, code in await failed(owner, done)] == [("3", "lead_already_converted")]
+    page = await owner.ok("GET", "/v1/leads?sort=name")
+    assert [(lead["status"], lead["city"], lead["qualified_at"] is not None) for lead in page["data"]] == [
+        ("qualified", "Oslo", True),
+        ("converted", None, True),
+    ]
