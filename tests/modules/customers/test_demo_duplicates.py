@@ -36,4 +36,4 @@ async def load(owner: Client, plural: str, rows: list[Row], ids: dict[str, str])
             json={"items": [{"record": row} for row in part], "all_or_none": True},
         )
         for row, made in zip(part, answer["results"], strict=True):
-            ids[row["external_id"]] = made["id"]
+            ids[str(row["external_id"])] = made["id"]
