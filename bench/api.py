@@ -14,6 +14,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from app.demo.large import large_leads
 from bench import load
 from bench.house import OTHER_CORES, Company, House, pin, report, seed_leads, sign_up
 
@@ -42,9 +43,8 @@ def sources(token: str, leads: list[tuple[str, int]], *, raw: bool) -> dict[str,
     listing = load.request_bytes("GET", "/v1/leads?status=new&sort=-created_at&limit=50", token)
 
     def creates() -> Iterator[bytes]:
-        for number in itertools.count():
-            name = f"Ada Example {number}"
-            body = {"name": name, "company": "Example Works", "email": f"ada{random.random()}@example.com"}
+        for number, lead in enumerate(large_leads(random.randrange(1_000), 3, 1_000_000)):
+            body = {"name": lead["name"], "company": lead["company"], "email": f"{number}.{lead['email']}"}
             headers = "" if raw else f"Idempotency-Key: {random.random()}-{number}\r\n"
             yield load.request_bytes("POST", "/v1/leads", token, orjson.dumps(body), headers)
 
@@ -56,7 +56,7 @@ def sources(token: str, leads: list[tuple[str, int]], *, raw: bool) -> dict[str,
             for id in versions:
                 headers = f'If-Match: "{versions[id]}"\r\n'
                 versions[id] += 1
-                body = orjson.dumps({"title": f"Title {number}"})
+                body = orjson.dumps({"title": f"Title {number} {random.random()}"})
                 yield load.request_bytes("PATCH", f"/v1/leads/{id}", token, body, headers)
 
     return {"get": load.cycle(gets), "list 50": load.cycle([listing]), "create": creates, "update": updates}

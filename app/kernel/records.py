@@ -30,7 +30,7 @@ from app.kernel.money import Money, money_dict
 from app.kernel.people import People
 from app.kernel.registry import Permission
 from app.kernel.tokens import record_tokens
-from app.kernel.uow import Lock, UnitOfWork, columns_of, entity
+from app.kernel.uow import Lock, UnitOfWork, columns_of, entity, required_columns
 
 M = TypeVar("M", bound=RecordTable)
 
@@ -105,11 +105,6 @@ class RecordType(Generic[M]):
     @cached_property
     def deleted(self) -> type[RecordEvent]:
         return record_event(self.module, self.object, "deleted")
-
-    @cached_property
-    def required_columns(self) -> frozenset[str]:
-        """Columns that may not be null."""
-        return frozenset(column.name for column in self.model.__table__.columns if not column.nullable)
 
     @cached_property
     def table(self) -> str:
@@ -370,7 +365,7 @@ class RecordService(Generic[M]):
         values["created_by"] = self.actor.member_id
         await self.before_create(values)
         values["tokens"] = record.search.tokens(values)
-        row: M = await self.uow.insert(record.model, audit=record.object, **values)
+        row: M = await self.uow.insert_last(record.model, audit=record.object, **values)
         if custom.indexed:
             await self.uow.kernel.custom_fields.index(self.uow, record.object, row.id, custom)
         self.uow.meter("records.created")
@@ -454,7 +449,7 @@ class RecordService(Generic[M]):
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Wire values as columns: money in minor units beside its currency; enumerations as text."""
         values: dict[str, Any] = {}
-        required = self.record.required_columns
+        required = required_columns(cast("type[RecordTable]", self.record.model))
         for name, value in given.items():
             if name == "custom":
                 continue
