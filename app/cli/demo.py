@@ -80,6 +80,6 @@ async def _large(folder: Path, url: str, seed: int | None, *, as_json: bool) -> 
         except ApiFailure as failure:
             fail(str(failure), "What is loaded stays; run the command again to go on.")
     if as_json:
-        print_json({"password": state.password, "tenants": loader.keys()})
+        print_json({"password": state.password, "api_keys": state.keys})
     else:
         out.print(f"Loaded. Passwords and API keys are in {folder / 'demo-large.json'}.")

@@ -85,7 +85,7 @@ def _become_child(
             bind()
         for sign in _SIGNALS:
             signal.signal(sign, signal.default_int_handler)
-        with log.open("ab") as file, open(os.devnull, "rb") as nothing:
+        with log.open("ab") as file, Path(os.devnull).open("rb") as nothing:
             os.dup2(nothing.fileno(), 0)
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
@@ -99,7 +99,7 @@ def _become_child(
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the last guard of this process: it says why it ends
         traceback.print_exc()
     finally:
         with suppress(Exception):

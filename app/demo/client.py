@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-Report = Callable[[int, int], None]
 _TRIES = 8
 _SAFE = frozenset({"GET", "HEAD", "PUT"})
 _BUSY = frozenset({429, 502, 503, 504})
 
 
-class ApiFailure(Exception):  # noqa: N818 - it is named so in messages
+class ApiFailure(Exception):
     """The API refused: `code` is stable, `detail` explains, `document` is all it said."""
 
     def __init__(self, method: str, path: str, status: int, document: Mapping[str, Any]) -> None:
@@ -30,21 +27,10 @@ class ApiFailure(Exception):  # noqa: N818 - it is named so in messages
         self.document = document
         self.code = str(document.get("code", ""))
         self.detail = str(document.get("detail") or document.get("title") or f"HTTP {status}")
-        places = [f"{e.get('pointer')}: {e.get('detail')}" for e in document.get("errors", [])]
+        errors = document.get("errors", [])
+        places = [e["pointer"] if e["detail"] == self.detail else f"{e['pointer']}: {e['detail']}" for e in errors]
         where = f" ({'; '.join(places[:5])})" if places else ""
         super().__init__(f"{method} {path} answered {status}: {self.detail}{where}")
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """How an import ended."""
-
-    id: str
-    state: str
-    facts: Mapping[str, Any]
-
-    def count(self, name: str) -> int:
-        return int(self.facts.get(name) or 0)
 
 
 class Api:
@@ -95,6 +81,16 @@ class Api:
                 raise ApiFailure(method, path, response.status_code, _document(response))
             await _pause(attempt, response.headers.get("retry-after"))
         raise AssertionError("unreachable")
+
+    async def pieces(self, method: str, path: str, **options: Any) -> AsyncIterator[bytes]:
+        """A long answer as it comes. Raises: ApiFailure when it is refused."""
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        async with self._http.stream(method, path, headers=headers, **options) as response:
+            if not response.is_success:
+                await response.aread()
+                raise ApiFailure(method, path, response.status_code, _document(response))
+            async for piece in response.aiter_bytes():
+                yield piece
 
     async def get(self, path: str, **params: Any) -> Any:
         return (await self.send("GET", path, params=params)).json()

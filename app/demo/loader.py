@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
 from app.demo import rows
+from app.demo.bulk import ImportOrder, follow_import, start_import
 from app.demo.client import Api, ApiFailure
+from app.demo.files import csv_of
 from app.demo.generator import generate
 from app.demo.records import DemoCompany, DemoMember
 from app.demo.rows import Ids, Row
@@ -241,7 +244,8 @@ class DemoLoader:
         """Replay what became of leads; converting one again answers what it became the first time."""
         company = self.company
         accounts, contacts = await self._ids("accounts"), await self._ids("contacts")
-        leads = {one["external_id"]: one async for one in self._api.pages("/v1/leads", fields="id,external_id,version")}
+        pages = self._api.pages("/v1/leads", fields="id,external_id,version")
+        leads = {one["external_id"]: one async for one in pages}
         converted = [lead for lead in company.leads if lead.became]
         gate, done = asyncio.Semaphore(_PARALLEL), 0
 
@@ -276,14 +280,29 @@ class DemoLoader:
     async def _activities(self) -> None:
         ids = {"account": await self._ids("accounts"), "lead": await self._ids("leads")}
         made = rows.activity_rows(self.company.activities, ids, await self._owners(self._api))
-        await self._upsert("activities", made)
+        there = await self._ids("activities")  # no file can say what an activity is about, so these go in batches
+        items = [{"ref": row["external_id"], "record": row} for row in made if row["external_id"] not in there]
+        await self._batches("activities", "create", items)
+        self._state.count("activities", len(made))
 
     async def _upsert(self, plural: str, made: Sequence[Row], *, there: Collection[str] | None = None) -> None:
-        """Create what is missing; `there` are the external ids to leave alone, those that exist if not given."""
+        """Import what is missing; `there` are the external ids to leave alone, those that exist if not given."""
         there = await self._ids(plural) if there is None else there
-        items = [{"ref": row["external_id"], "record": row} for row in made if row["external_id"] not in there]
-        await self._batches(plural, "upsert", items)
+        missing = [row for row in made if row["external_id"] not in there]
+        if missing:
+            order = ImportOrder(plural, mode="upsert", key="external_id", duplicate_rule="allow")
+            started = await start_import(self._api, order, f"{plural}.csv", csv_of(missing))
+            ended = await follow_import(self._api, started, partial(self._show, plural))
+            if ended["state"] != "completed":
+                raise ApiFailure("POST", "/v1/imports", 422, {"detail": await self._explanation(plural, ended)})
         self._state.count(plural, len(made))
+
+    async def _explanation(self, plural: str, ended: Mapping[str, Any]) -> str:
+        if ended["error"]:
+            return f"the import of {plural} {ended['state']}: {ended['error']['detail']}"
+        answer = await self._api.send("GET", ended["results"]["failed"])
+        first = answer.text.splitlines()[1:2]
+        return f"{ended['failed']} of {ended['total']} {plural} were refused, the first: {first}"
 
     async def _batches(self, plural: str, verb: str, items: Sequence[Mapping[str, Any]], step: str = "") -> None:
         """Send items in batches, a few at a time; all of them must pass."""

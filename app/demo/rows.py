@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+
 from app.demo.large import LargeLead
-from app.demo.records import DemoAccount, DemoActivity, DemoContact, DemoLead, DemoOpportunity, Json, as_payload
+from app.demo.records import (
+    DemoAccount,
+    DemoActivity,
+    DemoContact,
+    DemoLead,
+    DemoOpportunity,
+    Json,
+    as_payload,
+)
 
 Row = dict[str, Json]
 Ids = Mapping[str, str]

@@ -78,6 +78,20 @@ class DemoState:
         """The id of a team by the key that the generator gave it."""
         return str(self._facts["teams"][key])
 
+    @property
+    def keys(self) -> dict[str, str]:
+        """API keys by tenant, of the large demo."""
+        return dict(self._facts.get("keys", {}))
+
+    def key_of(self, slug: str) -> str | None:
+        found: str | None = self._facts.get("keys", {}).get(slug)
+        return found
+
+    def keep_key(self, slug: str, key: str) -> None:
+        """Remember a tenant's API key, which is shown only once."""
+        self._facts.setdefault("keys", {})[slug] = key
+        self.save()
+
     def count(self, name: str, count: int) -> None:
         """Note how many records of a kind were loaded."""
         self.note(counts=self._facts.get("counts", {}) | {name: count})

@@ -10,11 +10,11 @@ import hashlib
 import importlib.util
 import mimetypes
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 import orjson
@@ -45,9 +45,15 @@ _HEADERS: Final = {
 router = Router(tags=["pages"])
 
 
-def _page(path: str) -> Any:
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Response]])
+
+
+def _page(path: str) -> Callable[[Endpoint], Endpoint]:
     """Register a page: for anyone, outside the API document, and without a transaction of its own."""
-    return router.get(path, access="public", own_transaction=True, include_in_schema=False)
+    registered: Callable[[Endpoint], Endpoint] = router.get(
+        path, access="public", own_transaction=True, include_in_schema=False
+    )
+    return registered
 
 
 # -- documentation -------------------------------------------------------------------------------------------
