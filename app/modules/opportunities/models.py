@@ -62,7 +62,7 @@ class Opportunity(RecordTable):
 
     name: Mapped[str]
     account_id: Mapped[UUID | None] = module_ref("customers.accounts", on_delete="restrict")
-    contact_id: Mapped[UUID | None] = module_ref("customers.contacts", on_delete="clear")
+    contact_id: Mapped[UUID | None] = module_ref("customers.contacts", on_delete="restrict")
     pipeline_id: Mapped[UUID]
     stage: Mapped[str]
     last_open_stage: Mapped[str | None]

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.kernel.money import MoneyIn, MoneyOut
+from app.kernel.money import Money, MoneyIn, MoneyOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.opportunities.models import ForecastCategory, OpportunityStatus
 
@@ -20,6 +20,7 @@ Code = Annotated[
 ]
 Percent = Annotated[int, Field(ge=0, le=100)]
 OTHER = "other"
+MAX_AMOUNT_MINOR = 10**15  # sums of thousands still fit where money is kept
 
 
 def _plausible_day(day: date) -> date:
@@ -35,6 +36,13 @@ def _plausible_moment(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _plausible_amount(amount: Money) -> Money:
+    if not 0 <= amount.amount_minor <= MAX_AMOUNT_MINOR:
+        raise PydanticCustomError("amount_out_of_range", "The amount lies between nothing and ten trillion")
+    return amount
+
+
+Amount = Annotated[MoneyIn, AfterValidator(_plausible_amount)]
 Day = Annotated[date, AfterValidator(_plausible_day)]
 Moment = Annotated[datetime, AfterValidator(_plausible_moment)]
 
@@ -51,7 +59,7 @@ class OpportunityCreate(RecordInput):
     )
     status: OpportunityStatus | None = Field(None, description="Absent means what the stage says.")
     probability: Percent | None = Field(None, description="Percent; absent means the stage's.")
-    amount: MoneyIn | None = None
+    amount: Amount | None = None
     expected_close_on: Day | None = None
     opened_on: Day | None = Field(None, description="Absent means today.")
     closed_on: Day | None = Field(None, description="Of one that is won or lost; absent means today.")
@@ -101,7 +109,7 @@ class Win(Input):
     win_reason: Code | None = None
     outcome_note: LongText | None = None
     closed_on: Day | None = Field(None, description="Absent means today.")
-    amount: MoneyIn | None = Field(None, description="What was agreed, where it differs.")
+    amount: Amount | None = Field(None, description="What was agreed, where it differs.")
 
 
 class Loss(Input):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.modules.support import make
-from tests.support.api import Client
+from tests.modules.support import count, make
+from tests.support.api import Client, Company
 
 PATH = "/v1/lead-conversion-mapping"
 
@@ -116,3 +116,14 @@ async def test_the_mapping_is_replaced_by_its_current_version_only(owner: Client
     assert (stale.status_code, stale.json()["current_version"]) == (412, 1)
     emptied = await owner.ok("PUT", PATH, json={"fields": []}, if_match=1)
     assert emptied == {"version": 2, "fields": []}
+
+
+async def test_a_carried_value_that_does_not_fit_converts_nothing(company: Company, owner: Client) -> None:
+    await define(owner, "need", "text", "lead")
+    body = {"fields": [{"lead_field": "custom.need", "targets": targets(("opportunity", "next_step"))}]}
+    await owner.ok("PUT", PATH, json=body, if_match=0)
+    lead = await make(owner, "leads", name="Ann Lee", company="Initech", custom={"need": "x" * 201})
+    refused = await owner.post(f"/v1/leads/{lead['id']}/convert", {"opportunity": {}}, if_match=1)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/opportunity/next_step")
+    assert await count(company, "customers.accounts") == 0
+    assert await owner.ok("GET", f"/v1/leads/{lead['id']}") == lead

@@ -257,3 +257,15 @@ async def test_the_overview_of_an_account_shows_its_open_opportunities(owner: Cl
     assert [(o["id"], o["name"], o["expected_close_on"]) for o in panel["open_opportunities"]] == [
         (sooner["id"], "Sooner", "2030-01-01")
     ]
+
+
+@pytest.mark.parametrize("amount", ["-0.01", "10000000000000.01"])
+async def test_an_amount_lies_within_reason(company: Company, owner: Client, amount: str) -> None:
+    refused = await owner.post(
+        "/v1/opportunities", {"name": "A", "amount": {"amount": amount, "currency": "USD"}}
+    )
+    assert refused.status_code == 422
+    assert [(e["pointer"], e["code"]) for e in refused.json()["errors"]] == [
+        ("/amount", "amount_out_of_range")
+    ]
+    assert await count(company, "opportunities.opportunities") == 0

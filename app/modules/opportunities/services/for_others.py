@@ -6,10 +6,14 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from app.kernel.access import visible_rows
+from app.kernel.errors import FieldError, Invalid
 from app.kernel.listing import Bindings
 from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import pointer_of
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import NewOpportunity, OpportunityRef, Place
 from app.modules.opportunities.models import Opportunity
@@ -27,11 +31,12 @@ class OpportunitiesOfTenant:
     async def open(self, new: NewOpportunity) -> OpportunityRef:
         service = OpportunityService(self._uow)
         pipeline = await service.pipelines.resolve(new.pipeline, pointer="/opportunity/pipeline")
-        body = OpportunityCreate(
-            pipeline_id=pipeline.id,
-            stage=pipeline.stage(new.stage, "/opportunity/stage").key if new.stage else None,
-            **{name: getattr(new, name) for name in _SAME},
-        )
+        stage = pipeline.stage(new.stage, "/opportunity/stage").key if new.stage else None
+        fields = {name: getattr(new, name) for name in _SAME} | {"pipeline_id": pipeline.id, "stage": stage}
+        try:
+            body = OpportunityCreate.model_validate(fields)
+        except ValidationError as error:
+            raise _invalid(error) from None
         given: dict[str, Any] = {name: getattr(body, name) for name in type(body).model_fields}
         given |= {"custom": dict(new.custom), "lead_id": new.lead_id}
         made = await service.open_for(new.owner_id, given)
@@ -89,3 +94,13 @@ def reference(row: Opportunity) -> OpportunityRef:
         expected_close_on=row.expected_close_on,
         closed_on=row.closed_on,
     )
+
+
+def _invalid(error: ValidationError) -> Invalid:
+    """What does not fit, with pointers into the caller's `opportunity`."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    errors = [
+        FieldError(f"/opportunity{pointer_of(one['loc'])}", str(one["type"]), str(one["msg"]))
+        for one in found
+    ]
+    return Invalid(errors[0].detail, errors=errors)
