@@ -14,18 +14,36 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.kernel.access import Actor
 from app.kernel.errors import BadRequest, IdempotencyKeyReused, RequestInFlight
 from app.kernel.uow import UnitOfWork
 
 KEPT_HEADERS = frozenset({"etag", "location", "content-type"})
 
 
+TAKEN = "RA001"
+"""SQLSTATE of `kernel.guard_idempotency_key`: the key has an answer already, or another transaction holds it."""
+
+
 @dataclass(slots=True)
 class Claim:
-    """A key held by this transaction; `replay` is the stored answer if the key has one."""
+    """A key held by a transaction; `replay` is the stored answer if the key has one."""
 
     identity: dict[str, Any]
+    lock: int
     replay: Response | None = None
+
+    @property
+    def guard(self) -> str:
+        """SQL text that holds the key or fails with `TAKEN`; it travels with BEGIN and costs no round trip.
+
+        The message takes no arguments, so the texts are written as hexadecimal digits.
+        """
+        of = self.identity
+        texts = (
+            f"convert_from('\\x{of[name].encode().hex()}', 'UTF8')" for name in ("method", "path", "key")
+        )
+        return f"SELECT kernel.guard_idempotency_key({self.lock}, '{of['principal_id']}', {', '.join(texts)})"
 
     def remember(self, uow: UnitOfWork, response: Response) -> None:
         """Store a successful answer with its effect; refusals are not stored and may be tried again."""
@@ -37,66 +55,58 @@ class Claim:
             )
 
 
-async def claim(uow: UnitOfWork, request: Request, raw_key: str, body: bytes) -> Claim:
-    """Hold the key until the transaction ends.
-
-    Raises: `BadRequest` for a key that is empty or over 255 characters; `RequestInFlight` while another
-    transaction holds it; `IdempotencyKeyReused` when it came with another body.
-    """
+def claim_for(actor: Actor, request: Request, raw_key: str, body: bytes) -> Claim:
+    """What a request would hold. Raises `BadRequest` for a key that is empty or over 255 characters."""
     key = raw_key.strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not key or len(key) > 255:
         raise BadRequest("An Idempotency-Key has 1 to 255 characters.", header="Idempotency-Key")
-    path = request.url.path
-    query = request.url.query
-    request_hash = hashlib.sha256(query.encode() + b"\0" + body).hexdigest()
+    method, path = request.method, request.url.path
     identity = {
-        "principal_id": uow.actor.id,
-        "method": request.method,
+        "principal_id": actor.id,
+        "method": method,
         "path": path,
         "key": key,
-        "request_hash": request_hash,
+        "request_hash": hashlib.sha256(request.url.query.encode() + b"\0" + body).hexdigest(),
     }
-    lock = int.from_bytes(
-        hashlib.blake2b(
-            f"{uow.tenant_id}{uow.actor.id}{request.method}{path}\0{key}".encode(), digest_size=8
-        ).digest(),
-        "big",
-        signed=True,
-    )
+    scope = f"{actor.tenant.id}{actor.id}{method}{path}\0{key}".encode()
+    lock = int.from_bytes(hashlib.blake2b(scope, digest_size=8).digest(), "big", signed=True)
+    return Claim(identity, lock)
+
+
+async def claim(uow: UnitOfWork, wanted: Claim) -> Claim:
+    """Hold the key until the transaction ends, or find the answer that it has.
+
+    Raises: `RequestInFlight` while another transaction holds it; `IdempotencyKeyReused` when it came with
+    another body.
+    """
+    of = wanted.identity
+    key = (uow.tenant_id, of["principal_id"], of["method"], of["path"], of["key"])
     row = await uow.fetchrow(
-        "SELECT pg_try_advisory_xact_lock($1) AS held, k.request_hash, k.status, k.headers, k.body,"
+        "SELECT pg_try_advisory_xact_lock($6) AS held, k.request_hash, k.status, k.headers, k.body,"
         " k.created_at <= $7::timestamptz - interval '24 hours' AS expired"
-        " FROM (SELECT 1) one LEFT JOIN kernel.idempotency_keys k ON k.tenant_id = $2 AND k.principal_id = $3"
-        " AND k.method = $4 AND k.path = $5 AND k.key = $6",
-        lock,
-        uow.tenant_id,
-        uow.actor.id,
-        request.method,
-        path,
-        key,
+        " FROM (SELECT 1) one LEFT JOIN kernel.idempotency_keys k ON k.tenant_id = $1 AND k.principal_id = $2"
+        " AND k.method = $3 AND k.path = $4 AND k.key = $5",
+        *key,
+        wanted.lock,
         uow.now,
     )
     if row is None:  # the left side is a constant, so there is always one
         raise RequestInFlight
     if row["status"] is not None and not row["expired"]:
-        if row["request_hash"] != request_hash:
+        if row["request_hash"] != of["request_hash"]:
             raise IdempotencyKeyReused
-        return Claim(identity, replay=_replay(row))
+        return Claim(of, wanted.lock, replay=_replay(row))
     if not row["held"]:
         raise RequestInFlight(headers={"Retry-After": "1"})
     if row["expired"]:  # the nightly purge has not come by yet
         await uow.fetch(
             "DELETE FROM kernel.idempotency_keys"
             " WHERE tenant_id = $1 AND principal_id = $2 AND method = $3 AND path = $4 AND key = $5",
-            uow.tenant_id,
-            uow.actor.id,
-            request.method,
-            path,
-            key,
+            *key,
         )
-    return Claim(identity)
+    return wanted
 
 
 def _replay(row: Any) -> Response:

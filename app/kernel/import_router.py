@@ -318,7 +318,11 @@ async def _create_import(
 ) -> tuple[Response, bool]:
     """Make the import in the transaction at hand; also says whether the received file is kept."""
     key = request.headers.get("idempotency-key")
-    claim = await idempotency.claim(uow, request, key, raw) if key is not None else None
+    claim = (
+        await idempotency.claim(uow, idempotency.claim_for(uow.actor, request, key, raw))
+        if key is not None
+        else None
+    )
     if claim is not None and claim.replay is not None:
         return claim.replay, False
     service = Imports(uow)

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 from uuid import UUID
 
+import asyncpg
 import orjson
 from fastapi import APIRouter, Depends, Header
 from fastapi.exceptions import RequestValidationError
@@ -137,38 +138,66 @@ class TransactionalRoute(APIRoute):
             seen.add(name)
 
     async def _in_transaction(self, kernel: Kernel, request: Request, actor: Actor) -> Response:
-        read_only = request.method in SAFE_METHODS
         pool = kernel.database.control_session() if actor is ANONYMOUS else kernel.database.acquire()
+        claim = await self._claim(request, actor)
         async with pool as connection:
+            if claim is not None:
+                try:
+                    return await self._run(kernel, request, actor, connection, claim)
+                except asyncpg.PostgresError as error:
+                    if error.sqlstate != idempotency.TAKEN:
+                        raise
+            return await self._run(kernel, request, actor, connection)
+
+    async def _run(
+        self,
+        kernel: Kernel,
+        request: Request,
+        actor: Actor,
+        connection: db.Connection,
+        claim: idempotency.Claim | None = None,
+    ) -> Response:
+        """One transaction; `claim` is held from its beginning, or the transaction fails with `TAKEN`."""
+        read_only = request.method in SAFE_METHODS
+        uow = UnitOfWork(
+            kernel, connection, actor, request_id=request.scope["rapport.request_id"], read_only=read_only
+        )
+        request.scope["rapport.uow"] = uow
+        try:
             await db.begin(
                 connection,
                 actor.tenant.id,
                 read_only=read_only and actor is not ANONYMOUS,
                 point_work=not read_only,
+                then=claim.guard if claim else "",
             )
-            uow = UnitOfWork(
-                kernel, connection, actor, request_id=request.scope["rapport.request_id"], read_only=read_only
-            )
-            request.scope["rapport.uow"] = uow
-            try:
-                response = await self._effect(uow, request)
-            except BaseException:
-                await uow.rollback()
-                raise
-            finally:
-                request.scope["rapport.statements"] = uow.statements
+            response = await self._effect(uow, request, claim)
             await uow.commit()
+        except BaseException:
+            await uow.rollback()
+            raise
+        finally:
+            request.scope["rapport.statements"] = uow.statements
         return response
 
-    async def _effect(self, uow: UnitOfWork, request: Request) -> Response:
+    async def _claim(self, request: Request, actor: Actor) -> idempotency.Claim | None:
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
-        if key is None or uow.actor is ANONYMOUS:
-            return await self.endpoint_response(request)
-        claim = await idempotency.claim(uow, request, key, await request.body())
-        if claim.replay is not None:
+        if key is None or actor is ANONYMOUS:
+            return None
+        return idempotency.claim_for(actor, request, key, await request.body())
+
+    async def _effect(
+        self, uow: UnitOfWork, request: Request, claim: idempotency.Claim | None = None
+    ) -> Response:
+        """Call the endpoint, once per idempotency key: without a held `claim` the key is looked up first."""
+        if claim is None:
+            wanted = await self._claim(request, uow.actor)
+            claim = await idempotency.claim(uow, wanted) if wanted is not None else None
+        if claim is not None and claim.replay is not None:
             return claim.replay
         response = await self.endpoint_response(request)
-        claim.remember(uow, response)
+        if claim is not None:
+            claim.remember(uow, response)
         return response
 
     async def endpoint_response(self, request: Request) -> Response:

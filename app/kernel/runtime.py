@@ -32,6 +32,9 @@ class Authenticator(Protocol):
     async def member_actor(self, tenant_id: UUID, member_id: UUID) -> Actor:
         """The actor of a member, for work started by them that runs later."""
 
+    async def api_key_actor(self, tenant_id: UUID, key_id: UUID) -> Actor:
+        """The actor of an API key, for work started with it that runs later."""
+
     async def active_tenants(self) -> list[TenantProfile]:
         """Tenants that scheduled work runs for."""
 

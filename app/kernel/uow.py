@@ -382,7 +382,7 @@ class UnitOfWork:
             await self.settle()
         except BaseException:
             self._pending, self._late = kept, None
-            await self._connection.execute("ROLLBACK TO SAVEPOINT s")
+            await self._connection.execute("ROLLBACK TO SAVEPOINT s; RELEASE SAVEPOINT s")
             raise
         await self._connection.execute("RELEASE SAVEPOINT s")
         tried, self._pending = self._pending, kept

@@ -187,6 +187,20 @@ CREATE TABLE kernel.idempotency_keys (
         "CREATE INDEX ix_idempotency_keys_created_at ON kernel.idempotency_keys (tenant_id, created_at)"
     )
     protect("kernel.idempotency_keys", control="SELECT, DELETE")
+    # It travels with BEGIN, where nothing can be answered: so it is silent, or it fails.
+    op.execute(
+        """
+CREATE FUNCTION kernel.guard_idempotency_key(held bigint, who uuid, verb text, place text, given text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(held) OR EXISTS (
+    SELECT 1 FROM kernel.idempotency_keys k WHERE k.tenant_id = kernel.tenant() AND k.principal_id = who
+    AND k.method = verb AND k.path = place AND k.key = given
+  ) THEN
+    RAISE EXCEPTION 'this idempotency key is taken' USING ERRCODE = 'RA001';
+  END IF;
+END $$"""
+    )
 
 
 def _jobs() -> None:

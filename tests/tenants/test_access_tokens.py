@@ -196,7 +196,11 @@ def public_pem() -> bytes:
     )
 
 
-@pytest.mark.parametrize("secret", [public_pem(), public_pem().strip(), b"", KEY.kid.encode()])
+@pytest.mark.parametrize(
+    "secret",
+    [public_pem(), public_pem().strip(), b"", KEY.kid.encode()],
+    ids=["pem", "stripped", "empty", "kid"],
+)
 def test_a_token_signed_by_hmac_is_refused(tokens, claims, secret):
     signed = f"{b64({'alg': 'HS256', 'typ': 'at+jwt', 'kid': KEY.kid})}.{b64(claims)}"
     signature = b64(hmac.digest(secret, signed.encode(), hashlib.sha256))

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kernel.access import Actor
+from app.kernel.idempotency import Claim
 from app.kernel.routing import TransactionalRoute
 from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork
@@ -27,5 +28,10 @@ class ControlRoute(TransactionalRoute):
 class SecretRoute(ControlRoute):
     """Answers a secret that is shown once; so the answer is never kept under an idempotency key."""
 
-    async def _effect(self, uow: UnitOfWork, request: Request) -> Response:  # noqa: ARG002 - the base's signature
+    async def _effect(
+        self,
+        uow: UnitOfWork,  # noqa: ARG002 - the base's signature
+        request: Request,
+        claim: Claim | None = None,  # noqa: ARG002
+    ) -> Response:
         return await self.endpoint_response(request)
