@@ -1,0 +1,413 @@
+"""Every operation × everybody who must not get through: never another company's rows or their existence, never a
+5xx, and nothing written. The operations and their requests come from the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import orjson
+import pytest
+
+from tests.contracts.samples import Operation, places_of_ids, with_id
+from tests.contracts.world import Request, World, tenant_ids
+from tests.support.api import Client, sign_in, stranger
+from tests.support.fingerprint import changes, fingerprint
+from tests.tenants.people import Look, colleague, role_id, stranger_from
+
+PUBLIC = {
+    "create_company": "nobody has an account before",
+    "create_session": "signing in is how one gets a token",
+    "refresh_session": "the refresh token is the credential",
+    "forgot_password": "whoever forgot the password cannot sign in",
+    "reset_password": "the mailed token is the credential",
+    "verify_email": "the mailed token is the credential",
+    "preview_invitation": "the mailed token is the credential",
+    "accept_invitation": "the mailed token is the credential",
+    "get_signing_keys": "public keys are public",
+}
+"""Operations without a signed-in caller, each with its reason: a new one has to be written here."""
+
+STREAMS = frozenset({"stream_events"})  # answer for as long as one listens
+ENDS_THE_CALLER = frozenset(
+    {"change_password", "delete_current_session"}
+)  # the owner's token is dead afterwards
+NOT_AT_ONCE = {
+    "confirm_totp": 422,  # needs the code of the moment
+    "disable_totp": 409, "renew_recovery_codes": 409,  # two-factor sign-in is off
+    "retry_dead_letter": 404,  # no event has failed
+    "upload_import": 409, "start_import": 409, "undo_import": 409, "get_import_results": 409,  # not at that point yet
+    "reactivate_member": 409, "restore_custom_field": 409, "complete_activity": 409,
+    "reopen_lead": 409, "reopen_opportunity": 409, "reopen_activity": 409, "nurture_lead": 409, "qualify_lead": 409,
+    "cancel_job": 409, "resend_verification": 409, "clone_role": 409, "delete_session": 404,
+}  # fmt: skip
+"""What a request that is right but comes at the wrong moment answers at most; success is fine too."""
+
+
+def guarded(world: World) -> list[Operation]:
+    return [
+        operation
+        for operation in world.operations
+        if operation.access != "public" and operation.id not in STREAMS
+    ]
+
+
+def told(answer: httpx.Response, *private: str) -> Any:
+    """What an answer tells, without what is particular to the one request: ids that the caller sent, and its own."""
+    text = answer.text
+    for value in (*private, answer.headers["x-request-id"], answer.request.url.path):
+        text = text.replace(value, "…")
+    return answer.status_code, text
+
+
+class Findings:
+    """What went wrong with which operation; all of it is shown at once."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def expect(self, right: bool, operation: Operation, answer: httpx.Response, what: str = "") -> None:
+        if not right:
+            self._found.append(f"{operation.id} {what}: {answer.status_code} {answer.text[:300]}")
+
+    def none(self) -> None:
+        assert not self._found, "\n".join([f"{len(self._found)} findings:", *self._found])
+
+
+async def nothing_changes(look: Look, worlds: list[World], act: Callable[[], Awaitable[None]]) -> None:
+    before = await fingerprint(look.connection, *tenant_ids(*worlds))
+    await act()
+    assert changes(before, await fingerprint(look.connection, *tenant_ids(*worlds))) == {}
+
+
+# -- who may call at all -------------------------------------------------------------------------------------
+
+
+def test_only_the_declared_operations_are_public(ours):
+    assert {operation.id for operation in ours.operations if operation.access == "public"} == set(PUBLIC)
+
+
+async def garbage(world: World, look: Look) -> list[Client]:
+    head, body, signature = str(world.owner.token).split(".")
+    claims = orjson.loads(base64.urlsafe_b64decode(body + "=="))
+    claims["tid"] = str(uuid4())
+    forged = base64.urlsafe_b64encode(orjson.dumps(claims)).rstrip(b"=").decode()
+    unsigned = base64.urlsafe_b64encode(orjson.dumps({"alg": "none", "typ": "at+jwt"})).rstrip(b"=").decode()
+    tokens = ("nonsense", f"{head}.{forged}.{signature}", f"{unsigned}.{body}.", "rk_live_" + "x" * 40)
+    return [Client(world.owner.http, token=token) for token in tokens]
+
+
+async def nobody(world: World, look: Look) -> list[Client]:
+    return [Client(world.owner.http)]
+
+
+async def expired(world: World, look: Look) -> list[Client]:
+    kernel = world.company.app.kernel
+    assert kernel is not None
+    tokens = kernel.authenticator.tokens  # type: ignore[attr-defined]
+    known = tokens.verify(world.owner.token)
+    late = tokens.issue(
+        subject=known.subject,
+        tenant_id=known.tenant_id,
+        session_id=known.session_id,
+        lifetime=timedelta(seconds=-1),
+    )
+    key = await world.owner.ok("POST", "/v1/api-keys", json={"name": f"late {uuid4().hex}"})
+    await look.run(
+        "UPDATE tenants.api_keys SET expires_at = now() - interval '1 second' WHERE id = $1", UUID(key["id"])
+    )
+    return [Client(world.owner.http, token=late), Client(world.owner.http, token=key["key"])]
+
+
+async def revoked_key(world: World, look: Look) -> list[Client]:
+    key = await world.owner.ok("POST", "/v1/api-keys", json={"name": f"gone {uuid4().hex}"})
+    client = Client(world.owner.http, token=key["key"])
+    await client.ok("GET", "/v1/me")
+    await world.owner.ok("DELETE", f"/v1/api-keys/{key['id']}", if_match=key["version"])
+    return [client]
+
+
+async def revoked_session(world: World, look: Look) -> list[Client]:
+    client = await sign_in(stranger_from(world.company.app), world.company.email)
+    await client.ok("GET", "/v1/me")
+    assert (await client.delete("/v1/sessions/current")).is_success
+    return [client]
+
+
+async def deactivated(world: World, look: Look) -> list[Client]:
+    client = await colleague(world.company, look, "admin")
+    member = await world.owner.ok("GET", f"/v1/members/{client.facts['member_id']}")
+    await client.ok("GET", "/v1/me")
+    await world.owner.ok(
+        "POST", f"/v1/members/{member['id']}/deactivate", json={}, if_match=member["version"]
+    )
+    return [client]
+
+
+@pytest.mark.parametrize(
+    "who", [nobody, garbage, expired, revoked_key, revoked_session, deactivated], ids=lambda who: who.__name__
+)
+async def test_whoever_is_not_signed_in_gets_through_nowhere(ours, look, who):
+    clients, findings = await who(ours, look), Findings()
+
+    async def act() -> None:
+        for operation in [*guarded(ours), ours.by_id["stream_events"]]:
+            request = ours.request(operation)
+            for client in clients:
+                answer = await request.send(client)
+                refused = (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+                findings.expect(refused and "www-authenticate" in answer.headers, operation, answer)
+
+    await nothing_changes(look, [ours], act)
+    findings.none()
+
+
+# -- lower roles ---------------------------------------------------------------------------------------------
+
+
+async def test_without_a_permission_its_operations_are_forbidden(ours, look):
+    role = await ours.owner.ok("POST", "/v1/roles", json={"name": f"Nothing {uuid4().hex}", "grants": {}})
+    client, findings = await colleague(ours.company, look, "viewer", role_ids=[role["id"]]), Findings()
+
+    async def act() -> None:
+        for operation in guarded(ours):
+            if operation.access != "signed_in":
+                answer = await ours.request(operation).send(client)
+                refused = (answer.status_code, answer.json().get("permission")) == (403, operation.access)
+                findings.expect(refused, operation, answer)
+                absent = await ours.request(operation, id=str(uuid4())).send(client)
+                findings.expect(absent.status_code == 403, operation, absent, "with an unknown id")
+
+    await nothing_changes(look, [ours], act)
+    findings.none()
+
+
+async def test_somebody_without_permissions_reads_nothing_of_the_company_by_other_ways(ours, look):
+    role = await ours.owner.ok("POST", "/v1/roles", json={"name": f"Empty {uuid4().hex}", "grants": {}})
+    client, findings = await colleague(ours.company, look, "viewer", role_ids=[role["id"]]), Findings()
+    for operation in guarded(ours):
+        if operation.access == "signed_in" and operation.safe:
+            answer = await ours.request(operation).send(client)
+            findings.expect(answer.status_code < 500, operation, answer)
+            if operation.resource in ("timeline", "{plural}", "jobs", "files", "imports", "saved-views"):
+                hidden = answer.status_code in (400, 403, 404) or answer.json().get("data") == []
+                findings.expect(hidden, operation, answer, "shows somebody else's")
+    findings.none()
+
+
+async def test_a_viewer_changes_nothing(ours, look):
+    client, findings = await colleague(ours.company, look, "viewer"), Findings()
+    granted = {grant["permission"] for grant in (await client.ok("GET", "/v1/me/permissions"))["grants"]}
+
+    async def act() -> None:
+        for operation in guarded(ours):
+            if not operation.safe and operation.access not in granted | {"signed_in"}:
+                answer = await ours.request(operation).send(client)
+                findings.expect(answer.status_code == 403, operation, answer)
+
+    await nothing_changes(look, [ours], act)
+    findings.none()
+
+
+# -- another company -----------------------------------------------------------------------------------------
+
+
+async def test_another_companys_things_are_as_absent_as_those_that_never_were(ours, theirs, look):
+    """The very same answer for a foreign id and for an invented one, and never a success."""
+    findings = Findings()
+
+    async def act() -> None:
+        for operation in guarded(ours):
+            if not any(name == "id" or name.endswith("_id") for name in operation.names):
+                continue
+            foreign = ours.request(operation)
+            invented = theirs.request(
+                operation, **{name: str(uuid4()) for name in operation.names if "id" in name}
+            )
+            body = theirs.request(operation)
+            answers = []
+            for request in (foreign, invented):
+                sent = Request(operation, request.path, body.body, body.content, body.headers)
+                answers.append(await sent.send(theirs.owner))
+            findings.expect(answers[0].status_code == 404, operation, answers[0])
+            ids = [
+                part for request in (foreign, invented) for part in request.path.split("/") if len(part) == 36
+            ]
+            same = told(answers[0], *ids) == told(answers[1], *ids)
+            findings.expect(same, operation, answers[0], f"differs from {answers[1].text[:200]}")
+
+    await nothing_changes(look, [ours, theirs], act)
+    findings.none()
+
+
+NOT_LOOKED_AT = {
+    ("convert_lead", "owner_id"): "only for a lead that nobody owns; this one has an owner",
+    ("preview_lead_conversion", "owner_id"): "only for a lead that nobody owns; this one has an owner",
+}
+"""Ids that an operation takes but does not use, each with its reason."""
+
+
+async def test_another_companys_ids_in_bodies_are_as_unknown_as_invented_ones(ours, theirs, look):
+    findings = Findings()
+    for operation in guarded(theirs):
+        if (
+            operation.body is None
+            or operation.id in ENDS_THE_CALLER
+            or operation.resource in ("sessions", "totp")
+        ):
+            continue
+        for place, name in places_of_ids(theirs.sampler, operation.body):
+            foreign, invented = ours.sampler.reference(name, operation.resource), str(uuid4())
+            await theirs.renew(operation)
+            answers = []
+            for id in (foreign, invented):
+                request = theirs.request(operation)
+                body = with_id(theirs.sampler, operation.body, request.body, place, id, operation.resource)
+                content = orjson.dumps(body) if request.content is not None else None
+                sent = Request(operation, request.path, body, content, request.headers)
+                answers.append(await sent.send(theirs.owner))
+            where = "/" + "/".join(map(str, place))
+            taken = answers[0].is_success and not _all_failed(answers[0])
+            unused = (operation.id, name) in NOT_LOOKED_AT
+            findings.expect(not taken or unused, operation, answers[0], f"takes {where}")
+            findings.expect(answers[0].status_code < 500, operation, answers[0], where)
+            same = unused or _outcome(answers[0]) == _outcome(answers[1])
+            findings.expect(same, operation, answers[0], f"{where} differs from {answers[1].text[:200]}")
+    findings.none()
+
+
+def _all_failed(answer: httpx.Response) -> bool:
+    return answer.status_code == 207 and bool(answer.json()["succeeded"] == 0)
+
+
+def _outcome(answer: httpx.Response) -> Any:
+    body = answer.json() if answer.content else {}
+    places = [(error["pointer"], error["code"]) for error in body.get("errors", [])]
+    return answer.status_code, body.get("code"), places
+
+
+async def test_another_companys_ids_in_filters_find_nothing(ours, theirs):
+    findings = Findings()
+    for operation in guarded(theirs):
+        if not operation.safe or "id" in operation.names:
+            continue
+        declared = [p for p in operation.spec.get("parameters", ()) if p["in"] == "query"]
+        names = [p["name"] for p in declared if "uuid" in str(p["schema"])]
+        if operation.spec.get("x-open-query") and operation.id.startswith("list_"):
+            names += ["id", "owner_id", "team_id", "id[in]"]
+        for name in names:
+            plain = name.partition("[")[0]
+            answers = []
+            for id in (ours.sampler.reference(plain, operation.resource), str(uuid4())):
+                request = theirs.request(operation)
+                separator = "&" if "?" in request.path else "?"
+                path = request.path.replace(theirs.ids["accounts"], id) if name in request.path else None
+                answers.append(await theirs.owner.get(path or f"{request.path}{separator}{name}={id}"))
+            findings.expect(answers[0].status_code < 500, operation, answers[0], name)
+            findings.expect("zebra" not in answers[0].text, operation, answers[0], f"{name} leaks")
+            same = _without_ids(answers[0]) == _without_ids(answers[1])
+            findings.expect(same, operation, answers[0], f"{name} differs from {answers[1].text[:200]}")
+    findings.none()
+
+
+def _without_ids(answer: httpx.Response) -> Any:
+    body = answer.json()
+    return answer.status_code, body.get("code"), body.get("data")
+
+
+async def test_searches_by_another_companys_ids_find_nothing(ours, theirs, app):
+    findings = Findings()
+    for record in app.registry.records.values():
+        operation = theirs.by_id[f"search_{record.plural}"]
+        for name, found in record.fields.items():
+            if found.kind.value == "uuid":
+                id = ours.sampler.reference(name, record.path)
+                condition = {"field": name, "op": "eq", "value": id}
+                answer = await theirs.owner.post(operation.path, {"filter": {"or": [{"and": [condition]}]}})
+                findings.expect(
+                    answer.status_code == 200 and answer.json()["data"] == [], operation, answer, name
+                )
+        for text in ("zebra", ours.company.email):
+            answer = await theirs.owner.post(operation.path, {"query": text})
+            findings.expect(
+                answer.status_code == 200 and answer.json()["data"] == [], operation, answer, text
+            )
+    findings.none()
+
+
+async def test_no_answer_to_one_company_shows_a_word_of_another(ours, theirs):
+    findings = Findings()
+    for operation in guarded(theirs):
+        if operation.safe:
+            answer = await theirs.request(operation).send(theirs.owner)
+            findings.expect("zebra" not in answer.text, operation, answer)
+            findings.expect(str(ours.company.tenant_id) not in answer.text, operation, answer)
+    findings.none()
+
+
+# -- suspended -----------------------------------------------------------------------------------------------
+
+
+async def test_a_suspended_company_reads_but_changes_nothing(theirs, look, app):
+    tenant_id, findings = theirs.company.tenant_id, Findings()
+
+    async def put(status: str) -> None:
+        await look.run("UPDATE tenants.tenants SET status = $2 WHERE tenant_id = $1", tenant_id, status)
+        app.kernel.authenticator.forget(tenant_id)
+
+    await put("suspended")
+
+    async def act() -> None:
+        for operation in guarded(theirs):
+            if operation.spec.get("x-while-suspended"):
+                continue
+            answer = await theirs.request(operation).send(theirs.owner)
+            if operation.safe:
+                findings.expect(answer.status_code not in (401, 403), operation, answer)
+            else:
+                refused = (answer.status_code, answer.json()["code"]) == (403, "tenant_suspended")
+                findings.expect(refused, operation, answer)
+
+    try:
+        await nothing_changes(look, [theirs], act)
+    finally:
+        await put("active")
+    findings.none()
+
+
+# -- and the one who may -------------------------------------------------------------------------------------
+
+
+async def test_the_owner_gets_through_everywhere(theirs):
+    """Otherwise the refusals above might have other reasons."""
+    findings = Findings()
+    for operation in guarded(theirs):
+        if operation.id in ENDS_THE_CALLER:
+            continue
+        await theirs.renew(operation)
+        answer = await theirs.request(operation).send(theirs.owner)
+        fine = answer.is_success or answer.status_code == NOT_AT_ONCE.get(operation.id)
+        findings.expect(fine, operation, answer)
+    findings.none()
+
+
+async def test_a_stranger_learns_nothing_from_public_operations(app, ours):
+    client = stranger(app)
+    assert ours.company.email
+    for operation in ours.operations:
+        if operation.access == "public":
+            answer = await ours.request(operation).send(client)
+            assert answer.status_code < 500, operation.id
+            assert "Owner" not in answer.text or operation.id == "create_company", operation.id
+
+
+async def test_roles_of_another_company_are_not_granted(ours, theirs):
+    foreign = await role_id(ours.company, "owner")
+    body = {"email": f"x{uuid4().hex}@example.com", "name": "X", "role_ids": [foreign]}
+    answer = await theirs.owner.post("/v1/invitations", body)
+    assert answer.status_code == 422

@@ -1,0 +1,244 @@
+"""A company with at least one of everything that the API can make, and requests about each of its operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+
+from app.kernel.events import declared_events
+from app.main import Application
+from tests.contracts.samples import Operation, Sampler, operations
+from tests.support.api import PASSWORD, Client, Company, sign_in
+from tests.tenants.people import Look, colleague, stranger_from
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, ready to send."""
+
+    operation: Operation
+    path: str
+    body: Any = None
+    content: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def send(self, client: Client) -> httpx.Response:
+        options: Json = {"headers": dict(self.headers)}
+        if self.operation.takes_version:
+            options["headers"].setdefault("If-Match", '"1"')
+        if self.content is not None:
+            options["content"] = self.content
+        elif self.body is not None:
+            options["json"] = self.body
+        return await client.request(self.operation.method, self.path, **options)
+
+
+class World:
+    """One company, its people and things; `marker` stands in every text of it."""
+
+    def __init__(self, company: Company, look: Look, marker: str) -> None:
+        self.company = company
+        self.look = look
+        self.ids: dict[str, str] = {"tenants": str(company.tenant_id)}
+        self.sampler = Sampler(company.app.openapi(), self.ids, marker)
+        self.operations = operations(company.app)
+        self.by_id = {operation.id: operation for operation in self.operations}
+
+    @property
+    def owner(self) -> Client:
+        return self.company.owner
+
+    # -- making things -------------------------------------------------------------------------------------
+
+    async def build(self) -> None:
+        """Make one of everything."""
+        member = await colleague(self.company, self.look, "salesperson")
+        self.ids["members"] = str(member.facts["member_id"])
+        second = await sign_in(stranger_from(self.company.app), self.company.email)
+        sessions = (await self.owner.ok("GET", "/v1/sessions"))["data"]
+        self.ids["sessions"] = next(session["id"] for session in sessions if not session["current"])
+        assert second.token
+        for resource in self._order():
+            await self.make(resource)
+        export = await self.request(self.by_id["create_export"]).send(self.owner)
+        self.ids["jobs"] = export.json()["id"]
+
+    def _order(self) -> list[str]:
+        """Resources with a collection and items, those that others refer to first."""
+        makers = {operation.resource for operation in self.operations if self._makes(operation)}
+        first = [
+            name
+            for name in ("teams", "roles", "accounts", "contacts", "pipelines", "leads", "files")
+            if name in makers
+        ]
+        return [*first, *sorted(makers - set(first))]
+
+    def _makes(self, operation: Operation) -> bool:
+        path = f"/v1/{operation.resource}"
+        return (
+            operation.method == "POST"
+            and operation.path == path
+            and any(other.path == f"{path}/{{id}}" and other.method == "GET" for other in self.operations)
+        )
+
+    async def make(self, resource: str) -> str:
+        """A new thing of this kind; later requests are about it."""
+        operation = next(o for o in self.operations if o.resource == resource and self._makes(o))
+        answer = await self.request(operation).send(self.owner)
+        assert answer.is_success, f"{operation.id}: {answer.status_code} {answer.text}"
+        made = answer.json()
+        self.ids[resource] = made["id"]
+        await self._share(resource)
+        return str(made["id"])
+
+    async def renew(self, operation: Operation) -> None:
+        """A new thing for an operation that changes the one in its path, so that no request spoils another's."""
+        resource = operation.resource
+        if operation.safe or "id" not in operation.names:
+            return
+        if resource == "members":
+            member = await colleague(self.company, self.look, "salesperson")
+            self.ids["members"] = str(member.facts["member_id"])
+        elif any(other.resource == resource and self._makes(other) for other in self.operations):
+            await self.make(resource)
+
+    async def _share(self, resource: str) -> None:
+        sharing = next(
+            (o for o in self.operations if o.path == f"/v1/{resource}/{{id}}/shares" and o.method == "POST"),
+            None,
+        )
+        if sharing is not None:
+            answer = await self.request(sharing).send(self.owner)
+            assert answer.is_success, f"{sharing.id}: {answer.status_code} {answer.text}"
+            self.ids[f"{resource}/shares"] = answer.json()["id"]
+
+    # -- requests ------------------------------------------------------------------------------------------
+
+    def request(self, operation: Operation, **names: str) -> Request:
+        """A request that the company's owner may make, about the company's own things; `names` override the path."""
+        path = operation.path
+        for name in operation.names:
+            path = path.replace(f"{{{name}}}", names.get(name) or self.name_in_path(operation, name))
+        query = QUERIES.get(operation.id, "").format(**self.ids)
+        special = self._special(operation)
+        return Request(operation, path + (f"?{query}" if query else ""), **special)
+
+    def name_in_path(self, operation: Operation, name: str) -> str:
+        if name == "object":
+            return "lead"
+        if name == "plural":
+            return "accounts"
+        if name == "event_type":
+            return declared_events()[0].type
+        if name == "kind":
+            return "failed"
+        if name == "id":
+            return (
+                self.ids.get("accounts" if operation.resource == "{plural}" else operation.resource)
+                or NOWHERE
+            )
+        if name == "share_id":
+            return self.ids.get(f"{operation.resource}/shares", NOWHERE)
+        return self.ids.get({"account_id": "accounts", "contact_id": "contacts"}.get(name, name), NOWHERE)
+
+    def _special(self, operation: Operation) -> Json:
+        if operation.id == "create_file":
+            return {"content": b"name\nA\n", "headers": {"Content-Type": "application/octet-stream"}}
+        if operation.id == "upload_import":
+            return {"content": b"name\nA\n", "headers": {"Content-Type": "application/octet-stream"}}
+        if operation.spec.get("x-raw-body") and operation.body is not None:
+            import orjson
+
+            return {
+                "content": orjson.dumps(self.body(operation)),
+                "headers": {"Content-Type": "application/json"},
+            }
+        return {"body": self.body(operation)}
+
+    def body(self, operation: Operation) -> Any:
+        made = self.sampler.body(operation)
+        more = self._more(operation)
+        return {**made, **more} if isinstance(made, dict) else more or made
+
+    def _more(self, operation: Operation) -> Json:
+        """What the document alone cannot say about a body."""
+        number = uuid4().hex[:8]
+        if operation.path.endswith("/shares"):
+            return {"member_id": self.ids["members"]}
+        if operation.path.endswith("/transfer"):
+            return {"ids": [self.ids[operation.resource]], "owner_id": self.ids["members"]}
+        if "/batch/" in operation.path:
+            return {"items": [self._item(operation)]}
+        known: dict[str, Json] = {
+            "create_custom_field": {
+                "object": "lead",
+                "key": f"k_{number}",
+                "type": "text",
+                "labels": {"en": number},
+            },
+            "create_saved_view": {"object": "lead"},
+            "create_import": {"object": "lead"},
+            "create_export": {"object": "lead"},
+            "stream_export": {"object": "lead"},
+            "create_pipeline": {
+                "name": {"en": f"{self.sampler.marker} {number}"},
+                "stages": [
+                    {"key": "open", "name": {"en": "Open"}, "probability": 10},
+                    {
+                        "key": "won",
+                        "name": {"en": "Won"},
+                        "probability": 100,
+                        "is_closed": True,
+                        "is_won": True,
+                    },
+                    {"key": "lost", "name": {"en": "Lost"}, "probability": 0, "is_closed": True},
+                ],
+            },
+            "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
+            "create_activity": {"subject": f"{self.sampler.marker} {number}"},
+            "replay_webhook_events": {"since": "2026-03-01T12:00:00Z"},
+            "create_webhook_endpoint": {"url": f"http://127.0.0.1:9/{number}"},
+            "switch_company": {"tenant_id": self.ids["tenants"]},
+            "change_password": {"current_password": PASSWORD, "new_password": PASSWORD + number},
+            "start_totp": {"password": PASSWORD},
+            "disable_totp": {"password": PASSWORD},
+            "renew_recovery_codes": {"password": PASSWORD},
+        }
+        return known.get(operation.id, {})
+
+    def _item(self, operation: Operation) -> Json:
+        """One item of a batch."""
+        verb, id = operation.path.rpartition("/")[2], self.ids[operation.resource]
+        if verb in ("update", "delete"):
+            return {"id": id, "record": {}} if verb == "update" else {"id": id}
+        creating = next(
+            o for o in self.operations if o.path == f"/v1/{operation.resource}" and o.method == "POST"
+        )
+        record = self.body(creating)
+        return {"record": record | ({"external_id": uuid4().hex} if verb == "upsert" else {})}
+
+
+NOWHERE = "0198c0de-0000-7000-8000-000000000000"
+QUERIES = {
+    "get_timeline": "object=account&record_id={accounts}",
+    "list_import_fields": "object=lead",
+}
+
+
+async def world_of(app: Application, look: Look, marker: str) -> World:
+    """A new company with one of everything."""
+    from tests.support.api import sign_up
+
+    company = await sign_up(app, company=f"{marker} Ltd", name=f"{marker} Owner")
+    found = World(company, look, marker)
+    await found.build()
+    return found
+
+
+def tenant_ids(*worlds: World) -> list[UUID]:
+    return [world.company.tenant_id for world in worlds]
