@@ -27,7 +27,8 @@ COUNTS = ("total", "created", "updated", "unchanged", "failed")
 
 def import_file(
     file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, XLSX or NDJSON, any encoding.")
+        Path,
+        typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, XLSX or NDJSON, any encoding."),
     ],
     object_name: Object,
     mode: Annotated[
@@ -38,11 +39,15 @@ def import_file(
     ] = None,
     duplicates: Annotated[
         Literal["block", "warn", "allow"] | None,
-        typer.Option(help="What to do with rows that look like a known record.  [default: the company's rule]"),
+        typer.Option(
+            help="What to do with rows that look like a known record.  [default: the company's rule]"
+        ),
     ] = None,
     mapping: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="COLUMN=FIELD", help="What a column means; without a field it is left out."),
+        typer.Option(
+            "--map", metavar="COLUMN=FIELD", help="What a column means; without a field it is left out."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Find all errors, write nothing.")] = False,
     errors: Annotated[
@@ -136,7 +141,9 @@ def run(work: Callable[[Api], Awaitable[Any]], url: str, api_key: str) -> Any:
     from app.demo.client import Api, ApiFailure
 
     if not api_key:
-        fail("No API key.", "Set RAPPORT_API_KEY; `rapport up` prints the demo's, POST /v1/api-keys makes one.")
+        fail(
+            "No API key.", "Set RAPPORT_API_KEY; `rapport up` prints the demo's, POST /v1/api-keys makes one."
+        )
 
     async def go() -> Any:
         async with Api(url, api_key) as api:
@@ -146,7 +153,9 @@ def run(work: Callable[[Api], Awaitable[Any]], url: str, api_key: str) -> Any:
         return asyncio.run(go())
     except ApiFailure as failure:
         if failure.status == 401:
-            fail("The API does not know this key.", "Look at RAPPORT_API_KEY: was it copied whole, or revoked?")
+            fail(
+                "The API does not know this key.", "Look at RAPPORT_API_KEY: was it copied whole, or revoked?"
+            )
         fail(str(failure))
     except httpx.TransportError:
         fail(f"Nobody answers at {url}.", "Start it with `rapport up`, or name another address: RAPPORT_URL.")
@@ -214,4 +223,3 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise typer.BadParameter(f"is no JSON: {error}", param_hint="--filter") from None
-

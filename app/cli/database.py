@@ -95,4 +95,6 @@ def distribute(
             fail("This server has no Citus extension, so nothing was changed.", found.missing(), exit_code=NO)
         run(found.execute(url), url)
         if not as_json:
-            out.print(f"Distributed {len(found.distribute)} tables; {len(found.local)} stay on the coordinator.")
+            out.print(
+                f"Distributed {len(found.distribute)} tables; {len(found.local)} stay on the coordinator."
+            )

@@ -13,18 +13,19 @@ from app.cli.local import load_settings
 from app.cli.output import AsJson, fail, out, print_json, progress
 from app.cli.up import bar_of, say_demo
 
-Url = Annotated[
-    str, typer.Option("--url", envvar="RAPPORT_URL", help="Where the API is.")
-]
+Url = Annotated[str, typer.Option("--url", envvar="RAPPORT_URL", help="Where the API is.")]
 
 
 def demo(
     size: Annotated[
         Literal["small", "large"],
-        typer.Option(help="small: one company to try; large: 200 companies with 1,000,000 leads, for benchmarks."),
+        typer.Option(
+            help="small: one company to try; large: 200 companies with 1,000,000 leads, for benchmarks."
+        ),
     ] = "small",
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Another seed invents other records.", show_default="7, or the last one")
+        int | None,
+        typer.Option(min=0, help="Another seed invents other records.", show_default="7, or the last one"),
     ] = None,
     url: Url = "http://127.0.0.1:8000",
     as_json: AsJson = False,
@@ -60,7 +61,12 @@ async def _small(folder: Path, url: str, seed: int | None, *, as_json: bool) -> 
             fail(str(failure), "What is loaded stays; run the command again to go on.")
     if as_json:
         print_json(
-            {"company": state.company, "people": state.people, "password": state.password, "api_key": state.api_key}
+            {
+                "company": state.company,
+                "people": state.people,
+                "password": state.password,
+                "api_key": state.api_key,
+            }
         )
     else:
         say_demo(url, state)

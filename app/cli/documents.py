@@ -24,7 +24,8 @@ def export(
         Path, typer.Option("--output", "-o", help="Where to write it; `-` prints it.", show_default=False)
     ] = DOCUMENT,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail (3) when the file is not what the code serves.")
+        bool,
+        typer.Option("--check", help="Write nothing; fail (3) when the file is not what the code serves."),
     ] = False,
 ) -> None:
     """Write openapi/openapi.json from the code."""

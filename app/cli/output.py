@@ -31,7 +31,9 @@ USAGE: Final = 2
 NO: Final = 3
 INTERRUPTED: Final = 130
 
-out: Final = Console(highlight=False, soft_wrap=True)
+_PIPED_WIDTH: Final = 200  # of tables that nobody looks at on a screen, so that cells are rarely folded
+
+out: Final = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 err: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text for people.")]
@@ -65,7 +67,11 @@ def print_json(value: Any) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None, right: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    title: str | None = None,
+    right: Sequence[str] = (),
 ) -> None:
     """A table for people; `right` names the columns of numbers."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")

@@ -40,7 +40,10 @@ def with_kernel(work: Callable[[Kernel], Awaitable[T]]) -> T:
         except Problem as problem:
             fail(f"{problem.title}: {problem.detail}" if problem.detail != problem.title else problem.title)
         except OSError as error:
-            fail(f"Cannot reach the database: {error}", "Is PostgreSQL running? DATABASE_URL says where we look.")
+            fail(
+                f"Cannot reach the database: {error}",
+                "Is PostgreSQL running? DATABASE_URL says where we look.",
+            )
 
 
 @app.command("list")

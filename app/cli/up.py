@@ -31,7 +31,9 @@ READY_SECONDS = 60.0
 def up(
     host: serving.Host = None,
     port: serving.Port = None,
-    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Create the demo company if it is missing.")] = True,
+    demo: Annotated[
+        bool, typer.Option("--demo/--no-demo", help="Create the demo company if it is missing.")
+    ] = True,
 ) -> None:
     """Start everything: PostgreSQL, API, worker and the demo company. Ctrl-C stops all of it.
 
@@ -125,7 +127,9 @@ def _all_alive(children: Sequence[Child]) -> None:
             )
 
 
-async def _serve(settings: Settings, url: str, children: Sequence[Child], begun: float, *, demo: bool) -> None:
+async def _serve(
+    settings: Settings, url: str, children: Sequence[Child], begun: float, *, demo: bool
+) -> None:
     """Say where things are, fill the demo company, and wait until something ends."""
     loop = asyncio.get_running_loop()
     me = asyncio.current_task()
@@ -203,13 +207,13 @@ def say_demo(url: str, state: Any) -> None:
 
 def examples(url: str, api_key: str) -> list[str]:
     """Commands that work when pasted into a shell, one after the other."""
-    curl = f"curl -sS -H 'Authorization: Bearer {api_key}'"
+    curl = f"curl -sS -w '\\n' -H 'Authorization: Bearer {api_key}'"
     json = "-H 'Content-Type: application/json'"
     lead = '{"name": "孙悟空", "company": "花果山", "source": "web"}'
     return [
         f"{curl} '{url}/v1/leads?status=new&limit=2'",
         f"{curl} {json} -d '{lead}' {url}/v1/leads",
-        f"{curl} {json} -d '{{\"query\": \"wukong\"}}' {url}/v1/leads/search",
+        f'{curl} {json} -d \'{{"query": "wukong"}}\' {url}/v1/leads/search',
     ]
 
 

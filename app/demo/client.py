@@ -28,7 +28,9 @@ class ApiFailure(Exception):
         self.code = str(document.get("code", ""))
         self.detail = str(document.get("detail") or document.get("title") or f"HTTP {status}")
         errors = document.get("errors", [])
-        places = [e["pointer"] if e["detail"] == self.detail else f"{e['pointer']}: {e['detail']}" for e in errors]
+        places = [
+            e["pointer"] if e["detail"] == self.detail else f"{e['pointer']}: {e['detail']}" for e in errors
+        ]
         where = f" ({'; '.join(places[:5])})" if places else ""
         super().__init__(f"{method} {path} answered {status}: {self.detail}{where}")
 

@@ -159,10 +159,7 @@ class DemoLoader:
         wanted = self.company.members[1:]
         present = await self._owners(session)
         roles = {role["key"]: role["id"] for role in (await session.get("/v1/roles"))["data"]}
-        invited = {
-            one["email"]: one
-            async for one in session.pages("/v1/invitations", status="pending")
-        }
+        invited = {one["email"]: one async for one in session.pages("/v1/invitations", status="pending")}
         missing = [member for member in wanted if member.email not in present]
         for member in missing:
             if member.email not in invited:
@@ -280,12 +277,18 @@ class DemoLoader:
     async def _activities(self) -> None:
         ids = {"account": await self._ids("accounts"), "lead": await self._ids("leads")}
         made = rows.activity_rows(self.company.activities, ids, await self._owners(self._api))
-        there = await self._ids("activities")  # no file can say what an activity is about, so these go in batches
-        items = [{"ref": row["external_id"], "record": row} for row in made if row["external_id"] not in there]
+        there = await self._ids(
+            "activities"
+        )  # no file can say what an activity is about, so these go in batches
+        items = [
+            {"ref": row["external_id"], "record": row} for row in made if row["external_id"] not in there
+        ]
         await self._batches("activities", "create", items)
         self._state.count("activities", len(made))
 
-    async def _upsert(self, plural: str, made: Sequence[Row], *, there: Collection[str] | None = None) -> None:
+    async def _upsert(
+        self, plural: str, made: Sequence[Row], *, there: Collection[str] | None = None
+    ) -> None:
         """Import what is missing; `there` are the external ids to leave alone, those that exist if not given."""
         there = await self._ids(plural) if there is None else there
         missing = [row for row in made if row["external_id"] not in there]
@@ -294,7 +297,9 @@ class DemoLoader:
             started = await start_import(self._api, order, f"{plural}.csv", csv_of(missing))
             ended = await follow_import(self._api, started, partial(self._show, plural))
             if ended["state"] != "completed":
-                raise ApiFailure("POST", "/v1/imports", 422, {"detail": await self._explanation(plural, ended)})
+                raise ApiFailure(
+                    "POST", "/v1/imports", 422, {"detail": await self._explanation(plural, ended)}
+                )
         self._state.count(plural, len(made))
 
     async def _explanation(self, plural: str, ended: Mapping[str, Any]) -> str:
@@ -304,7 +309,9 @@ class DemoLoader:
         first = answer.text.splitlines()[1:2]
         return f"{ended['failed']} of {ended['total']} {plural} were refused, the first: {first}"
 
-    async def _batches(self, plural: str, verb: str, items: Sequence[Mapping[str, Any]], step: str = "") -> None:
+    async def _batches(
+        self, plural: str, verb: str, items: Sequence[Mapping[str, Any]], step: str = ""
+    ) -> None:
         """Send items in batches, a few at a time; all of them must pass."""
         gate, done = asyncio.Semaphore(_PARALLEL), 0
 
@@ -343,7 +350,9 @@ def _refuse_failures(name: str, results: Iterable[Mapping[str, Any]]) -> None:
     if bad:
         error = bad[0]["error"]
         detail = f"{len(bad)} {name} were refused, the first ({bad[0]['ref']}): {error['detail']}"
-        raise ApiFailure("POST", f"/v1/{name}/batch/upsert", 422, {"detail": detail, "errors": error["errors"]})
+        raise ApiFailure(
+            "POST", f"/v1/{name}/batch/upsert", 422, {"detail": detail, "errors": error["errors"]}
+        )
 
 
 def _examples(members: Sequence[DemoMember]) -> dict[str, str]:

@@ -40,7 +40,11 @@ def account_rows(accounts: Iterable[DemoAccount], owners: Ids) -> list[Row]:
 def parent_changes(accounts: Iterable[DemoAccount], ids: Ids) -> list[dict[str, Json]]:
     """Items of a batch update that says who belongs to whom."""
     return [
-        {"ref": account.external_id, "id": ids[account.external_id], "record": {"parent_id": ids[account.parent]}}
+        {
+            "ref": account.external_id,
+            "id": ids[account.external_id],
+            "record": {"parent_id": ids[account.parent]},
+        }
         for account in accounts
         if account.parent
     ]

@@ -284,7 +284,8 @@ def _html(title: str, body: str) -> Response:
         '<link rel="stylesheet" href="/docs/assets/pages.css"></head>'
     )
     return HTMLResponse(
-        f"{head}<body><main>{body}</main></body></html>", headers=_HEADERS | {"Content-Security-Policy": POLICY}
+        f"{head}<body><main>{body}</main></body></html>",
+        headers=_HEADERS | {"Content-Security-Policy": POLICY},
     )
 
 

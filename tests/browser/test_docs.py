@@ -46,7 +46,10 @@ class Visit:
         self.foreign: list[str] = []
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        page.on("request", lambda one: None if one.url.startswith((url, "data:")) else self.foreign.append(one.url))
+        page.on(
+            "request",
+            lambda one: None if one.url.startswith((url, "data:")) else self.foreign.append(one.url),
+        )
 
 
 @pytest.fixture

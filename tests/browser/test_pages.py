@@ -16,7 +16,7 @@ HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 @pytest.fixture
 async def web(app: Application) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://rapport.test") as client:
         yield client
 
@@ -52,7 +52,9 @@ async def test_assets_are_served_once(web: httpx.AsyncClient, name: str, kind: s
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.parametrize("name", ["docs.html", "swagger-ui.js", "..%2fdocs_pages.py", "%2e%2e%2f%2e%2e%2fmain.py"])
+@pytest.mark.parametrize(
+    "name", ["docs.html", "swagger-ui.js", "..%2fdocs_pages.py", "%2e%2e%2f%2e%2e%2fmain.py"]
+)
 async def test_other_files_are_no_assets(web: httpx.AsyncClient, name: str):
     assert (await web.get(f"/docs/assets/{name}")).status_code == 404
 

@@ -10,9 +10,7 @@ from tests.support.command import Rapport, command
 
 
 @pytest.fixture
-def rapport(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Rapport:
+def rapport(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Rapport:
     """`rapport("db", "check", DATABASE_URL=…)` → exit code and output."""
     monkeypatch.chdir(tmp_path)
     return command(monkeypatch, capsys, tmp_path / "var")

@@ -175,7 +175,9 @@ def test_when_the_worker_dies_everything_stops_and_says_so(first: FirstStart):
     started = first.place.start("--no-demo")
     started.await_text("Rapport is running", 60)
     tree = started.processes()
-    children = [p for p in psutil.Process(started.process.pid).children() if not p.name().startswith("postgres")]
+    children = [
+        p for p in psutil.Process(started.process.pid).children() if not p.name().startswith("postgres")
+    ]
     assert len(children) == 2
     children[1].kill()
     assert started.process.wait(30) == 1

@@ -36,7 +36,6 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     def run(*arguments: str, **environment: str) -> Answer:
         with monkeypatch.context() as context:
             context.setenv("RAPPORT_DATA_DIR", str(data_dir))
-            context.setenv("COLUMNS", "200")
             for name, value in environment.items():
                 context.setenv(name, value)
             context.setattr(sys, "argv", ["rapport", *arguments])

@@ -114,7 +114,9 @@ class Installation:
         return Running(process, output, begin)
 
     @contextlib.contextmanager
-    def running(self, *arguments: str, until: str = "Rapport is running", seconds: float = 60) -> Iterator[Running]:
+    def running(
+        self, *arguments: str, until: str = "Rapport is running", seconds: float = 60
+    ) -> Iterator[Running]:
         """Started, and stopped whatever happens."""
         started = self.start(*arguments)
         try:
@@ -127,6 +129,8 @@ class Installation:
                     process.kill()
 
     def get(self, path: str, key: str) -> Any:
-        answer = httpx.get(self.url + path, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False)
+        answer = httpx.get(
+            self.url + path, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False
+        )
         assert answer.status_code == 200, answer.text
         return answer.json()

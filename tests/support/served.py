@@ -21,7 +21,7 @@ async def served(app: Application) -> AsyncIterator[str]:
     # Not `serve`, which would take the signals of the test process.
     task = asyncio.create_task(server._serve())
     try:
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - it has no event to wait for
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
