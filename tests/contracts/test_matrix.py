@@ -45,6 +45,7 @@ NOT_AT_ONCE = {
     "reactivate_member": 409, "restore_custom_field": 409, "complete_activity": 409,
     "reopen_lead": 409, "reopen_opportunity": 409, "reopen_activity": 409, "nurture_lead": 409, "qualify_lead": 409,
     "cancel_job": 409, "resend_verification": 409, "clone_role": 409, "delete_session": 404,
+    "remove_contact_role": 404,  # the new contact has no role
 }  # fmt: skip
 """What a request that is right but comes at the wrong moment answers at most; success is fine too."""
 
@@ -246,6 +247,10 @@ async def test_another_companys_things_are_as_absent_as_those_that_never_were(ou
 
 
 NOT_LOOKED_AT = {
+    (
+        "find_contact_duplicates",
+        "account_id",
+    ): "a hint where to look first; an unknown account has no contacts",
     ("convert_lead", "owner_id"): "only for a lead that nobody owns; this one has an owner",
     ("preview_lead_conversion", "owner_id"): "only for a lead that nobody owns; this one has an owner",
 }
@@ -393,6 +398,8 @@ async def test_the_owner_gets_through_everywhere(theirs):
         answer = await theirs.request(operation).send(theirs.owner)
         fine = answer.is_success or answer.status_code == NOT_AT_ONCE.get(operation.id)
         findings.expect(fine, operation, answer)
+        if operation.method == "DELETE" or "/batch/delete" in operation.path:
+            await theirs.replace(operation)
     findings.none()
 
 
