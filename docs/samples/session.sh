@@ -1,0 +1,49 @@
+# Two helpers for the commands in the README and in docs/guide. Read it into your shell:  . docs/samples/session.sh
+# It needs curl and python3. RAPPORT is the address of the server, KEY an API key or an access token.
+export RAPPORT="${RAPPORT:-http://127.0.0.1:8000}"
+
+# api PATH [curl options]: ask the API as the holder of KEY; a refusal prints its problem document and fails.
+api() {
+    local path="$1"
+    shift
+    curl --silent --show-error --fail-with-body --header "Authorization: Bearer ${KEY:-}" "$@" "$RAPPORT$path"
+}
+
+# send PATH JSON [curl options]: the same with a JSON body; POST unless told otherwise.
+send() {
+    local path="$1" body="$2"
+    shift 2
+    api "$path" --header 'Content-Type: application/json' --data "$body" "$@"
+}
+
+# ended PATH: wait for an import or a job to end, a minute at most, and print its state.
+ended() {
+    local state
+    for _ in $(seq 300); do
+        state="$(api "$1" | show state)"
+        case "$state" in
+            completed | completed_with_errors | succeeded | failed | cancelled) echo "$state"; return 0 ;;
+            waiting | validating | in_progress | running) sleep 0.2 ;;
+            *) echo "$state"; return 1 ;;
+        esac
+    done
+    return 1
+}
+
+# show FIELD …: the fields of a JSON answer, one line for each record; without fields all of it, indented.
+show() {
+    python3 -c '
+import functools, json, sys
+answer = json.load(sys.stdin)
+paths = sys.argv[1:]
+if not paths or (isinstance(answer, dict) and "title" in answer and "request_id" in answer and "code" in answer):
+    sys.exit(print(json.dumps(answer, indent=2, ensure_ascii=False)))
+def step(value, name):
+    return value[int(name)] if isinstance(value, list) else (value or {}).get(name)
+def text(value):
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+records = answer.get("data", [answer]) if isinstance(answer, dict) else answer
+for record in records:
+    print("  ".join(text(functools.reduce(step, path.split("."), record)) for path in paths))
+' "$@"
+}
