@@ -411,7 +411,7 @@ class RecordService(Generic[M]):
         record = self.record
         if any(name in changes for name in record.search.columns):
             changes["tokens"] = record.search.tokens({**row.__dict__, **changes})
-        after: M = await self.uow.update(row, audit=record.object, action=action, **changes)
+        after: M = await self.uow.update_last(row, audit=record.object, action=action, **changes)
         if after is row:
             return row
         if custom is not None and custom.indexed:

@@ -7,7 +7,7 @@ modules through `uow.of(Interface)`, which answers in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -50,13 +50,21 @@ class _Pending:
     jobs: list[dict[str, Any]] = field(default_factory=list)
 
 
+LateWrite = Callable[[type[Base], tuple[str, ...], int], str]
+
+
 @dataclass(frozen=True, slots=True)
 class _Late:
     """A row that waits to be written together with the side effects."""
 
+    write: LateWrite
     model: type[TenantOwned]
     names: tuple[str, ...]
     values: list[Any]
+
+    def sql(self, first: int) -> str:
+        """The statement whose first argument has number `first`; it answers one row if it did its work."""
+        return self.write(self.model, self.names, first)
 
 
 class UnitOfWork:
@@ -98,7 +106,7 @@ class UnitOfWork:
         if self._late is not None:
             late, self._late = self._late, None
             self.statements += 1
-            await self._connection.execute(_late_sql(late.model, late.names, 1), *late.values)
+            _require_one(await self._connection.fetch(late.sql(1), *late.values))
 
     async def enter(self, actor: Actor) -> None:
         """Bind a control transaction to a tenant from here on: sign-up and invitations need it."""
@@ -207,10 +215,8 @@ class UnitOfWork:
             return await self.insert(model, audit=audit, **given)
         await self.settle()
         values = dict.fromkeys(columns_of(model)) | given
-        for name, value in values.items():
-            if isinstance(value, datetime) and value.tzinfo is not UTC:
-                values[name] = value.astimezone(UTC)
-        self._late = _Late(model, tuple(values), list(values.values()))
+        values = {name: _in_utc(value) for name, value in values.items()}
+        self._late = _Late(_late_insert, model, tuple(values), list(values.values()))
         audited = audited_columns(model)
         changes = {n: [None, v] for n, v in values.items() if v is not None and n in audited}
         self.record_audit(audit, values["id"], "created", changes)
@@ -250,6 +256,26 @@ class UnitOfWork:
             diff = {n: [before[n], v] for n, v in changed.items() if n in audited}
             self.record_audit(audit, row.id, action, diff)
         return entity(model, stored)
+
+    async def update_last(self, row: M, *, audit: str, action: str = "updated", **changes: Any) -> M:
+        """As `update`, but travelling with the side effects as in `insert_last`. The row must be locked."""
+        model, before = type(row), row.__dict__
+        changed = {name: value for name, value in changes.items() if before[name] != value}
+        if not changed:
+            return row
+        await self.settle()
+        audited = audited_columns(model)
+        self.record_audit(
+            audit, row.id, action, {n: [before[n], v] for n, v in changed.items() if n in audited}
+        )
+        names = tuple(changed)
+        values = [row.tenant_id, row.id, *map(_in_utc, changed.values())]
+        after = {**before, **dict(zip(names, values[2:], strict=True))}
+        if isinstance(row, Versioned):
+            values += [row.version, self.now]
+            after |= {"version": row.version + 1, "updated_at": self.now}
+        self._late = _Late(_late_update, model, names, values)
+        return entity(model, after)
 
     async def delete(self, row: M, *, audit: str | None = None) -> None:
         """Delete a row: softly where the table has `deleted_at`, else for good."""
@@ -367,8 +393,8 @@ class UnitOfWork:
         if late is None:
             await self._connection.execute(_side_effects(present), *who, *rows)
         else:
-            sql = _side_effects(present, late.model, late.names)
-            await self._connection.execute(sql, *who, *rows, *late.values)
+            sql = _side_effects(present, late.write, late.model, late.names)
+            _require_one(await self._connection.fetch(sql, *who, *rows, *late.values))
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -481,13 +507,30 @@ def _insert_many_sql(model: type[Base], names: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=4_000)
 def _update_sql(model: type[Base], names: tuple[str, ...]) -> str:
-    sets = [f"{name} = ${number}" for number, name in enumerate(names, 3)]
-    where = "tenant_id = $1 AND id = $2"
+    return f"{_update_statement(model, names, 1)} RETURNING {', '.join(columns_of(model))}"
+
+
+def _update_statement(model: type[Base], names: tuple[str, ...], first: int) -> str:
+    """Arguments from number `first`: tenant, id, the new values, then the version read and the time."""
+    sets = [f"{name} = ${number}" for number, name in enumerate(names, first + 2)]
+    where = f"tenant_id = ${first} AND id = ${first + 1}"
     if issubclass(model, Versioned):
-        sets += ["version = version + 1", f"updated_at = ${len(names) + 4}"]
-        where += f" AND version = ${len(names) + 3}"
-    returning = ", ".join(columns_of(model))
-    return f"UPDATE {qualified(model)} SET {', '.join(sets)} WHERE {where} RETURNING {returning}"
+        version = first + 2 + len(names)
+        sets += ["version = version + 1", f"updated_at = ${version + 1}"]
+        where += f" AND version = ${version}"
+    return f"UPDATE {qualified(model)} SET {', '.join(sets)} WHERE {where}"
+
+
+def _require_one(rows: Sequence[Any]) -> None:
+    if not rows:
+        raise StaleVersion
+
+
+def _in_utc(value: Any) -> Any:
+    """Times as the database gives them back."""
+    if isinstance(value, datetime) and value.tzinfo is not UTC:
+        return value.astimezone(UTC)
+    return value
 
 
 _WHO = "($1::uuid, $2::timestamptz, $3::text, $4::uuid, $5::text, $6::text)"
@@ -524,7 +567,10 @@ _SIDE_EFFECTS = {
 
 @lru_cache(maxsize=1_000)
 def _side_effects(
-    present: tuple[str, ...], late: type[Base] | None = None, names: tuple[str, ...] = ()
+    present: tuple[str, ...],
+    write: LateWrite | None = None,
+    model: type[Base] | None = None,
+    names: tuple[str, ...] = (),
 ) -> str:
     """One statement for the kinds of side effects at hand, and the late row; an absent kind costs nothing."""
     ctes = [f"who (tenant, now, kind, actor, name, request) AS (VALUES {_WHO})"]
@@ -532,12 +578,18 @@ def _side_effects(
         f"{name} AS ({_SIDE_EFFECTS[name].format(rows=f'${number}')})"
         for number, name in enumerate(present, 7)
     ]
-    if late is not None:
-        ctes.append(f"late AS ({_late_sql(late, names, 7 + len(present))})")
-    return "WITH " + ", ".join(ctes) + " SELECT 1"
+    if write is None or model is None:
+        return "WITH " + ", ".join(ctes) + " SELECT 1"
+    ctes.append(f"late AS ({write(model, names, 7 + len(present))})")
+    return "WITH " + ", ".join(ctes) + " SELECT * FROM late"
 
 
 @lru_cache(maxsize=1_000)
-def _late_sql(model: type[Base], names: tuple[str, ...], first: int) -> str:
+def _late_insert(model: type[Base], names: tuple[str, ...], first: int) -> str:
     places = ", ".join(f"${number}" for number in range(first, first + len(names)))
-    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) VALUES ({places})"
+    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) VALUES ({places}) RETURNING 1"
+
+
+@lru_cache(maxsize=4_000)
+def _late_update(model: type[Base], names: tuple[str, ...], first: int) -> str:
+    return _update_statement(model, names, first) + " RETURNING 1"
