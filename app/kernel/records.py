@@ -29,8 +29,9 @@ from app.kernel.models import RecordTable, qualified
 from app.kernel.money import Money, money_dict
 from app.kernel.people import People
 from app.kernel.registry import Permission
+from app.kernel.statements import Lock, columns_of, entity, required_columns
 from app.kernel.tokens import record_tokens
-from app.kernel.uow import Lock, UnitOfWork, columns_of, entity, required_columns
+from app.kernel.uow import UnitOfWork
 
 M = TypeVar("M", bound=RecordTable)
 

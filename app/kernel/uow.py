@@ -7,26 +7,25 @@ modules through `uow.of(Interface)`, which answers in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import Select, select
-from sqlalchemy.orm import configure_mappers
 from sqlalchemy.sql import ClauseElement
 
-from app.kernel import db
+from app.kernel import db, statements
 from app.kernel.access import Actor
 from app.kernel.db import Connection, compile_statement
 from app.kernel.errors import NotFound, StaleVersion
 from app.kernel.events import Event, RecordEvent
 from app.kernel.ids import new_id
-from app.kernel.models import Base, TenantOwned, Versioned, qualified
+from app.kernel.models import TenantOwned, Versioned, qualified
+from app.kernel.statements import LateWrite, Lock, audited_columns, columns_of, entity, required_columns
 
 if TYPE_CHECKING:
     from app.kernel.runtime import Kernel
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=TenantOwned)
 V = TypeVar("V", bound=Versioned)
 T = TypeVar("T")
-Lock = Literal["update", "share"] | None
 
 REDACTED = "[redacted]"
 
@@ -48,9 +46,6 @@ class _Pending:
     usage: dict[str, int] = field(default_factory=dict)
     idempotency: dict[str, Any] | None = None
     jobs: list[dict[str, Any]] = field(default_factory=list)
-
-
-LateWrite = Callable[[type[Base], tuple[str, ...], int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +139,7 @@ class UnitOfWork:
 
     async def find(self, model: type[M], id: UUID, *, lock: Lock = None, deleted: bool = False) -> M | None:
         """The row with this id, or None."""
-        row = await self.fetchrow(_point_read(model, lock, deleted), self.tenant_id, id)
+        row = await self.fetchrow(statements.point_read(model, lock, deleted), self.tenant_id, id)
         return None if row is None else entity(model, row)
 
     async def all(self, statement: Select[M]) -> list[M]:
@@ -196,7 +191,7 @@ class UnitOfWork:
         audit log; without it nothing is logged (for link tables and internals).
         """
         values = self._with_defaults(model, values)
-        row = await self.fetchrow(_insert_sql(model, tuple(values)), *values.values())
+        row = await self.fetchrow(statements.insert_returning(model, tuple(values)), *values.values())
         stored = entity(model, cast("asyncpg.Record", row))
         if audit:
             audited = audited_columns(model)
@@ -215,8 +210,8 @@ class UnitOfWork:
             return await self.insert(model, audit=audit, **given)
         await self.settle()
         values = dict.fromkeys(columns_of(model)) | given
-        values = {name: _in_utc(value) for name, value in values.items()}
-        self._late = _Late(_late_insert, model, tuple(values), list(values.values()))
+        values = {name: statements.in_utc(value) for name, value in values.items()}
+        self._late = _Late(statements.insert_one, model, tuple(values), list(values.values()))
         audited = audited_columns(model)
         changes = {n: [None, v] for n, v in values.items() if v is not None and n in audited}
         self.record_audit(audit, values["id"], "created", changes)
@@ -228,7 +223,7 @@ class UnitOfWork:
         for start in range(0, len(full), 1_000):
             part = full[start : start + 1_000]
             names = tuple(part[0])
-            sql = _insert_many_sql(model, names)
+            sql = statements.insert_many(model, names)
             await self.settle()
             self.statements += 1
             await self._connection.execute(sql, *[[row[name] for row in part] for name in names])
@@ -248,7 +243,7 @@ class UnitOfWork:
         arguments: list[Any] = [row.tenant_id, row.id, *changed.values()]
         if isinstance(row, Versioned):
             arguments += [row.version, self.now]
-        stored = await self.fetchrow(_update_sql(model, names), *arguments)
+        stored = await self.fetchrow(statements.update_returning(model, names), *arguments)
         if stored is None:
             raise StaleVersion
         if audit:
@@ -269,12 +264,12 @@ class UnitOfWork:
             audit, row.id, action, {n: [before[n], v] for n, v in changed.items() if n in audited}
         )
         names = tuple(changed)
-        values = [row.tenant_id, row.id, *map(_in_utc, changed.values())]
+        values = [row.tenant_id, row.id, *map(statements.in_utc, changed.values())]
         after = {**before, **dict(zip(names, values[2:], strict=True))}
         if isinstance(row, Versioned):
             values += [row.version, self.now]
             after |= {"version": row.version + 1, "updated_at": self.now}
-        self._late = _Late(_late_update, model, names, values)
+        self._late = _Late(statements.update_one, model, names, values)
         return entity(model, after)
 
     async def delete(self, row: M, *, audit: str | None = None) -> None:
@@ -391,9 +386,9 @@ class UnitOfWork:
         late, self._late = self._late, None
         self.statements += 1
         if late is None:
-            await self._connection.execute(_side_effects(present), *who, *rows)
+            await self._connection.execute(statements.side_effects(present), *who, *rows)
         else:
-            sql = _side_effects(present, late.write, late.model, late.names)
+            sql = statements.side_effects(present, late.write, late.model, late.names)
             _require_one(await self._connection.fetch(sql, *who, *rows, *late.values))
 
     @asynccontextmanager
@@ -445,151 +440,6 @@ async def transaction(
         await connection.execute("COMMIT")
 
 
-def entity(model: type[M], row: Mapping[str, Any] | asyncpg.Record) -> M:
-    """A typed, read-only instance of a mapped class; assigning to it raises."""
-    made = model.__new__(model)
-    made.__dict__.update(row.items())
-    return made
-
-
-def entities(model: type[M], rows: Iterable[asyncpg.Record]) -> list[M]:
-    return [entity(model, row) for row in rows]
-
-
-@cache
-def columns_of(model: type[Base]) -> tuple[str, ...]:
-    """Column names of a mapped class, in table order."""
-    configure_mappers()  # attributes of a mapped class read nothing before
-    return tuple(column.name for column in model.__table__.columns)
-
-
-@cache
-def required_columns(model: type[Base]) -> frozenset[str]:
-    """Columns that may not be null."""
-    return frozenset(column.name for column in model.__table__.columns if not column.nullable)
-
-
-@cache
-def audited_columns(model: type[Base]) -> frozenset[str]:
-    """Columns whose changes the audit log shows: not secrets, and not what every change touches."""
-    columns = model.__table__.columns
-    return frozenset(c.name for c in columns if not c.info.get("secret") and c.name not in _NOT_AUDITED)
-
-
-_NOT_AUDITED = frozenset({"tenant_id", "id", "version", "created_at", "updated_at", "tokens", "created_by"})
-
-
-@cache
-def _point_read(model: type[Base], lock: Lock, deleted: bool) -> str:
-    tail = "" if deleted or "deleted_at" not in columns_of(model) else " AND deleted_at IS NULL"
-    tail += {None: "", "update": " FOR NO KEY UPDATE", "share": " FOR KEY SHARE"}[lock]
-    return f"SELECT {', '.join(columns_of(model))} FROM {qualified(model)} WHERE tenant_id = $1 AND id = $2{tail}"
-
-
-@lru_cache(maxsize=4_000)
-def _insert_sql(model: type[Base], names: tuple[str, ...]) -> str:
-    places = ", ".join(f"${number}" for number in range(1, len(names) + 1))
-    returning = ", ".join(columns_of(model))
-    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) VALUES ({places}) RETURNING {returning}"
-
-
-@lru_cache(maxsize=1_000)
-def _insert_many_sql(model: type[Base], names: tuple[str, ...]) -> str:
-    table = model.__table__
-    arrays = []
-    for number, name in enumerate(names, 1):
-        kind = table.c[name].type.compile(dialect=db.DIALECT)
-        if kind.endswith("[]"):
-            raise TypeError(f"{name}: array columns cannot go through insert_many")
-        arrays.append(f"${number}::{kind}[]")
-    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) SELECT * FROM unnest({', '.join(arrays)})"
-
-
-@lru_cache(maxsize=4_000)
-def _update_sql(model: type[Base], names: tuple[str, ...]) -> str:
-    return f"{_update_statement(model, names, 1)} RETURNING {', '.join(columns_of(model))}"
-
-
-def _update_statement(model: type[Base], names: tuple[str, ...], first: int) -> str:
-    """Arguments from number `first`: tenant, id, the new values, then the version read and the time."""
-    sets = [f"{name} = ${number}" for number, name in enumerate(names, first + 2)]
-    where = f"tenant_id = ${first} AND id = ${first + 1}"
-    if issubclass(model, Versioned):
-        version = first + 2 + len(names)
-        sets += ["version = version + 1", f"updated_at = ${version + 1}"]
-        where += f" AND version = ${version}"
-    return f"UPDATE {qualified(model)} SET {', '.join(sets)} WHERE {where}"
-
-
 def _require_one(rows: Sequence[Any]) -> None:
     if not rows:
         raise StaleVersion
-
-
-def _in_utc(value: Any) -> Any:
-    """Times as the database gives them back."""
-    if isinstance(value, datetime) and value.tzinfo is not UTC:
-        return value.astimezone(UTC)
-    return value
-
-
-_WHO = "($1::uuid, $2::timestamptz, $3::text, $4::uuid, $5::text, $6::text)"
-_SIDE_EFFECTS = {
-    "audit": """
-  INSERT INTO kernel.audit_entries
-    (tenant_id, id, at, actor_kind, actor_id, actor_name, request_id, object, record_id, action, changes, reason)
-  SELECT w.tenant, e.id, w.now, w.kind, w.actor, w.name, w.request, e.object, e.record_id, e.action, e.changes,
-    e.reason
-  FROM who w, jsonb_to_recordset({rows}::jsonb)
-    AS e(id uuid, object text, record_id uuid, action text, changes jsonb, reason text)""",
-    "events": """
-  INSERT INTO kernel.outbox
-    (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data)
-  SELECT w.tenant, e.id, w.now, w.kind, w.actor, w.request, e.type, e.object, e.record_id, e.data
-  FROM who w, jsonb_to_recordset({rows}::jsonb)
-    AS e(id uuid, type text, object text, record_id uuid, data jsonb)""",
-    "usage": """
-  INSERT INTO kernel.usage_records (tenant_id, id, at, metric, quantity)
-  SELECT w.tenant, gen_random_uuid(), w.now, u.metric, u.quantity
-  FROM who w, jsonb_to_recordset({rows}::jsonb) AS u(metric text, quantity bigint)""",
-    "answers": """
-  INSERT INTO kernel.idempotency_keys
-    (tenant_id, principal_id, method, path, key, request_hash, status, headers, body, created_at)
-  SELECT w.tenant, i.principal_id, i.method, i.path, i.key, i.request_hash, i.status, i.headers, i.body, w.now
-  FROM who w, jsonb_to_recordset({rows}::jsonb) AS i(principal_id uuid, method text, path text, key text,
-    request_hash text, status int, headers jsonb, body text)""",
-    "jobs": """
-  INSERT INTO kernel.jobs (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id)
-  SELECT w.tenant, j.id, j.name, j.payload, j.run_at, w.kind, w.actor, w.now, w.request
-  FROM who w, jsonb_to_recordset({rows}::jsonb) AS j(id uuid, name text, payload jsonb, run_at timestamptz)""",
-}
-
-
-@lru_cache(maxsize=1_000)
-def _side_effects(
-    present: tuple[str, ...],
-    write: LateWrite | None = None,
-    model: type[Base] | None = None,
-    names: tuple[str, ...] = (),
-) -> str:
-    """One statement for the kinds of side effects at hand, and the late row; an absent kind costs nothing."""
-    ctes = [f"who (tenant, now, kind, actor, name, request) AS (VALUES {_WHO})"]
-    ctes += [
-        f"{name} AS ({_SIDE_EFFECTS[name].format(rows=f'${number}')})"
-        for number, name in enumerate(present, 7)
-    ]
-    if write is None or model is None:
-        return "WITH " + ", ".join(ctes) + " SELECT 1"
-    ctes.append(f"late AS ({write(model, names, 7 + len(present))})")
-    return "WITH " + ", ".join(ctes) + " SELECT * FROM late"
-
-
-@lru_cache(maxsize=1_000)
-def _late_insert(model: type[Base], names: tuple[str, ...], first: int) -> str:
-    places = ", ".join(f"${number}" for number in range(first, first + len(names)))
-    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) VALUES ({places}) RETURNING 1"
-
-
-@lru_cache(maxsize=4_000)
-def _late_update(model: type[Base], names: tuple[str, ...], first: int) -> str:
-    return _update_statement(model, names, first) + " RETURNING 1"

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordType
-from app.kernel.uow import UnitOfWork, columns_of, entity
+from app.kernel.statements import columns_of, entity
+from app.kernel.uow import UnitOfWork
 
 BATCH: Final = 1_000
 

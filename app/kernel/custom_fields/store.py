@@ -20,7 +20,8 @@ from app.kernel.custom_fields.values import Indexed, Rule, ValueRefused, check_o
 from app.kernel.errors import DuplicateValue, FieldError, Invalid
 from app.kernel.listing import Field
 from app.kernel.people import People
-from app.kernel.uow import UnitOfWork, columns_of, entity
+from app.kernel.statements import columns_of, entity
+from app.kernel.uow import UnitOfWork
 
 STALE_SECONDS: Final = 5.0
 _SETTLING_SECONDS: Final = 2.0

@@ -30,9 +30,9 @@ from app.kernel.imports.targets import Plan
 from app.kernel.listing import Bindings
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordType, to_json
-from app.kernel.uow import _NOT_AUDITED as NOT_AUDITED
-from app.kernel.uow import UnitOfWork, entity
-from app.kernel.uow import columns_of as _columns_of
+from app.kernel.statements import NOT_AUDITED, entity
+from app.kernel.statements import columns_of as _columns_of
+from app.kernel.uow import UnitOfWork
 
 _ROW_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, TypeError, ValueError, OverflowError)
 _numbers = count(1)

@@ -12,7 +12,8 @@ from app.kernel.imports.run import ImportPayload
 from app.kernel.jobs import JobContext, JobPaused
 from app.kernel.records import RecordService, RecordType
 from app.kernel.registry import JobKind
-from app.kernel.uow import UnitOfWork, columns_of, entity
+from app.kernel.statements import columns_of, entity
+from app.kernel.uow import UnitOfWork
 
 
 async def undo_import(context: JobContext, payload: ImportPayload) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from app.kernel.duplicate_imports import mark_duplicates
 from app.kernel.duplicates import DuplicateAware
 from app.kernel.errors import Problem
 from app.kernel.imports.rules import ImportOptions, ImportRow, ImportRules
-from app.kernel.uow import entity
+from app.kernel.statements import entity
 from app.modules.leads.models import Lead
 
 

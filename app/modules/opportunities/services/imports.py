@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid, Problem
 from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
-from app.kernel.uow import entity
+from app.kernel.statements import entity
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.models import Opportunity
 

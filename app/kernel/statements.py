@@ -1,0 +1,164 @@
+"""SQL text of the unit of work, made from mapped classes once per shape: declared names only, values are bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from typing import Any, Literal, TypeVar
+
+import asyncpg
+from sqlalchemy.orm import configure_mappers
+
+from app.kernel.db import DIALECT
+from app.kernel.models import Base, TenantOwned, Versioned, qualified
+
+M = TypeVar("M", bound=TenantOwned)
+Lock = Literal["update", "share"] | None
+LateWrite = Callable[[type[Base], tuple[str, ...], int], str]
+"""Builds a statement whose first argument has that number and which answers one row if it did its work."""
+
+
+def entity(model: type[M], row: Mapping[str, Any] | asyncpg.Record) -> M:
+    """A typed, read-only instance of a mapped class; assigning to it raises."""
+    made = model.__new__(model)
+    made.__dict__.update(row.items())
+    return made
+
+
+def entities(model: type[M], rows: Iterable[asyncpg.Record]) -> list[M]:
+    return [entity(model, row) for row in rows]
+
+
+@cache
+def columns_of(model: type[Base]) -> tuple[str, ...]:
+    """Column names of a mapped class, in table order."""
+    configure_mappers()  # attributes of a mapped class read nothing before
+    return tuple(column.name for column in model.__table__.columns)
+
+
+@cache
+def required_columns(model: type[Base]) -> frozenset[str]:
+    """Columns that may not be null."""
+    return frozenset(column.name for column in model.__table__.columns if not column.nullable)
+
+
+@cache
+def audited_columns(model: type[Base]) -> frozenset[str]:
+    """Columns whose changes the audit log shows: not secrets, and not what every change touches."""
+    columns = model.__table__.columns
+    return frozenset(c.name for c in columns if not c.info.get("secret") and c.name not in NOT_AUDITED)
+
+
+NOT_AUDITED = frozenset({"tenant_id", "id", "version", "created_at", "updated_at", "tokens", "created_by"})
+
+
+@cache
+def point_read(model: type[Base], lock: Lock, deleted: bool) -> str:
+    tail = "" if deleted or "deleted_at" not in columns_of(model) else " AND deleted_at IS NULL"
+    tail += {None: "", "update": " FOR NO KEY UPDATE", "share": " FOR KEY SHARE"}[lock]
+    return f"SELECT {', '.join(columns_of(model))} FROM {qualified(model)} WHERE tenant_id = $1 AND id = $2{tail}"
+
+
+@lru_cache(maxsize=4_000)
+def insert_returning(model: type[Base], names: tuple[str, ...]) -> str:
+    places = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    returning = ", ".join(columns_of(model))
+    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) VALUES ({places}) RETURNING {returning}"
+
+
+@lru_cache(maxsize=1_000)
+def insert_many(model: type[Base], names: tuple[str, ...]) -> str:
+    table = model.__table__
+    arrays = []
+    for number, name in enumerate(names, 1):
+        kind = table.c[name].type.compile(dialect=DIALECT)
+        if kind.endswith("[]"):
+            raise TypeError(f"{name}: array columns cannot go through insert_many")
+        arrays.append(f"${number}::{kind}[]")
+    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) SELECT * FROM unnest({', '.join(arrays)})"
+
+
+@lru_cache(maxsize=4_000)
+def update_returning(model: type[Base], names: tuple[str, ...]) -> str:
+    return f"{_update_statement(model, names, 1)} RETURNING {', '.join(columns_of(model))}"
+
+
+def _update_statement(model: type[Base], names: tuple[str, ...], first: int) -> str:
+    """Arguments from number `first`: tenant, id, the new values, then the version read and the time."""
+    sets = [f"{name} = ${number}" for number, name in enumerate(names, first + 2)]
+    where = f"tenant_id = ${first} AND id = ${first + 1}"
+    if issubclass(model, Versioned):
+        version = first + 2 + len(names)
+        sets += ["version = version + 1", f"updated_at = ${version + 1}"]
+        where += f" AND version = ${version}"
+    return f"UPDATE {qualified(model)} SET {', '.join(sets)} WHERE {where}"
+
+
+def in_utc(value: Any) -> Any:
+    """Times as the database gives them back."""
+    if isinstance(value, datetime) and value.tzinfo is not UTC:
+        return value.astimezone(UTC)
+    return value
+
+
+_WHO = "($1::uuid, $2::timestamptz, $3::text, $4::uuid, $5::text, $6::text)"
+_SIDE_EFFECTS = {
+    "audit": """
+  INSERT INTO kernel.audit_entries
+    (tenant_id, id, at, actor_kind, actor_id, actor_name, request_id, object, record_id, action, changes, reason)
+  SELECT w.tenant, e.id, w.now, w.kind, w.actor, w.name, w.request, e.object, e.record_id, e.action, e.changes,
+    e.reason
+  FROM who w, jsonb_to_recordset({rows}::jsonb)
+    AS e(id uuid, object text, record_id uuid, action text, changes jsonb, reason text)""",
+    "events": """
+  INSERT INTO kernel.outbox
+    (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data)
+  SELECT w.tenant, e.id, w.now, w.kind, w.actor, w.request, e.type, e.object, e.record_id, e.data
+  FROM who w, jsonb_to_recordset({rows}::jsonb)
+    AS e(id uuid, type text, object text, record_id uuid, data jsonb)""",
+    "usage": """
+  INSERT INTO kernel.usage_records (tenant_id, id, at, metric, quantity)
+  SELECT w.tenant, gen_random_uuid(), w.now, u.metric, u.quantity
+  FROM who w, jsonb_to_recordset({rows}::jsonb) AS u(metric text, quantity bigint)""",
+    "answers": """
+  INSERT INTO kernel.idempotency_keys
+    (tenant_id, principal_id, method, path, key, request_hash, status, headers, body, created_at)
+  SELECT w.tenant, i.principal_id, i.method, i.path, i.key, i.request_hash, i.status, i.headers, i.body, w.now
+  FROM who w, jsonb_to_recordset({rows}::jsonb) AS i(principal_id uuid, method text, path text, key text,
+    request_hash text, status int, headers jsonb, body text)""",
+    "jobs": """
+  INSERT INTO kernel.jobs (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id)
+  SELECT w.tenant, j.id, j.name, j.payload, j.run_at, w.kind, w.actor, w.now, w.request
+  FROM who w, jsonb_to_recordset({rows}::jsonb) AS j(id uuid, name text, payload jsonb, run_at timestamptz)""",
+}
+
+
+@lru_cache(maxsize=1_000)
+def side_effects(
+    present: tuple[str, ...],
+    write: LateWrite | None = None,
+    model: type[Base] | None = None,
+    names: tuple[str, ...] = (),
+) -> str:
+    """One statement for the kinds of side effects at hand, and the late row; an absent kind costs nothing."""
+    ctes = [f"who (tenant, now, kind, actor, name, request) AS (VALUES {_WHO})"]
+    ctes += [
+        f"{name} AS ({_SIDE_EFFECTS[name].format(rows=f'${number}')})"
+        for number, name in enumerate(present, 7)
+    ]
+    if write is None or model is None:
+        return "WITH " + ", ".join(ctes) + " SELECT 1"
+    ctes.append(f"late AS ({write(model, names, 7 + len(present))})")
+    return "WITH " + ", ".join(ctes) + " SELECT * FROM late"
+
+
+@lru_cache(maxsize=1_000)
+def insert_one(model: type[Base], names: tuple[str, ...], first: int) -> str:
+    places = ", ".join(f"${number}" for number in range(first, first + len(names)))
+    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) VALUES ({places}) RETURNING 1"
+
+
+@lru_cache(maxsize=4_000)
+def update_one(model: type[Base], names: tuple[str, ...], first: int) -> str:
+    return _update_statement(model, names, first) + " RETURNING 1"
