@@ -42,21 +42,9 @@ Limit = Annotated[int, Query(ge=1, description="Above 200 counts as 200.")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 
 
-async def _idempotency_key(
-    idempotency_key: Annotated[
-        str | None, Header(max_length=257, description="Makes a repeated request take effect once, for 24 h.")
-    ] = None,
-) -> str | None:
-    """Declared here, honoured by the route."""
-    return idempotency_key
-
-
 async def _paging(limit: Limit = 50, cursor: Cursor = None) -> tuple[int, str | None]:
     """Declared for endpoints that take the query as it stands."""
     return limit, cursor
-
-
-ONCE = [Depends(_idempotency_key)]
 
 
 class CloudEvent(Output):
@@ -148,7 +136,7 @@ async def list_dead_letters(uow: Uow, limit: Limit = 50, cursor: Cursor = None) 
     return await DeadLetters(uow).page(limit=min(limit, 200), cursor=cursor)
 
 
-@router.post("/events/dead-letters/{id}/retry", access="event:manage", status_code=202, dependencies=ONCE)
+@router.post("/events/dead-letters/{id}/retry", access="event:manage", status_code=202)
 async def retry_dead_letter(id: UUID, uow: Uow) -> DeadLetter:
     """Hand a dead letter out again; reactions that had worked are not repeated."""
     return await DeadLetters(uow).retry(id)
@@ -224,9 +212,9 @@ async def list_webhook_endpoints(uow: Uow) -> Page[WebhookEndpointRead]:
 @router.post(
     "/webhook-endpoints",
     access=MANAGE,
+    shown_once=True,
     status_code=201,
     responses=problems(TooManyEndpoints),
-    dependencies=ONCE,
 )
 async def create_webhook_endpoint(
     body: Annotated[WebhookEndpointCreate, Body()],
@@ -264,7 +252,7 @@ async def delete_webhook_endpoint(id: UUID, uow: Uow, version: IfMatch) -> None:
     await Endpoints(uow).delete(id, expected_version=version)
 
 
-@router.post("/webhook-endpoints/{id}/rotate-secret", access=MANAGE, dependencies=ONCE)
+@router.post("/webhook-endpoints/{id}/rotate-secret", access=MANAGE, shown_once=True)
 async def rotate_webhook_secret(id: UUID, body: Annotated[SecretRotation, Body()], uow: Uow) -> RotatedSecret:
     """Make a new secret, shown this once. Messages carry both signatures until the old secret expires."""
     return await Endpoints(uow).rotate_secret(id, body.overlap_hours)
@@ -275,7 +263,6 @@ async def rotate_webhook_secret(id: UUID, body: Annotated[SecretRotation, Body()
     access=MANAGE,
     status_code=202,
     responses=problems(WebhookDisabledAlready),
-    dependencies=ONCE,
 )
 async def ping_webhook_endpoint(id: UUID, uow: Uow) -> PingAnswer:
     """Send a test message of type `kernel.webhook.pinged.v1`; its delivery shows what came back."""

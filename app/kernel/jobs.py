@@ -331,10 +331,14 @@ class JobRunner:
             )
         return status.endswith(" 1")
 
+    def _wiped(self, row: asyncpg.Record) -> str:
+        kind = self.kernel.registry.jobs.get(row["name"])
+        return ", payload = '{}'" if kind is not None and kind.wipe else ""
+
     async def _finish(self, row: asyncpg.Record, state: str, *, result: dict[str, Any] | None = None) -> None:
         await self._mine(
             row,
-            "state = $4, result = $5, finished_at = $6, locked_until = NULL",
+            f"state = $4, result = $5, finished_at = $6, locked_until = NULL{self._wiped(row)}",
             state,
             result,
             self.kernel.clock.now(),
@@ -343,7 +347,7 @@ class JobRunner:
     async def _fail(self, row: asyncpg.Record, reason: str) -> None:
         await self._mine(
             row,
-            "state = 'failed', last_error = $4, finished_at = $5, locked_until = NULL",
+            f"state = 'failed', last_error = $4, finished_at = $5, locked_until = NULL{self._wiped(row)}",
             reason[:2_000],
             self.kernel.clock.now(),
         )
@@ -377,11 +381,13 @@ async def request_cancel(uow: units.UnitOfWork, job_id: UUID) -> bool:
     status = await uow.connection.execute(
         "UPDATE kernel.jobs SET cancel_requested = true,"
         " state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,"
-        " finished_at = CASE WHEN state = 'queued' THEN $3::timestamptz ELSE finished_at END"
+        " finished_at = CASE WHEN state = 'queued' THEN $3::timestamptz ELSE finished_at END,"
+        " payload = CASE WHEN state = 'queued' AND name = ANY($4::text[]) THEN '{}' ELSE payload END"
         " WHERE tenant_id = $1 AND id = $2 AND state IN ('queued', 'running')",
         uow.tenant_id,
         job_id,
         uow.now,
+        [name for name, kind in uow.kernel.registry.jobs.items() if kind.wipe],
     )
     return status.endswith(" 1")
 

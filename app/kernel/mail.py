@@ -189,5 +189,5 @@ async def _send(context: _JobContext, message: Message) -> None:
     await context.kernel.mailer.send(message)
 
 
-MAIL_SEND = JobKind("mail.send", Message, _send, attempts=8)
+MAIL_SEND = JobKind("mail.send", Message, _send, attempts=8, wipe=True)
 JOBS: Sequence[JobKind] = (MAIL_SEND,)

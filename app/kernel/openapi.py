@@ -8,6 +8,7 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
+from app.kernel.errors import StaleVersion, VersionRequired, problems
 from app.kernel.registry import Module
 
 TITLE = "Rapport"
@@ -51,6 +52,41 @@ PROBLEM_SCHEMA: dict[str, Any] = {
     "additionalProperties": True,
 }
 
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Your name for this request: sent again within 24 hours it takes effect once.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+    "example": "8f1c2a4e-order-1042",
+}
+
+IF_MATCH: dict[str, Any] = {
+    "name": "If-Match",
+    "in": "header",
+    "required": True,
+    "description": "The version that you read: its ETag. Missing is 428, stale is 412.",
+    "schema": {"type": "string"},
+    "example": '"7"',
+}
+
+# What a parameter means wherever its operation does not say more.
+PARAMETERS = {
+    "id": "The `id` of the one record that is meant.",
+    "share_id": "The `id` of the share.",
+    "limit": "At most this many entries; above 200 counts as 200.",
+    "cursor": "`next_cursor` of the page before.",
+    "object": "A record type, such as `lead`.",
+    "record_id": "Only what concerns this record.",
+    "event_type": "A type from `GET /v1/event-types`.",
+    "event_id": "Only what concerns this event.",
+    "kind": "Which part of the result.",
+    "state": "Only those in this state.",
+    "status": "Only those with this status.",
+    "team_id": "Only members of this team.",
+    "role_id": "Only members with this role.",
+}
+
 SECURITY_SCHEMES: dict[str, Any] = {
     "bearer": {
         "type": "http",
@@ -81,20 +117,24 @@ def document(routes: Sequence[BaseRoute], modules: Sequence[Module]) -> dict[str
         for name in (record.read.__name__, f"{record.read.__name__}-Output"):
             _may_leave_out(components["schemas"].get(name))
     found["security"] = [{"bearer": []}]
-    found["tags"] = [
-        {"name": module.name, "description": module.description or module.name.title()}
-        for module in modules
-        if module.routers
-    ]
-    tags = {tag["name"] for tag in found["tags"]}
+    shared: dict[str, Any] = components.setdefault("responses", {})
     for operations in found["paths"].values():
-        for operation in operations.values():
-            _finish(operation)
-            for tag in operation.get("tags", ()):
-                if tag not in tags:
-                    tags.add(tag)
-                    found["tags"].append({"name": tag, "description": f"{tag.capitalize()}."})
+        for method, operation in operations.items():
+            _finish(method, operation)
+            _share_responses(operation["responses"], shared)
+    found["tags"] = _tags(modules, found["paths"])
     return found
+
+
+def _tags(modules: Sequence[Module], paths: dict[str, Any]) -> list[dict[str, str]]:
+    """The tags in use, by name; a module that names none has one of its own name."""
+    described = {
+        tag: description
+        for module in modules
+        for tag, description in (module.tags or {module.name: module.description}).items()
+    }
+    used = {tag for operations in paths.values() for one in operations.values() for tag in one["tags"]}
+    return [{"name": tag, "description": described.get(tag, tag)} for tag in sorted(used)]
 
 
 def _may_leave_out(schema: dict[str, Any] | None) -> None:
@@ -105,7 +145,26 @@ def _may_leave_out(schema: dict[str, Any] | None) -> None:
         schema["description"] = f"{schema.get('description', '')} {note}".strip()
 
 
-def _finish(operation: dict[str, Any]) -> None:
+def _finish(method: str, operation: dict[str, Any]) -> None:
+    """Add what every operation shares, and describe the parameters that mean the same everywhere."""
+    parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
+    names = {parameter["name"].lower() for parameter in parameters}
+    unkeyed = operation.get("x-own-transaction") or operation.get("x-shown-once")
+    keyed = operation["x-permission"] != "public" and not unkeyed
+    if method == "post" and keyed and "idempotency-key" not in names:
+        parameters.append(IDEMPOTENCY_KEY)
+    for at, parameter in enumerate(parameters):
+        if parameter["name"] == "idempotency-key":
+            parameters[at] = IDEMPOTENCY_KEY
+        elif parameter["name"] == "if-match":
+            parameters[at] = IF_MATCH
+            for status, response in problems(StaleVersion, VersionRequired).items():
+                operation["responses"].setdefault(str(status), response)
+        elif not parameter.get("description"):
+            parameter["description"] = PARAMETERS.get(parameter["name"], "")
+    if not parameters:
+        del operation["parameters"]
+    operation.setdefault("description", operation["summary"])
     responses = operation["responses"]
     refused = responses.get("422", {})
     if "application/json" in refused.get("content", {}):
@@ -113,3 +172,16 @@ def _finish(operation: dict[str, Any]) -> None:
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     responses.setdefault("422", {"description": "Some of what was sent is not valid.", "content": problem})
     responses.setdefault("default", {"description": "A problem document.", "content": problem})
+    operation["responses"] = {str(status): responses[status] for status in sorted(responses, key=str)}
+
+
+def _share_responses(responses: dict[str, Any], shared: dict[str, Any]) -> None:
+    """Move error responses to the components, named after their codes: they are most of the document."""
+    for status, response in responses.items():
+        content = response.get("content", {}).get("application/problem+json")
+        if content is None:
+            continue
+        codes = sorted(content.get("examples", {})) or ["problem" if status == "default" else "refused"]
+        name = f"{status}-{'-'.join(codes)}"
+        shared[name] = response
+        responses[status] = {"$ref": f"#/components/responses/{name}"}

@@ -6,7 +6,7 @@ module that needs a higher one's help declares a port that the higher one implem
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -51,6 +51,8 @@ class JobKind:
     payload: type[BaseModel]
     run: Callable[[Any, Any], Awaitable[Any]]
     attempts: int = 5
+    wipe: bool = False
+    """The order holds secrets (mailed links): it is emptied as soon as the job has ended."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Module:
 
     name: str
     description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What its operations are filed under in the API document, if not under its own name: tag and description."""
     routers: Sequence[Router] = ()
     records: Sequence[RecordType[Any]] = ()
     interfaces: dict[type[Any], Factory] = field(default_factory=dict)

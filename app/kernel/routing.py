@@ -102,6 +102,7 @@ class TransactionalRoute(APIRoute):
         self.while_suspended: bool = extra.get("x-while-suspended", False)
         self.own_transaction: bool = extra.get("x-own-transaction", False)
         self.raw_body: bool = extra.get("x-raw-body", False)
+        self.shown_once: bool = extra.get("x-shown-once", False)
         super().__init__(path, endpoint, **options)
         self.query_names = _query_names(self)
         self.app = self._serve
@@ -182,7 +183,7 @@ class TransactionalRoute(APIRoute):
 
     async def _claim(self, request: Request, actor: Actor) -> idempotency.Claim | None:
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
-        if key is None or actor is ANONYMOUS:
+        if key is None or actor is ANONYMOUS or self.shown_once:
             return None
         return idempotency.claim_for(actor, request, key, await request.body())
 
@@ -286,6 +287,7 @@ class Router(APIRouter):
         own_transaction: bool = False,
         raw_body: bool = False,
         open_query: bool = False,
+        shown_once: bool = False,
         route_class: type[TransactionalRoute] = TransactionalRoute,
         responses: dict[int | str, dict[str, Any]] | None = None,
         openapi_extra: dict[str, Any] | None = None,
@@ -294,7 +296,8 @@ class Router(APIRouter):
         """Declare one operation; `operationId` is the endpoint's name unless given.
 
         `own_transaction` is for streams that open transactions themselves; `raw_body` for uploads;
-        `open_query` when the endpoint checks query names itself.
+        `open_query` when the endpoint checks query names itself; `shown_once` when it answers a secret, which is
+        kept nowhere: not even under an idempotency key.
         """
         extra = dict(openapi_extra or {}) | {"x-permission": access}
         for name, on in (
@@ -302,6 +305,7 @@ class Router(APIRouter):
             ("x-own-transaction", own_transaction),
             ("x-raw-body", raw_body),
             ("x-open-query", open_query),
+            ("x-shown-once", shown_once),
         ):
             if on:
                 extra[name] = True

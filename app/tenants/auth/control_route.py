@@ -23,15 +23,3 @@ class ControlRoute(TransactionalRoute):
                 return await self._effect(uow, request)
             finally:
                 request.scope["rapport.statements"] = uow.statements
-
-
-class SecretRoute(ControlRoute):
-    """Answers a secret that is shown once; so the answer is never kept under an idempotency key."""
-
-    async def _effect(
-        self,
-        uow: UnitOfWork,  # noqa: ARG002 - the base's signature
-        request: Request,
-        claim: Claim | None = None,  # noqa: ARG002
-    ) -> Response:
-        return await self.endpoint_response(request)

@@ -10,7 +10,7 @@ from app.kernel.errors import problems
 from app.kernel.record_router import etag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.tenants.auth.control import CallerDep, MembersOnly
-from app.tenants.auth.control_route import SecretRoute
+from app.tenants.auth.control_route import ControlRoute
 from app.tenants.auth.key_service import ApiKeys
 from app.tenants.interface import GrantTooWide
 from app.tenants.models import ApiKey
@@ -22,7 +22,8 @@ router = Router(prefix="/v1/api-keys", tags=["api-keys"])
 @router.post(
     "",
     access="api_key:create",
-    route_class=SecretRoute,
+    route_class=ControlRoute,
+    shown_once=True,
     status_code=201,
     response_model=ApiKeyMade,
     responses=problems(GrantTooWide, MembersOnly),
