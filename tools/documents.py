@@ -2,8 +2,8 @@
 
 A block fenced as `sh` must succeed, command by command. In a block fenced as `console` each `$ ` begins a command,
 `> ` continues it, and the lines below are what it prints. Ids, times, keys and tokens differ from run to run and
-are compared as such; `…` stands for anything on its line, and alone on a line for any number of lines. Blocks with
-any other name are not run. All blocks of a document are one session of one shell.
+are compared as such; `…` stands for anything on its line, and alone on a line for any number of lines. A block with
+`title=/tmp/…` is saved there. Others are not run. All blocks of a document are one session of one shell.
 
 The sessions of `docs/guide` begin with KEY set: each has a company of its own with the leads of `docs/samples`.
 
@@ -28,7 +28,7 @@ from typing import Any, Final
 import httpx
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-_FENCE: Final = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE: Final = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SECONDS: Final = 120
 _VARYING: Final = (
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
@@ -65,11 +65,13 @@ def commands_of(text: str) -> list[Command]:
     """The commands of a document, in order."""
     found: list[Command] = []
     for block in _FENCE.finditer(text):
-        line = text.count("\n", 0, block.start(2)) + 1
+        line = text.count("\n", 0, block.start(3)) + 1
         if block[1] == "sh":
-            found.append(Command(line, block[2].rstrip(), None))
+            found.append(Command(line, block[3].rstrip(), None))
         elif block[1] == "console":
-            found += _console(block[2].splitlines(), line)
+            found += _console(block[3].splitlines(), line)
+        elif saved := re.search(r"title=(/tmp/\S+)", block[2]):
+            found.append(Command(line, f"cat > {saved[1]} <<'END_OF_FILE'\n{block[3]}END_OF_FILE", None))
     return found
 
 

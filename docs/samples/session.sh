@@ -6,7 +6,10 @@ export RAPPORT="${RAPPORT:-http://127.0.0.1:8000}"
 api() {
     local path="$1"
     shift
-    curl --silent --show-error --fail-with-body --header "Authorization: Bearer ${KEY:-}" "$@" "$RAPPORT$path"
+    curl --silent --globoff --fail-with-body --header "Authorization: Bearer ${KEY:-}" "$@" "$RAPPORT$path" && return
+    local code=$? # 22: refused, and the answer says why
+    [ "$code" = 22 ] || echo "curl ended with $code; does Rapport answer at $RAPPORT?" >&2
+    return "$code"
 }
 
 # send PATH JSON [curl options]: the same with a JSON body; POST unless told otherwise.
@@ -22,21 +25,23 @@ ended() {
     for _ in $(seq 300); do
         state="$(api "$1" | show state)"
         case "$state" in
-            completed | completed_with_errors | succeeded | failed | cancelled) echo "$state"; return 0 ;;
-            waiting | validating | in_progress | running) sleep 0.2 ;;
+            completed | completed_with_errors | succeeded | failed | dead | cancelled) echo "$state"; return 0 ;;
+            queued | waiting | validating | in_progress | running) sleep 0.2 ;;
             *) echo "$state"; return 1 ;;
         esac
     done
     return 1
 }
 
-# show FIELD …: the fields of a JSON answer, one line for each record; without fields all of it, indented.
+# show FIELD …: the fields of a JSON answer, one line for each record; all of it without fields, or when it is a
+# refusal that has no such fields.
 show() {
     python3 -c '
 import functools, json, sys
 answer = json.load(sys.stdin)
 paths = sys.argv[1:]
-if not paths or (isinstance(answer, dict) and "title" in answer and "request_id" in answer and "code" in answer):
+refused = isinstance(answer, dict) and str(answer.get("type")).startswith("/problems/")
+if not paths or (refused and not all(path.split(".")[0] in answer for path in paths)):
     sys.exit(print(json.dumps(answer, indent=2, ensure_ascii=False)))
 def step(value, name):
     return value[int(name)] if isinstance(value, list) else (value or {}).get(name)
