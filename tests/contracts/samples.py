@@ -53,7 +53,8 @@ class Operation:
     def body(self) -> Json | None:
         """The schema of its JSON body."""
         content = self.spec.get("requestBody", {}).get("content", {})
-        return content.get("application/json", {}).get("schema")
+        found: Json | None = content.get("application/json", {}).get("schema")
+        return found
 
 
 def operations(app: Application) -> list[Operation]:

@@ -1,0 +1,175 @@
+"""A whole installation of its own: PostgreSQL, API and worker as processes that can be killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from app.kernel import migrate
+from app.kernel.postgres import EmbeddedPostgres
+from tests.support.postgres import ROOT
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Door:
+    """One fixed address before a PostgreSQL that gets another port with each start."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.target = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        writers = [writer]
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self.target)
+            writers.append(inner_writer)
+            await asyncio.gather(self._pump(reader, inner_writer), self._pump(inner_reader, writer))
+        for one in writers:
+            one.close()
+        self._tasks.discard(task)
+
+    @staticmethod
+    async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+class Installation:
+    """PostgreSQL behind a fixed address, one API process, one worker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.postgres = EmbeddedPostgres(folder / "cluster")
+        self.door = Door()
+        self.api_port = free_port()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def url(self) -> str:
+        """Of the API."""
+        return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def database_url(self) -> str:
+        """Of the database, at the fixed address."""
+        parts = urlsplit(self.postgres.url)
+        return f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{self.door.port}{parts.path}"
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / "files"
+
+    async def start(self) -> None:
+        self._start_postgres()
+        await self.door.open()
+        await migrate.upgrade_async(self.postgres.url)
+        self.start_process("api")
+        self.start_process("worker")
+        await self.ready()
+
+    async def stop(self) -> None:
+        for name in list(self._processes):
+            self.kill(name)
+        await self.door.close()
+        self.postgres.stop()
+
+    def _start_postgres(self) -> None:
+        self.postgres.start()
+        self.door.target = urlsplit(self.postgres.url).port or 0
+
+    def start_process(self, name: str) -> None:
+        command = {"api": ["serve", "--port", str(self.api_port)], "worker": ["worker"]}[name]
+        environment = os.environ | {
+            "DATABASE_URL": self.database_url,
+            "RAPPORT_ENVIRONMENT": "test",
+            "RAPPORT_DATA_DIR": str(self.data_dir),
+            "RAPPORT_RATE_LIMIT_PER_MINUTE": "1000000",
+            "RAPPORT_WEBHOOK_ALLOW_PRIVATE": "true",
+            "RAPPORT_LOG_LEVEL": "ERROR",
+        }
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", *command], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+
+    def kill(self, name: str) -> None:
+        """SIGKILL: nothing is said, nothing is finished."""
+        if name == "postgres":
+            pid = self.postgres.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            return
+        process = self._processes[name]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    async def kill_and_restart(self, name: str) -> None:
+        self.kill(name)
+        if name == "postgres":
+            await asyncio.sleep(0.2)
+            self._start_postgres()
+        else:
+            self.start_process(name)
+        await self.ready()
+
+    async def ready(self, seconds: float = 30) -> None:
+        """Wait until the API answers that it works, database and all."""
+        deadline = time.monotonic() + seconds
+        async with httpx.AsyncClient() as http:
+            while time.monotonic() < deadline:
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await http.get(f"{self.url}/readyz", timeout=2)).status_code == 200:
+                        return
+                await asyncio.sleep(0.05)
+        raise AssertionError(f"the API does not come up:\n{self.said('api')}")
+
+    def said(self, name: str) -> str:
+        """The end of a process's log."""
+        return (self.folder / f"{name}.log").read_text()[-3_000:]
+
+
+@asynccontextmanager
+async def installation(folder: Path) -> AsyncIterator[Installation]:
+    """An installation that is stopped at the end, whatever happened to it."""
+    found = Installation(folder)
+    try:
+        await found.start()
+        yield found
+    finally:
+        await found.stop()
