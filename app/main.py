@@ -157,7 +157,7 @@ def _as_problem(error: BaseException) -> Problem:
         return problem_of(error)
     if isinstance(error, HTTPException) and error.status_code < 500:  # FastAPI could not read a form
         return BadRequest(error.detail)
-    if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError):
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | TimeoutError):
         return Unavailable(headers={"Retry-After": "2"})
     return Problem()
 

@@ -16,6 +16,13 @@ from app.kernel.errors import (
     Unavailable,
 )
 
+_DATABASE_GONE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
 _KEY = re.compile(r"Key \((?P<columns>[^)]*)\)")
 
 
@@ -46,9 +53,7 @@ def problem_of(error: asyncpg.PostgresError) -> Problem:
         )
     if isinstance(error, asyncpg.QueryCanceledError):
         return Unavailable("This took too long; narrow it down.", headers={"Retry-After": "5"})
-    if isinstance(
-        error, asyncpg.CannotConnectNowError | asyncpg.TooManyConnectionsError | asyncpg.AdminShutdownError
-    ):
+    if isinstance(error, _DATABASE_GONE):
         return Unavailable(headers={"Retry-After": "2"})
     return Problem()
 
