@@ -145,25 +145,26 @@ def duplicate_routes(record: RecordType[Any], question: type[BaseModel]) -> Rout
     `question` has the fields that are compared, all optional. The record's service is `DuplicateAware`.
     """
     router = Router(prefix=f"/v1/{record.path}", tags=[record.module])
-    noun = record.object.replace("_", " ")
+    noun, many = record.object.replace("_", " "), record.plural.replace("_", " ")
 
     async def find(uow: Uow, body: Any) -> DuplicateAnswer:
         values = {name: getattr(body, name) for name in question.model_fields}
         return answer_of(await DuplicateFinder(uow, record, _service(record, uow).duplicates).find(values))
 
+    find.__doc__ = f"Find {many} that look like this one. Likely ones come first, each with what matches."
     find.__annotations__["body"] = Annotated[question, Body()]
     router.post(
         "/duplicates",
         access=f"{record.object}:read",
         operation_id=f"find_{record.object}_duplicates",
-        summary=f"Find {record.plural.replace('_', ' ')} that look like this one.",
     )(find)
 
     @router.get(
         "/{id}/duplicates",
         access=f"{record.object}:read",
         operation_id=f"list_{record.object}_duplicates",
-        summary=f"Find {record.plural.replace('_', ' ')} that look like this {noun}.",
+        summary=f"Find {many} that look like this {noun}.",
+        description="Likely ones come first, each with what matches.",
     )
     async def of_record(uow: Uow, id: UUID) -> DuplicateAnswer:
         return answer_of(await _service(record, uow).duplicates_of(id))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import TypeAdapter
 from pydantic import ValidationError as _ValidationError
 
@@ -46,6 +46,7 @@ from app.kernel.job_router import (
     sign_position,
 )
 from app.kernel.job_router import router as jobs
+from app.kernel.openapi import IDEMPOTENCY_KEY
 from app.kernel.record_router import json_response
 from app.kernel.records import to_json
 from app.kernel.registry import Module, Permission
@@ -78,15 +79,6 @@ imports = Router(prefix="/v1/imports", tags=["imports"])
 exports = Router(prefix="/v1/exports", tags=["exports"])
 
 
-async def _idempotency_key(
-    idempotency_key: Annotated[
-        str | None, Header(max_length=257, description="Makes a repeated request take effect once, for 24 h.")
-    ] = None,
-) -> None:
-    """Declared here, honoured by the route."""
-
-
-ONCE = [Depends(_idempotency_key)]
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -274,8 +266,7 @@ def _validated(given: Any) -> ImportCreate:
     own_transaction=True,
     raw_body=True,
     response_model=ImportRead,
-    openapi_extra=_IMPORT_BODY,
-    dependencies=ONCE,
+    openapi_extra=_IMPORT_BODY | {"parameters": [IDEMPOTENCY_KEY]},
 )
 async def create_import(request: Request, kernel: KernelDep, actor: CurrentActor) -> Response:
     """Import a file: `curl -F object=leads -F file=@leads.csv …` does it in one request.
@@ -428,23 +419,19 @@ async def update_import(
     return _answer(await Imports(uow).adjust(id, body, expected_version=version), response)
 
 
-@imports.post(
-    "/{id}/start", access="signed_in", status_code=202, response_model=ImportRead, dependencies=ONCE
-)
+@imports.post("/{id}/start", access="signed_in", status_code=202, response_model=ImportRead)
 async def start_import(id: UUID, uow: Uow, response: Response, body: ImportStart | None = None) -> ImportRead:
     """Start an uploaded import; after a dry run, `{"dry_run": false}` starts the real one."""
     return _answer(await Imports(uow).start(id, dry_run=body.dry_run if body else None), response)
 
 
-@imports.post(
-    "/{id}/cancel", access="signed_in", status_code=202, response_model=ImportRead, dependencies=ONCE
-)
+@imports.post("/{id}/cancel", access="signed_in", status_code=202, response_model=ImportRead)
 async def cancel_import(id: UUID, uow: Uow, response: Response) -> ImportRead:
     """Stop an import after the chunk at hand. What is written stays, and can be undone."""
     return _answer(await Imports(uow).cancel(id), response)
 
 
-@imports.post("/{id}/undo", access="signed_in", status_code=202, response_model=ImportRead, dependencies=ONCE)
+@imports.post("/{id}/undo", access="signed_in", status_code=202, response_model=ImportRead)
 async def undo_import(id: UUID, uow: Uow, response: Response) -> ImportRead:
     """Delete what the import made and restore what it changed, but for records that have changed since."""
     return _answer(await Imports(uow).undo(id), response)
@@ -467,9 +454,7 @@ async def get_import_results(id: UUID, kind: Kind, uow: Uow, kernel: KernelDep) 
 # -- exports -----------------------------------------------------------------------------------------------------
 
 
-@exports.post(
-    "", access="signed_in", status_code=202, response_model=JobRead, dependencies=ONCE, while_suspended=False
-)
+@exports.post("", access="signed_in", status_code=202, response_model=JobRead, while_suspended=False)
 async def create_export(body: ExportRequest, request: Request, uow: Uow, response: Response) -> JobRead:
     """Export in the background; the job's result names the file."""
     await prepare(uow, body)
@@ -506,6 +491,12 @@ _ALL = {"owner": Scope.ALL, "admin": Scope.ALL}
 BULK_MODULE = Module(
     name="bulk",
     description="Jobs, files, imports and exports.",
+    tags={
+        "jobs": "Work in the background: progress, results, cancelling.",
+        "files": "Uploads, and files that the server made.",
+        "imports": "Many records from a file: mapping, dry run, progress, results by row, undo.",
+        "exports": "Lists as CSV, NDJSON or XLSX, at once or as a job.",
+    },
     routers=[jobs, files, imports, exports],
     jobs=[IMPORT_JOB, UNDO_JOB, EXPORT_JOB],
     permissions=[

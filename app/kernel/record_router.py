@@ -81,13 +81,6 @@ IF_MATCH = _parameter("if_match", Annotated[str, Header(description='The version
 IF_NONE_MATCH = _parameter(
     "if_none_match", Annotated[str | None, Header(description="Answers 304 if current.")], None
 )
-IDEMPOTENCY = _parameter(
-    "idempotency_key",
-    Annotated[
-        str | None, Header(max_length=257, description="Makes a repeated request take effect once, for 24 h.")
-    ],
-    None,
-)
 
 
 def _body(annotation: Any) -> inspect.Parameter:
@@ -238,7 +231,7 @@ class _Operations:
         name, many = record.object, record.plural
         self._add(
             "POST", "", f"create_{name}", self.create, "create", f"Create one {self.noun}.",
-            _body(record.create), IDEMPOTENCY, response=record.read, status=201,
+            _body(record.create), response=record.read, status=201,
         )  # fmt: skip
         self._add(
             "PATCH", "/{id}", f"update_{name}", self.update, "update",
@@ -252,7 +245,7 @@ class _Operations:
         self._add(
             "POST", "/transfer", f"transfer_{many}", self.transfer, "assign",
             f"Give {many.replace('_', ' ')} to another member. All or nothing.",
-            _body(TransferRequest), IDEMPOTENCY, response=TransferAnswer,
+            _body(TransferRequest), response=TransferAnswer,
         )  # fmt: skip
 
     async def create(self, request: Request, uow: UnitOfWork) -> Response:
@@ -318,7 +311,7 @@ class _Operations:
             self._add(
                 "POST", f"/batch/{verb}", f"batch_{verb}_{many}", batches.handler(record, verb, shapes[verb]), action,
                 f"{doc} {many.replace('_', ' ')}. Results come in the order of the items.",
-                _body(shapes[verb]), IDEMPOTENCY, response=BatchAnswer, status=207,
+                _body(shapes[verb]), response=BatchAnswer, status=207,
             )  # fmt: skip
 
     # -- sharing -------------------------------------------------------------------------------------------
@@ -333,7 +326,7 @@ class _Operations:
         self._add(
             "POST", "/{id}/shares", f"share_{name}", self.share, "share",
             f"Share this {self.noun} with a member or a team, to read or to write.",
-            ID, _body(ShareInput), IDEMPOTENCY, response=ShareOutput, status=201,
+            ID, _body(ShareInput), response=ShareOutput, status=201,
         )  # fmt: skip
         self._add(
             "DELETE", "/{id}/shares/{share_id}", f"unshare_{name}", self.unshare, "share",

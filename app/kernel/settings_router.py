@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Header, Path, Query, Response
+from fastapi import Path, Query, Response
 from fastapi.responses import HTMLResponse
 
 from app.kernel import mail, saved_views
@@ -23,16 +23,6 @@ from app.kernel.schemas import Page
 
 Object = Annotated[str | None, Query(alias="object", max_length=60, description="Only of this record type.")]
 
-
-async def _idempotency_key(
-    idempotency_key: Annotated[
-        str | None, Header(max_length=257, description="Makes a repeated request take effect once, for 24 h.")
-    ] = None,
-) -> None:
-    """Declared for the document; the transactional route honours it."""
-
-
-IDEMPOTENT = [Depends(_idempotency_key)]
 
 fields = Router(prefix="/v1/custom-fields", tags=["custom fields"])
 views = Router(prefix="/v1/saved-views", tags=["saved views"])
@@ -65,7 +55,6 @@ async def list_custom_fields(
     "",
     access="custom_field:manage",
     status_code=201,
-    dependencies=IDEMPOTENT,
     responses=problems(DuplicateValue, TooManyCustomFields),
 )
 async def create_custom_field(body: CustomFieldCreate, uow: Uow, response: Response) -> CustomFieldRead:
@@ -89,7 +78,7 @@ async def update_custom_field(
     return _field(await Definitions(uow).update(id, body, expected_version=version), response)
 
 
-@fields.post("/{id}/archive", access="custom_field:manage", dependencies=IDEMPOTENT)
+@fields.post("/{id}/archive", access="custom_field:manage")
 async def archive_custom_field(id: UUID, version: IfMatch, uow: Uow, response: Response) -> CustomFieldRead:
     """Take a field out of use; records keep the values they have."""
     return _field(await Definitions(uow).archive(id, expected_version=version), response)
@@ -99,7 +88,6 @@ async def archive_custom_field(id: UUID, version: IfMatch, uow: Uow, response: R
     "/{id}/restore",
     access="custom_field:manage",
     responses=problems(TooManyCustomFields),
-    dependencies=IDEMPOTENT,
 )
 async def restore_custom_field(id: UUID, version: IfMatch, uow: Uow, response: Response) -> CustomFieldRead:
     """Bring an archived field back into use."""
@@ -137,9 +125,7 @@ async def list_saved_views(uow: Uow, object_name: Object = None) -> Page[SavedVi
     )
 
 
-@views.post(
-    "", access="signed_in", status_code=201, responses=problems(DuplicateValue), dependencies=IDEMPOTENT
-)
+@views.post("", access="signed_in", status_code=201, responses=problems(DuplicateValue))
 async def create_saved_view(body: SavedViewCreate, uow: Uow, response: Response) -> SavedViewRead:
     """Save a list under a name; use it as `?view=<id>`."""
     row = await SavedViews(uow).create(body)
@@ -219,6 +205,10 @@ _EVERYONE = {"owner": Scope.ALL, "admin": Scope.ALL}
 FIELDS_MODULE = Module(
     name="settings",
     description="Custom fields, saved views, and mail.",
+    tags={
+        "custom fields": "Fields that a company adds to its records.",
+        "saved views": "Filters and sort orders under a name, for oneself or for everybody.",
+    },
     routers=[fields, views, development],
     jobs=[INDEX_JOB, *mail.JOBS],
     permissions=[

@@ -15,6 +15,15 @@ from app.tenants.schedules import SCHEDULES
 MODULE = Module(
     name="tenants",
     description="Companies, their people, and how they prove who they are.",
+    tags={
+        "sign-in": "Signing up, in and out; passwords, second factors and sessions.",
+        "me": "Who is asking, and what they may do.",
+        "tenant": "The company itself and its settings.",
+        "members": "The people of a company, and invitations to join it.",
+        "roles": "What people may do, and on whose records.",
+        "teams": "Who works with whom; scopes of roles follow the tree.",
+        "api-keys": "Keys for programs, with their own scopes.",
+    },
     routers=[
         session_router.router,
         account_router.router,

@@ -52,6 +52,8 @@ class Contract:
             return  # pages for people are not in the document
         declared = self._document["paths"][template][described.lower()]["responses"]
         answer = declared.get(str(status)) or (declared.get("default") if status >= 400 else None)
+        if answer and "$ref" in answer:
+            answer = self._document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
         if answer is None:
             raise ContractBroken(f"{method} {template} answers {status}, which it does not declare: {body[:300]!r}")
         media = content_type.partition(";")[0]

@@ -13,6 +13,10 @@ from app.modules.customers.services.matching import CustomersOfTenant
 MODULE = Module(
     name="customers",
     description="Accounts, the people in them, their roles, consent and duplicates.",
+    tags={
+        "customers": "Accounts, the people in them, their roles and consent.",
+        "duplicates": "What counts as the same account, contact or lead.",
+    },
     routers=(*ROUTERS, rules),
     records=(ACCOUNT, CONTACT),
     interfaces={Customers: CustomersOfTenant},
