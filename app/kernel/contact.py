@@ -38,15 +38,15 @@ _PLAIN_URL: Final = re.compile(
 _HTTP_URL: Final = TypeAdapter(AnyHttpUrl)
 
 
-class EmailInvalid(ValueError):  # noqa: N818 - errors here name the fact
+class EmailInvalid(ValueError):
     """The text is not an e-mail address."""
 
 
-class PhoneInvalid(ValueError):  # noqa: N818
+class PhoneInvalid(ValueError):
     """The text does not look like a telephone number."""
 
 
-class UrlInvalid(ValueError):  # noqa: N818
+class UrlInvalid(ValueError):
     """The text is not a web address."""
 
 

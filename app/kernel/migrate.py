@@ -181,7 +181,7 @@ async def _version(connection: asyncpg.Connection[asyncpg.Record]) -> str | None
     table = f"{VERSION_SCHEMA}.{VERSION_TABLE}"
     if await connection.fetchval("SELECT to_regclass($1)", table) is None:
         return None
-    version: str | None = await connection.fetchval(f"SELECT version_num FROM {table}")  # noqa: S608 (constant)
+    version: str | None = await connection.fetchval(f"SELECT version_num FROM {table}")
     return version
 
 

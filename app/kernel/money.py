@@ -62,7 +62,7 @@ _AMOUNT_PATTERN = r"^-?[0-9]{1,19}(\.[0-9]{1,8})?$"
 _AMOUNT = re.compile(r"(-?)([0-9]{1,19})(?:\.([0-9]{1,18}))?", re.ASCII)
 
 
-class InvalidMoney(ValueError):  # noqa: N818 - errors here name the fact
+class InvalidMoney(ValueError):
     """What all refusals of this module share."""
 
 

@@ -27,11 +27,11 @@ _SIGNATURE_BYTES: Final = 16
 _FORMAT: Final = b"\x01"
 
 
-class SecretUnreadable(ValueError):  # noqa: N818 - errors here name the fact
+class SecretUnreadable(ValueError):
     """A ciphertext was changed, belongs elsewhere, or its key left the ring."""
 
 
-class SignatureInvalid(ValueError):  # noqa: N818
+class SignatureInvalid(ValueError):
     """A signed value was changed, cut, or signed for another purpose or with another key."""
 
 

@@ -101,7 +101,9 @@ CREATE TABLE kernel.audit_checkpoints (
     for table in ("audit_seals", "audit_checkpoints", "audit_heads"):
         head = table == "audit_heads"
         protect(
-            f"kernel.{table}", control="SELECT, INSERT, UPDATE" if head else "SELECT, INSERT", append_only=True
+            f"kernel.{table}",
+            control="SELECT, INSERT, UPDATE" if head else "SELECT, INSERT",
+            append_only=True,
         )
         op.execute(f"REVOKE INSERT ON kernel.{table} FROM rapport_app")
 

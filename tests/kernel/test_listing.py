@@ -189,7 +189,7 @@ def test_only_declared_plain_fields_can_be_sorted_by(name):
 
 # -- filters -------------------------------------------------------------------------------------------------
 
-VALUES = {
+VALUES: dict[str, list[Any]] = {
     "name": ["", "a", "A", "b%", "b_", "\\", "悟空", "%"],
     "rank": [-2, 0, 2, 2**63 - 1],
     "live": [True, False],

@@ -47,6 +47,7 @@ async def test_no_role_can_bypass_row_level_security(own_database: str, role: st
         row = await connection.fetchrow(
             "SELECT rolsuper, rolbypassrls, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = $1", role
         )
+        assert row is not None
         assert tuple(row) == (False, False, False, False)
     finally:
         await connection.close()

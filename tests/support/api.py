@@ -23,7 +23,7 @@ from app.kernel.config import Settings
 from app.kernel.registry import Module
 from app.main import Application, create_app
 
-PASSWORD = "correct horse battery staple"  # noqa: S105 - of people who exist in tests only
+PASSWORD = "correct horse battery staple"
 _numbers = itertools.count(1)
 
 
@@ -55,12 +55,16 @@ class Contract:
         if answer and "$ref" in answer:
             answer = self._document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
         if answer is None:
-            raise ContractBroken(f"{method} {template} answers {status}, which it does not declare: {body[:300]!r}")
+            raise ContractBroken(
+                f"{method} {template} answers {status}, which it does not declare: {body[:300]!r}"
+            )
         media = content_type.partition(";")[0]
         content = answer.get("content", {})
         if media not in content:
             if body and content:
-                raise ContractBroken(f"{method} {template} {status} answers {media}, declared {sorted(content)}")
+                raise ContractBroken(
+                    f"{method} {template} {status} answers {media}, declared {sorted(content)}"
+                )
             return
         if media.endswith("json") and method != "HEAD":
             self._validate(f"{method} {template} {status}", content[media].get("schema", {}), body)
@@ -79,14 +83,18 @@ class CheckedTransport(httpx.ASGITransport):
     """In-process HTTP whose answers are all checked."""
 
     def __init__(self, app: Application) -> None:
-        super().__init__(app=app, raise_app_exceptions=True)  # type: ignore[arg-type]
+        super().__init__(app=app, raise_app_exceptions=True)
         self._contract = Contract(app)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
         body = await response.aread()
         self._contract.check(
-            request.method, request.url.path, response.status_code, response.headers.get("content-type", ""), body
+            request.method,
+            request.url.path,
+            response.status_code,
+            response.headers.get("content-type", ""),
+            body,
         )
         return response
 
@@ -158,7 +166,9 @@ class Company:
 
 
 @asynccontextmanager
-async def running(url: str, data_dir: Path, modules: tuple[Module, ...] = (), **settings: Any) -> AsyncIterator[Application]:
+async def running(
+    url: str, data_dir: Path, modules: tuple[Module, ...] = (), **settings: Any
+) -> AsyncIterator[Application]:
     """The application with its lifespan, over a migrated database."""
     options: dict[str, Any] = {"rate_limit_per_minute": 1_000_000, "webhook_allow_private": True} | settings
     app = create_app(Settings(environment="test", database_url=url, data_dir=data_dir, **options), modules)

@@ -90,10 +90,11 @@ def create_statements() -> list[str]:
     import migrations.support as support
 
     collected: list[str] = []
-    real, support.op = support.op, _Collector(collected)  # type: ignore[assignment]
+    real = vars(support)["op"]
+    vars(support)["op"] = _Collector(collected)
     try:
         support.create_schema("toys")
-        support.op.execute(
+        vars(support)["op"].execute(
             "CREATE TABLE toys.toys (tenant_id uuid NOT NULL, id uuid NOT NULL, name text NOT NULL,"
             " colour text NOT NULL CONSTRAINT ck_toys_colour CHECK (colour IN ('red', 'blue')), price bigint,"
             " currency text, email text, phone text, pieces bigint, fragile boolean NOT NULL, sold_on date,"
@@ -102,7 +103,7 @@ def create_statements() -> list[str]:
         support.protect("toys.toys", record=True)
         support.record_indexes("toys.toys", sorts=("name",))
     finally:
-        support.op = real
+        vars(support)["op"] = real
     return collected
 
 

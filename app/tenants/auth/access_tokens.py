@@ -43,7 +43,7 @@ _OPTIONS: Final = {
 }
 
 
-class AccessTokenInvalid(ValueError):  # noqa: N818 - errors here name the fact
+class AccessTokenInvalid(ValueError):
     """The token is not one of ours, was changed, or is for somebody else. The text is for logs only."""
 
 

@@ -24,7 +24,7 @@ _SHAPE: Final = re.compile(
 )
 
 
-class ApiKeyMalformed(ValueError):  # noqa: N818 - errors here name the fact
+class ApiKeyMalformed(ValueError):
     """The text is no key of ours: another shape, or a wrong checksum."""
 
 

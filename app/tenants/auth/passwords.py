@@ -27,7 +27,7 @@ _DUMMY: Final = "what nobody's account has as its password"
 WeakPasswordCode = Literal["password_too_short", "password_too_long", "password_common", "password_personal"]
 
 
-class WeakPassword(ValueError):  # noqa: N818 - errors here name the fact
+class WeakPassword(ValueError):
     """The password is refused; `code` says why, the text can be shown."""
 
     def __init__(self, code: WeakPasswordCode, text: str) -> None:
