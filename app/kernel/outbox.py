@@ -20,6 +20,7 @@ import structlog
 from app.kernel.access import system_actor
 from app.kernel.db import Connection
 from app.kernel.ids import new_id
+from app.kernel.retention import delete_rows
 from app.kernel.uow import transaction
 
 if TYPE_CHECKING:
@@ -237,7 +238,6 @@ _PURGES = (
     ("kernel.inbox", "handled_at < $1"),
     ("kernel.webhook_endpoints", "deleted_at < $1"),
 )
-_PURGE_STEP = 5_000
 # Fanned out at the moment in which their endpoint was switched off: nobody will send them.
 _ORPHANS = """
 UPDATE kernel.webhook_deliveries d SET state = 'cancelled', next_attempt_at = NULL, finished_at = $1
@@ -252,13 +252,4 @@ async def purge(kernel: Kernel) -> int:
     before = kernel.clock.now() - RETENTION
     async with kernel.database.control() as connection:
         await connection.execute(_ORPHANS, kernel.clock.now())
-    count = 0
-    for table, old in _PURGES:
-        rows = f"SELECT ctid FROM {table} WHERE {old} LIMIT {_PURGE_STEP}"
-        statement = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({rows}))"
-        deleted = _PURGE_STEP
-        while deleted == _PURGE_STEP:
-            async with kernel.database.control() as connection:
-                deleted = int((await connection.execute(statement, before)).rsplit(" ", 1)[-1])
-            count += deleted
-    return count
+    return sum([await delete_rows(kernel, table, old, before) for table, old in _PURGES])
