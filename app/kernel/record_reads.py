@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,8 @@ from app.kernel.records import ReadPlan, RecordType, to_json
 from app.kernel.tokens import query_tokens, squeeze
 from app.kernel.uow import UnitOfWork
 
+_UNEVEN = frozenset({"has_any", "has_all", "contains", "starts_with"})
+_FEW = 1_000
 EXPORT_BATCH = 2_000
 
 
@@ -68,7 +70,9 @@ class Selection:
 async def field_set(uow: UnitOfWork, record: RecordType[Any]) -> FieldSet:
     """The fields the actor may filter, sort and choose: declared and custom ones, hidden ones left out."""
     hidden = uow.actor.hidden(record.object)
-    custom = await uow.kernel.custom_fields.listing_fields(uow, record.object)
+    custom = {}
+    if "custom" not in hidden:
+        custom = await uow.kernel.custom_fields.listing_fields(uow, record.object)
     return FieldSet({name: f for name, f in {**record.fields, **custom}.items() if name not in hidden})
 
 
@@ -124,6 +128,12 @@ def _text_condition(record: RecordType[Any], text: str, bind: Bindings, hidden: 
 async def list_records(uow: UnitOfWork, record: RecordType[Any], query: Query) -> bytes:
     """One page as JSON bytes: `{"data": […], "next_cursor": …, "has_more": …}`."""
     selection = await select_records(uow, record, query)
+    if query.text or any(condition.op in _UNEVEN for group in query.groups for condition in group):
+        # How many rows such a condition leaves differs a thousandfold with its value: a plan that does not know
+        # the value reads the tenant in order (measured: 700 ms instead of 3 for a name that is not there).
+        await uow.connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+    if query.text:
+        selection = await _narrowed(uow, selection)
     counted = await _count(uow, selection) if query.total else None
     extra = ""
     if query.cursor is not None:
@@ -145,6 +155,25 @@ async def list_records(uow: UnitOfWork, record: RecordType[Any], query: Query) -
         "total_is_estimate": None if counted is None else counted > COUNT_CAP,
     }
     return to_json(answer)
+
+
+async def _narrowed(uow: UnitOfWork, selection: Selection) -> Selection:
+    """The few rows that a text finds, named by id; as it was where it finds many.
+
+    Asked for the newest rows with a rare word, the planner would go through the tenant by time until it has a
+    page of them, and they may not exist. Without an order it takes the index of the words; and where those are
+    common, going by time finds a page at once.
+    """
+    rows = await uow.fetch(
+        f"SELECT t.id FROM {selection.record.view} t WHERE {selection.where} LIMIT {_FEW + 1}",
+        *selection.bind.values,
+    )
+    if len(rows) > _FEW:
+        return selection
+    bind = Bindings(uow.tenant_id)
+    return replace(
+        selection, where=f"t.tenant_id = $1 AND t.id = ANY({bind([r[0] for r in rows])}::uuid[])", bind=bind
+    )
 
 
 async def _count(uow: UnitOfWork, selection: Selection) -> int:
