@@ -68,12 +68,16 @@ TOTP_CHANGED: Final = Template(
 WEBHOOK_DISABLED: Final = Template(
     {"en": "A webhook of {company} was switched off", "zh": "{company}的一个 Webhook 已停用"},
     {
-        "en": "Hello {name},\n\nthe webhook {url} has not answered for {days} days, so we switched it off.\n"
+        "en": "Hello {name},\n\nthe webhook {url} {reason}, so we switched it off.\n"
         "Once its receiver works again, switch it on and replay what it missed: {link}\n",
-        "zh": "{name},您好:\n\nWebhook {url} 已连续 {days} 天没有正常响应,我们已将其停用。\n"
+        "zh": "{name},您好:\n\nWebhook {url} {reason},我们已将其停用。\n"
         "接收端恢复后,请重新启用并重放错过的事件:{link}\n",
     },
 )
+_REASONS: Final = {
+    "en": {"failing": "has not answered for {days} days", "gone": "said that it is gone for good (410)"},
+    "zh": {"failing": "已连续 {days} 天没有正常响应", "gone": "返回 410,表示已永久下线"},
+}
 _CHANGES: Final = {"en": {"on": "switched on", "off": "switched off"}, "zh": {"on": "启用", "off": "关闭"}}
 
 
@@ -109,9 +113,9 @@ def send_invitation(
 
 
 def send_webhook_disabled(
-    uow: UnitOfWork, *, to: str, name: str, locale: str, url: str, days: int, webhook_id: UUID
+    uow: UnitOfWork, *, to: str, name: str, locale: str, url: str, reason: str, days: int, webhook_id: UUID
 ) -> None:
-    """Tell an owner that a webhook was switched off after failing for days."""
+    """Tell an owner that a webhook was switched off: `failing` for whole `days`, or `gone`."""
     send(
         uow,
         WEBHOOK_DISABLED,
@@ -120,7 +124,7 @@ def send_webhook_disabled(
         name=name,
         company=uow.actor.tenant.name,
         url=url,
-        days=str(days),
+        reason=_REASONS[language(locale)][reason].format(days=days),
         link=_page(uow, f"webhooks/{webhook_id}"),
     )
 

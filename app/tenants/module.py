@@ -6,6 +6,7 @@ from app.kernel.people import People
 from app.kernel.registry import Module
 from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
+from app.tenants.handlers import SUBSCRIPTIONS
 from app.tenants.interface import Members, Teams, Tenants
 from app.tenants.people import invitation_router, member_router, organisation_router
 from app.tenants.people.lookups import Lookups, TeamLookups, TenantLookups
@@ -39,6 +40,7 @@ MODULE = Module(
     ],
     interfaces={People: Lookups, Members: Lookups, Teams: TeamLookups, Tenants: TenantLookups},
     permissions=PERMISSIONS,
+    subscriptions=SUBSCRIPTIONS,
     schedules=SCHEDULES,
     authenticator=open_authenticator,
 )
