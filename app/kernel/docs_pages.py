@@ -50,10 +50,7 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Response]])
 
 def _page(path: str) -> Callable[[Endpoint], Endpoint]:
     """Register a page: for anyone, outside the API document, and without a transaction of its own."""
-    registered: Callable[[Endpoint], Endpoint] = router.get(
-        path, access="public", own_transaction=True, include_in_schema=False
-    )
-    return registered
+    return router.get(path, access="public", own_transaction=True, include_in_schema=False)
 
 
 # -- documentation -------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from pydantic import BaseModel, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.kernel import batches, sharing
+from app.kernel.audit import history_page
 from app.kernel.errors import Problem, StaleVersion
 from app.kernel.listing import query_from_body, query_from_parameters
 from app.kernel.record_reads import list_records, read_one
@@ -217,8 +219,6 @@ class _Operations:
         return json_response(body, headers={"ETag": tag})
 
     async def history(self, request: Request, uow: UnitOfWork) -> Response:
-        from app.kernel.audit import history_page
-
         await self.service(uow).get(path_id(request))
         return json_response(
             await history_page(uow, self.record.object, path_id(request), request.query_params)
@@ -289,16 +289,12 @@ class _Operations:
             raise StaleVersion(current_version=row.version)
 
     async def transfer(self, request: Request, uow: UnitOfWork) -> Response:
-        from app.kernel.sharing import transfer
-
         body = parse_body(_TRANSFER_BODY, await _json_body(request))
-        return json_response(to_json((await transfer(self.service(uow), body)).model_dump()))
+        return json_response(to_json((await sharing.transfer(self.service(uow), body)).model_dump()))
 
     # -- batches -------------------------------------------------------------------------------------------
 
     def _declare_batches(self) -> None:
-        from app.kernel import batches
-
         record = self.record
         many = record.plural
         shapes = batches.shapes_of(record)
@@ -334,26 +330,20 @@ class _Operations:
         )  # fmt: skip
 
     async def shares(self, request: Request, uow: UnitOfWork) -> Response:
-        from app.kernel.sharing import list_shares
-
-        found = await list_shares(self.service(uow), path_id(request))
+        found = await sharing.list_shares(self.service(uow), path_id(request))
         return json_response(to_json([share.model_dump() for share in found]))
 
     async def share(self, request: Request, uow: UnitOfWork) -> Response:
-        from app.kernel.sharing import share
-
         try:
             body = parse_body(_SHARE_BODY, await _json_body(request))
         except Problem:
             await self.service(uow).get(path_id(request), action="share")
             raise
-        made = await share(self.service(uow), path_id(request), body)
+        made = await sharing.share(self.service(uow), path_id(request), body)
         return json_response(to_json(made.model_dump()), 201)
 
     async def unshare(self, request: Request, uow: UnitOfWork) -> Response:
-        from app.kernel.sharing import unshare
-
-        await unshare(self.service(uow), path_id(request), path_id(request, "share_id"))
+        await sharing.unshare(self.service(uow), path_id(request), path_id(request, "share_id"))
         return Response(status_code=204)
 
 

@@ -27,12 +27,17 @@ from app.kernel import db, idempotency
 from app.kernel.access import ANONYMOUS, Actor
 from app.kernel.errors import (
     BadRequest,
+    Conflict,
     Forbidden,
+    Invalid,
     InvalidJson,
     NotFound,
     PayloadTooLarge,
+    Problem,
     StaleVersion,
     TenantSuspended,
+    TooManyRequests,
+    Unauthenticated,
     UnknownParameter,
     UnsupportedMediaType,
     VersionRequired,
@@ -348,16 +353,14 @@ class Router(APIRouter):
         return self.operation("DELETE", path, **options)
 
 
-def _standard_problems(method: str, access: str) -> list[type[Any]]:
-    from app.kernel import errors
-
-    found: list[type[Any]] = [BadRequest, errors.Invalid, errors.NotFound]
+def _standard_problems(method: str, access: str) -> list[type[Problem]]:
+    found: list[type[Problem]] = [BadRequest, Invalid, NotFound]
     if access != "public":
-        found += [errors.Unauthenticated, Forbidden, errors.TooManyRequests]
+        found += [Unauthenticated, Forbidden, TooManyRequests]
     if method in ("POST", "PUT", "PATCH"):
-        found += [InvalidJson, PayloadTooLarge, UnsupportedMediaType, errors.Conflict]
+        found += [InvalidJson, PayloadTooLarge, UnsupportedMediaType, Conflict]
     if method in ("PUT", "PATCH", "DELETE"):
-        found += [StaleVersion, VersionRequired, errors.Conflict]
+        found += [StaleVersion, VersionRequired, Conflict]
     return found
 
 
