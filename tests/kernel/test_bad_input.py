@@ -55,7 +55,7 @@ BAD_BODIES: dict[str, tuple[bytes, int, str]] = {
     "money beyond 64 bits": (
         b'{"name": "a", "price": {"amount": "99999999999999999999", "currency": "EUR"}}', 422, "invalid",
     ),
-    "money with too many decimals": (b'{"name": "a", "price": {"amount": "1.001", "currency": "EUR"}}', 422, "invalid"),
+    "too many decimals": (b'{"name": "a", "price": {"amount": "1.001", "currency": "EUR"}}', 422, "invalid"),
     "unknown currency": (b'{"name": "a", "price": {"amount": "1", "currency": "ZZZ"}}', 422, "invalid"),
     "unknown custom field": (b'{"name": "a", "custom": {"nothing": 1}}', 422, "invalid"),
     "51 tags": (b'{"name": "a", "tags": [' + b",".join(b'"%d"' % n for n in range(51)) + b"]}", 422, "invalid"),
@@ -140,12 +140,15 @@ async def test_json_may_come_with_a_charset_as_a_merge_patch_or_without_a_type(o
 
 BAD_QUERIES = [
     "nothing=1", "name[like]=x", "name[eq]=a&name[eq]=b", "limit=10&limit=20", "limit=0", "limit=-1", "limit=1.5",
-    "limit=99999999999999999999", "limit=%C2%B2", "sort=nothing", "sort=name,-name", "sort=tags", "sort=", "fields=nothing", "fields=",
+    "limit=99999999999999999999", "limit=%C2%B2", "sort=nothing", "sort=name,-name", "sort=tags", "sort=",
+    "fields=nothing", "fields=",
     "include=all", "cursor=abc", "cursor=", "cursor=%00", "pieces=x", "pieces=9223372036854775808", "pieces[in]=",
     "pieces[between]=1", "sold_on=0000-01-01", "sold_on=9999-12-31", "sold_on=2026-02-30", "sold_on=-99999d",
-    "seen_at=2026-01-01T00:00:00", "seen_at=0001-01-01T00:00:00%2B14:00", "colour=green", "fragile=maybe", "name=%00", "q=%00",
+    "seen_at=2026-01-01T00:00:00", "seen_at=0001-01-01T00:00:00%2B14:00", "colour=green", "fragile=maybe",
+    "name=%00", "q=%00",
     "q=" + "x" * 300, "name=" + "x" * 2_000, "tags=x", "custom.nothing=1", "custom=1", "price[gt]=1e400", "price=NaN",
-    "owner_id=1", "created_at[gt]=now", "name[=x", "name]=x", "=x", "NAME=x", "tenant_id=x", "deleted_at[is_null]=false",
+    "owner_id=1", "created_at[gt]=now", "name[=x", "name]=x", "=x", "NAME=x", "tenant_id=x",
+    "deleted_at[is_null]=false",
     "tokens=x", "sold_on[gt]=-9999y", "sold_on[gt]=%2B9999y", "%FF=1", "name%00=1", "pieces=%D9%A1%20",
 ]  # fmt: skip
 
@@ -187,7 +190,8 @@ BAD_SEARCHES: list[Any] = [
     {"filter": {"or": [{"and": [{"field": "pieces", "op": "gt", "value": 10**40}]}]}},
     {"filter": {"or": [{"and": [{"field": "price", "op": "gt", "value": 10**40}]}]}},
     {"filter": {"or": [{"and": [{"field": "name", "op": "is_null", "value": []}]}]}},
-    {"sort": ["a", "b", "c", "d"]}, {"sort": "name"}, {"sort": ["--name"]}, {"limit": 0}, {"limit": "x"}, {"fields": ["x"]},
+    {"sort": ["a", "b", "c", "d"]}, {"sort": "name"}, {"sort": ["--name"]}, {"limit": 0}, {"limit": "x"},
+    {"fields": ["x"]},
     {"include": ["all"]}, {"cursor": "x"}, {"query": "x" * 201}, {"query": "!!"}, {"more": 1},
 ]  # fmt: skip
 
@@ -220,7 +224,8 @@ async def test_a_cursor_of_another_company_list_or_filter_is_refused(owner, riva
 
 BAD_HEADERS = [
     {"Authorization": "Bearer"}, {"Authorization": "Basic dXNlcjpwYXNz"}, {"Authorization": "Bearer " + "x" * 20_000},
-    {"Authorization": b"Bearer \xff\xfe"}, {"Authorization": "Bearer a.b.c"}, {"Authorization": "Bearer rk_live_nothing"},
+    {"Authorization": b"Bearer \xff\xfe"}, {"Authorization": "Bearer a.b.c"},
+    {"Authorization": "Bearer rk_live_nothing"},
     {"Authorization": "Bearer null"}, {"Authorization": ""}, {"Cookie": "__Host-refresh=x"},
 ]  # fmt: skip
 
@@ -237,7 +242,8 @@ async def test_credentials_that_are_none_are_refused_alike(app, headers):
 async def test_odd_headers_do_no_harm(owner):
     made = await make_toy(owner)
     for headers in (
-        {"X-Request-Id": "x" * 5_000}, {"X-Request-Id": b"\xff\n"}, {"Accept": "application/xml"}, {"If-None-Match": b"\xff"},
+        {"X-Request-Id": "x" * 5_000}, {"X-Request-Id": b"\xff\n"}, {"Accept": "application/xml"},
+        {"If-None-Match": b"\xff"},
         {"traceparent": "nonsense"}, {"Content-Length": "²".encode()}, {"Origin": "null"}, {"Range": "bytes=0-1"},
         {"Accept-Language": "\\u0000"}, {"X-HTTP-Method-Override": "DELETE"}, {"Host": "evil.example"},
         {"X-Tenant-Id": "0198c0de-0000-7000-8000-000000000000"},
