@@ -21,6 +21,7 @@ from app.kernel.constraints import problem_of
 from app.kernel.cors import Cors
 from app.kernel.errors import BadRequest, MethodNotAllowed, NotFound, Problem, Unavailable
 from app.kernel.ids import new_id
+from app.kernel.modules import KERNEL_MODULES
 from app.kernel.registry import Module, Registry
 from app.kernel.routing import PathIndex, Router
 from app.kernel.runtime import Kernel
@@ -31,8 +32,6 @@ from app.tenants.module import MODULE as TENANTS
 
 def all_modules() -> list[Module]:
     """Every module of the product, lowest first."""
-    from app.kernel.modules import KERNEL_MODULES
-
     return [*KERNEL_MODULES, TENANTS, *MODULES]
 
 

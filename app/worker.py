@@ -11,9 +11,12 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from app.kernel.audit_seal import seal
 from app.kernel.jobs import JobRunner
+from app.kernel.outbox import Relay
 from app.kernel.runtime import Kernel
 from app.kernel.schedules import Scheduler
+from app.kernel.webhooks.sender import WebhookSender
 
 log = structlog.get_logger(__name__)
 
@@ -34,9 +37,6 @@ async def run_worker(kernel: Kernel, stop: asyncio.Event) -> None:
 
 
 def _loops(kernel: Kernel) -> dict[str, Loop]:
-    from app.kernel.outbox import Relay
-    from app.kernel.webhooks.sender import WebhookSender
-
     return {
         "relay": Relay(kernel).run,
         "webhooks": WebhookSender(kernel).run,
@@ -47,8 +47,6 @@ def _loops(kernel: Kernel) -> dict[str, Loop]:
 
 
 async def _seal(kernel: Kernel, stop: asyncio.Event) -> None:
-    from app.kernel.audit_seal import seal
-
     while not stop.is_set():
         await seal(kernel)
         await _wait(stop, SEAL_SECONDS)

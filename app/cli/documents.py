@@ -11,6 +11,7 @@ import typer
 from app.cli.output import NO, fail, out
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "openapi" / "openapi.json"
+EVENTS: Final = "events.json"  # beside it: the JSON Schema of every event's data
 app = typer.Typer(help="The document that describes the API.", no_args_is_help=True)
 
 
@@ -28,9 +29,16 @@ def export(
         typer.Option("--check", help="Write nothing; fail (3) when the file is not what the code serves."),
     ] = False,
 ) -> None:
-    """Write openapi/openapi.json from the code."""
-    text = serialised(build())
+    """Write openapi/openapi.json, and events.json beside it, from the code."""
+    text, events = serialised(build()), serialised(build_events())
     if check:
+        known = target.with_name(EVENTS)
+        if not known.exists() or known.read_text() != events:
+            fail(
+                f"{EVENTS} is not what the code publishes.",
+                "Run `rapport openapi export`, look at the difference and commit the file.",
+                exit_code=NO,
+            )
         before = target.read_text() if target.exists() else ""
         if before != text:
             changes = differences(json.loads(before or "{}"), json.loads(text))
@@ -46,6 +54,7 @@ def export(
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text)
+    target.with_name(EVENTS).write_text(events)
     out.print(f"Wrote {target}.")
 
 
@@ -55,6 +64,14 @@ def build() -> dict[str, Any]:
     from app.main import create_app
 
     return create_app(Settings(environment="development", database_url="postgresql://unused")).openapi()
+
+
+def build_events() -> dict[str, Any]:
+    """The JSON Schema of every event's data by type, as `GET /v1/event-types` answers them."""
+    from app.kernel.event_feed import event_schemas
+    from app.main import build_registry
+
+    return event_schemas(build_registry())
 
 
 def serialised(document: dict[str, Any]) -> str:

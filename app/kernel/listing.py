@@ -23,6 +23,7 @@ import orjson
 
 from app.kernel.access import TenantProfile
 from app.kernel.errors import FieldError, InvalidCursor, InvalidFilter
+from app.kernel.money import Money
 from app.kernel.relative_dates import resolve_date, resolve_datetime
 from app.kernel.secrets import KeyRing, SignatureInvalid
 
@@ -346,8 +347,6 @@ def _decimal(value: Any, _: _Context) -> Decimal:
 
 def _money(value: Any, context: _Context) -> int:
     """Major units in the tenant's currency: filters compare amounts, not currencies."""
-    from app.kernel.money import Money
-
     return Money.from_major(f"{_decimal(value, context):f}", context.tenant.currency).amount_minor
 
 

@@ -11,14 +11,16 @@ from uuid import UUID
 
 from pypinyin import lazy_pinyin
 
-from app.kernel.access import TenantProfile
+from app.kernel.access import TenantProfile, system_actor
+from app.kernel.contact import clean_email, normalise_email
 from app.kernel.errors import NotFound
 from app.kernel.ids import new_id
 from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.actors import PROFILE_COLUMNS, profile_of
-from app.tenants.auth.control import access_changed, control_transaction, member_of
+from app.tenants.auth.control import access_changed, control_transaction, identity, member_of
 from app.tenants.auth.passwords import check_password
+from app.tenants.auth.sign_in import find_user
 from app.tenants.interface import EmailInUse, TenantSignedUp
 from app.tenants.models import DEFAULT_CALENDAR, Member, MemberStatus, Role, Team, Tenant, TenantStatus
 from app.tenants.people.built_in_roles import BUILT_IN_ROLES, OWNER
@@ -158,10 +160,6 @@ async def create_tenant(
     An owner who is known already keeps their password; a new one needs one.
     Raises: WeakPassword; EmailInvalid; ValueError without a password for a new person.
     """
-    from app.kernel.contact import clean_email, normalise_email
-    from app.tenants.auth.control import identity
-    from app.tenants.auth.sign_in import find_user
-
     email, email_key = clean_email(owner_email), normalise_email(owner_email)
     password_hash = None
     if password is not None:
@@ -206,8 +204,6 @@ async def reactivate_tenant(kernel: Kernel, tenant_id: UUID, *, reason: str) -> 
 
 
 async def _set_status(kernel: Kernel, tenant_id: UUID, status: TenantStatus, reason: str) -> None:
-    from app.kernel.access import system_actor
-
     async with control_transaction(kernel) as uow:
         row = await uow.fetchrow(
             f"SELECT {PROFILE_COLUMNS} FROM tenants.tenants t WHERE t.id = $1", tenant_id

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import UUID
 
 from app.kernel.errors import FieldError, Problem
+from app.kernel.records import RecordService
 from app.kernel.tabular import Fault
 
 if TYPE_CHECKING:
@@ -135,8 +136,6 @@ class ImportRules:
 
 def _own_hook(service: object, name: str) -> Any:
     """The hook if the module overrides it: the kernel's does nothing, and calling it per row is not free."""
-    from app.kernel.records import RecordService
-
     found = getattr(type(service), name, None)
     return None if found is getattr(RecordService, name, None) else getattr(service, name)
 
