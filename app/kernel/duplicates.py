@@ -53,13 +53,16 @@ class DuplicateFound(Conflict):
     title = "This looks like a record that is there already"
 
 
+DERIVED = {"derived": True}
+
+
 class DuplicateColumns:
     """The compared forms on a record's table; computed on write, each indexed behind the tenant."""
 
-    email_key: Mapped[str | None] = mapped_column(sort_order=880)
-    phone_key: Mapped[str | None] = mapped_column(sort_order=881)
-    name_key: Mapped[str | None] = mapped_column(sort_order=882)
-    duplicate_count: Mapped[int] = mapped_column(sort_order=883)
+    email_key: Mapped[str | None] = mapped_column(sort_order=880, info=DERIVED)
+    phone_key: Mapped[str | None] = mapped_column(sort_order=881, info=DERIVED)
+    name_key: Mapped[str | None] = mapped_column(sort_order=882, info=DERIVED)
+    duplicate_count: Mapped[int] = mapped_column(sort_order=883, info=DERIVED)
 
 
 @dataclass(frozen=True)

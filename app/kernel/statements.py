@@ -45,9 +45,11 @@ def required_columns(model: type[Base]) -> frozenset[str]:
 
 @cache
 def audited_columns(model: type[Base]) -> frozenset[str]:
-    """Columns whose changes the audit log shows: not secrets, and not what every change touches."""
+    """Columns whose changes the audit log shows: not secrets, not what every change touches, not what only
+    repeats another column in another form: that would show what a role hides."""
     columns = model.__table__.columns
-    return frozenset(c.name for c in columns if not c.info.get("secret") and c.name not in NOT_AUDITED)
+    kept_out = ("secret", "derived")
+    return frozenset(c.name for c in columns if not c.info.keys() & set(kept_out) and c.name not in NOT_AUDITED)
 
 
 NOT_AUDITED = frozenset({"tenant_id", "id", "version", "created_at", "updated_at", "tokens", "created_by"})

@@ -17,7 +17,9 @@ async def test_a_webhook_secret_is_not_kept_under_an_idempotency_key(owner, comp
     stored = "SELECT count(*) FROM kernel.idempotency_keys WHERE tenant_id = $1"
     assert await look.value(stored, company.tenant_id) == 0
     for table in ("kernel.idempotency_keys", "kernel.audit_entries", "kernel.outbox", "kernel.jobs"):
-        rows = await look.rows(f"SELECT to_jsonb(t)::text AS row FROM {table} t WHERE tenant_id = $1", company.tenant_id)
+        rows = await look.rows(
+            f"SELECT to_jsonb(t)::text AS row FROM {table} t WHERE tenant_id = $1", company.tenant_id
+        )
         assert not [row["row"] for row in rows if "whsec_" in row["row"]], table
 
 
@@ -42,7 +44,9 @@ async def test_a_mailed_link_is_wiped_from_the_queue_once_the_mail_is_out(owner,
     )
     assert {(row["state"], row["payload"]) for row in rows} == {("completed", "{}")}
     for table in ("kernel.idempotency_keys", "kernel.audit_entries", "kernel.outbox", "kernel.jobs"):
-        kept = await look.rows(f"SELECT to_jsonb(t)::text AS row FROM {table} t WHERE tenant_id = $1", company.tenant_id)
+        kept = await look.rows(
+            f"SELECT to_jsonb(t)::text AS row FROM {table} t WHERE tenant_id = $1", company.tenant_id
+        )
         assert not [row["row"] for row in kept if token in row["row"]], table
 
 

@@ -65,7 +65,7 @@ async def targets_of(uow: UnitOfWork, record: RecordType[Any]) -> dict[str, Impo
     for name in sorted(currencies - found.keys()):
         found[name] = ImportTarget(name, "currency", Kind.TEXT, _labels(record, name))
     for name, field in (await uow.kernel.custom_fields.listing_fields(uow, record.object)).items():
-        if name not in refused:
+        if name not in refused and "custom" not in refused:
             found[name] = ImportTarget(
                 name, "custom", field.kind, _labels(record, name), choices=tuple(field.choices)
             )

@@ -129,7 +129,9 @@ class Roles:
             cleaned[object_name] = {kind: sorted(set(rule.get(kind, ()))) for kind in ("hidden", "readonly")}
             for kind, names in cleaned[object_name].items():
                 pointer = f"/field_rules{pointer_of([object_name, kind])}"
-                unknown = [n for n in names if n not in record.fields or n in _ALWAYS_SHOWN]
+                # What a record is called stands wherever another one refers to it.
+                shown = _ALWAYS_SHOWN | ({record.title} if kind == "hidden" else set())
+                unknown = [n for n in names if n not in record.fields or n in shown]
                 errors += [
                     FieldError(pointer, "unknown_field", f"{name} cannot be {kind}.") for name in unknown
                 ]

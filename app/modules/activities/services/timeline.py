@@ -39,7 +39,7 @@ class Timeline:
         """At most `limit` entries older than `before`, newest first; the subject must be visible."""
         found: list[TimelineEntry] = []
         activity_kinds = _ACTIVITY_KINDS.intersection(kinds) if kinds else _ACTIVITY_KINDS
-        if activity_kinds:
+        if activity_kinds and self._uow.actor.may("activity:read"):
             found += await self._activities(subject, before, limit, sorted(activity_kinds))
         if not kinds or CHANGE in kinds:
             found += await self._changes(subject, before, limit)

@@ -267,10 +267,9 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
 
 
 def _member(row: Any, hidden: frozenset[str]) -> CommitteeMember:
-    shown = {
-        name: None if name in hidden else row[name]
-        for name in ("title", "department", "email", "phone", "role", "reports_to_id")
-    }
+    names = ("title", "department", "email", "mobile", "phone", "role", "reports_to_id")
+    shown = {name: None if name in hidden else row[name] for name in names}
+    shown["phone"] = shown.pop("mobile") or shown["phone"]
     return CommitteeMember(
         contact=Named(id=row["id"], name=row["name"]), is_primary=row["is_primary"], **shown
     )
@@ -294,7 +293,7 @@ def _rename(row: Contact, changes: dict[str, Any]) -> None:
 
 
 _COMMITTEE = """
-SELECT t.id, t.name, t.title, t.department, t.email, coalesce(t.mobile, t.phone) AS phone, t.reports_to_id,
+SELECT t.id, t.name, t.title, t.department, t.email, t.mobile, t.phone, t.reports_to_id,
   part.role, part.is_primary
 FROM (
   SELECT id, role, true AS is_primary FROM customers.contacts

@@ -28,7 +28,9 @@ async def account_overview(uow: UnitOfWork, id: UUID) -> dict[str, Any]:
         id,
         row.parent_id,
     )
-    upcoming = (await activities.next_open("account", [id])).get(id)
+    upcoming = None
+    if uow.actor.may("activity:read"):
+        upcoming = (await activities.next_open("account", [id])).get(id)
     owners = await uow.of(People).names([row.owner_id] if row.owner_id else [])
     panels: dict[str, Any] = {}
     for port in uow.ports(AccountPanel):

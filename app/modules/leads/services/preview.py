@@ -34,6 +34,7 @@ async def preview(uow: UnitOfWork, id: UUID, plan: ConversionPlan) -> Conversion
     MACHINE.next(LeadStatus(row.status), "convert")
     draft = await Converter(uow).draft(row, plan)
     found = await uow.of(Customers).preview(draft.request)
+    hidden = uow.actor.hidden("lead")
     contact_fields = draft.request.contact or {}
     return ConversionPreview(
         lead_id=row.id,
@@ -43,14 +44,14 @@ async def preview(uow: UnitOfWork, id: UUID, plan: ConversionPlan) -> Conversion
             "account" in found.undecided,
             found.account_candidates,
             found.account_hidden,
-            _fields(draft.request.account, draft.account_origin, found.account, found.account_filled),
+            _fields(draft.request.account, draft.account_origin, found.account, found.account_filled, hidden),
         ),
         contact=_record(
             found.contact,
             "contact" in found.undecided,
             found.contact_candidates,
             found.contact_hidden,
-            _fields(contact_fields, draft.contact_origin, found.contact, found.contact_filled),
+            _fields(contact_fields, draft.contact_origin, found.contact, found.contact_filled, hidden),
         ),
         opportunity=await _opportunity(uow, draft),
     )
@@ -78,6 +79,7 @@ def _fields(
     origin: Mapping[str, str],
     taken: AccountRef | ContactRef | None,
     filled: Collection[str],
+    hidden: frozenset[str],
 ) -> list[FieldPreview]:
     flat = {name: value for name, value in given.items() if name != "custom" and name not in _ASSIGNED}
     flat |= {f"custom.{key}": value for key, value in (given.get("custom") or {}).items()}
@@ -85,7 +87,7 @@ def _fields(
         FieldPreview(
             field=name,
             from_field=origin.get(name),
-            value=_plain(value),
+            value=None if (origin.get(name) or "").partition(".")[0] in hidden else _plain(value),
             written=taken is None or name in filled or ("custom" in filled and name.startswith("custom.")),
         )
         for name, value in flat.items()
@@ -116,7 +118,7 @@ async def _opportunity(uow: UnitOfWork, draft: Draft) -> OpportunityPreview | No
         pipeline=place.pipeline,
         stage=place.stage,
         probability=place.probability,
-        fields=_fields(given, draft.opportunity_origin, None, ()),
+        fields=_fields(given, draft.opportunity_origin, None, (), uow.actor.hidden("lead")),
     )
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from app.kernel.listing import Bindings, Query
 from app.kernel.money import Money
-from app.kernel.record_reads import select_records
+from app.kernel.record_reads import field_set, select_records
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.schemas import Period, SourceRow, SourcesReport, TouchKind
 from app.modules.leads.services.leads import LEAD
@@ -25,6 +25,9 @@ from app.modules.opportunities.interface import Opportunities
 async def sources(uow: UnitOfWork, period: Period, touch: TouchKind, query: Query) -> SourcesReport:
     """The report: one statement over the leads, one for what was won."""
     selection = await select_records(uow, LEAD, query)
+    fields = await field_set(uow, LEAD)
+    for name in ("source" if touch == "first" else "last_source", "status", "created_at"):
+        fields.get(name, name)  # what a role hides, it does not learn from counts
     source = "t.source" if touch == "first" else "t.last_source"
     start = _period_start(uow, period, selection.bind)
     rows = await uow.fetch(

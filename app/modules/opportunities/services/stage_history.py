@@ -60,12 +60,13 @@ class StageHistory:
         """The stages that it went through, oldest first."""
         statement = self._uow.select(StageVisit).where(StageVisit.opportunity_id == opportunity_id)
         visits = await self._uow.all(statement.order_by(StageVisit.entered_at, StageVisit.id))
-        return [_wire(visit) for visit in visits]
+        hidden = self._uow.actor.hidden("opportunity")
+        return [_wire(visit, hidden) for visit in visits]
 
 
-def _wire(visit: StageVisit) -> StageVisitRead:
+def _wire(visit: StageVisit, hidden: frozenset[str]) -> StageVisitRead:
     amount = None
-    if visit.amount is not None and visit.currency is not None:
+    if visit.amount is not None and visit.currency is not None and "amount" not in hidden:
         amount = Money(visit.amount, visit.currency)
     return StageVisitRead(
         id=visit.id,
@@ -77,7 +78,7 @@ def _wire(visit: StageVisit) -> StageVisitRead:
         duration_seconds=visit.duration_seconds,
         changed_by=visit.changed_by,
         amount=amount,
-        expected_close_on=visit.expected_close_on,
+        expected_close_on=None if "expected_close_on" in hidden else visit.expected_close_on,
         probability=visit.probability,
     )
 

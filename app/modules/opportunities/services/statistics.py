@@ -15,7 +15,7 @@ from uuid import UUID
 from app.kernel.listing import Query
 from app.kernel.money import Money
 from app.kernel.people import People
-from app.kernel.record_reads import select_records
+from app.kernel.record_reads import field_set, select_records
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.models import OpportunityStatus
@@ -54,7 +54,7 @@ class _Sums:
 
     def add(self, row: Any) -> None:
         self.counts[row["status"]] += row["count"]
-        if row["currency"] is not None:
+        if row["currency"] is not None and row["amount"] is not None:
             key = (row["status"], row["currency"])
             self.amounts[key] = self.amounts.get(key, 0) + int(row["amount"])
 
@@ -75,10 +75,13 @@ class StatisticsService:
 
     async def grouped(self, group_by: GroupBy, date_field: DateField, query: Query) -> Statistics:
         """Groups of the opportunities that `query` lets through. Raises `InvalidFilter`, `Forbidden`."""
+        fields = await field_set(self._uow, OPPORTUNITY)
+        fields.get(_COLUMNS.get(group_by, date_field), "group_by")  # groups tell a hidden field as well as filters do
         selection = await select_records(self._uow, OPPORTUNITY, query)
+        amount = "t.amount" if "amount" in fields.fields else "NULL::bigint"
         key = f"t.{_COLUMNS[group_by]}" if group_by in _COLUMNS else self._period(group_by, date_field)
         rows = await self._uow.fetch(
-            f"SELECT {key} AS key, t.status, t.currency, count(*) AS count, sum(t.amount) AS amount"
+            f"SELECT {key} AS key, t.status, t.currency, count(*) AS count, sum({amount}) AS amount"
             f" FROM {OPPORTUNITY.view} t WHERE {selection.where} GROUP BY 1, 2, 3",
             *selection.bind.values,
         )
