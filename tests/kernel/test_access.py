@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -314,3 +315,33 @@ def test_somebody_in_no_team_reaches_no_rows_without_a_team():
     sql = visible_rows(actor(Scope.TEAM, member_id=uuid4()), "toy", "read", bind)
     assert sql is not None
     assert "t.team_id" not in sql
+
+
+async def test_a_hidden_field_is_in_no_event_and_no_audit_entry(owner, hire):
+    rules = {"toy": {"hidden": ["email", "price"]}}
+    reader = await hire(grants("all") | {"event:read": "all", "audit:read": "all"}, field_rules=rules)
+    toy = await make_toy(owner, email="veiled@example.com", price={"amount": "9.99", "currency": "EUR"})
+    await owner.ok("PATCH", f"/v1/toys/{toy['id']}", json={"email": "veiled2@example.com"}, if_match=1)
+    for path in (f"/v1/events?record_id={toy['id']}", f"/v1/audit?record_id={toy['id']}"):
+        entries = await shown(reader, path, 2)
+        assert "veiled" not in str(entries), path
+        assert "9.99" not in str(entries), path
+        assert "'email'" not in str(entries), path
+
+
+async def test_somebody_who_may_not_see_all_records_sees_none_of_their_events(owner, hire):
+    reader = await hire(grants("team_and_below") | {"event:read": "all"})
+    toy = await make_toy(owner)
+    assert len(await shown(owner, f"/v1/events?record_id={toy['id']}", 1)) == 1
+    assert (await reader.ok("GET", f"/v1/events?record_id={toy['id']}"))["data"] == []
+
+
+async def shown(client: Any, path: str, count: int) -> list[Any]:
+    """Entries of a feed, which shows an event once no transaction that began before it is open any more."""
+    for _ in range(100):
+        found: list[Any] = (await client.ok("GET", path))["data"]
+        if len(found) == count:
+            break
+        await asyncio.sleep(0.1)
+    assert len(found) == count
+    return found
