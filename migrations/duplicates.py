@@ -22,7 +22,10 @@ def duplicate_indexes(table: str, exact: Iterable[str] = (), *, both_ends: bool 
     name = table.partition(".")[2]
     live = "WHERE deleted_at IS NULL"
     for column in ("email_key", "phone_key", "name_key", *exact):
-        op.execute(f"CREATE INDEX ix_{name}_{column} ON {table} (tenant_id, {column}, id) {live}")
+        op.execute(
+            f"CREATE INDEX ix_{name}_{column} ON {table} (tenant_id, {column}, id) {live}"
+            f" AND {column} IS NOT NULL"
+        )
     if both_ends:
         op.execute(
             f"CREATE INDEX ix_{name}_name_backwards ON {table} (tenant_id, reverse(name_key), id) {live}"

@@ -76,7 +76,10 @@ def record_indexes(table: str, sorts: Iterable[str] = ()) -> None:
     op.execute(f"CREATE INDEX ix_{name}_updated_at ON {table} (tenant_id, updated_at, id) {live}")
     op.execute(f"CREATE INDEX ix_{name}_owner_id ON {table} (tenant_id, owner_id, created_at, id) {live}")
     op.execute(f"CREATE INDEX ix_{name}_team_id ON {table} (tenant_id, team_id, created_at, id) {live}")
-    op.execute(f"CREATE UNIQUE INDEX uq_{name}_external_id ON {table} (tenant_id, external_id) {live}")
+    op.execute(
+        f"CREATE UNIQUE INDEX uq_{name}_external_id ON {table} (tenant_id, external_id) {live}"
+        " AND external_id IS NOT NULL"
+    )
     op.execute(f"CREATE INDEX ix_{name}_tokens ON {table} USING gin (tenant_id, tokens) {live}")
     op.execute(f"CREATE INDEX ix_{name}_tags ON {table} USING gin (tenant_id, tags) {live}")
     op.execute(

@@ -40,6 +40,8 @@ RETENTION = timedelta(days=30)
 
 _ADVISORY_LOCK = 0x52_41_50_4F  # one claim at a time: two at once could part the events of one record
 
+# OFFSET 0 keeps the look behind each event one probe of ix_outbox_waiting. As a join, a planner that has not yet
+# heard of an import's thousands of events read all of those that wait for each that is claimed.
 _CLAIM = """
 WITH due AS (
   SELECT o.tenant_id, o.id FROM kernel.outbox o
@@ -47,7 +49,8 @@ WITH due AS (
     AND NOT EXISTS (
       SELECT 1 FROM kernel.outbox earlier
       WHERE earlier.tenant_id = o.tenant_id AND earlier.record_id = o.record_id AND earlier.id < o.id
-        AND earlier.published_at IS NULL AND earlier.dead_at IS NULL AND earlier.next_attempt_at > $1)
+        AND earlier.published_at IS NULL AND earlier.dead_at IS NULL AND earlier.next_attempt_at > $1
+      OFFSET 0)
   ORDER BY o.id LIMIT $2
   FOR UPDATE OF o SKIP LOCKED
 )

@@ -137,8 +137,9 @@ CREATE TABLE kernel.outbox (
         " WHERE published_at IS NULL AND dead_at IS NULL"
     )
     op.execute(
+        # Only what has been tried: fresh events, of which an import makes thousands, are not entered here.
         "CREATE INDEX ix_outbox_waiting ON kernel.outbox (tenant_id, record_id, id)"
-        " WHERE published_at IS NULL AND dead_at IS NULL"
+        " WHERE published_at IS NULL AND dead_at IS NULL AND next_attempt_at IS NOT NULL"
     )
     op.execute("CREATE INDEX ix_outbox_dead ON kernel.outbox (tenant_id, id) WHERE dead_at IS NOT NULL")
     op.execute("CREATE INDEX ix_outbox_at ON kernel.outbox USING brin (at)")

@@ -89,7 +89,10 @@ CREATE TABLE leads.leads (
     record_indexes("leads.leads", ["status", "source", "name"])
     live = "WHERE deleted_at IS NULL"
     for column in ("converted_account_id", "converted_contact_id"):
-        op.execute(f"CREATE INDEX ix_leads_{column} ON leads.leads (tenant_id, {column}, id) {live}")
+        op.execute(
+            f"CREATE INDEX ix_leads_{column} ON leads.leads (tenant_id, {column}, id) {live}"
+            f" AND {column} IS NOT NULL"
+        )
     duplicate_indexes("leads.leads")
 
 
