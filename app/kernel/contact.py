@@ -29,6 +29,7 @@ _PLAIN_EMAIL: Final = re.compile(
 _PHONE_SHAPE: Final = re.compile(
     r"[+(]?[0-9(][0-9 ().\-/]*(?:\s?(?:ext\.?|x|#|转|分机)\s?[0-9]{1,7})?", re.ASCII
 )
+_BETWEEN_DIGITS: Final = str.maketrans("", "", "+ ()-./")
 _EXTENSION: Final = re.compile(r"\s?(?:ext\.?|x|#|转|分机)\s?[0-9]{1,7}$", re.IGNORECASE)
 _PLAIN_URL: Final = re.compile(
     r"(?:(https?)://)?((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9])(:[0-9]{1,5})?"
@@ -119,6 +120,9 @@ def to_e164(text: str, region: str | None = None) -> str | None:
 
 def phone_digits(text: str) -> str:
     """The digits alone, in ASCII, without an extension: what a search by last digits compares."""
+    bare = text.translate(_BETWEEN_DIGITS)
+    if bare.isascii() and bare.isdigit():
+        return bare
     text = _EXTENSION.sub("", text)
     if text.isascii():
         return "".join(filter(str.isdigit, text))

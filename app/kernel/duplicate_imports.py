@@ -25,14 +25,19 @@ async def mark_duplicates(
     """
     uow, spec = service.uow, service.duplicates
     country = uow.actor.tenant.country
+    keys: dict[int, tuple[list[str], list[str]]] = {}  # made once a row: parsing numbers is not cheap
     for row in rows:
-        row.values |= spec.columns(row.values, country)
-        row.values["duplicate_count"] = 0
+        values = row.values
+        emails, phones = keys[row.number] = spec.keys(values, country)
+        values["email_key"] = emails[0] if emails else None
+        values["phone_key"] = phones[0] if phones else None
+        values["name_key"] = spec.name_key(values)
+        values["duplicate_count"] = 0
     rule = options.duplicate_rule or await _rule(service)
     sound = [row for row in rows if not row.faults]
     if rule == DuplicateAction.ALLOW or not sound:
         return
-    forms = [_forms(service, row, country) for row in sound]
+    forms = [_forms(service, row, *keys[row.number]) for row in sound]
     known = await _known(service, forms)
     seen: dict[Form, int] = {}
     for number, row in enumerate(sound):
@@ -60,9 +65,10 @@ def _text(service: DuplicateAware[Any], reasons: Sequence[str], line: int | None
     return f"There is {'an' if noun[0] in 'aeiou' else 'a'} {noun} with the same or a similar {same} already."
 
 
-def _forms(service: DuplicateAware[Any], row: ImportRow, country: str) -> list[Form]:
+def _forms(
+    service: DuplicateAware[Any], row: ImportRow, emails: Sequence[str], phones: Sequence[str]
+) -> list[Form]:
     spec = service.duplicates
-    emails, phones = spec.keys(row.values, country)
     found = [("email", key) for key in emails] + [("phone", key) for key in phones]
     found += [(name, row.values[name]) for name in spec.exact if row.values.get(name)]
     name = row.values["name_key"]
