@@ -155,7 +155,7 @@ def company(url: str, name: str) -> str:
             return answer.json()
 
         form = {"company": f"Guide {name}", "name": "Ada Hill", "email": f"ada@{name}.example.com"}
-        signed_in = post("/v1/sign-up", json=form | {"password": "correct horse 42 staple", "currency": "GBP"})
+        signed_in = post("/v1/sign-up", json=form | {"password": "correct horse 42 staple", "country": "GB", "currency": "GBP"})
         http.headers["Authorization"] = f"Bearer {signed_in['access_token']}"
         key: str = post("/v1/api-keys", json={"name": "guide"})["key"]
         sample = (ROOT / "docs" / "samples" / "leads.csv").read_bytes()
