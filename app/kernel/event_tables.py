@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import Json, TenantOwned, Versioned
@@ -41,7 +42,7 @@ class WebhookDelivery(TenantOwned):
     event_type: Mapped[str]
     payload: Mapped[Json | None]  # of a ping only; other bodies are made from the outbox
     state: Mapped[str]
-    attempts: Mapped[int]
+    attempts: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime]
     next_attempt_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -55,7 +56,7 @@ class WebhookAttempt(TenantOwned):
 
     delivery_id: Mapped[UUID]
     at: Mapped[datetime]
-    status: Mapped[int | None]
-    latency_ms: Mapped[int]
+    status: Mapped[int | None] = mapped_column(Integer)
+    latency_ms: Mapped[int] = mapped_column(Integer)
     error: Mapped[str | None]
     response_excerpt: Mapped[str | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -70,7 +70,7 @@ class Selection:
 async def field_set(uow: UnitOfWork, record: RecordType[Any]) -> FieldSet:
     """The fields the actor may filter, sort and choose: declared and custom ones, hidden ones left out."""
     hidden = uow.actor.hidden(record.object)
-    custom = {}
+    custom: Mapping[str, Field] = {}
     if "custom" not in hidden:
         custom = await uow.kernel.custom_fields.listing_fields(uow, record.object)
     return FieldSet({name: f for name, f in {**record.fields, **custom}.items() if name not in hidden})
