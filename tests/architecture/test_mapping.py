@@ -26,7 +26,7 @@ def table_of(kind: type[Base]) -> Any:
 
 def type_name(column: Any) -> str:
     name = column.type.compile(dialect=DIALECT).lower()
-    return SAME.get(name, name)
+    return str(SAME.get(name, name))
 
 
 @pytest.fixture(scope="module")

@@ -338,8 +338,9 @@ async def test_somebody_who_may_not_see_all_records_sees_none_of_their_events(ow
 
 async def shown(client: Any, path: str, count: int) -> list[Any]:
     """Entries of a feed, which shows an event once no transaction that began before it is open any more."""
+    found: list[Any] = []
     for _ in range(100):
-        found: list[Any] = (await client.ok("GET", path))["data"]
+        found = (await client.ok("GET", path))["data"]
         if len(found) == count:
             break
         await asyncio.sleep(0.1)
