@@ -501,6 +501,7 @@ BULK_MODULE = Module(
     jobs=[IMPORT_JOB, UNDO_JOB, EXPORT_JOB],
     permissions=[
         Permission("job:read", "See everybody's jobs and imports, not only one's own.", dict(_ALL)),
+        Permission("job:cancel", "Stop everybody's jobs, not only one's own.", dict(_ALL)),
         Permission("file:read", "Open everybody's uploaded and exported files.", dict(_ALL)),
     ],
 )

@@ -130,6 +130,8 @@ async def get_job(id: UUID, uow: Uow, response: Response) -> JobRead:
 async def cancel_job(id: UUID, uow: Uow, response: Response) -> JobRead:
     """Stop a job: a waiting one at once, a running one at the next place where it may stop."""
     row = await read_job(uow, id)
+    if row["actor_id"] != uow.actor.id:
+        uow.actor.require("job:cancel")
     if is_settled(row["state"]):
         raise InvalidTransition("The job has ended.", state=row["state"])
     await request_cancel(uow, id)

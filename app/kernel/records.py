@@ -360,6 +360,8 @@ class RecordService(Generic[M]):
         self.actor.require(f"{record.object}:create")
         self._check_field_rules(given if explicit is None else explicit)
         values = self._columns(given)
+        if explicit is not None and values.get("team_id") not in (None, *self.actor.team_ids):
+            self.actor.require(f"{record.object}:assign")
         await self._assign(values, creating=True)
         custom = await self.uow.kernel.custom_fields.clean(self.uow, record.object, given.get("custom") or {})
         values["custom"] = custom.stored
@@ -390,8 +392,8 @@ class RecordService(Generic[M]):
         changes = self._columns(given)
         new_owner = "owner_id" in changes and changes["owner_id"] != row.owner_id
         new_team = "team_id" in changes and changes["team_id"] != row.team_id
-        if new_owner or new_team:
-            self.actor.require(f"{record.object}:assign")
+        if (new_owner or new_team) and self.actor.require(f"{record.object}:assign") is not Scope.ALL:
+            await self.get(row.id, action="assign")
         if new_owner:
             await self._assign(changes, creating=False)
         elif new_team and changes["team_id"] is not None:
@@ -473,7 +475,7 @@ class RecordService(Generic[M]):
         elif owner == self.actor.member_id:
             home = self.actor.home_team_id
         else:
-            if creating and self.actor.kind == "member":
+            if creating:
                 self.actor.require(f"{self.record.object}:assign")
             home = (await self.uow.of(People).require_members([owner], pointer="/owner_id"))[owner]
         if values.get("team_id") is None:

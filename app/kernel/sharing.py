@@ -59,6 +59,9 @@ async def share(service: RecordService[Any], record_id: UUID, body: ShareInput) 
     """Share a record; sharing again with the same one changes the access. Raises `Invalid`, `NotFound`."""
     uow, record = service.uow, service.record
     await service.get(record_id, action="share")
+    if body.access == "write":
+        # Nobody lets others, or themselves, do what they may not.
+        await service.get(record_id, action="update")
     if (body.member_id is None) == (body.team_id is None):
         raise Invalid.at("/member_id", "one_of", "Name either a member or a team.")
     if body.member_id is not None:

@@ -49,7 +49,9 @@ def audited_columns(model: type[Base]) -> frozenset[str]:
     repeats another column in another form: that would show what a role hides."""
     columns = model.__table__.columns
     kept_out = ("secret", "derived")
-    return frozenset(c.name for c in columns if not c.info.keys() & set(kept_out) and c.name not in NOT_AUDITED)
+    return frozenset(
+        c.name for c in columns if not c.info.keys() & set(kept_out) and c.name not in NOT_AUDITED
+    )
 
 
 NOT_AUDITED = frozenset({"tenant_id", "id", "version", "created_at", "updated_at", "tokens", "created_by"})

@@ -57,7 +57,9 @@ class Owners:
                 self._teams[owner] = found[owner]
 
     def _check(self, actor: Actor, object_name: str, row: ImportRow) -> None:
-        owner = row.values.get("owner_id")
+        owner, team = row.values.get("owner_id"), row.values.get("team_id")
+        if team is not None and not actor.may(f"{object_name}:assign") and team not in actor.team_ids:
+            row.refuse("team_id", "forbidden", "You may import only for your own teams.")
         if owner is None or owner == actor.member_id:
             return
         if owner in self._unknown:
@@ -76,7 +78,9 @@ class Owners:
 
     def complete_change(self, row: ImportRow, actor: Actor, object_name: str) -> None:
         """A new owner brings their team along, unless the file names another; it takes leave to assign."""
-        owner = row.values.get("owner_id")
+        owner, team = row.values.get("owner_id"), row.values.get("team_id", row.existing.team_id)
+        if team != row.existing.team_id and not actor.may(f"{object_name}:assign"):
+            row.refuse("team_id", "forbidden", "You may not give records to another team.")
         if "owner_id" not in row.values or owner == row.existing.owner_id:
             return
         if not actor.may(f"{object_name}:assign"):

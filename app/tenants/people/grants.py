@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from app.kernel.access import Scope
 from app.kernel.errors import FieldError, Invalid
@@ -41,3 +41,22 @@ def refuse_wider(uow: UnitOfWork, grants: Mapping[str, Scope]) -> None:
     wider = sorted(name for name, scope in grants.items() if scope > uow.actor.scope(name))
     if wider:
         raise GrantTooWide(f"You may not do this much yourself: {', '.join(wider[:5])}.", permissions=wider)
+
+
+def refuse_more_fields(uow: UnitOfWork, rules: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+    """Raises: GrantTooWide if these field rules show or unlock what is hidden from, or locked for, the actor.
+
+    A field stays hidden only while every role of a member hides it, so what a role grants does not matter here.
+    """
+    actor = uow.actor
+    if actor.everything:
+        return
+    for name in actor.hidden_fields.keys() | actor.readonly_fields.keys():
+        rule = rules.get(name, {})
+        hidden = frozenset(rule.get("hidden", ()))
+        more = (actor.hidden(name) - hidden) | (
+            actor.readonly(name) - hidden - frozenset(rule.get("readonly", ()))
+        )
+        if more:
+            fields = ", ".join(sorted(more)[:5])
+            raise GrantTooWide(f"You may not show or unlock fields of {name} that your role hides: {fields}.")

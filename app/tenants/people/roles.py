@@ -17,7 +17,7 @@ from app.tenants.auth.control import access_changed
 from app.tenants.interface import BuiltInRoleFixed, LastOwner, RoleInUse
 from app.tenants.models import Role
 from app.tenants.people.built_in_roles import OWNER, built_in_grants
-from app.tenants.people.grants import clean_grants, refuse_wider
+from app.tenants.people.grants import clean_grants, refuse_more_fields, refuse_wider
 from app.tenants.people.lookups import any_of
 
 OBJECT = "role"
@@ -86,6 +86,7 @@ class Roles:
             refuse_wider(self.uow, parse_grants(role.grants))
             changes["grants"] = clean_grants(self.uow, changes["grants"], pointer="/grants")
         if "field_rules" in changes:
+            refuse_more_fields(self.uow, role.field_rules)
             changes["field_rules"] = self._clean_rules(changes["field_rules"])
         changed = await self.uow.update(role, audit=OBJECT, **changes)
         if changed is not role:
@@ -137,6 +138,7 @@ class Roles:
                 ]
         if errors:
             raise Invalid(errors[0].detail, errors=errors[:100])
+        refuse_more_fields(self.uow, cleaned)
         return cleaned
 
     # -- giving roles to people ------------------------------------------------------------------------------
@@ -170,6 +172,7 @@ class Roles:
             if role.key == OWNER and role.built_in and not self.uow.actor.everything:
                 raise Forbidden("Only an owner decides who is an owner.")
             refuse_wider(self.uow, self.grants_of(role))
+            refuse_more_fields(self.uow, role.field_rules)
 
     async def by_key(self, key: str) -> Role:
         """A built-in role. Raises: NotFound."""

@@ -76,7 +76,8 @@ class StatisticsService:
     async def grouped(self, group_by: GroupBy, date_field: DateField, query: Query) -> Statistics:
         """Groups of the opportunities that `query` lets through. Raises `InvalidFilter`, `Forbidden`."""
         fields = await field_set(self._uow, OPPORTUNITY)
-        fields.get(_COLUMNS.get(group_by, date_field), "group_by")  # groups tell a hidden field as well as filters do
+        # Groups tell a hidden field as well as filters do.
+        fields.get(_COLUMNS.get(group_by, date_field), "group_by")
         selection = await select_records(self._uow, OPPORTUNITY, query)
         amount = "t.amount" if "amount" in fields.fields else "NULL::bigint"
         key = f"t.{_COLUMNS[group_by]}" if group_by in _COLUMNS else self._period(group_by, date_field)
