@@ -119,7 +119,13 @@ def run(commands: Sequence[Command], environment: Mapping[str, str], *, before: 
     for number, command in enumerate(commands):
         script.append(f"{command.text}\nprintf '\\n{mark} {number} %s\\n' $?")
     with tempfile.TemporaryDirectory() as folder:
-        given = {"PATH": os.environ["PATH"], "HOME": folder, "TMPDIR": folder, "LC_ALL": "C.UTF-8", **environment}
+        given = {
+            "PATH": os.environ["PATH"],
+            "HOME": folder,
+            "TMPDIR": folder,
+            "LC_ALL": "C.UTF-8",
+            **environment,
+        }
         said = _said(["bash", "-o", "pipefail", "-c", "\n".join(script)], given)
     printed: list[str] = []
     for line in said.splitlines():
@@ -135,10 +141,16 @@ def run(commands: Sequence[Command], environment: Mapping[str, str], *, before: 
 
 
 def _said(command: Sequence[str], environment: Mapping[str, str]) -> str:
-    options: dict[str, Any] = {"cwd": ROOT, "env": environment, "stdin": subprocess.DEVNULL}
     try:
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_SECONDS, check=False, **options
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as late:
         return (late.output or b"").decode(errors="replace")
@@ -155,7 +167,10 @@ def company(url: str, name: str) -> str:
             return answer.json()
 
         form = {"company": f"Guide {name}", "name": "Ada Hill", "email": f"ada@{name}.example.com"}
-        signed_in = post("/v1/sign-up", json=form | {"password": "correct horse 42 staple", "country": "GB", "currency": "GBP"})
+        signed_in = post(
+            "/v1/sign-up",
+            json=form | {"password": "correct horse 42 staple", "country": "GB", "currency": "GBP"},
+        )
         http.headers["Authorization"] = f"Bearer {signed_in['access_token']}"
         key: str = post("/v1/api-keys", json={"name": "guide"})["key"]
         sample = (ROOT / "docs" / "samples" / "leads.csv").read_bytes()

@@ -1,7 +1,7 @@
 """Writes docs/reference from the code: settings, errors, events, permissions.
 
-    python -m tools.reference            write the pages
-    python -m tools.reference --check    exit code 3 when a page is not what the code says
+python -m tools.reference            write the pages
+python -m tools.reference --check    exit code 3 when a page is not what the code says
 """
 
 from __future__ import annotations
@@ -43,8 +43,11 @@ def _of_the_product(kinds: Iterable[type[Problem]]) -> list[type[Problem]]:
 
 def _index(made: Mapping[str, str]) -> str:
     lines = [f"* [{text.splitlines()[0].removeprefix('# ')}]({name})" for name, text in made.items()]
-    more = "Operations and their schemas: `/docs` on a running server, or `/openapi.json`. Commands: `rapport --help`."
-    return _page("Reference", "Written from the code.", *lines, "", more)
+    more = [
+        "Operations and their schemas: `/docs` on a running server, or `/openapi.json`.",
+        "Commands: `rapport --help`.",
+    ]
+    return _page("Reference", "Written from the code.", *lines, "", *more)
 
 
 def _settings() -> str:
@@ -73,8 +76,8 @@ def _errors(kinds: Sequence[type[Problem]]) -> str:
     rows = [[str(kind.status), f"`{kind.code}`", f"{kind.title}.", _meaning(kind)] for kind in kinds]
     return _page(
         "Errors",
-        "Every refusal is an `application/problem+json` document (RFC 9457). `code` is stable; titles and details are",
-        "for people and may change. A running server describes each at `/problems/{code}`.",
+        "Every refusal is an `application/problem+json` document (RFC 9457). `code` is stable;",
+        "titles and details are for people and may change. A running server describes each at `/problems/{code}`.",
         "[How to handle them](../guide/handle-errors-and-retries.md).",
         "",
         *_table(["status", "code", "title", "more"], rows),
@@ -104,7 +107,11 @@ def _permissions(registry: Registry) -> str:
     roles = [role.key for role in BUILT_IN_ROLES]
     grants = {key: built_in_grants(registry, key) for key in roles}
     rows = [
-        [f"`{name}`", registry.permissions[name].description, *(_reach(grants[key].get(name)) for key in roles)]
+        [
+            f"`{name}`",
+            registry.permissions[name].description,
+            *(_reach(grants[key].get(name)) for key in roles),
+        ]
         for name in sorted(registry.permissions)
     ]
     names = [f"* **{role.name}** (`{role.key}`): {role.description}" for role in BUILT_IN_ROLES]

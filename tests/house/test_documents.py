@@ -59,15 +59,17 @@ def test_the_reference_says_what_the_code_says(page: str):
 
 
 def test_the_table_of_settings_has_every_setting_with_its_meaning():
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", (reference.FOLDER / "settings.md").read_text(), re.M)
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", (reference.FOLDER / "settings.md").read_text(), re.MULTILINE
+    )
     assert len(rows) == len(Settings.model_fields)
     assert [row for row in rows if len(row[2].strip()) < 10] == []
 
 
 def test_the_chinese_readme_has_the_same_sections_sessions_and_links():
     english, chinese = ((ROOT / file).read_text() for file in ("README.md", "README.zh-CN.md"))
-    assert len(re.findall(r"^## ", chinese, re.M)) == len(re.findall(r"^## ", english, re.M))
-    assert re.findall(r"^[$>] .*$", chinese, re.M) == re.findall(r"^[$>] .*$", english, re.M)
+    assert len(re.findall(r"^## ", chinese, re.MULTILINE)) == len(re.findall(r"^## ", english, re.MULTILINE))
+    assert re.findall(r"^[$>] .*$", chinese, re.MULTILINE) == re.findall(r"^[$>] .*$", english, re.MULTILINE)
     ours = {"README.md", "README.zh-CN.md"}
     assert set(LINK.findall(chinese)) - ours == set(LINK.findall(english)) - ours
 

@@ -12,8 +12,10 @@ from tools import documents
 from tools.documents import Command, matches
 
 ROOT = documents.ROOT
-READMES = [ROOT / "README.md"]
-GUIDE = [path for path in sorted((ROOT / "docs" / "guide").glob("*.md")) if documents.commands_of(path.read_text())]
+READMES = [ROOT / "README.md"]  # the Chinese one has the same commands, a test of the house says
+GUIDE = [
+    path for path in sorted((ROOT / "docs" / "guide").glob("*.md")) if documents.commands_of(path.read_text())
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +55,15 @@ def test_every_operation_that_the_documents_call_is_one_of_the_api():
 
 def test_a_session_is_compared_but_for_what_differs_from_run_to_run():
     expected = ["01a20be4-da3c-748a-abc1-ced1a2465976  Tom", "at 2026-11-24T04:51:19.770761Z", "…", "end …"]
-    assert matches(expected, ["11111111-da3c-748a-abc1-ced1a2465976  Tom", "at 2030-01-01T00:00:00Z", "end 7"])
-    assert matches(expected, ["11111111-da3c-748a-abc1-ced1a2465976  Tom", "at 2030-01-01T00:00:00Z", "x", "end 8"])
-    assert not matches(expected, ["11111111-da3c-748a-abc1-ced1a2465976  Ann", "at 2030-01-01T00:00:00Z", "end 7"])
+    assert matches(
+        expected, ["11111111-da3c-748a-abc1-ced1a2465976  Tom", "at 2030-01-01T00:00:00Z", "end 7"]
+    )
+    assert matches(
+        expected, ["11111111-da3c-748a-abc1-ced1a2465976  Tom", "at 2030-01-01T00:00:00Z", "x", "end 8"]
+    )
+    assert not matches(
+        expected, ["11111111-da3c-748a-abc1-ced1a2465976  Ann", "at 2030-01-01T00:00:00Z", "end 7"]
+    )
     assert not matches(["one"], ["one", "two"])
     assert not matches(["one", "two"], ["one"])
 
@@ -63,4 +71,8 @@ def test_a_session_is_compared_but_for_what_differs_from_run_to_run():
 def test_a_command_that_fails_or_is_not_reached_is_told():
     commands = [Command(1, "false", None), Command(2, "echo two", ["three"]), Command(3, "exit 4", None)]
     documents.run(commands, {})
-    assert [command.wrong for command in commands] == ["ended with 1", "prints something else", "was not reached"]
+    assert [command.wrong for command in commands] == [
+        "ended with 1",
+        "prints something else",
+        "was not reached",
+    ]
