@@ -51,6 +51,11 @@ def read_view(table: str) -> None:
     op.execute(f"GRANT SELECT ON {table}_read TO rapport_app")
 
 
+def refresh_read_view(table: str) -> None:
+    """Show columns that were added to a record table in its read view too; older readers are not disturbed."""
+    op.execute(f"CREATE OR REPLACE VIEW {table}_read AS SELECT * FROM {table} WHERE tenant_id = kernel.tenant()")
+
+
 def record_columns() -> str:
     """The columns of `RecordTable`, for CREATE TABLE in SQL text; put it last, before the constraints."""
     return """
