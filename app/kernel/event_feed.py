@@ -135,7 +135,11 @@ def event_types(registry: Registry | None = None) -> dict[str, type[Event]]:
     if registry is not None:
         for record in registry.records.values():
             _ = (record.created, record.updated, record.deleted)
-    return {kind.type: kind for kind in declared_events()}
+    kinds = {kind.type: kind for kind in declared_events()}
+    if registry is None:
+        return kinds
+    modules = {"kernel", *(module.name for module in registry.modules)}
+    return {name: kind for name, kind in kinds.items() if name.partition(".")[0] in modules}
 
 
 def description_of(kind: type[Event]) -> str:

@@ -1,13 +1,13 @@
 """Idempotency keys: the same POST sent twice takes effect once, and answers the same (API.md).
 
 The key's row commits in the transaction of the effect, so there is no moment at which one exists without the
-other. Scope: tenant, principal, method, path. Kept for 24 hours.
+other. Scope: tenant, principal, method, path. Kept for 24 hours; an answer that shows a secret is kept encrypted.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from app.kernel.access import Actor
 from app.kernel.errors import BadRequest, IdempotencyKeyReused, RequestInFlight
+from app.kernel.secrets import decode_base64url, encode_base64url
 from app.kernel.uow import UnitOfWork
 
 KEPT_HEADERS = frozenset({"etag", "location", "content-type"})
@@ -27,10 +28,11 @@ TAKEN = "RA001"
 
 @dataclass(slots=True)
 class Claim:
-    """A key held by a transaction; `replay` is the stored answer if the key has one."""
+    """A key held by a transaction; `replay` is the stored answer if the key has one, `sealed` keeps it encrypted."""
 
     identity: dict[str, Any]
     lock: int
+    sealed: bool = False
     replay: Response | None = None
 
     @property
@@ -49,13 +51,36 @@ class Claim:
         """Store a successful answer with its effect; refusals are not stored and may be tried again."""
         if 200 <= response.status_code < 300:
             headers = {name: value for name, value in response.headers.items() if name in KEPT_HEADERS}
-            body = bytes(response.body).decode()
+            body = self._kept(uow, bytes(response.body))
             uow.remember_answer(
                 self.identity | {"status": response.status_code, "headers": headers, "body": body}
             )
 
+    def _kept(self, uow: UnitOfWork, body: bytes) -> str:
+        if not self.sealed:
+            return body.decode()
+        return encode_base64url(uow.kernel.secrets.encrypt(body, context=self._context(uow)))
 
-def claim_for(actor: Actor, request: Request, raw_key: str, body: bytes) -> Claim:
+    def _shown(self, uow: UnitOfWork, kept: str) -> bytes:
+        if not self.sealed:
+            return kept.encode()
+        return uow.kernel.secrets.decrypt(decode_base64url(kept), context=self._context(uow))
+
+    def _context(self, uow: UnitOfWork) -> str:
+        return f"answer:{uow.tenant_id}:{self.lock}"
+
+    def answered(self, uow: UnitOfWork, row: Any) -> Claim:
+        """The same with its stored answer."""
+        headers = row["headers"] if isinstance(row["headers"], dict) else orjson.loads(row["headers"])
+        replay = Response(
+            self._shown(uow, row["body"]),
+            status_code=row["status"],
+            headers=headers | {"Idempotent-Replayed": "true"},
+        )
+        return replace(self, replay=replay)
+
+
+def claim_for(actor: Actor, request: Request, raw_key: str, body: bytes, *, sealed: bool = False) -> Claim:
     """What a request would hold. Raises `BadRequest` for a key that is empty or over 255 characters."""
     key = raw_key.strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
@@ -72,7 +97,7 @@ def claim_for(actor: Actor, request: Request, raw_key: str, body: bytes) -> Clai
     }
     scope = f"{actor.tenant.id}{actor.id}{method}{path}\0{key}".encode()
     lock = int.from_bytes(hashlib.blake2b(scope, digest_size=8).digest(), "big", signed=True)
-    return Claim(identity, lock)
+    return Claim(identity, lock, sealed)
 
 
 async def claim(uow: UnitOfWork, wanted: Claim) -> Claim:
@@ -97,7 +122,7 @@ async def claim(uow: UnitOfWork, wanted: Claim) -> Claim:
     if row["status"] is not None and not row["expired"]:
         if row["request_hash"] != of["request_hash"]:
             raise IdempotencyKeyReused
-        return Claim(of, wanted.lock, replay=_replay(row))
+        return wanted.answered(uow, row)
     if not row["held"]:
         raise RequestInFlight(headers={"Retry-After": "1"})
     if row["expired"]:  # the nightly purge has not come by yet
@@ -107,10 +132,3 @@ async def claim(uow: UnitOfWork, wanted: Claim) -> Claim:
             *key,
         )
     return wanted
-
-
-def _replay(row: Any) -> Response:
-    headers = row["headers"] if isinstance(row["headers"], dict) else orjson.loads(row["headers"])
-    return Response(
-        row["body"].encode(), status_code=row["status"], headers=headers | {"Idempotent-Replayed": "true"}
-    )

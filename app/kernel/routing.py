@@ -188,9 +188,10 @@ class TransactionalRoute(APIRoute):
 
     async def _claim(self, request: Request, actor: Actor) -> idempotency.Claim | None:
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
-        if key is None or actor is ANONYMOUS or self.shown_once:
+        if key is None or actor is ANONYMOUS:
             return None
-        return idempotency.claim_for(actor, request, key, await request.body())
+        body = await request.body()
+        return idempotency.claim_for(actor, request, key, body, sealed=self.shown_once)
 
     async def _effect(
         self, uow: UnitOfWork, request: Request, claim: idempotency.Claim | None = None
@@ -301,8 +302,8 @@ class Router(APIRouter):
         """Declare one operation; `operationId` is the endpoint's name unless given.
 
         `own_transaction` is for streams that open transactions themselves; `raw_body` for uploads;
-        `open_query` when the endpoint checks query names itself; `shown_once` when it answers a secret, which is
-        kept nowhere: not even under an idempotency key.
+        `open_query` when the endpoint checks query names itself; `shown_once` when it answers a secret, which
+        is kept under an idempotency key only encrypted, and nowhere else.
         """
         extra = dict(openapi_extra or {}) | {"x-permission": access}
         for name, on in (

@@ -6,7 +6,7 @@ from app.kernel.jobs import JobRunner
 from tests.tenants.people import unique_email
 
 
-async def test_a_webhook_secret_is_not_kept_under_an_idempotency_key(owner, company, look):
+async def test_a_webhook_secret_is_kept_under_an_idempotency_key_only_encrypted(owner, company, look):
     body = {"url": "https://example.com/hook", "event_types": ["leads.lead.created.v1"]}
     made = await owner.ok("POST", "/v1/webhook-endpoints", json=body, key="hook-1")
     assert made["secret"].startswith("whsec_")
@@ -14,8 +14,10 @@ async def test_a_webhook_secret_is_not_kept_under_an_idempotency_key(owner, comp
     rotated = await owner.ok("POST", path, json={"overlap_hours": 1}, key="hook-2")
     assert rotated["secret"].startswith("whsec_")
     assert rotated["secret"] != made["secret"]
+    again = await owner.ok("POST", path, json={"overlap_hours": 1}, key="hook-2")
+    assert again == rotated
     stored = "SELECT count(*) FROM kernel.idempotency_keys WHERE tenant_id = $1"
-    assert await look.value(stored, company.tenant_id) == 0
+    assert await look.value(stored, company.tenant_id) == 2
     for table in ("kernel.idempotency_keys", "kernel.audit_entries", "kernel.outbox", "kernel.jobs"):
         rows = await look.rows(
             f"SELECT to_jsonb(t)::text AS row FROM {table} t WHERE tenant_id = $1", company.tenant_id
@@ -23,14 +25,17 @@ async def test_a_webhook_secret_is_not_kept_under_an_idempotency_key(owner, comp
         assert not [row["row"] for row in rows if "whsec_" in row["row"]], table
 
 
-async def test_a_key_of_an_api_key_request_does_not_keep_the_key(owner, company, look):
+async def test_an_api_key_that_is_asked_for_twice_is_one_and_stands_nowhere(owner, company, look):
+    before = len((await owner.ok("GET", "/v1/api-keys"))["data"])
     made = await owner.ok("POST", "/v1/api-keys", json={"name": "Robot"}, key="key-1")
-    stored = "SELECT count(*) FROM kernel.idempotency_keys WHERE tenant_id = $1"
-    assert await look.value(stored, company.tenant_id) == 0
-    rows = await look.rows(
-        "SELECT to_jsonb(t)::text AS row FROM kernel.audit_entries t WHERE tenant_id = $1", company.tenant_id
-    )
-    assert not [row["row"] for row in rows if made["key"] in row["row"]]
+    assert await owner.ok("POST", "/v1/api-keys", json={"name": "Robot"}, key="key-1") == made
+    assert len((await owner.ok("GET", "/v1/api-keys"))["data"]) == before + 1
+    for table in ("kernel.idempotency_keys", "kernel.audit_entries"):
+        rows = await look.rows(
+            f"SELECT to_jsonb(t)::text AS row FROM {table} t WHERE tenant_id = $1", company.tenant_id
+        )
+        assert rows
+        assert not [row["row"] for row in rows if made["key"] in row["row"]]
 
 
 async def test_a_mailed_link_is_wiped_from_the_queue_once_the_mail_is_out(owner, company, look):
