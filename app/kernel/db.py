@@ -56,9 +56,16 @@ async def _prepare_connection(connection: asyncpg.Connection[asyncpg.Record]) ->
 class Database:
     """The two pools of a process: `rapport_app` for tenants' work, `rapport_control` for work across tenants."""
 
-    def __init__(self, app: asyncpg.Pool[asyncpg.Record], control: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(
+        self,
+        app: asyncpg.Pool[asyncpg.Record],
+        control: asyncpg.Pool[asyncpg.Record],
+        *,
+        lone_reads: bool = True,
+    ) -> None:
         self._app = app
         self._control = control
+        self.lone_reads = lone_reads
 
     @classmethod
     async def open(cls, settings: Settings) -> Database:
@@ -71,7 +78,9 @@ class Database:
         control = await _open_pool(
             settings, settings.database_control_url, "rapport_control", settings.database_control_pool_size
         )
-        database = cls(app, control)
+        # `set_config` does not reach Citus's workers, as `SET LOCAL` in a transaction does.
+        citus = await app.fetchval("SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')")
+        database = cls(app, control, lone_reads=not citus)
         await database.assert_roles()
         return database
 
@@ -139,6 +148,19 @@ async def begin(
     plans = "; SET LOCAL plan_cache_mode = force_generic_plan" if point_work else ""
     await connection.execute(
         f"BEGIN{mode}; SET LOCAL app.tenant_id = '{tenant_id}'{plans}{'; ' if then else ''}{then}"
+    )
+
+
+def lone_read(sql: str) -> str:
+    """A SELECT whose last clause is a condition, made to name its tenant (`$1`) itself.
+
+    One statement outside a transaction instead of BEGIN, SELECT and COMMIT. The conditions refer to the tenant
+    that was set, and neither subquery can be flattened, so that row-level security looks after it is set, never
+    before; were it otherwise, nothing would be found.
+    """
+    return (
+        "SELECT found.* FROM (SELECT set_config('app.tenant_id', $1::uuid::text, true) AS id OFFSET 0) tenant"
+        f" CROSS JOIN LATERAL ({sql} AND tenant.id IS NOT NULL OFFSET 0) found"
     )
 
 

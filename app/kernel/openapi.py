@@ -149,8 +149,8 @@ def _finish(method: str, operation: dict[str, Any]) -> None:
     """Add what every operation shares, and describe the parameters that mean the same everywhere."""
     parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
     names = {parameter["name"].lower() for parameter in parameters}
-    unkeyed = operation.get("x-own-transaction") or operation.get("x-shown-once")
-    keyed = operation["x-permission"] != "public" and not unkeyed
+    operation.pop("x-lone-read", None)
+    keyed = operation["x-permission"] != "public" and not operation.get("x-own-transaction")
     if method == "post" and keyed and "idempotency-key" not in names:
         parameters.append(IDEMPOTENCY_KEY)
     for at, parameter in enumerate(parameters):

@@ -34,7 +34,7 @@ async def read_one(uow: UnitOfWork, record: RecordType[Any], id: UUID) -> tuple[
     plan = record.plan_of(_visible_names(uow, record))
     bind = Bindings(uow.tenant_id, id)
     visible = visible_rows(uow.actor, record.object, "read", bind)
-    row = await uow.fetchrow(
+    row = await uow.fetchrow_alone(
         f"SELECT {plan.columns}, t.version FROM {record.table} t"
         f" WHERE t.tenant_id = $1 AND t.id = $2 AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''}",
         *bind.values,

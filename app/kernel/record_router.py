@@ -187,7 +187,7 @@ class _Operations:
         )  # fmt: skip
         self._add(
             "GET", "/{id}", f"get_{name}", self.get, "read", f"Read one {self.noun}.", ID, IF_NONE_MATCH,
-            response=record.read, responses={304: {"description": "Not modified."}},
+            response=record.read, responses={304: {"description": "Not modified."}}, lone_read=True,
         )  # fmt: skip
         self._add(
             "GET", "/{id}/history", f"get_{name}_history", self.history, "read",

@@ -108,6 +108,7 @@ class TransactionalRoute(APIRoute):
         self.own_transaction: bool = extra.get("x-own-transaction", False)
         self.raw_body: bool = extra.get("x-raw-body", False)
         self.shown_once: bool = extra.get("x-shown-once", False)
+        self.lone_read: bool = extra.get("x-lone-read", False)
         super().__init__(path, endpoint, **options)
         self.query_names = _query_names(self)
         self.app = self._serve
@@ -165,18 +166,25 @@ class TransactionalRoute(APIRoute):
     ) -> Response:
         """One transaction; `claim` is held from its beginning, or the transaction fails with `TAKEN`."""
         read_only = request.method in SAFE_METHODS
+        alone = self.lone_read and read_only and kernel.database.lone_reads
         uow = UnitOfWork(
-            kernel, connection, actor, request_id=request.scope["rapport.request_id"], read_only=read_only
+            kernel,
+            connection,
+            actor,
+            request_id=request.scope["rapport.request_id"],
+            read_only=read_only,
+            begun=not alone,
         )
         request.scope["rapport.uow"] = uow
         try:
-            await db.begin(
-                connection,
-                actor.tenant.id,
-                read_only=read_only and actor is not ANONYMOUS,
-                point_work=not read_only,
-                then=claim.guard if claim else "",
-            )
+            if not alone:
+                await db.begin(
+                    connection,
+                    actor.tenant.id,
+                    read_only=read_only and actor is not ANONYMOUS,
+                    point_work=not read_only,
+                    then=claim.guard if claim else "",
+                )
             response = await self._effect(uow, request, claim)
             await uow.commit()
         except BaseException:
@@ -294,6 +302,7 @@ class Router(APIRouter):
         raw_body: bool = False,
         open_query: bool = False,
         shown_once: bool = False,
+        lone_read: bool = False,
         route_class: type[TransactionalRoute] = TransactionalRoute,
         responses: dict[int | str, dict[str, Any]] | None = None,
         openapi_extra: dict[str, Any] | None = None,
@@ -303,7 +312,8 @@ class Router(APIRouter):
 
         `own_transaction` is for streams that open transactions themselves; `raw_body` for uploads;
         `open_query` when the endpoint checks query names itself; `shown_once` when it answers a secret, which
-        is kept under an idempotency key only encrypted, and nowhere else.
+        is kept under an idempotency key only encrypted, and nowhere else; `lone_read` when it mostly reads by one
+        statement (`uow.fetchrow_alone`), before which no transaction needs to begin.
         """
         extra = dict(openapi_extra or {}) | {"x-permission": access}
         for name, on in (
@@ -312,6 +322,7 @@ class Router(APIRouter):
             ("x-raw-body", raw_body),
             ("x-open-query", open_query),
             ("x-shown-once", shown_once),
+            ("x-lone-read", lone_read),
         ):
             if on:
                 extra[name] = True

@@ -73,9 +73,11 @@ class UnitOfWork:
         *,
         request_id: str = "",
         read_only: bool = False,
+        begun: bool = True,
     ) -> None:
         self.kernel = kernel
         self._connection = connection
+        self._begun = begun
         self._late: _Late | None = None
         self.actor = actor
         self.request_id = request_id
@@ -92,12 +94,15 @@ class UnitOfWork:
     @property
     def connection(self) -> Connection:
         """The driver connection, for COPY and cursors; what went before is written by then."""
-        if self._late is not None:
+        if self._late is not None or not self._begun:
             raise RuntimeError("a row still waits for the commit: `await uow.settle()` first")
         return self._connection
 
     async def settle(self) -> None:
-        """Write the row that waits for the commit, if any; every statement does this by itself."""
+        """Begin, if that was put off, and write the row that waits for the commit; every statement does so."""
+        if not self._begun:
+            self._begun = True
+            await db.begin(self._connection, self.tenant_id, read_only=self.read_only)
         if self._late is not None:
             late, self._late = self._late, None
             self.statements += 1
@@ -181,6 +186,16 @@ class UnitOfWork:
         await self.settle()
         self.statements += 1
         return await self._connection.fetchrow(sql, *arguments)
+
+    async def fetchrow_alone(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """As `fetchrow`, for the only statement of a request whose transaction has not begun: without one.
+
+        `sql` is a SELECT that ends in a condition; its first argument is the tenant (`db.lone_read`).
+        """
+        if self._begun:
+            return await self.fetchrow(sql, *arguments)
+        self.statements += 1
+        return await self._connection.fetchrow(db.lone_read(sql), *arguments)
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -377,8 +392,11 @@ class UnitOfWork:
             "jobs": pending.jobs,
         }
         present = tuple(name for name, rows in parts.items() if rows)
-        if not present:
+        if not present and not self._begun:
+            return
+        if not present or not self._begun:
             await self.settle()
+        if not present:
             return
         actor = self.actor
         who = (self.tenant_id, self.now, actor.kind, actor.id, actor.name, self.request_id)
@@ -416,10 +434,11 @@ class UnitOfWork:
     async def commit(self) -> None:
         """End the transaction; only the route and the job runner call this."""
         await self.flush()
-        await self._connection.execute("COMMIT")
+        if self._begun:
+            await self._connection.execute("COMMIT")
 
     async def rollback(self) -> None:
-        if not self._connection.is_closed():
+        if self._begun and not self._connection.is_closed():
             await self._connection.execute("ROLLBACK")
 
 

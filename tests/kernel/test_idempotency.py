@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
+from app.kernel.idempotency import Claim
 from tests.kernel.conftest import make_toy, refusal
 
 
@@ -107,3 +109,24 @@ async def test_a_key_of_255_characters_and_of_any_text_works(owner):
         first = await owner.post("/v1/toys", {"name": "Ball"}, headers={"Idempotency-Key": key})
         again = await owner.post("/v1/toys", {"name": "Ball"}, headers={"Idempotency-Key": key})
         assert (first.status_code, again.content) == (201, first.content)
+
+
+async def test_looking_for_a_key_costs_the_same_however_many_there_are(owner, company, look):
+    await owner.ok("POST", "/v1/toys", json={"name": "Ball"}, key="first")
+    principal = await look.value(
+        "SELECT principal_id FROM kernel.idempotency_keys WHERE tenant_id = $1", company.tenant_id
+    )
+    await look.connection.execute(
+        "INSERT INTO kernel.idempotency_keys SELECT $1::uuid, $2::uuid, 'POST', '/v1/toys', 'many' || n, '', 201,"
+        " '{}', '', now() FROM generate_series(1, 5000) n",
+        company.tenant_id,
+        principal,
+    )
+    identity = {"principal_id": principal, "method": "POST", "path": "/v1/toys", "key": "new"}
+    guard = Claim(identity, lock=7).guard
+    async with look.connection.transaction():
+        await look.connection.execute(f"SET LOCAL app.tenant_id = '{company.tenant_id}'")
+        await look.connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        await look.connection.execute(guard)
+        plan = await look.value(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {guard}")
+    assert json.loads(plan)[0]["Plan"]["Shared Hit Blocks"] < 20
