@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 # Test processes. Each takes about 300 MB and one core.
 JOBS ?= auto
-SOURCES := app migrations tests tools
+SOURCES := app bench migrations tests tools
 export UV_PYTHON_DOWNLOADS := never
 # Compiled modules are kept, whatever the caller thinks of them: a start takes a third of the time.
 unexport PYTHONDONTWRITEBYTECODE

@@ -26,6 +26,7 @@ from app.kernel import migrate
 from app.kernel.ids import new_id
 from app.kernel.postgres import EmbeddedPostgres
 from app.kernel.tokens import record_tokens
+from app.modules.leads.services.leads import name_key
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORD = "bench bench bench 1"
@@ -161,7 +162,7 @@ async def seed_leads(house: House, tenant_id: UUID, count: int, *, index: int = 
     connection = await asyncpg.connect(house.url)
     columns = (
         "tenant_id", "id", "name", "company", "email", "phone", "status", "source", "country", "city",
-        "tokens", "created_at", "updated_at", "first_touch_at", "last_touch_at", "owner_id",
+        "tokens", "created_at", "updated_at", "first_touch_at", "last_touch_at", "owner_id", "email_key", "name_key",
     )  # fmt: skip
     now = datetime.now(UTC)
     owners = [new_id() for _ in range(20)]
@@ -176,7 +177,7 @@ async def seed_leads(house: House, tenant_id: UUID, count: int, *, index: int = 
             yield (
                 tenant_id, new_id(), lead["name"], lead["company"], lead["email"], lead["phone"],
                 "new" if number % 5 == 0 else "working", lead["source"], lead["country"], lead["city"],
-                tokens, at, at, at, at, owners[number % 20],
+                tokens, at, at, at, at, owners[number % 20], lead["email"], name_key(lead),
             )  # fmt: skip
 
     await connection.copy_records_to_table("leads", schema_name="leads", columns=columns, records=rows())

@@ -1,7 +1,9 @@
 """The limit: bare ASGI and asyncpg, no framework, no validation, no permission; same tables, same RLS, same SQL.
 
 `BEGIN; SET LOCAL` in one message, one statement, COMMIT. Create and update write row, audit entry and event in one
-CTE. It answers the same JSON for the same lead, so that what the product adds is all that differs.
+CTE: the same row with the same search tokens and compared forms (its client sends them made), the same changes and
+the same event. It answers the same JSON for the same lead, so that what the product adds is all that differs: what it
+checks, makes and remembers.
 """
 
 from __future__ import annotations
@@ -28,20 +30,21 @@ _LIST = (
 _SIDE = """, a AS (
   INSERT INTO kernel.audit_entries
     (tenant_id, id, at, actor_kind, actor_id, actor_name, object, record_id, action, changes)
-  SELECT $1, $3, now(), 'member', $2, 'bench', 'lead', t.id, 'created', '{"name": [null, "x"]}' FROM t
+  SELECT $1, $3, now(), 'member', $2, 'bench', 'lead', t.id, 'created', $5::jsonb FROM t
 ), o AS (
   INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, type, object, record_id, data)
-  SELECT $1, $4, now(), 'member', $2, 'leads.lead.created.v1', 'lead', t.id, '{"id": "x"}' FROM t
+  SELECT $1, $4, now(), 'member', $2, 'leads.lead.created.v1', 'lead', t.id, $6::jsonb FROM t
 )"""
 _CREATE = f"""WITH t AS (
   INSERT INTO {LEAD.table} (tenant_id, id, created_at, updated_at, first_touch_at, last_touch_at,
-    name, company, email, status, tokens)
-  VALUES ($1, $2, now(), now(), now(), now(), $5, $6, $7, 'new', $8) RETURNING *
+    name, company, email, status, tokens, email_key, name_key, owner_id)
+  VALUES ($1, $2, now(), now(), now(), now(), $7, $8, $9, 'new', $10, $11, $12, $13) RETURNING *
 ){_SIDE} SELECT {_PLAN.columns} FROM t"""
 _UPDATE = f"""WITH t AS (
-  UPDATE {LEAD.table} SET title = $5, version = version + 1, updated_at = now()
-  WHERE tenant_id = $1 AND id = $2 AND version = $6 RETURNING *
+  UPDATE {LEAD.table} SET title = $7, version = version + 1, updated_at = now()
+  WHERE tenant_id = $1 AND id = $2 AND version = $8 RETURNING *
 ){_SIDE} SELECT {_PLAN.columns} FROM t"""
+_EMPTY: dict[str, Any] = dict.fromkeys(_PLAN.names)
 
 
 class Raw:
@@ -65,15 +68,21 @@ class Raw:
                 body = to_json(_PLAN.render(rows[0]))
         else:
             given = orjson.loads((await receive())["body"])
-            ids = (new_id(), new_id())
+            made = given.pop("made", None)
+            side = (
+                new_id(),
+                new_id(),
+                orjson.dumps({name: [None, value] for name, value in given.items()}).decode(),
+                orjson.dumps({"record": _EMPTY | given}).decode(),
+            )
             if method == "POST":
                 rows = await self._run(
-                    _CREATE, self._tenant, new_id(), *ids, given["name"], given["company"], given["email"],
-                    given["name"].lower().split(),
+                    _CREATE, self._tenant, new_id(), *side, given["name"], given["company"], given["email"],
+                    made["tokens"], made["email_key"], made["name_key"], self._tenant,
                 )  # fmt: skip
             else:
                 version = int(dict(scope["headers"])[b"if-match"].strip(b'"'))
-                rows = await self._run(_UPDATE, self._tenant, UUID(path[10:]), *ids, given["title"], version)
+                rows = await self._run(_UPDATE, self._tenant, UUID(path[10:]), *side, given["title"], version)
             body = to_json(_PLAN.render(rows[0]))
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -279,7 +279,9 @@ class DuplicateFinder:
         reasons += [column for column, value in wanted.exact.items() if row[column] == value]
         score = 100.0 if reasons else 0.0
         if wanted.name and row["name_key"]:
-            likeness = name_likeness(wanted.name, row["name_key"], exact_scope=self._spec.exact_scope)
+            likeness = name_likeness(
+                wanted.name, row["name_key"], exact_scope=self._spec.exact_scope, least=NAME_THRESHOLD
+            )
             if likeness >= NAME_THRESHOLD:
                 reasons.append("name")
                 score = max(score, likeness)
@@ -296,16 +298,24 @@ class _Wanted:
     exact: Mapping[str, Any]
 
 
-def name_likeness(one: str, other: str, *, exact_scope: bool = False) -> float:
-    """How alike two compared forms are, 0 to 100; with scopes, the less alike part decides."""
+def name_likeness(one: str, other: str, *, exact_scope: bool = False, least: float = 0.0) -> float:
+    """How alike two compared forms are, 0 to 100; with scopes, the less alike part decides.
+
+    What is less alike than `least` may be answered with 0: that is known after a few characters.
+    """
     scope, _, name = one.rpartition(_SEPARATOR)
     other_scope, _, other_name = other.rpartition(_SEPARATOR)
-    likeness = max(fuzz.ratio(name, other_name), fuzz.token_sort_ratio(name, other_name))
+    likeness = max(
+        fuzz.ratio(name, other_name, score_cutoff=least),
+        fuzz.token_sort_ratio(name, other_name, score_cutoff=least),
+    )
+    if likeness < least:
+        return 0.0
     if scope == other_scope:
         return round(likeness, 1)
     if exact_scope or not scope or not other_scope:
         return 0.0
-    return round(min(likeness, fuzz.ratio(scope, other_scope)), 1)
+    return round(min(likeness, fuzz.ratio(scope, other_scope, score_cutoff=least)), 1)
 
 
 def duplicate_found(found: Found) -> DuplicateFound:

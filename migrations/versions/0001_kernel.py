@@ -187,7 +187,7 @@ CREATE TABLE kernel.idempotency_keys (
 )"""
     )
     op.execute(
-        "CREATE INDEX ix_idempotency_keys_created_at ON kernel.idempotency_keys (tenant_id, created_at)"
+        "CREATE INDEX ix_idempotency_keys_created_at ON kernel.idempotency_keys USING brin (created_at)"
     )
     protect("kernel.idempotency_keys", control="SELECT, DELETE")
     # It travels with BEGIN, where nothing can be answered: so it is silent, or it fails.
