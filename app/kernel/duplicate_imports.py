@@ -25,10 +25,10 @@ async def mark_duplicates(
     """
     uow, spec = service.uow, service.duplicates
     country = uow.actor.tenant.country
-    keys: dict[int, tuple[list[str], list[str]]] = {}  # made once a row: parsing numbers is not cheap
+    keys: dict[int, tuple[list[str], list[str]]] = {}
     for row in rows:
         values = row.values
-        emails, phones = keys[row.number] = spec.keys(values, country)
+        emails, phones = keys[row.number] = row.keys(spec, country)
         values["email_key"] = emails[0] if emails else None
         values["phone_key"] = phones[0] if phones else None
         values["name_key"] = spec.name_key(values)

@@ -131,6 +131,11 @@ class RecordType(Generic[M]):
             name, kind, f"t.{name}", nullable, sortable=plain, filterable=name != "custom", choices=choices
         )
 
+    @cached_property
+    def money(self) -> frozenset[str]:
+        """The fields that hold money."""
+        return frozenset(name for name, found in self.fields.items() if found.kind is Kind.MONEY)
+
     def permissions(self) -> list[Permission]:
         """`lead:read` … with the scopes that the built-in roles start with."""
         noun = self.object.replace("_", " ")
@@ -451,18 +456,15 @@ class RecordService(Generic[M]):
 
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Wire values as columns: money in minor units beside its currency; enumerations as text."""
-        values: dict[str, Any] = {}
-        required = required_columns(cast("type[RecordTable]", self.record.model))
-        for name, value in given.items():
-            if name == "custom":
-                continue
+        values = {name: value for name, value in given.items() if name != "custom"}
+        for name in required_columns(cast("type[RecordTable]", self.record.model)) & values.keys():
+            if values[name] is None:
+                raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
+        for name in self.record.money & values.keys():
+            value = values[name]
             if isinstance(value, Money):
                 values[name] = value.amount_minor
                 values[self.record.currencies.get(name, "currency")] = value.currency
-            elif value is None and name in required:
-                raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
-            else:
-                values[name] = value
         return values
 
     async def _assign(self, values: dict[str, Any], *, creating: bool) -> None:

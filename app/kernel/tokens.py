@@ -238,7 +238,7 @@ def _prefixes(word: str) -> list[str]:
     return [word[:length] for length in range(min(len(word), _CUT), 1, -1)]
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _text_tokens(text: str) -> tuple[str, ...]:
     if text.isascii():
         words = _WORD.findall(text.lower().replace("'", ""))
@@ -256,7 +256,7 @@ def _joined(folded: str) -> str:
     return without if len(without) <= 6 else folded
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _run_tokens(run: str) -> tuple[str, ...]:
     pairs = [run[i : i + 2] for i in range(min(len(run) - 1, _MAX_PAIRS))]
     tokens = [*pairs, *run[:_SINGLES]]
@@ -319,7 +319,7 @@ def _other_readings(character: str, usual: str) -> tuple[str, ...]:
     return _ALSO.get(character, ())
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _usual_reading(run: str) -> tuple[str, ...]:
     """Syllables without tones, ü as v; a character without a reading gives none.
 
@@ -335,7 +335,7 @@ def _usual_reading(run: str) -> tuple[str, ...]:
     return tuple([syllable for character in run for syllable in _one_syllable(character)])
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _one_syllable(character: str) -> tuple[str, ...]:
     from pypinyin import lazy_pinyin
 

@@ -2,6 +2,7 @@
 
 import time
 
+import phonenumbers
 import pytest
 from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
@@ -140,6 +141,25 @@ def test_hostile_addresses_are_refused_quickly(hostile):
 )
 def test_a_number_becomes_e164_in_the_tenants_country(typed, region, e164):
     assert to_e164(typed, region) == e164
+
+
+@given(
+    st.sampled_from(["", "+86", "+86 ", "+1", "+1-", "+1 "]),
+    st.from_regex(r"\(?[0-9]{3}\)?[ .-]?[0-9]{3,4}[ .-]?[0-9]{4}", fullmatch=True),
+    st.sampled_from(["CN", "US", "GB", None]),
+)
+def test_the_short_way_to_e164_agrees_with_parsing(code, number, region):
+    short = contact._plain_e164(code + number, region)
+    if short is not None:
+        parsed = phonenumbers.parse(code + number, region)
+        assert phonenumbers.is_possible_number(parsed)
+        assert short == phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def test_the_commonest_numbers_go_the_short_way():
+    assert contact._plain_e164("+86 138 0013 8000", None) == "+8613800138000"
+    assert contact._plain_e164("(415) 555-0132", "US") == "+14155550132"
+    assert contact._plain_e164("020 7946 0018", "GB") is None
 
 
 @pytest.mark.parametrize(

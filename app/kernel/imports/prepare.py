@@ -12,6 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
+from app.kernel.duplicates import DuplicateAware
 from app.kernel.errors import Problem
 from app.kernel.imports.rules import ImportRow
 from app.kernel.imports.targets import Plan
@@ -27,6 +28,7 @@ class Preparer:
         self._record = record
         self.mode = mode
         self._service = service
+        self._country = service.actor.tenant.country
         schema: type[BaseModel] = record.update if mode == "update" else record.create
         self._create = schema.__pydantic_validator__.validate_python
         self._patch = record.update.__pydantic_validator__.validate_python
@@ -122,6 +124,8 @@ class Preparer:
         else:
             if self.mode != "update":
                 row.search_tokens(self._record)
+                if isinstance(self._service, DuplicateAware):
+                    row.keys(self._service.duplicates, self._country)
 
     def _column(self, error: Mapping[str, Any]) -> str | None:
         return self.plan.column_of(_field(error))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import UUID
 
+from app.kernel.duplicates import DuplicateSpec
 from app.kernel.errors import FieldError, Problem
 from app.kernel.records import RecordService
 from app.kernel.tabular import Fault
@@ -66,6 +67,7 @@ class ImportRow:
     id: UUID | None = None
     indexed: Any = None
     tokens: tuple[tuple[Any, ...], list[str]] | None = None
+    compared: tuple[tuple[Any, ...], tuple[list[str], list[str]]] | None = None
 
     def search_tokens(self, record: RecordType[Any]) -> list[str]:
         """The search tokens of the values, made once as long as the searched columns stay the same."""
@@ -73,6 +75,13 @@ class ImportRow:
         if self.tokens is None or self.tokens[0] != searched:
             self.tokens = (searched, record.search.tokens(self.values))
         return self.tokens[1]
+
+    def keys(self, spec: DuplicateSpec, country: str) -> tuple[list[str], list[str]]:
+        """`DuplicateSpec.keys` of the values, made once as long as what they come from stays the same."""
+        sources = (self.values.get("country"), *map(str, map(self.values.get, (*spec.emails, *spec.phones))))
+        if self.compared is None or self.compared[0] != sources:
+            self.compared = (sources, spec.keys(self.values, country))
+        return self.compared[1]
 
     def refuse(self, field_name: str | None, code: str, reason: str) -> None:
         """Leave this row out, saying why; `field_name` is the field or import column at fault."""

@@ -44,7 +44,10 @@ class LeadService(LeadImport):
 
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """As every record; without a time of its own it comes to be now."""
-        return super()._columns({n: v for n, v in given.items() if v is not None or n != "created_at"})
+        if given.get("created_at", self) is None:
+            given = {**given}
+            del given["created_at"]
+        return super()._columns(given)
 
     async def before_create(self, values: dict[str, Any]) -> None:
         self.complete(values)
