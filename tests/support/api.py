@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import httpx
 import jsonschema_rs
@@ -24,6 +25,7 @@ from app.kernel.registry import Module
 from app.main import Application, create_app
 
 PASSWORD = "correct horse battery staple"
+_DOCUMENT = "urn:openapi"
 _numbers = itertools.count(1)
 
 
@@ -35,13 +37,15 @@ class Contract:
     """Checks answers against the application's own OpenAPI document."""
 
     def __init__(self, app: Application) -> None:
-        self._app = app
+        self._index = app.index
         self._document = app.openapi()
+        # The document is kept once: a copy in every validator takes gigabytes.
+        self._registry = jsonschema_rs.Registry([(_DOCUMENT, {"components": self._document["components"]})])
         self._validators: dict[str, Any] = {}
 
     def check(self, method: str, path: str, status: int, content_type: str, body: bytes) -> None:
         """Raises `ContractBroken` unless the status is declared and the JSON body fits its schema."""
-        found = self._app.index.find(path)
+        found = self._index.find(path)
         operations = found[0] if found else {}
         described = "GET" if method == "HEAD" else method
         operation = operations.get(described)
@@ -72,11 +76,16 @@ class Contract:
     def _validate(self, name: str, schema: dict[str, Any], body: bytes) -> None:
         validator = self._validators.get(name)
         if validator is None:
-            whole = {**schema, "components": self._document["components"]}
-            validator = self._validators[name] = jsonschema_rs.Draft202012Validator(whole)
+            absolute = orjson.loads(orjson.dumps(schema).replace(b'"#/', f'"{_DOCUMENT}#/'.encode()))
+            validator = jsonschema_rs.Draft202012Validator(absolute, registry=self._registry)
+            self._validators[name] = validator
         errors = [f"{list(e.instance_path)}: {e.message}" for e in validator.iter_errors(orjson.loads(body))]
         if errors:
             raise ContractBroken(f"{name}: {errors[:5]}")
+
+
+_CONTRACTS: WeakKeyDictionary[Application, Contract] = WeakKeyDictionary()
+"""Each application's contract: its validators are made once, not once per client."""
 
 
 class CheckedTransport(httpx.ASGITransport):
@@ -84,7 +93,9 @@ class CheckedTransport(httpx.ASGITransport):
 
     def __init__(self, app: Application) -> None:
         super().__init__(app=app, raise_app_exceptions=True)
-        self._contract = Contract(app)
+        if app not in _CONTRACTS:
+            _CONTRACTS[app] = Contract(app)
+        self._contract = _CONTRACTS[app]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
