@@ -18,7 +18,8 @@ from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import NewOpportunity, OpportunityRef, Place
 from app.modules.opportunities.models import Opportunity
 from app.modules.opportunities.schemas import OpportunityCreate
-from app.modules.opportunities.services.opportunities import OpportunityService, money_of
+from app.modules.opportunities.services.opportunities import OpportunityService
+from app.modules.opportunities.services.outcomes import money_of
 from app.modules.opportunities.services.pipelines import PipelineService
 
 
