@@ -56,6 +56,8 @@ _DERIVED = frozenset(
     {"stage", "status", "probability", "forecast_category", "pipeline_id", "opened_on", "created_at"}
 )
 
+_SAY_WHY = ("status", "win_reason", "loss_reason", "outcome_note")
+
 
 class OpportunityService(OpportunityImport, RecordService[Opportunity]):
     """Opportunities with their stages and outcomes."""
@@ -183,8 +185,6 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         return await super().write(row, changes, action=action, custom=custom)
 
     async def before_update(self, row: Opportunity, changes: dict[str, Any]) -> None:
-        if row.line_count and changes.get("amount", row.amount) != row.amount:
-            raise Invalid.at("/amount", "sum_of_lines", "It has lines: their sum is its amount.")
         await self.settle(row, changes)
         after = {**row.__dict__, **changes}
         moved = (after["pipeline_id"], after["stage"]) != (row.pipeline_id, row.stage)
@@ -202,6 +202,9 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         for name, currency in (("amount", "currency"), ("budget", "budget_currency")):
             if name in changes and changes[name] is None:
                 changes[currency] = None
+        entered = [changes.get(name, getattr(row, name)) for name in ("amount", "currency")]
+        if row.line_count and entered != [row.amount, row.currency]:
+            raise Invalid.at("/amount", "sum_of_lines", "It has lines: their sum is its amount.")
         pipeline = await self.pipelines.stored(changes.get("pipeline_id", row.pipeline_id))
         if pipeline.id != row.pipeline_id:
             pipeline = await self.pipelines.for_use(pipeline.id)
@@ -211,7 +214,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         after = {**row.__dict__, **changes}
         check_outcome(after)
         check_days(after, self._today())
-        if changes.keys() & {"status", "win_reason", "loss_reason", "outcome_note"}:
+        if any(after[name] != getattr(row, name) for name in _SAY_WHY):
             await self.reasons.check(after)
         if "winning_competitor_id" in changes:
             await self._check_winner(changes)
