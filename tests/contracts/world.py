@@ -75,7 +75,16 @@ class World:
         makers = {operation.resource for operation in self.operations if self._makes(operation)}
         first = [
             name
-            for name in ("teams", "roles", "accounts", "contacts", "pipelines", "leads", "files")
+            for name in (
+                "teams",
+                "roles",
+                "accounts",
+                "contacts",
+                "pipelines",
+                "competitors",
+                "leads",
+                "files",
+            )
             if name in makers
         ]
         return [*first, *sorted(makers - set(first))]
@@ -96,6 +105,10 @@ class World:
         made = answer.json()
         self.ids[resource] = made["id"]
         await self._share(resource)
+        for name, maker in PARTS.get(resource, {}).items():
+            part = await self.request(self.by_id[maker]).send(self.owner)
+            assert part.is_success, f"{maker}: {part.status_code} {part.text}"
+            self.ids[name] = part.json()["id"]
         return str(made["id"])
 
     async def renew(self, operation: Operation) -> None:
@@ -207,6 +220,7 @@ class World:
                     {"key": "lost", "name": {"en": "Lost"}, "probability": 0, "is_closed": True},
                 ],
             },
+            "add_opportunity_cost": {"amount": {"amount": "12.00", "currency": "CNY"}},
             "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "replay_webhook_events": {"since": "2026-03-01T12:00:00Z"},
@@ -232,6 +246,15 @@ class World:
 
 
 NOWHERE = "0198c0de-0000-7000-8000-000000000000"
+PARTS = {
+    "opportunities": {
+        "line_id": "add_opportunity_line",
+        "rival_id": "add_opportunity_competitor",
+        "seat_id": "add_opportunity_contact",
+        "cost_id": "add_opportunity_cost",
+    }
+}
+"""What hangs on a thing and has a name of its own in paths: the name, and the operation that makes one."""
 QUERIES = {
     "get_timeline": "object=account&record_id={accounts}",
     "list_import_fields": "object=lead",

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from app.modules.opportunities.services.committee import CommitteeService
+from app.modules.opportunities.services.costs import CostService
+from app.modules.opportunities.services.team import TeamService
 from tests.modules.opportunities.conftest import Hire
 from tests.modules.opportunities.deals import again, pointers
-from tests.modules.support import acting, make
+from tests.modules.support import acting, make, subject_id
 from tests.support.api import Client, Company
 from tests.tenants.people import code_of
 
@@ -219,3 +222,21 @@ async def test_shares_add_up_however_many_change_them_at_once(
             uow.tenant_id,
         )
     assert sorted(row["percent"] for row in rows) == [Decimal("0.5"), Decimal("99.5")]
+
+
+async def test_team_committee_and_costs_take_few_statements_however_many(
+    company: Company, owner: Client, hire: Hire
+) -> None:
+    deal = await make(owner, "opportunities", name="A")
+    path = f"/v1/opportunities/{deal['id']}"
+    for number in range(3):
+        await join(owner, deal, await hire())
+        contact = await make(owner, "contacts", family_name=f"Reed {number}")
+        await owner.ok("POST", f"{path}/contacts", json={"contact_id": contact["id"], "role": "user"})
+        cost = {"kind": "travel", "amount": {"amount": "1.00", "currency": "USD"}}
+        await owner.ok("POST", f"{path}/costs", json=cost)
+    for service, most in ((TeamService, 5), (CommitteeService, 3), (CostService, 3)):
+        async with acting(company) as uow:
+            before = uow.statements
+            assert len((await service(uow).all(subject_id(deal))).data) == 3
+            assert uow.statements - before <= most
