@@ -11,7 +11,8 @@ from tests.modules.opportunities.conftest import Hire
 from tests.modules.opportunities.deals import again, money, pointers
 from tests.modules.support import acting, actor_of, colleague, count, make
 from tests.support.api import Client, Company
-from tests.tenants.people import code_of
+from tests.tenants.people import Look, code_of
+from tests.tenants.people import colleague as hired
 
 
 async def meet(
@@ -131,6 +132,16 @@ async def test_win_rates_are_of_what_one_sees_in_few_statements(company: Company
             rates = await RivalService(uow).win_rates(Query())
             assert [rate.met for rate in rates.data] == met
             assert uow.statements - before <= 2
+
+
+async def test_win_rates_tell_nothing_to_whom_outcomes_are_hidden(
+    company: Company, owner: Client, look: Look
+) -> None:
+    rules = {"opportunity": {"hidden": ["winning_competitor_id"]}}
+    grants = {"opportunity:read": "all", "competitor:read": "all"}
+    role = await owner.ok("POST", "/v1/roles", json={"name": "Blind", "grants": grants, "field_rules": rules})
+    spy = await hired(company, look, "viewer", role_ids=[role["id"]])
+    assert code_of(await spy.get("/v1/competitors/win-rates")) == (403, "forbidden")
 
 
 async def test_everybody_who_sells_reads_competitors_and_viewers_change_none(

@@ -94,6 +94,36 @@ async def test_a_condition_sees_what_the_same_request_writes(owner: Client) -> N
     assert (more["stage"], more["amount"]) == ("big", money("100.00"))
 
 
+async def test_conditions_look_at_custom_fields_dates_and_tags_too(owner: Client) -> None:
+    body = {
+        "object": "opportunity",
+        "key": "score",
+        "type": "integer",
+        "labels": {"en": "Score"},
+        "indexed": True,
+    }
+    await owner.ok("POST", "/v1/custom-fields", json=body)
+    conditions = [
+        {"field": "custom.score", "op": "between", "value": [5, 9]},
+        {"field": "expected_close_on", "op": "gt", "value": "today"},
+        {"field": "tags", "op": "has_any", "value": ["hot"]},
+    ]
+    pipeline = await pipeline_of(
+        owner, stage("first", 10), stage("second", 50, requirements={"conditions": conditions})
+    )
+    deal = await deal_in(owner, pipeline, custom={"score": 4}, tags=["cold"], expected_close_on="2020-01-01")
+    path = f"/v1/opportunities/{deal['id']}"
+    refused = await owner.patch(path, {"stage": "second"}, if_match=1)
+    assert pointers(refused) == [
+        ("/custom/score", "condition_not_met"),
+        ("/expected_close_on", "condition_not_met"),
+        ("/tags", "condition_not_met"),
+    ]
+    assert await again(owner, deal) == deal
+    right = {"custom": {"score": 5}, "tags": ["hot"], "expected_close_on": "2100-01-01"}
+    assert (await move(owner, deal, stage="second", **right))["stage"] == "second"
+
+
 async def test_a_new_opportunity_enters_its_first_stage_by_the_same_rules(
     company: Company, owner: Client
 ) -> None:

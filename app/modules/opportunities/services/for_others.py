@@ -31,7 +31,7 @@ class OpportunitiesOfTenant:
 
     async def open(self, new: NewOpportunity) -> OpportunityRef:
         service = OpportunityService(self._uow)
-        pipeline = await service.pipelines.resolve(new.pipeline, pointer="/opportunity/pipeline")
+        pipeline = await service.pipelines.choose(new.pipeline, pointer="/opportunity/pipeline")
         stage = pipeline.stage(new.stage, "/opportunity/stage").key if new.stage else None
         fields = {name: getattr(new, name) for name in _SAME} | {"pipeline_id": pipeline.id, "stage": stage}
         try:
@@ -46,7 +46,7 @@ class OpportunitiesOfTenant:
         return reference(made)
 
     async def place(self, new: NewOpportunity) -> Place:
-        pipeline = await PipelineService(self._uow).resolve(new.pipeline, pointer="/opportunity/pipeline")
+        pipeline = await PipelineService(self._uow).choose(new.pipeline, pointer="/opportunity/pipeline")
         stage = pipeline.stage(new.stage, "/opportunity/stage") if new.stage else pipeline.first
         return Place(pipeline.key, stage.key, stage.probability)
 

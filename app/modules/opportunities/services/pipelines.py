@@ -158,18 +158,22 @@ class PipelineService:
         """The pipelines that the actor may use, in their order."""
         return [pipeline for pipeline in await self.all() if self.usable(pipeline)]
 
-    async def for_use(self, wanted: UUID | str | None) -> PipelineInfo:
-        """As `stored`, for a new opportunity: absent, the default one or else the first that the actor may use.
+    async def choose(self, wanted: UUID | str | None, *, pointer: str = "/pipeline_id") -> PipelineInfo:
+        """As `resolve`, of those that the actor may use: absent, the default one or else the first of theirs.
 
-        Raises: Invalid for one of other teams.
+        Raises: Invalid at `pointer`, also for one of other teams.
         """
-        found = await self.stored(wanted)
+        found = await self.resolve(wanted, pointer=pointer)
         if self.usable(found):
             return found
         others = await self.shown() if wanted is None else []
         if not others:
-            raise Invalid.at("/pipeline_id", "other_teams_pipeline", "This pipeline is for other teams.")
+            raise Invalid.at(pointer, "other_teams_pipeline", "This pipeline is for other teams.")
         return others[0]
+
+    async def for_use(self, wanted: UUID | str | None) -> PipelineInfo:
+        """As `choose`, for a row that will point at it: the default pipeline is written if it is not there."""
+        return await self.stored((await self.choose(wanted)).id)
 
     async def stage_of(self, pipeline_id: UUID, key: str) -> StageInfo | None:
         """A stage by its pipeline and key; None where it has gone."""

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.access import visible_rows
-from app.kernel.errors import NotFound, StaleVersion
+from app.kernel.errors import Forbidden, NotFound, StaleVersion
 from app.kernel.listing import Query
 from app.kernel.money import Money
 from app.kernel.record_reads import select_records
@@ -24,6 +24,7 @@ from app.modules.opportunities.services.competitors import CompetitorService
 from app.modules.opportunities.services.opportunities import OPPORTUNITY, OpportunityService
 
 AUDITED_AS = "opportunity_competitor"
+_TELLS = frozenset({"status", "winning_competitor_id"})
 
 
 class RivalService:
@@ -74,7 +75,12 @@ class RivalService:
         self._audit(row, "competitor_removed", [row.threat_level, None])
 
     async def win_rates(self, query: Query) -> WinRates:
-        """By competitor, over the opportunities that the actor sees and `query` lets through; one statement."""
+        """By competitor, over the opportunities that the actor sees and `query` lets through; one statement.
+
+        Raises: InvalidFilter; Forbidden where the actor's role hides how opportunities end.
+        """
+        if _TELLS & self._uow.actor.hidden("opportunity"):
+            raise Forbidden("Your role does not let you see how opportunities end.")
         selection = await select_records(self._uow, OPPORTUNITY, query)
         visible = visible_rows(self._uow.actor, "competitor", "read", selection.bind, "c")
         rows = await self._uow.fetch(
