@@ -67,6 +67,8 @@ class World:
         assert second.token
         for resource in self._order():
             await self.make(resource)
+        for name in PARTS:
+            await self.make_part(name)
         export = await self.request(self.by_id["create_export"]).send(self.owner)
         self.ids["jobs"] = export.json()["id"]
 
@@ -105,10 +107,6 @@ class World:
         made = answer.json()
         self.ids[resource] = made["id"]
         await self._share(resource)
-        for name, maker in PARTS.get(resource, {}).items():
-            part = await self.request(self.by_id[maker]).send(self.owner)
-            assert part.is_success, f"{maker}: {part.status_code} {part.text}"
-            self.ids[name] = part.json()["id"]
         return str(made["id"])
 
     async def renew(self, operation: Operation) -> None:
@@ -121,6 +119,15 @@ class World:
             self.ids["members"] = str(member.facts["member_id"])
         else:
             await self.replace(operation)
+        for name in PARTS.keys() & set(operation.names):
+            await self.make_part(name)
+
+    async def make_part(self, name: str) -> None:
+        """Something that hangs on the thing at hand."""
+        maker = self.by_id[PARTS[name]]
+        answer = await self.request(maker).send(self.owner)
+        assert answer.is_success, f"{maker.id}: {answer.status_code} {answer.text}"
+        self.ids[name] = str(answer.json()["id"])
 
     async def replace(self, operation: Operation) -> None:
         """A new thing of the operation's kind."""
@@ -247,12 +254,11 @@ class World:
 
 NOWHERE = "0198c0de-0000-7000-8000-000000000000"
 PARTS = {
-    "opportunities": {
-        "line_id": "add_opportunity_line",
-        "rival_id": "add_opportunity_competitor",
-        "seat_id": "add_opportunity_contact",
-        "cost_id": "add_opportunity_cost",
-    }
+    "line_id": "add_opportunity_line",
+    "rival_id": "add_opportunity_competitor",
+    "seat_id": "add_opportunity_contact",
+    "team_member_id": "add_opportunity_team_member",
+    "cost_id": "add_opportunity_cost",
 }
 """What hangs on a thing and has a name of its own in paths: the name, and the operation that makes one."""
 QUERIES = {

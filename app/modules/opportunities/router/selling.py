@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Path, Response
 from starlette.requests import Request
 
 from app.kernel.errors import DuplicateValue, StaleVersion, VersionRequired, problems
@@ -44,6 +45,12 @@ READ, UPDATE = "opportunity:read", "opportunity:update"
 _CHANGE = problems(StaleVersion, VersionRequired)
 _ADD = problems(DuplicateValue)
 OF = "/v1/opportunities/{id}"
+LineId = Annotated[UUID, Path(description="The line.")]
+RivalId = Annotated[
+    UUID, Path(description="The competitor's part in this opportunity, as its list shows it.")
+]
+SeatId = Annotated[UUID, Path(description="The contact's part in this opportunity, as its list shows it.")]
+TeamMemberId = Annotated[UUID, Path(description="The member's part in the team, as the team shows it.")]
 
 
 # -- lines ---------------------------------------------------------------------------------------------------
@@ -65,7 +72,7 @@ async def add_opportunity_line(id: UUID, body: LineCreate, uow: Uow, response: R
 
 
 @router.get(f"{OF}/lines/{{line_id}}", access=READ)
-async def get_opportunity_line(id: UUID, line_id: UUID, uow: Uow, response: Response) -> LineRead:
+async def get_opportunity_line(id: UUID, line_id: LineId, uow: Uow, response: Response) -> LineRead:
     """One line."""
     found = await LineService(uow).get(id, line_id)
     response.headers["ETag"] = etag(found.version)
@@ -74,7 +81,7 @@ async def get_opportunity_line(id: UUID, line_id: UUID, uow: Uow, response: Resp
 
 @router.patch(f"{OF}/lines/{{line_id}}", access=UPDATE, responses=_CHANGE)
 async def update_opportunity_line(
-    id: UUID, line_id: UUID, body: LineUpdate, version: IfMatch, uow: Uow, response: Response
+    id: UUID, line_id: LineId, body: LineUpdate, version: IfMatch, uow: Uow, response: Response
 ) -> LineRead:
     """Change a line by merge patch; the version is the line's, the amount follows."""
     changed = await LineService(uow).update(id, line_id, body, expected_version=version)
@@ -83,7 +90,7 @@ async def update_opportunity_line(
 
 
 @router.delete(f"{OF}/lines/{{line_id}}", access=UPDATE, status_code=204, responses=_CHANGE)
-async def remove_opportunity_line(id: UUID, line_id: UUID, version: IfMatch, uow: Uow) -> None:
+async def remove_opportunity_line(id: UUID, line_id: LineId, version: IfMatch, uow: Uow) -> None:
     """Take a line out. Without any line the amount is unknown until it is entered."""
     await LineService(uow).remove(id, line_id, expected_version=version)
 
@@ -114,7 +121,7 @@ async def add_opportunity_competitor(id: UUID, body: RivalInput, uow: Uow, respo
 
 @router.patch(f"{OF}/competitors/{{rival_id}}", access=UPDATE, responses=_CHANGE)
 async def update_opportunity_competitor(
-    id: UUID, rival_id: UUID, body: RivalUpdate, version: IfMatch, uow: Uow, response: Response
+    id: UUID, rival_id: RivalId, body: RivalUpdate, version: IfMatch, uow: Uow, response: Response
 ) -> RivalRead:
     """Change what is known of a competitor in this deal."""
     changed = await RivalService(uow).update(id, rival_id, body, expected_version=version)
@@ -123,7 +130,7 @@ async def update_opportunity_competitor(
 
 
 @router.delete(f"{OF}/competitors/{{rival_id}}", access=UPDATE, status_code=204, responses=_CHANGE)
-async def remove_opportunity_competitor(id: UUID, rival_id: UUID, version: IfMatch, uow: Uow) -> None:
+async def remove_opportunity_competitor(id: UUID, rival_id: RivalId, version: IfMatch, uow: Uow) -> None:
     """They are not after it after all."""
     await RivalService(uow).remove(id, rival_id, expected_version=version)
 
@@ -147,7 +154,7 @@ async def add_opportunity_contact(id: UUID, body: SeatInput, uow: Uow, response:
 
 @router.patch(f"{OF}/contacts/{{seat_id}}", access=UPDATE, responses=_CHANGE)
 async def update_opportunity_contact(
-    id: UUID, seat_id: UUID, body: SeatUpdate, version: IfMatch, uow: Uow, response: Response
+    id: UUID, seat_id: SeatId, body: SeatUpdate, version: IfMatch, uow: Uow, response: Response
 ) -> SeatRead:
     """Change a contact's role, attitude or note."""
     changed = await CommitteeService(uow).update(id, seat_id, body, expected_version=version)
@@ -156,7 +163,7 @@ async def update_opportunity_contact(
 
 
 @router.delete(f"{OF}/contacts/{{seat_id}}", access=UPDATE, status_code=204, responses=_CHANGE)
-async def remove_opportunity_contact(id: UUID, seat_id: UUID, version: IfMatch, uow: Uow) -> None:
+async def remove_opportunity_contact(id: UUID, seat_id: SeatId, version: IfMatch, uow: Uow) -> None:
     """The contact has no say any more."""
     await CommitteeService(uow).remove(id, seat_id, expected_version=version)
 
@@ -182,7 +189,12 @@ async def add_opportunity_team_member(
 
 @router.patch(f"{OF}/team/{{team_member_id}}", access=UPDATE, responses=_CHANGE)
 async def update_opportunity_team_member(
-    id: UUID, team_member_id: UUID, body: TeamMemberUpdate, version: IfMatch, uow: Uow, response: Response
+    id: UUID,
+    team_member_id: TeamMemberId,
+    body: TeamMemberUpdate,
+    version: IfMatch,
+    uow: Uow,
+    response: Response,
 ) -> TeamMemberRead:
     """Change a member's role or access."""
     changed = await TeamService(uow).update(id, team_member_id, body, expected_version=version)
@@ -191,7 +203,9 @@ async def update_opportunity_team_member(
 
 
 @router.delete(f"{OF}/team/{{team_member_id}}", access=UPDATE, status_code=204, responses=_CHANGE)
-async def remove_opportunity_team_member(id: UUID, team_member_id: UUID, version: IfMatch, uow: Uow) -> None:
+async def remove_opportunity_team_member(
+    id: UUID, team_member_id: TeamMemberId, version: IfMatch, uow: Uow
+) -> None:
     """Take a member out. Their revenue share goes to the owner."""
     await TeamService(uow).remove(id, team_member_id, expected_version=version)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import Path, Query, Response
 
 from app.kernel.errors import DuplicateValue, InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.record_router import etag, record_router
@@ -43,6 +43,8 @@ STEP = "presales_request:update"
 _CHANGE = problems(StaleVersion, VersionRequired)
 _STEP = problems(InvalidTransition, StaleVersion, VersionRequired)
 OF = "/v1/opportunities/{id}"
+VisitId = Annotated[UUID, Path(description="The visit, as the stage history shows it.")]
+CostId = Annotated[UUID, Path(description="The cost entry.")]
 
 
 # -- stages --------------------------------------------------------------------------------------------------
@@ -50,7 +52,7 @@ OF = "/v1/opportunities/{id}"
 
 @router.patch(f"{OF}/stage-history/{{visit_id}}", access="opportunity:import", responses=_CHANGE)
 async def correct_opportunity_stage_visit(
-    id: UUID, visit_id: UUID, body: StageVisitCorrection, version: IfMatch, uow: Uow
+    id: UUID, visit_id: VisitId, body: StageVisitCorrection, version: IfMatch, uow: Uow
 ) -> StageVisitRead:
     """Say when it really came into a stage; the stage before ends there. The version is the opportunity's."""
     service = OpportunityService(uow)
@@ -128,7 +130,7 @@ async def add_opportunity_cost(id: UUID, body: CostCreate, uow: Uow, response: R
 
 @router.patch(f"{OF}/costs/{{cost_id}}", access=UPDATE, responses=_CHANGE)
 async def update_opportunity_cost(
-    id: UUID, cost_id: UUID, body: CostUpdate, version: IfMatch, uow: Uow, response: Response
+    id: UUID, cost_id: CostId, body: CostUpdate, version: IfMatch, uow: Uow, response: Response
 ) -> CostRead:
     """Change a cost."""
     changed = await CostService(uow).update(id, cost_id, body, expected_version=version)
@@ -137,7 +139,7 @@ async def update_opportunity_cost(
 
 
 @router.delete(f"{OF}/costs/{{cost_id}}", access=UPDATE, status_code=204, responses=_CHANGE)
-async def remove_opportunity_cost(id: UUID, cost_id: UUID, version: IfMatch, uow: Uow) -> None:
+async def remove_opportunity_cost(id: UUID, cost_id: CostId, version: IfMatch, uow: Uow) -> None:
     """Take a cost out."""
     await CostService(uow).remove(id, cost_id, expected_version=version)
 
