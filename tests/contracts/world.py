@@ -111,16 +111,17 @@ class World:
 
     async def renew(self, operation: Operation) -> None:
         """A new thing for an operation that changes the one in its path, so that no request spoils another's."""
-        resource = operation.resource
-        if operation.safe or "id" not in operation.names:
-            return
-        if resource == "members":
+        if not operation.safe and "id" in operation.names:
+            await self._renew_thing(operation)
+        for name in PARTS.keys() & set(operation.names):
+            await self.make_part(name)
+
+    async def _renew_thing(self, operation: Operation) -> None:
+        if operation.resource == "members":
             member = await colleague(self.company, self.look, "salesperson")
             self.ids["members"] = str(member.facts["member_id"])
         else:
             await self.replace(operation)
-        for name in PARTS.keys() & set(operation.names):
-            await self.make_part(name)
 
     async def make_part(self, name: str) -> None:
         """Something that hangs on the thing at hand."""
