@@ -10,6 +10,7 @@ from app.demo import duplicates, organisation
 from app.demo.activities import ActivityFactory
 from app.demo.chance import stream
 from app.demo.customers import Customer, CustomerFactory
+from app.demo.deals import COMPETITORS, DealFactory
 from app.demo.history import Window
 from app.demo.leads import LeadFactory
 from app.demo.opportunities import OpportunityFactory
@@ -70,6 +71,8 @@ def generate(
         contacts=(*people, *more_people),
         leads=(*prospects, *more_leads),
         opportunities=tuple(opportunities),
+        competitors=COMPETITORS,
+        deals=DealFactory(stream(seed, "deals"), people, members).deals(opportunities),
         activities=activities,
         near_duplicates=(*account_pairs, *contact_pairs, *lead_pairs),
     )

@@ -16,6 +16,7 @@ from uuid import uuid4
 from app.demo import rows
 from app.demo.bulk import ImportOrder, follow_import, start_import
 from app.demo.client import Api, ApiFailure
+from app.demo.deal_loader import DealLoader
 from app.demo.files import csv_of
 from app.demo.generator import generate
 from app.demo.records import DemoCompany, DemoMember
@@ -69,6 +70,7 @@ class DemoLoader:
             ("leads", self._leads),
             ("conversions", self._conversions),
             ("opportunities", self._opportunities),
+            ("deals", self._deals),
             ("activities", self._activities),
         )
         for name, step in steps:
@@ -273,6 +275,16 @@ class DemoLoader:
             if row["external_id"] in there:
                 del row["created_at"]
         await self._upsert("opportunities", made, there=())
+
+    async def _deals(self) -> None:
+        deals = DealLoader(self._api, self.company, partial(self._show, "deals"))
+        await deals.settings()
+        await deals.deals(
+            opportunities=await self._ids("opportunities"),
+            contacts=await self._ids("contacts"),
+            members=await self._owners(self._api),
+        )
+        self._state.count("competitors", len(self.company.competitors))
 
     async def _activities(self) -> None:
         ids = {"account": await self._ids("accounts"), "lead": await self._ids("leads")}

@@ -169,6 +169,41 @@ class DemoOpportunity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DemoCompetitor:
+    """Somebody who sells the same."""
+
+    external_id: str
+    name: str
+    website: str
+    strengths: str
+    weaknesses: str
+    price_notes: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoLine:
+    """Something offered in an opportunity; the lines of one add up to its amount."""
+
+    product_name: str
+    quantity: str
+    unit_price: DemoMoney
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoDeal:
+    """What an opportunity is made of, by external ids and e-mails; `moves_to` is where it goes next, today."""
+
+    opportunity: str
+    lines: tuple[DemoLine, ...]
+    competitors: tuple[str, ...]
+    lost_to: str | None
+    contacts: tuple[tuple[str, str], ...]
+    colleague: str | None
+    share: int | None
+    moves_to: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoActivity:
     """A note, task or call on the timeline of an account or a lead.
 
@@ -216,6 +251,8 @@ class DemoCompany:
     contacts: tuple[DemoContact, ...]
     leads: tuple[DemoLead, ...]
     opportunities: tuple[DemoOpportunity, ...]
+    competitors: tuple[DemoCompetitor, ...]
+    deals: tuple[DemoDeal, ...]
     activities: tuple[DemoActivity, ...]
     near_duplicates: tuple[NearDuplicate, ...]
 
@@ -229,6 +266,9 @@ Record: TypeAlias = (
     | LeadOutcome
     | DemoLead
     | DemoOpportunity
+    | DemoCompetitor
+    | DemoLine
+    | DemoDeal
     | DemoActivity
     | NearDuplicate
     | DemoCompany

@@ -46,6 +46,8 @@ NOT_AT_ONCE = {
     "reopen_lead": 409, "reopen_opportunity": 409, "reopen_activity": 409, "nurture_lead": 409, "qualify_lead": 409,
     "cancel_job": 409, "resend_verification": 409, "clone_role": 409, "delete_session": 404,
     "remove_contact_role": 404,  # the new contact has no role
+    "correct_opportunity_stage_visit": 404,  # its visits have ids of their own
+    "complete_presales_request": 409,  # nobody has accepted it
 }  # fmt: skip
 """What a request that is right but comes at the wrong moment answers at most; success is fine too."""
 
@@ -251,6 +253,8 @@ NOT_LOOKED_AT = {
         "find_contact_duplicates",
         "account_id",
     ): "a hint where to look first; an unknown account has no contacts",
+    ("add_opportunity_line", "product_id"): "kept as it is given, to find the product by",
+    ("update_opportunity_line", "product_id"): "kept as it is given, to find the product by",
     ("convert_lead", "owner_id"): "only for a lead that nobody owns; this one has an owner",
     ("preview_lead_conversion", "owner_id"): "only for a lead that nobody owns; this one has an owner",
 }

@@ -67,6 +67,8 @@ class World:
         assert second.token
         for resource in self._order():
             await self.make(resource)
+        for name in PARTS:
+            await self.make_part(name)
         export = await self.request(self.by_id["create_export"]).send(self.owner)
         self.ids["jobs"] = export.json()["id"]
 
@@ -75,7 +77,16 @@ class World:
         makers = {operation.resource for operation in self.operations if self._makes(operation)}
         first = [
             name
-            for name in ("teams", "roles", "accounts", "contacts", "pipelines", "leads", "files")
+            for name in (
+                "teams",
+                "roles",
+                "accounts",
+                "contacts",
+                "pipelines",
+                "competitors",
+                "leads",
+                "files",
+            )
             if name in makers
         ]
         return [*first, *sorted(makers - set(first))]
@@ -100,14 +111,24 @@ class World:
 
     async def renew(self, operation: Operation) -> None:
         """A new thing for an operation that changes the one in its path, so that no request spoils another's."""
-        resource = operation.resource
-        if operation.safe or "id" not in operation.names:
-            return
-        if resource == "members":
+        if not operation.safe and "id" in operation.names:
+            await self._renew_thing(operation)
+        for name in PARTS.keys() & set(operation.names):
+            await self.make_part(name)
+
+    async def _renew_thing(self, operation: Operation) -> None:
+        if operation.resource == "members":
             member = await colleague(self.company, self.look, "salesperson")
             self.ids["members"] = str(member.facts["member_id"])
         else:
             await self.replace(operation)
+
+    async def make_part(self, name: str) -> None:
+        """Something that hangs on the thing at hand."""
+        maker = self.by_id[PARTS[name]]
+        answer = await self.request(maker).send(self.owner)
+        assert answer.is_success, f"{maker.id}: {answer.status_code} {answer.text}"
+        self.ids[name] = str(answer.json()["id"])
 
     async def replace(self, operation: Operation) -> None:
         """A new thing of the operation's kind."""
@@ -207,6 +228,7 @@ class World:
                     {"key": "lost", "name": {"en": "Lost"}, "probability": 0, "is_closed": True},
                 ],
             },
+            "add_opportunity_cost": {"amount": {"amount": "12.00", "currency": "CNY"}},
             "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "replay_webhook_events": {"since": "2026-03-01T12:00:00Z"},
@@ -232,6 +254,14 @@ class World:
 
 
 NOWHERE = "0198c0de-0000-7000-8000-000000000000"
+PARTS = {
+    "line_id": "add_opportunity_line",
+    "rival_id": "add_opportunity_competitor",
+    "seat_id": "add_opportunity_contact",
+    "team_member_id": "add_opportunity_team_member",
+    "cost_id": "add_opportunity_cost",
+}
+"""What hangs on a thing and has a name of its own in paths: the name, and the operation that makes one."""
 QUERIES = {
     "get_timeline": "object=account&record_id={accounts}",
     "list_import_fields": "object=lead",

@@ -130,6 +130,28 @@ def test_opportunities_close_after_they_open_and_never_in_the_future(company):
     assert {deal.amount.currency for deal in company.opportunities} == {"CNY", "USD"}
 
 
+def test_deals_are_made_of_what_exists_and_their_lines_add_up(company):
+    deals = {deal.external_id: deal for deal in company.opportunities}
+    contacts = {contact.external_id: contact.account for contact in company.contacts}
+    sellers = {member.email for member in company.members if member.role == "salesperson"}
+    rivals = {competitor.external_id for competitor in company.competitors}
+    assert {deal.opportunity for deal in company.deals} >= {
+        deal.external_id for deal in company.opportunities if deal.status == "open"
+    }
+    for deal in company.deals:
+        whole = deals[deal.opportunity]
+        assert sum(int(line.quantity) * line.unit_price.amount for line in deal.lines) == whole.amount.amount
+        assert {line.unit_price.currency for line in deal.lines} == {whole.amount.currency}
+        assert all(line.unit_price.amount > 0 for line in deal.lines)
+        assert set(deal.competitors) <= rivals
+        assert deal.lost_to is None or deal.lost_to in deal.competitors
+        assert (deal.lost_to is not None) == (whole.loss_reason == "competitor")
+        assert {contacts[contact] for contact, _ in deal.contacts} <= {whole.account}
+        assert deal.colleague is None or deal.colleague in sellers - {whole.owner}
+        assert deal.moves_to is None or whole.status == "open"
+    assert any(deal.moves_to for deal in company.deals)
+
+
 def test_nothing_exists_before_what_it_belongs_to(company):
     born = {account.external_id: account.created_at for account in company.accounts}
     assert all(contact.created_at >= born[contact.account] for contact in company.contacts)

@@ -86,6 +86,22 @@ class Activities(Protocol):
     ) -> ActivityRef:
         """Give someone a task; without an owner the actor's own."""
 
+    async def assign_task(
+        self,
+        about: Sequence[Subject],
+        subject: str,
+        *,
+        owner_id: UUID | None = None,
+        due_at: datetime | None = None,
+    ) -> ActivityRef:
+        """A task that a rule of the company gives out: whoever sets it off needs no right to make or assign one.
+
+        Without an owner it is nobody's yet.
+        """
+
+    async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, ActivityRef]:
+        """Activities by id, whoever sees them; unknown and deleted ones are absent."""
+
     async def move(self, source: Subject, to: Sequence[Subject]) -> int:
         """Put all activities about `source` on other records instead; how many moved. One set-based step."""
 

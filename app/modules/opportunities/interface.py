@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
@@ -93,6 +93,18 @@ class StageInUse(Conflict):
     title = "Opportunities stand in this stage"
 
 
+class StageMoveNotAllowed(Conflict):
+    """`stage` is where it stands, `allowed` the stages that may follow."""
+
+    code = "stage_move_not_allowed"
+    title = "The stage in which it stands does not lead there"
+
+
+class CompetitorInUse(Conflict):
+    code = "competitor_in_use"
+    title = "Opportunities name this competitor"
+
+
 class OpportunityStageChanged(Event):
     """An opportunity moved to another stage."""
 
@@ -141,3 +153,27 @@ class OpportunityReopened(Event):
 
     former_status: str
     stage: str
+
+
+class OpportunityRotting(Event):
+    """Nobody has touched an open opportunity for as long as its stage allows; told once per visit of a stage."""
+
+    type: ClassVar[str] = "opportunities.opportunity.rotting.v1"
+    object: ClassVar[str] = "opportunity"
+
+    owner_id: UUID | None
+    pipeline_id: UUID
+    stage: str
+    rotting_since: datetime
+
+
+class PresalesRequestStepped(Event):
+    """A presales request was accepted, handed over, declined or done."""
+
+    type: ClassVar[str] = "opportunities.presales_request.stepped.v1"
+    object: ClassVar[str] = "presales_request"
+
+    opportunity_id: UUID
+    step: str
+    status: str
+    owner_id: UUID | None

@@ -9,6 +9,7 @@ from app.kernel.imports.rules import ImportOptions, ImportRow
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.schemas import OpportunityCreate
 from app.modules.opportunities.services.opportunities import OpportunityService
+from tests.modules.opportunities.deals import deal_in, money, pipeline_of, stage
 from tests.modules.support import acting, make
 from tests.support.api import Client, Company
 
@@ -92,3 +93,32 @@ async def test_changes_by_file_go_through_the_stages_too(company: Company, owner
     assert [(f.code, f.column) for f in refused.faults] == [("required", "loss_reason")]
     visits = await owner.ok("GET", f"/v1/opportunities/{made['id']}/stage-history")
     assert [(v["from_stage"], v["to_stage"]) for v in visits] == [(None, "proposal"), ("proposal", "won")]
+
+
+async def test_a_file_tells_how_it_was_past_moves_requirements_and_playbooks(
+    company: Company, owner: Client
+) -> None:
+    call = {"key": "call", "subject": {"en": "Call"}}
+    second = stage("second", 50, requirements={"lines": True}, playbook=[call])
+    pipeline = await pipeline_of(owner, stage("first", 10, moves=[]), second)
+    made = await deal_in(owner, pipeline)
+    async with acting(company) as uow:
+        service = OpportunityService(uow)
+        existing = await service.get(UUID(made["id"]))
+        moved = ImportRow(1, 2, [], values={"stage": "second"}, given=frozenset({"stage"}), existing=existing)
+        await service.prepare_import_updates([moved], OPTIONS)
+    assert (moved.values["stage"], moved.faults) == ("second", [])
+    assert (await owner.ok("GET", f"/v1/opportunities/{made['id']}/playbook"))["data"] == []
+
+
+async def test_a_file_does_not_overwrite_the_sum_of_lines(company: Company, owner: Client) -> None:
+    made = await make(owner, "opportunities", name="A")
+    line = {"product_name": "Pump", "quantity": "1", "unit_price": money("10.00")}
+    await owner.ok("POST", f"/v1/opportunities/{made['id']}/lines", json=line)
+    async with acting(company) as uow:
+        service = OpportunityService(uow)
+        existing = await service.get(UUID(made["id"]))
+        values = {"amount": 999, "currency": "USD"}
+        changed = ImportRow(1, 2, [], values=values, given=frozenset({"amount"}), existing=existing)
+        await service.prepare_import_updates([changed], OPTIONS)
+    assert [(fault.code, fault.column) for fault in changed.faults] == [("sum_of_lines", "amount")]

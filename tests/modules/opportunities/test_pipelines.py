@@ -49,6 +49,11 @@ async def test_a_pipeline_is_made_with_its_stages_in_their_order(owner: Client) 
         "forecast_category": "commit",
         "is_closed": False,
         "is_won": False,
+        "rotting_days": None,
+        "guidance": {"en": None, "zh": None},
+        "moves": None,
+        "requirements": {"fields": [], "conditions": [], "lines": False, "contact_roles": [], "tasks": []},
+        "playbook": [],
     }
     listed = await owner.ok("GET", "/v1/pipelines")
     assert [(p["key"], p["is_default"]) for p in listed["data"]] == [("sales", True), ("hardware", False)]

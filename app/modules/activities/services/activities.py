@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.kernel.access import system_actor
 from app.kernel.errors import Invalid, InvalidTransition, StaleVersion
 from app.kernel.people import People
 from app.kernel.records import RecordService, RecordType, Search
@@ -204,6 +205,35 @@ class ActivitiesOfTenant:
         body = ActivityCreate.model_validate({"kind": kind, "about": _as_json(about), **given})
         fields = {name: getattr(body, name) for name in type(body).model_fields}
         return _ref(await ActivityService(self._uow).create(fields))
+
+    async def assign_task(
+        self,
+        about: Sequence[Subject],
+        subject: str,
+        *,
+        owner_id: UUID | None = None,
+        due_at: datetime | None = None,
+    ) -> ActivityRef:
+        service = ActivityService(self._uow)
+        service.actor = system_actor(self._uow.actor.tenant)
+        given = {
+            "kind": ActivityKind.TASK,
+            "about": _as_json(about),
+            "subject": subject,
+            "owner_id": owner_id,
+            "due_at": due_at,
+        }
+        body = ActivityCreate.model_validate(given)
+        return _ref(await service.create({name: getattr(body, name) for name in type(body).model_fields}))
+
+    async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, ActivityRef]:
+        rows = await self._uow.fetch(
+            f"SELECT {_REF} FROM activities.activities a"
+            " WHERE a.tenant_id = $1 AND a.id = ANY($2::uuid[]) AND a.deleted_at IS NULL",
+            self._uow.tenant_id,
+            list(ids),
+        )
+        return {row["id"]: _ref(row) for row in rows}
 
     async def move(self, source: Subject, to: Sequence[Subject]) -> int:
         uow = self._uow

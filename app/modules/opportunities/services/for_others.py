@@ -18,7 +18,8 @@ from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import NewOpportunity, OpportunityRef, Place
 from app.modules.opportunities.models import Opportunity
 from app.modules.opportunities.schemas import OpportunityCreate
-from app.modules.opportunities.services.opportunities import OpportunityService, money_of
+from app.modules.opportunities.services.opportunities import OpportunityService
+from app.modules.opportunities.services.outcomes import money_of
 from app.modules.opportunities.services.pipelines import PipelineService
 
 
@@ -30,7 +31,7 @@ class OpportunitiesOfTenant:
 
     async def open(self, new: NewOpportunity) -> OpportunityRef:
         service = OpportunityService(self._uow)
-        pipeline = await service.pipelines.resolve(new.pipeline, pointer="/opportunity/pipeline")
+        pipeline = await service.pipelines.choose(new.pipeline, pointer="/opportunity/pipeline")
         stage = pipeline.stage(new.stage, "/opportunity/stage").key if new.stage else None
         fields = {name: getattr(new, name) for name in _SAME} | {"pipeline_id": pipeline.id, "stage": stage}
         try:
@@ -45,7 +46,7 @@ class OpportunitiesOfTenant:
         return reference(made)
 
     async def place(self, new: NewOpportunity) -> Place:
-        pipeline = await PipelineService(self._uow).resolve(new.pipeline, pointer="/opportunity/pipeline")
+        pipeline = await PipelineService(self._uow).choose(new.pipeline, pointer="/opportunity/pipeline")
         stage = pipeline.stage(new.stage, "/opportunity/stage") if new.stage else pipeline.first
         return Place(pipeline.key, stage.key, stage.probability)
 

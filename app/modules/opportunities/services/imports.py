@@ -35,9 +35,9 @@ class OpportunityImport(ImportRules):
     if TYPE_CHECKING:
 
         async def complete(self, values: dict[str, Any]) -> None: ...
-        async def enter_all(self, rows: Sequence[Opportunity]) -> None: ...
-        async def before_update(self, row: Opportunity, changes: dict[str, Any]) -> None: ...
-        async def after_update(self, before: Opportunity, after: Opportunity) -> None: ...
+        async def enter_all(self, rows: Sequence[Opportunity]) -> list[UUID]: ...
+        async def settle(self, row: Opportunity, changes: dict[str, Any]) -> None: ...
+        async def note_move(self, before: Opportunity, after: Opportunity) -> UUID | None: ...
 
     async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:  # noqa: ARG002
         """Complete new opportunities. A row without an account is taken, and says so."""
@@ -56,18 +56,21 @@ class OpportunityImport(ImportRules):
         rows: Sequence[ImportRow],
         options: ImportOptions,  # noqa: ARG002
     ) -> None:
-        """Complete changes, and note the stages that they lead through."""
+        """Complete changes, and note the stages that they lead through.
+
+        A file tells how it was: moves, entry requirements and playbooks are for those who sell.
+        """
         await self._resolve(rows)
         await self.references.learn(row.values for row in rows)
         for row in rows:
             try:
-                await self.before_update(row.existing, row.values)
+                await self.settle(row.existing, row.values)
             except Problem as problem:
                 row.refuse_by(problem)
                 continue
             if not row.faults:
                 after = entity(Opportunity, {**row.existing.__dict__, **row.values})
-                await self.after_update(row.existing, after)
+                await self.note_move(row.existing, after)
 
     async def after_import(self, created: Sequence[Any]) -> None:
         """The first stage of each, and the outcomes of those that are over."""

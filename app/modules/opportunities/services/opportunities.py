@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
 from app.kernel.errors import Invalid, InvalidTransition, StaleVersion
-from app.kernel.money import Money, format_minor
+from app.kernel.ids import new_id
+from app.kernel.money import format_minor
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
@@ -20,20 +21,42 @@ from app.modules.opportunities.interface import (
     OpportunityWon,
 )
 from app.modules.opportunities.models import Opportunity, OpportunityStatus
-from app.modules.opportunities.schemas import OTHER, OpportunityCreate, OpportunityRead, OpportunityUpdate
+from app.modules.opportunities.schemas import (
+    OpportunityCreate,
+    OpportunityRead,
+    OpportunityUpdate,
+    StageVisitRead,
+)
+from app.modules.opportunities.services.competitors import CompetitorService
 from app.modules.opportunities.services.imports import OpportunityImport
+from app.modules.opportunities.services.outcomes import (
+    LOST,
+    OPEN,
+    WON,
+    category_of,
+    check_days,
+    check_outcome,
+    probability_of,
+    status_of,
+)
 from app.modules.opportunities.services.pipelines import PipelineInfo, PipelineService, StageInfo
+from app.modules.opportunities.services.playbook import Playbooks
+from app.modules.opportunities.services.reasons import OutcomeReasons
 from app.modules.opportunities.services.references import References
+from app.modules.opportunities.services.stage_entry import StageEntry
 from app.modules.opportunities.services.stage_history import StageHistory
 
-OPEN, WON, LOST = OpportunityStatus.OPEN, OpportunityStatus.WON, OpportunityStatus.LOST
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     OPEN: frozenset({WON, LOST}),
     WON: frozenset({OPEN}),
     LOST: frozenset({OPEN}),
 }
 """From a status to those that may follow. What is won cannot be lost without being open in between."""
-_DERIVED = frozenset({"stage", "status", "probability", "pipeline_id", "opened_on", "created_at"})
+_DERIVED = frozenset(
+    {"stage", "status", "probability", "forecast_category", "pipeline_id", "opened_on", "created_at"}
+)
+
+_SAY_WHY = ("status", "win_reason", "loss_reason", "outcome_note")
 
 
 class OpportunityService(OpportunityImport, RecordService[Opportunity]):
@@ -46,6 +69,9 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         self.pipelines = PipelineService(uow)
         self.references = References(uow)
         self.history = StageHistory(uow)
+        self.reasons = OutcomeReasons(uow)
+        self.entry = StageEntry(uow)
+        self.playbooks = Playbooks(uow)
         self._inherited = False
 
     # -- creating ------------------------------------------------------------------------------------------
@@ -76,21 +102,27 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
 
     async def before_create(self, values: dict[str, Any]) -> None:
         await self.complete(values)
+        stage = await self.pipelines.stage_of(values["pipeline_id"], values["stage"])
+        if values["status"] == OPEN and stage is not None:
+            await self.entry.require(stage, values, None)
 
     async def complete(self, values: dict[str, Any]) -> None:
         """The columns of a new opportunity from what was given of them. Raises `Invalid`."""
-        pipeline = await self.pipelines.stored(values.get("pipeline_id"))
+        pipeline = await self.pipelines.for_use(values.get("pipeline_id"))
         values["pipeline_id"] = pipeline.id
+        values |= {"is_rotting": False, "line_count": 0, "team_member_ids": []}
         self._settle(values, pipeline)
-        _check_outcome(values)
-        _check_days(values, self._today())
+        check_outcome(values)
+        check_days(values, self._today())
+        await self.reasons.check(values)
+        await self._check_winner(values)
         await self.references.check(values)
 
     def _settle(self, values: dict[str, Any], pipeline: PipelineInfo) -> None:
         """Stage, status, probability and days of a new opportunity from what was given of them."""
         wanted = values.get("stage")
         stage = pipeline.stage(wanted) if wanted else pipeline.first
-        implied = _status_of(stage)
+        implied = status_of(stage)
         status = OpportunityStatus(values.get("status") or implied)
         if implied is not OPEN and status is not implied:
             raise Invalid.at("/status", "contradiction", f"What stands in {stage.key!r} is {implied}.")
@@ -101,7 +133,10 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
             stage = pipeline.won
         values |= {"stage": stage.key, "last_open_stage": last_open, "status": status.value}
         if values.get("probability") is None or status is not OPEN:
-            values["probability"] = _probability(status, stage)
+            values["probability"] = probability_of(status, stage)
+        if values.get("forecast_category") is None or status is not OPEN:
+            values["forecast_category"] = category_of(status, stage)
+        values["rots_at"] = self._rots_at(status, stage)
         today = self._today()
         if values.get("opened_on") is None:
             # What was imported as closed long ago was not opened today.
@@ -112,16 +147,21 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
             values["closed_on"] = values.get("closed_on") or today
 
     async def after_create(self, row: Opportunity) -> None:
-        await self.enter_all([row])
+        visits = await self.enter_all([row])
+        if row.status == OPEN:
+            await self._give_out(row, visits[0])
+        if row.winning_competitor_id is not None:
+            await self._meet_winner(row)
 
-    async def enter_all(self, rows: Sequence[Opportunity]) -> None:
+    async def enter_all(self, rows: Sequence[Opportunity]) -> list[UUID]:
         """New opportunities stand in their first stages; those that are over already say how they ended."""
-        await self.history.begin(
+        visits = await self.history.begin(
             [(row, self._moment(row.closed_on or row.opened_on)) for row in rows], self.actor.member_id
         )
         for row in rows:
             if row.status != OPEN:
                 self._publish_outcome(row)
+        return visits
 
     # -- changing ------------------------------------------------------------------------------------------
 
@@ -134,19 +174,56 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
                 raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
         return await super().change(row, given, action=action)
 
+    async def write(
+        self, row: Opportunity, changes: dict[str, Any], *, action: str = "updated", custom: Any = None
+    ) -> Opportunity:
+        """As every record; whoever changes an open opportunity keeps it from rotting."""
+        if any(getattr(row, name) != value for name, value in changes.items()):
+            after = {**row.__dict__, **changes}
+            stage = await self.pipelines.stage_of(after["pipeline_id"], after["stage"])
+            changes |= self._fresh(after["status"], stage)
+        return await super().write(row, changes, action=action, custom=custom)
+
     async def before_update(self, row: Opportunity, changes: dict[str, Any]) -> None:
+        await self.settle(row, changes)
+        after = {**row.__dict__, **changes}
+        moved = (after["pipeline_id"], after["stage"]) != (row.pipeline_id, row.stage)
+        stage = await self.pipelines.stage_of(after["pipeline_id"], after["stage"])
+        if not moved or stage is None or row.status != OPEN:
+            return  # what is reopened goes back to where it stood
+        if after["pipeline_id"] == row.pipeline_id:
+            self.entry.check_move(await self.pipelines.stage_of(row.pipeline_id, row.stage), stage)
+        await self.entry.require(stage, after, row.id)
+
+    async def settle(self, row: Opportunity, changes: dict[str, Any]) -> None:
+        """Complete changes to all that follows from them, and check that they make sense. Raises `Invalid`."""
         if changes.pop("created_at", None) is not None:
             raise Invalid.at("/created_at", "read_only", "When it came to be is said when it is created.")
-        if "amount" in changes and changes["amount"] is None:
-            changes["currency"] = None
+        for name, currency in (("amount", "currency"), ("budget", "budget_currency")):
+            if name in changes and changes[name] is None:
+                changes[currency] = None
+        entered = [changes.get(name, getattr(row, name)) for name in ("amount", "currency")]
+        if row.line_count and entered != [row.amount, row.currency]:
+            raise Invalid.at("/amount", "sum_of_lines", "It has lines: their sum is its amount.")
         pipeline = await self.pipelines.stored(changes.get("pipeline_id", row.pipeline_id))
+        if pipeline.id != row.pipeline_id:
+            pipeline = await self.pipelines.for_use(pipeline.id)
         if "stage" in changes and changes["stage"] != row.stage:
             changes["stage"] = pipeline.stage(changes["stage"]).key
         self._move(row, changes, pipeline)
         after = {**row.__dict__, **changes}
-        _check_outcome(after)
-        _check_days(after, self._today())
+        check_outcome(after)
+        check_days(after, self._today())
+        if any(after[name] != getattr(row, name) for name in _SAY_WHY):
+            await self.reasons.check(after)
+        if "winning_competitor_id" in changes:
+            await self._check_winner(changes)
         await self.references.check(after, changes)
+
+    async def _check_winner(self, values: Mapping[str, Any]) -> None:
+        id = values.get("winning_competitor_id")
+        if id is not None:
+            await CompetitorService(self.uow).require(id, pointer="/winning_competitor_id")
 
     def _move(self, row: Opportunity, changes: dict[str, Any], pipeline: PipelineInfo) -> None:
         """Complete a change of stage, status or pipeline to all that follows from it."""
@@ -157,7 +234,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         if moved and stage is not None:
             if row.status != OPEN and status == row.status:
                 raise OpportunityClosed(f"It is {row.status}.", status_now=row.status)
-            implied = _status_of(stage)
+            implied = status_of(stage)
             if stage.is_closed and changes.get("status", implied) != implied:
                 raise Invalid.at("/status", "contradiction", f"What stands in {stage.key!r} is {implied}.")
             if "status" not in changes or stage.is_closed:
@@ -175,7 +252,11 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
             changes["last_open_stage"] = stage.key
         changed = moved or status != row.status
         if (changed and "probability" not in changes) or status is not OPEN:
-            changes["probability"] = _probability(status, stage)
+            changes["probability"] = probability_of(status, stage)
+        if (changed and "forecast_category" not in changes) or status is not OPEN:
+            changes["forecast_category"] = category_of(status, stage)
+        if changed:
+            changes |= self._fresh(status, stage)
 
     def _end_or_reopen(
         self,
@@ -187,7 +268,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
     ) -> StageInfo:
         """The stage in which it stands after it was won, lost (the last one is kept) or opened again."""
         if status is OPEN:
-            changes |= {"closed_on": None, "win_reason": None, "loss_reason": None}
+            changes |= dict.fromkeys(("closed_on", "win_reason", "loss_reason", "winning_competitor_id"))
             if stage is not None and not stage.is_closed:
                 return stage
             return pipeline.find(row.last_open_stage or "") or pipeline.first
@@ -198,13 +279,23 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         return pipeline.won if status is WON else stage or pipeline.first
 
     async def after_update(self, before: Opportunity, after: Opportunity) -> None:
+        visit_id = await self.note_move(before, after)
+        if visit_id is not None and (before.stage, before.pipeline_id) != (after.stage, after.pipeline_id):
+            await self._give_out(after, visit_id)
+        if after.winning_competitor_id not in (None, before.winning_competitor_id):
+            await self._meet_winner(after)
+
+    async def note_move(self, before: Opportunity, after: Opportunity) -> UUID | None:
+        """Keep the way through the stages and say what happened; the id of the visit, where it is a new one."""
         if (before.stage, before.status, before.pipeline_id) == (
             after.stage,
             after.status,
             after.pipeline_id,
         ):
-            return
-        await self.history.enter(after, before.stage, self._entered(after))
+            if before.closed_on != after.closed_on and after.closed_on is not None:
+                await self.history.correct_last(after.id, self._moment(after.closed_on))
+            return None
+        visit_id = await self.history.enter(after, before.stage, self._entered(after))
         if before.stage != after.stage:
             self.uow.publish(
                 OpportunityStageChanged(
@@ -216,13 +307,32 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
                 )
             )
         if before.status == after.status:
-            return
+            return visit_id
         if after.status == OPEN:
             self.uow.publish(OpportunityReopened(id=after.id, former_status=before.status, stage=after.stage))
-            return
+            return visit_id
         self._publish_outcome(after)
         if after.status == WON and after.account_id is not None:
             await self.uow.of(Customers).advance(after.account_id, "customer")
+        return visit_id
+
+    async def _meet_winner(self, row: Opportunity) -> None:
+        """Whoever won it was met in it, if nobody had said so."""
+        await self.uow.fetch(
+            "INSERT INTO opportunities.rivals (tenant_id, id, opportunity_id, competitor_id, threat_level,"
+            " created_at, updated_at) VALUES ($1, $2, $3, $4, 'high', $5, $5) ON CONFLICT DO NOTHING",
+            row.tenant_id,
+            new_id(),
+            row.id,
+            row.winning_competitor_id,
+            self.uow.now,
+        )
+
+    async def _give_out(self, row: Opportunity, visit_id: UUID) -> None:
+        """The tasks of the stage that it has entered."""
+        stage = await self.pipelines.stage_of(row.pipeline_id, row.stage)
+        if stage is not None and stage.rules.playbook:
+            await self.playbooks.give_out(row, visit_id, stage.rules.playbook)
 
     # -- actions -------------------------------------------------------------------------------------------
 
@@ -230,7 +340,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         self, id: UUID, given: Mapping[str, Any], *, status: OpportunityStatus, expected_version: int
     ) -> Opportunity:
         """Win or lose an open opportunity. Raises `InvalidTransition`, and `Invalid` where a reason is wanted."""
-        row = await self._locked(id, expected_version)
+        row = await self.locked(id, expected_version)
         if row.status != OPEN:
             raise InvalidTransition(f"It is {row.status} already.", status_now=row.status)
         kept = {name: value for name, value in given.items() if value is not None}
@@ -238,12 +348,38 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
 
     async def reopen(self, id: UUID, *, expected_version: int) -> Opportunity:
         """Open what was won or lost, in the last open stage. Raises `InvalidTransition`."""
-        row = await self._locked(id, expected_version)
+        row = await self.locked(id, expected_version)
         if row.status == OPEN:
             raise InvalidTransition("It is open.", status_now=row.status)
         return await self.change(row, {"status": OPEN}, action="reopened")
 
-    async def _locked(self, id: UUID, expected_version: int) -> Opportunity:
+    async def correct_visit(
+        self, id: UUID, visit_id: UUID, at: datetime, *, expected_version: int
+    ) -> StageVisitRead:
+        """Say when it really came into a stage. Raises `NotFound`, `StaleVersion`, `Invalid`."""
+        await self.locked(id, expected_version)
+        return await self.history.correct(id, visit_id, at)
+
+    async def bump(self, row: Opportunity, what: str, before: Any, after: Any) -> int:
+        """The next version of a locked row, for what belongs to it but stands in another table; it is told so."""
+        changed = await self.uow.fetchrow(
+            "UPDATE opportunities.opportunities SET version = version + 1, updated_at = $3"
+            " WHERE tenant_id = $1 AND id = $2 RETURNING version",
+            row.tenant_id,
+            row.id,
+            self.uow.now,
+        )
+        version = int(changed[0]) if changed else row.version
+        self.uow.record_audit("opportunity", row.id, "updated", {what: [before, after]})
+        self.uow.publish_record(OPPORTUNITY.updated, row.id, version, changed=[what])
+        return version
+
+    def require_writable(self, *fields: str) -> None:
+        """Raises `Forbidden` where the actor's role may not change these fields, or not even see them."""
+        self._check_field_rules(fields)
+
+    async def locked(self, id: UUID, expected_version: int) -> Opportunity:
+        """The row, held until the transaction ends. Raises `NotFound`, `Forbidden`, `StaleVersion`."""
         row = await self.get(id, action="update", lock="update")
         if row.version != expected_version:
             raise StaleVersion(
@@ -255,6 +391,15 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
 
     def _today(self) -> date:
         return self.uow.now.astimezone(self.actor.tenant.zone).date()
+
+    def _fresh(self, status: str, stage: StageInfo | None) -> dict[str, Any]:
+        """The columns of one that somebody has just touched."""
+        return {"rots_at": self._rots_at(status, stage), "is_rotting": False, "rotting_since": None}
+
+    def _rots_at(self, status: str, stage: StageInfo | None) -> datetime | None:
+        if status != OPEN or stage is None or stage.rotting_days is None:
+            return None
+        return self.uow.now + timedelta(days=stage.rotting_days)
 
     def _moment(self, day: date) -> datetime:
         """When a past day began where the tenant is; today is now."""
@@ -286,44 +431,6 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         )
 
 
-def money_of(row: Opportunity) -> Money | None:
-    """The amount with its currency."""
-    return None if row.amount is None or row.currency is None else Money(row.amount, row.currency)
-
-
-def _status_of(stage: StageInfo) -> OpportunityStatus:
-    if not stage.is_closed:
-        return OPEN
-    return WON if stage.is_won else LOST
-
-
-def _probability(status: OpportunityStatus, stage: StageInfo) -> int:
-    return {OPEN: stage.probability, WON: 100, LOST: 0}[status]
-
-
-def _check_outcome(values: Mapping[str, Any]) -> None:
-    """A loss has a reason, and "other" has a note."""
-    if values["status"] == LOST and not values.get("loss_reason"):
-        raise Invalid.at("/loss_reason", "required", "Say why it was lost.")
-    reason = values.get("win_reason") if values["status"] == WON else values.get("loss_reason")
-    if values["status"] != OPEN and reason == OTHER and not (values.get("outcome_note") or "").strip():
-        raise Invalid.at("/outcome_note", "required", "The reason `other` wants a note.")
-
-
-def _check_days(values: Mapping[str, Any], today: date) -> None:
-    opened, closed = values["opened_on"], values.get("closed_on")
-    if closed is not None and values["status"] == OPEN:
-        raise Invalid.at("/closed_on", "not_closed", "Only what is won or lost has been closed.")
-    if closed is None and values["status"] != OPEN:
-        raise Invalid.at("/closed_on", "required", "What is won or lost was closed on a day.")
-    if opened > today:
-        raise Invalid.at("/opened_on", "in_the_future", "It cannot have been opened after today.")
-    if closed is not None and closed > today:
-        raise Invalid.at("/closed_on", "in_the_future", "It cannot have been closed after today.")
-    if closed is not None and closed < opened:
-        raise Invalid.at("/closed_on", "before_opening", "It cannot have been closed before it was opened.")
-
-
 OPPORTUNITY: RecordType[Opportunity] = RecordType(
     object="opportunity",
     plural="opportunities",
@@ -334,6 +441,7 @@ OPPORTUNITY: RecordType[Opportunity] = RecordType(
     update=OpportunityUpdate,
     service=OpportunityService,
     search=Search(names=("name", "product_name")),
+    currencies={"budget": "budget_currency"},
     labels={
         "name": ("opportunity", "opportunity name", "deal", "商机", "商机名称"),
         "stage": ("deal stage", "阶段"),

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
 
 from app.kernel.errors import Invalid, NotFound, StaleVersion
+from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.interface import StageInUse
 from app.modules.opportunities.models import ForecastCategory, Pipeline, Stage
 from app.modules.opportunities.schemas import (
+    GuidanceRead,
     NamesRead,
     PipelineCreate,
     PipelineRead,
     PipelineUpdate,
+    PlaybookTemplateRead,
+    RequirementsRead,
     StageInput,
     StageRead,
+)
+from app.modules.opportunities.services.stage_rules import (
+    PlaybookRule,
+    StageRules,
+    check_rules,
+    rest_again,
+    stored_rules,
 )
 
 DEFAULT_KEY = "sales"
@@ -42,11 +53,18 @@ class StageInfo:
     forecast_category: str
     is_closed: bool
     is_won: bool
+    rotting_days: int | None = None
+    guidance_en: str | None = None
+    guidance_zh: str | None = None
+    rules: StageRules = field(default_factory=StageRules)
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineInfo:
-    """A pipeline with its stages in their order. `stored` is False for a default that nobody has used yet."""
+    """A pipeline with its stages in their order. `stored` is False for a default that nobody has used yet.
+
+    `team_ids` are the teams that may use it; None means all.
+    """
 
     id: UUID
     version: int
@@ -56,6 +74,7 @@ class PipelineInfo:
     is_default: bool
     stages: tuple[StageInfo, ...]
     stored: bool = True
+    team_ids: tuple[UUID, ...] | None = None
 
     @property
     def first(self) -> StageInfo:
@@ -128,6 +147,39 @@ class PipelineService:
             found = await self.resolve(wanted)
         return found
 
+    def usable(self, pipeline: PipelineInfo) -> bool:
+        """Whether the actor may put opportunities into it: theirs or everybody's, and any for who manages them."""
+        if pipeline.team_ids is None or self.uow.actor.may("pipeline:manage"):
+            return True
+        mine = {*self.uow.actor.team_ids, *self.uow.actor.team_ids_below}
+        return not mine.isdisjoint(pipeline.team_ids)
+
+    async def shown(self) -> list[PipelineInfo]:
+        """The pipelines that the actor may use, in their order."""
+        return [pipeline for pipeline in await self.all() if self.usable(pipeline)]
+
+    async def choose(self, wanted: UUID | str | None, *, pointer: str = "/pipeline_id") -> PipelineInfo:
+        """As `resolve`, of those that the actor may use: absent, the default one or else the first of theirs.
+
+        Raises: Invalid at `pointer`, also for one of other teams.
+        """
+        found = await self.resolve(wanted, pointer=pointer)
+        if self.usable(found):
+            return found
+        others = await self.shown() if wanted is None else []
+        if not others:
+            raise Invalid.at(pointer, "other_teams_pipeline", "This pipeline is for other teams.")
+        return others[0]
+
+    async def for_use(self, wanted: UUID | str | None) -> PipelineInfo:
+        """As `choose`, for a row that will point at it: the default pipeline is written if it is not there."""
+        return await self.stored((await self.choose(wanted)).id)
+
+    async def stage_of(self, pipeline_id: UUID, key: str) -> StageInfo | None:
+        """A stage by its pipeline and key; None where it has gone."""
+        found = next((pipeline for pipeline in await self.all() if pipeline.id == pipeline_id), None)
+        return found.find(key) if found else None
+
     async def ensure_default(self) -> None:
         """Write the default pipeline unless the tenant has one; safe when many do it at once."""
         if any(pipeline.stored for pipeline in await self.all()):
@@ -157,8 +209,10 @@ class PipelineService:
     # -- changing ------------------------------------------------------------------------------------------
 
     async def create(self, body: PipelineCreate) -> PipelineInfo:
-        """A new pipeline with its stages. Raises `DuplicateValue` for a key that is taken."""
+        """A new pipeline with its stages. Raises `DuplicateValue` for a key that is taken, `Invalid`."""
         await self.ensure_default()
+        await self.uow.of(People).require_teams(body.team_ids or (), pointer="/team_ids")
+        await check_rules(self.uow, body.stages)
         position = len(await self.all())
         if body.is_default:
             await self._unset_default()
@@ -170,6 +224,7 @@ class PipelineService:
             name_zh=body.name.zh,
             is_default=body.is_default,
             position=position,
+            team_ids=body.team_ids,
         )
         await self._write_stages(made.id, body.stages)
         self._known = None
@@ -183,7 +238,11 @@ class PipelineService:
             raise StaleVersion(
                 f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
             )
+        await self.uow.of(People).require_teams(body.team_ids or (), pointer="/team_ids")
+        await check_rules(self.uow, body.stages or ())
         changes: dict[str, Any] = {}
+        if "team_ids" in body.model_fields_set:
+            changes["team_ids"] = body.team_ids
         if body.name is not None:
             changes |= {"name_en": body.name.en, "name_zh": body.name.zh}
         if body.is_default and not row.is_default:
@@ -232,6 +291,10 @@ class PipelineService:
             pipeline_id,
         )
         await self._write_stages(pipeline_id, stages)
+        patience = {stage.key: stage.rotting_days for stage in former}
+        for stage in stages:
+            if stage.key in patience and patience[stage.key] != stage.rotting_days:
+                await rest_again(self.uow, pipeline_id, stage.key, patience[stage.key], stage.rotting_days)
         before, after = [stage.key for stage in former], kept
         self.uow.record_audit("pipeline", pipeline_id, "stages_replaced", {"stages": [before, after]})
 
@@ -249,6 +312,10 @@ class PipelineService:
                     "is_closed": stage.is_closed,
                     "is_won": stage.is_won,
                     "position": position,
+                    "rotting_days": stage.rotting_days,
+                    "guidance_en": stage.guidance.en if stage.guidance else None,
+                    "guidance_zh": stage.guidance.zh if stage.guidance else None,
+                    "rules": stored_rules(stage),
                 }
                 for position, stage in enumerate(stages)
             ],
@@ -263,17 +330,35 @@ def read(pipeline: PipelineInfo) -> PipelineRead:
         key=pipeline.key,
         name=NamesRead(en=pipeline.name_en, zh=pipeline.name_zh),
         is_default=pipeline.is_default,
-        stages=[
-            StageRead(
-                key=stage.key,
-                name=NamesRead(en=stage.name_en, zh=stage.name_zh),
-                probability=stage.probability,
-                forecast_category=ForecastCategory(stage.forecast_category),
-                is_closed=stage.is_closed,
-                is_won=stage.is_won,
-            )
-            for stage in pipeline.stages
-        ],
+        team_ids=None if pipeline.team_ids is None else list(pipeline.team_ids),
+        stages=[_read_stage(stage) for stage in pipeline.stages],
+    )
+
+
+def _read_stage(stage: StageInfo) -> StageRead:
+    rules = stage.rules
+    return StageRead(
+        key=stage.key,
+        name=NamesRead(en=stage.name_en, zh=stage.name_zh),
+        probability=stage.probability,
+        forecast_category=ForecastCategory(stage.forecast_category),
+        is_closed=stage.is_closed,
+        is_won=stage.is_won,
+        rotting_days=stage.rotting_days,
+        guidance=GuidanceRead(en=stage.guidance_en, zh=stage.guidance_zh),
+        moves=None if rules.moves is None else list(rules.moves),
+        requirements=RequirementsRead.model_validate(rules.requirements.as_json()),
+        playbook=[_read_task(task) for task in rules.playbook],
+    )
+
+
+def _read_task(task: PlaybookRule) -> PlaybookTemplateRead:
+    return PlaybookTemplateRead(
+        key=task.key,
+        subject=NamesRead(en=task.subject_en, zh=task.subject_zh),
+        due_in_days=task.due_in_days,
+        team_role=task.team_role,
+        repeat=task.repeat,
     )
 
 
@@ -296,6 +381,10 @@ def _grouped(rows: Sequence[Any]) -> list[PipelineInfo]:
                 row["forecast_category"],
                 row["is_closed"],
                 row["is_won"],
+                row["rotting_days"],
+                row["guidance_en"],
+                row["guidance_zh"],
+                StageRules.of(row["rules"]),
             )
         )
     return [
@@ -307,14 +396,16 @@ def _grouped(rows: Sequence[Any]) -> list[PipelineInfo]:
             row["name_zh"],
             row["is_default"],
             tuple(stages),
+            team_ids=None if row["team_ids"] is None else tuple(row["team_ids"]),
         )
         for row, stages in found.values()
     ]
 
 
 _ALL = """
-SELECT p.id, p.version, p.key, p.name_en, p.name_zh, p.is_default, s.key AS stage, s.name_en AS stage_name_en,
-  s.name_zh AS stage_name_zh, s.probability, s.forecast_category, s.is_closed, s.is_won
+SELECT p.id, p.version, p.key, p.name_en, p.name_zh, p.is_default, p.team_ids, s.key AS stage,
+  s.name_en AS stage_name_en, s.name_zh AS stage_name_zh, s.probability, s.forecast_category, s.is_closed, s.is_won,
+  s.rotting_days, s.guidance_en, s.guidance_zh, s.rules
 FROM opportunities.pipelines p
 JOIN opportunities.stages s ON s.tenant_id = p.tenant_id AND s.pipeline_id = p.id
 WHERE p.tenant_id = $1 ORDER BY p.position, p.id, s.position"""

@@ -117,13 +117,13 @@ def _answer(uow: UnitOfWork, row: Opportunity) -> Response:
 
 @router.get("/v1/pipelines", access="opportunity:read")
 async def list_pipelines(uow: Uow) -> Pipelines:
-    """All pipelines with their stages, in their order."""
-    return Pipelines(data=[read(pipeline) for pipeline in await PipelineService(uow).all()])
+    """The pipelines that you may use, with their stages, in their order."""
+    return Pipelines(data=[read(pipeline) for pipeline in await PipelineService(uow).shown()])
 
 
 @router.get("/v1/pipelines/{id}", access="opportunity:read")
 async def get_pipeline(id: UUID, uow: Uow, response: Response) -> PipelineRead:
-    """One pipeline with its stages."""
+    """One pipeline with its stages, whoever may use it."""
     found = await PipelineService(uow).get(id)
     response.headers["ETag"] = etag(found.version)
     return read(found)

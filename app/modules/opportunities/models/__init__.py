@@ -6,9 +6,9 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import RecordTable, TenantOwned, Versioned, module_ref, one_of
+from app.kernel.models import Json, RecordTable, TenantOwned, Versioned, module_ref, one_of
 
 
 class OpportunityStatus(StrEnum):
@@ -25,7 +25,7 @@ class ForecastCategory(StrEnum):
 
 
 class Pipeline(Versioned):
-    """A way of selling: an ordered set of stages."""
+    """A way of selling: an ordered set of stages. `team_ids` are the teams that may use it, None means all."""
 
     __tablename__ = "pipelines"
     __table_args__ = ({"schema": "opportunities"},)
@@ -35,10 +35,14 @@ class Pipeline(Versioned):
     name_zh: Mapped[str | None]
     is_default: Mapped[bool]
     position: Mapped[int]
+    team_ids: Mapped[list[UUID] | None]
 
 
 class Stage(TenantOwned):
-    """A step of a pipeline; `probability` in percent is what reaching it says about winning."""
+    """A step of a pipeline; `probability` in percent is what reaching it says about winning.
+
+    `rules` holds the allowed moves, the entry requirements and the playbook, in their wire form.
+    """
 
     __tablename__ = "stages"
     __table_args__ = (one_of("forecast_category", ForecastCategory), {"schema": "opportunities"})
@@ -52,13 +56,24 @@ class Stage(TenantOwned):
     is_closed: Mapped[bool]
     is_won: Mapped[bool]
     position: Mapped[int]
+    rotting_days: Mapped[int | None]
+    guidance_en: Mapped[str | None]
+    guidance_zh: Mapped[str | None]
+    rules: Mapped[Json]
 
 
 class Opportunity(RecordTable):
-    """A qualified chance to sell. `last_open_stage` is how far it came, also after it was won or lost."""
+    """A qualified chance to sell. `last_open_stage` is how far it came, also after it was won or lost.
+
+    With lines, `amount` is their sum. It rots when nobody has touched it until `rots_at`.
+    """
 
     __tablename__ = "opportunities"
-    __table_args__ = (one_of("status", OpportunityStatus), {"schema": "opportunities"})
+    __table_args__ = (
+        one_of("status", OpportunityStatus),
+        one_of("forecast_category", ForecastCategory),
+        {"schema": "opportunities"},
+    )
 
     name: Mapped[str]
     account_id: Mapped[UUID | None] = module_ref("customers.accounts", on_delete="restrict")
@@ -81,6 +96,15 @@ class Opportunity(RecordTable):
     lead_id: Mapped[UUID | None] = module_ref("leads.leads", on_delete="keep")
     next_step: Mapped[str | None]
     description: Mapped[str | None]
+    forecast_category: Mapped[str]
+    rots_at: Mapped[datetime | None] = mapped_column(info={"derived": True})
+    is_rotting: Mapped[bool]
+    rotting_since: Mapped[datetime | None]
+    line_count: Mapped[int]
+    winning_competitor_id: Mapped[UUID | None]
+    budget: Mapped[int | None]  # minor units of `budget_currency`
+    budget_currency: Mapped[str | None]
+    team_member_ids: Mapped[list[UUID]]
 
 
 class StageVisit(TenantOwned):
@@ -101,3 +125,6 @@ class StageVisit(TenantOwned):
     currency: Mapped[str | None]
     expected_close_on: Mapped[date | None]
     probability: Mapped[int]
+    pipeline_id: Mapped[UUID | None]  # None where it was entered before this was kept
+    forecast_category: Mapped[str | None]
+    rotted_at: Mapped[datetime | None]
