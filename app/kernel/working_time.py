@@ -198,7 +198,7 @@ def _days_that_differ(definition: CalendarDefinition, number: int) -> Mapping[da
         free, worked = _public_holidays(definition.country, definition.subdivision, number)
         found |= dict.fromkeys(free, ())
         found |= dict.fromkeys(worked, usual)
-    found |= {day: () for day in definition.days_off}
+    found |= dict.fromkeys(definition.days_off, ())
     found |= {day: usual if hours is None else hours for day, hours in definition.work_days}
     return found
 

@@ -91,12 +91,11 @@ def test_it_agrees_with_looking_at_the_clock_every_minute(case: tuple[str, Week,
 @given(
     st.sampled_from(ZONES),
     weeks().filter(any),
-    st.datetimes(datetime(2020, 1, 1), datetime(2031, 1, 1), timezones=st.just(UTC)),
+    st.integers(0, 11 * 365 * 24 * H).map(lambda n: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=n)),
     st.integers(1, 20_000_000),
 )
 @settings(max_examples=150, deadline=None)
 def test_adding_and_measuring_undo_each_other(zone: str, week: Week, start: datetime, seconds: int) -> None:
-    start = start.replace(microsecond=0)
     subject = calendar(zone, week, country="US")
     end = subject.add(start, seconds)
     assert subject.between(start, end) == seconds
@@ -193,9 +192,11 @@ def test_a_calendar_without_hours_is_never_open() -> None:
     now = at("2026-06-01 10:00")
     assert not subject.is_open(now)
     assert subject.between(now, at("2036-06-01 10:00")) == 0
-    for ask in (lambda: subject.next_open(now), lambda: subject.add(now, 1), lambda: subject.add(now, -1)):
+    with pytest.raises(NeverOpen):
+        subject.next_open(now)
+    for seconds in (1, -1):
         with pytest.raises(NeverOpen):
-            ask()
+            subject.add(now, seconds)
 
 
 def test_equal_definitions_share_their_years() -> None:
