@@ -27,7 +27,9 @@ def ids(clients: list[Client]) -> list[str]:
     return [client.facts["member_id"] for client in clients]
 
 
-async def team_of(company: Company, look: Look, number: int, name: str = "Inside sales") -> tuple[str, list[str]]:
+async def team_of(
+    company: Company, look: Look, number: int, name: str = "Inside sales"
+) -> tuple[str, list[str]]:
     """A team with so many salespeople: its id, and theirs."""
     team = await company.owner.ok("POST", "/v1/teams", json={"name": name})
     return team["id"], ids(await people(company, look, number, team_ids=[team["id"]]))

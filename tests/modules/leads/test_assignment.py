@@ -104,13 +104,20 @@ async def test_weights_hold_and_equal_members_take_turns(company: Company, owner
     assert set(Counter(lead["owner_id"] for lead in leads).values()) == {2}
 
 
-async def test_the_least_loaded_member_gets_the_next_lead(company: Company, owner: Client, look: Look) -> None:
+async def test_the_least_loaded_member_gets_the_next_lead(
+    company: Company, owner: Client, look: Look
+) -> None:
     team, members = await team_of(company, look, 2)
     for n in range(3):
         await make(owner, "leads", name=f"Open {n}", owner_id=members[0])
     for n in range(5):
         await make(
-            owner, "leads", name=f"Lost {n}", owner_id=members[1], status="disqualified", disqualified_reason="x"
+            owner,
+            "leads",
+            name=f"Lost {n}",
+            owner_id=members[1],
+            status="disqualified",
+            disqualified_reason="x",
         )
     await rule(owner, target="team", target_id=team, strategy="load")
     leads = await assigned(owner, *await unowned(company, 5))
@@ -136,9 +143,7 @@ async def test_only_members_with_the_skill_who_accept_leads_are_considered(
     for member, level in zip(members, (0, 2, 3, 5), strict=True):
         found = await owner.ok("GET", f"/v1/members/{member}")
         skills = [{"skill": "Chinese", "level": level}] if level else []
-        await owner.ok(
-            "PATCH", f"/v1/members/{member}", json={"skills": skills}, if_match=found["version"]
-        )
+        await owner.ok("PATCH", f"/v1/members/{member}", json={"skills": skills}, if_match=found["version"])
     await owner.ok("PUT", f"/v1/lead-assignees/{members[3]}", json={"accepting": False}, if_match=0)
     await rule(owner, target="team", target_id=team, skills=[{"skill": "chinese", "level": 3}])
     leads = await assigned(owner, *await unowned(company, 2))
@@ -201,7 +206,9 @@ async def test_a_preview_says_who_would_get_what_and_changes_nothing(
     made = await rule(owner, target="team", target_id=team)
     leads = await unowned(company, 3)
     before = await lead_rows(company)
-    shown = await owner.ok("POST", "/v1/leads/assign/preview", json={"filter": where("name", "contains", "Lead")})
+    shown = await owner.ok(
+        "POST", "/v1/leads/assign/preview", json={"filter": where("name", "contains", "Lead")}
+    )
     assert [d["lead_id"] for d in shown["data"]] == [lead["id"] for lead in leads]
     assert {d["rule_id"] for d in shown["data"]} == {made["id"]}
     assert Counter(d["member_id"] for d in shown["data"]) in ({m: 3 - n for n, m in enumerate(members, 1)},
@@ -322,7 +329,9 @@ async def test_a_new_lead_costs_a_bounded_number_of_statements(
 
     team, _ = await team_of(company, look, 5)
     for n in range(10):
-        await rule(owner, name=f"R{n}", position=n, target="team", target_id=team, filter=where("city", "eq", f"{n}"))
+        await rule(
+            owner, name=f"R{n}", position=n, target="team", target_id=team, filter=where("city", "eq", f"{n}")
+        )
     await unowned(company, 40, city="7")
     from app.modules.leads.models import Cause
     from app.modules.leads.services.assignment.assigner import Assigner
