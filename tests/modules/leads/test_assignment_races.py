@@ -156,6 +156,14 @@ async def test_many_programs_make_one_default_queue(company: Company) -> None:
     assert (await company.owner.ok("GET", f"/v1/lead-queues/{queue['id']}")) == queue
 
 
+async def test_a_queue_that_has_the_name_of_the_default_one_becomes_it(company: Company) -> None:
+    owner = company.owner
+    made = await owner.ok("POST", "/v1/lead-queues", json={"name": {"en": "Unassigned leads"}})
+    lead = await make(owner, "leads", name="Ann Lee", assign=True)
+    [queue] = (await owner.ok("GET", "/v1/lead-queues"))["data"]
+    assert (queue["id"], queue["is_default"], lead["queue_id"]) == (made["id"], True, made["id"])
+
+
 async def test_whoever_is_given_a_lead_takes_it_out_of_its_queue(company: Company) -> None:
     owner, me = company.owner, str(company.member_id)
     leads = [await make(owner, "leads", name=f"Lead {n}", assign=True) for n in range(2)]

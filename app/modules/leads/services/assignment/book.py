@@ -181,6 +181,14 @@ async def default_queue_id(uow: UnitOfWork, queues: Collection[Queue] = ()) -> U
         rows = await uow.fetch(
             "SELECT id FROM leads.queues WHERE tenant_id = $1 AND is_default", uow.tenant_id
         )
+    if not rows:  # a queue of the company's own has that name: it will do
+        rows = await uow.fetch(
+            "UPDATE leads.queues SET is_default = true, version = version + 1, updated_at = $3"
+            " WHERE tenant_id = $1 AND name_en = $2 RETURNING id",
+            uow.tenant_id,
+            DEFAULT_QUEUE[0],
+            uow.now,
+        )
     found: UUID = rows[0]["id"]
     return found
 
