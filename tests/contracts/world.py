@@ -214,6 +214,7 @@ class World:
             },
             "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
             "create_lead_assignment_rule": {"target_id": self.ids.get("teams")},
+            "create_lead_queue": {"member_ids": [str(self.company.member_id)]},
             "create_absence": {"ends_at": "2026-03-02T12:00:00Z"},
             "assign_leads": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "preview_lead_assignment": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},

@@ -48,7 +48,7 @@ async def test_what_makes_no_sense_is_refused_and_nothing_is_made(owner: Client)
         ({"subdivision": "BY"}, "/subdivision"),
         ({"work_days": [{"date": "2026-06-06", "name": "x", "hours": [["11:00", "10:00"]]}]}, "/work_days/0"),
     ):
-        body = {"name": "Office", "time_zone": "UTC", "days": DAYS} | fields
+        body: dict[str, Any] = {"name": "Office", "time_zone": "UTC", "days": DAYS, **fields}
         refused = await owner.post("/v1/calendars", body)
         assert refused.status_code == 422, refused.text
         assert refused.json()["errors"][0]["pointer"].startswith(pointer.rpartition("/mon")[0] or pointer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -197,7 +198,8 @@ async def test_a_module_may_bring_a_target_of_its_own(
 ) -> None:
     from app.modules.leads.interface import PoolTarget
 
-    monkeypatch.setitem(company.app.registry._ports, PoolTarget, [Pool])
+    ports: dict[Any, Any] = company.app.registry._ports
+    monkeypatch.setitem(ports, PoolTarget, [Pool])
     Pool.taken.clear()
     refused = await company.owner.post(
         "/v1/lead-assignment-rules", {"name": "x", "target": "pool", "target_id": str(UUID(int=8))}
@@ -207,3 +209,18 @@ async def test_a_module_may_bring_a_target_of_its_own(
     lead = await make(company.owner, "leads", name="Pooled", assign=True)
     assert (lead["owner_id"], lead["queue_id"]) == (None, None)
     assert Pool.taken == {UUID(lead["id"]): UUID(int=7)}
+
+
+async def test_runs_over_the_same_leads_give_each_one_owner(company: Company, look: Look) -> None:
+    owner = company.owner
+    leads = [await make(owner, "leads", name=f"Lead {n}", assign=True) for n in range(20)]
+    team, members = await team_of(company, look, 4)
+    await rule(owner, target="team", target_id=team)
+    body = {"ids": [lead["id"] for lead in leads]}
+    answers = await asyncio.gather(*(owner.post("/v1/leads/assign", body) for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum(answer.json()["assigned"] for answer in answers) == 20
+    rows = await lead_rows(company)
+    assert Counter(str(row["owner_id"]) for row in rows) == dict.fromkeys(members, 5)
+    log = await owner.ok("GET", f"/v1/leads/{rows[0]['id']}/assignments")
+    assert [entry["cause"] for entry in log] == ["run", "created"]

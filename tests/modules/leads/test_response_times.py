@@ -137,11 +137,10 @@ async def test_a_lead_that_was_answered_in_time_is_left_alone(
         lead = await lead_of(company)
         assert (await events(company, OVERDUE), str(lead["owner_id"])) == ([], seller)
         async with system(company) as uow:
-            row = await uow.fetchrow(
+            [clock_row] = await uow.fetch(
                 "SELECT state FROM leads.response_clocks WHERE tenant_id = $1", uow.tenant_id
             )
-            assert row is not None
-            assert row["state"] == "met"
+            assert clock_row["state"] == "met"
 
 
 async def test_a_queues_promise_runs_on_when_a_lead_is_pulled(
