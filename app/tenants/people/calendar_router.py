@@ -82,7 +82,7 @@ async def delete_calendar(id: UUID, uow: Uow, version: IfMatch) -> None:
 @absences_router.get("", access="absence:read", response_model=AbsencePage, responses=problems(InvalidCursor))
 async def list_absences(
     uow: Uow,
-    member_id: UUID | None = None,
+    member_id: Annotated[UUID | None, Query(description="Only this member's.")] = None,
     at: Annotated[Moment | None, Query(description="Only those who are away at this moment.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
