@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Forbidden, Unauthenticated
 from app.kernel.events import Event
+from app.kernel.working_time import WorkingCalendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,43 @@ class Members(Protocol):
 
     async def in_role(self, role_key: str) -> list[MemberRef]:
         """The active members with a role, by its key (`owner`, `manager`), by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Colleague:
+    """An active member as whoever shares out work sees them; `skills` by name in lower case, from 1 to 5."""
+
+    id: UUID
+    name: str
+    team_ids: tuple[UUID, ...]
+    manager_id: UUID | None
+    skills: Mapping[str, int]
+
+
+class Colleagues(Protocol):
+    async def among(
+        self, members: Collection[UUID], teams: Collection[UUID] = (), *, hold: bool = True
+    ) -> Mapping[UUID, Colleague]:
+        """The active ones of these members and of the members of these teams.
+
+        With `hold` they stay active until the transaction ends: whoever deactivates one waits.
+        """
+
+
+class WorkingTime(Protocol):
+    """Who works when: members' business calendars and their absences."""
+
+    async def default(self) -> WorkingCalendar:
+        """The company's calendar."""
+
+    async def calendars_of(self, member_ids: Collection[UUID]) -> Mapping[UUID, WorkingCalendar]:
+        """Each member's calendar: their own, else that of their home team or one above it, else the default."""
+
+    async def absent(self, member_ids: Collection[UUID], at: datetime) -> Mapping[UUID, UUID | None]:
+        """Those who are away at a moment, and who stands in for each, if anybody."""
+
+    async def present(self, member_ids: Collection[UUID], at: datetime) -> frozenset[UUID]:
+        """Those for whom it is working time at a moment and who are not away."""
 
 
 class Teams(Protocol):
@@ -172,6 +211,11 @@ class BuiltInRoleFixed(Conflict):
 class TeamInUse(Conflict):
     code = "team_in_use"
     title = "The team still has members, open invitations or teams below"
+
+
+class CalendarInUse(Conflict):
+    code = "calendar_in_use"
+    title = "Members or teams work by this calendar, or it is the default"
 
 
 class TotpState(Conflict):

@@ -95,6 +95,8 @@ class Member(Versioned):
     manager_id: Mapped[UUID | None]
     joined_at: Mapped[datetime]
     deactivated_at: Mapped[datetime | None]
+    calendar_id: Mapped[UUID | None]
+    skills: Mapped[list[Any]]  # [{"skill": "Chinese", "level": 3}]
 
 
 class Team(Versioned):
@@ -105,6 +107,7 @@ class Team(Versioned):
     name: Mapped[str]
     parent_id: Mapped[UUID | None]
     manager_id: Mapped[UUID | None]
+    calendar_id: Mapped[UUID | None]
 
 
 class Session(TenantOwned):
@@ -152,6 +155,41 @@ class Invitation(Versioned):
     invited_by: Mapped[UUID]
     member_id: Mapped[UUID | None]
     expires_at: Mapped[datetime]
+
+
+class Calendar(Versioned):
+    """Business hours; at most one is the tenant's default. Without one, the tenant's `business_calendar` counts."""
+
+    __tablename__ = "calendars"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "name"),
+        CheckConstraint("subdivision IS NULL OR country IS NOT NULL", name="subdivision"),
+        {"schema": "tenants"},
+    )
+    name: Mapped[str]
+    time_zone: Mapped[str]  # IANA
+    days: Mapped[Json]
+    country: Mapped[str | None]  # whose public holidays are free: ISO 3166-1 alpha-2
+    subdivision: Mapped[str | None]
+    days_off: Mapped[list[Any]]
+    work_days: Mapped[list[Any]]
+    is_default: Mapped[bool]
+
+
+class Absence(Versioned):
+    """A member is not there from `starts_at` until before `ends_at`."""
+
+    __tablename__ = "absences"
+    __table_args__ = (
+        CheckConstraint("ends_at > starts_at", name="ends_at"),
+        CheckConstraint("stand_in_id <> member_id", name="stand_in_id"),
+        {"schema": "tenants"},
+    )
+    member_id: Mapped[UUID]
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    reason: Mapped[str | None]
+    stand_in_id: Mapped[UUID | None]
 
 
 DEFAULT_CALENDAR: dict[str, Any] = {

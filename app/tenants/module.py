@@ -7,9 +7,10 @@ from app.kernel.registry import Module
 from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.handlers import SUBSCRIPTIONS
-from app.tenants.interface import Members, Teams, Tenants
-from app.tenants.people import invitation_router, member_router, organisation_router
+from app.tenants.interface import Colleagues, Members, Teams, Tenants, WorkingTime
+from app.tenants.people import calendar_router, invitation_router, member_router, organisation_router
 from app.tenants.people.lookups import Lookups, TeamLookups, TenantLookups
+from app.tenants.people.working_time import ColleagueLookups, WorkingTimeOfTenant
 from app.tenants.permissions import PERMISSIONS
 from app.tenants.schedules import SCHEDULES
 
@@ -23,6 +24,7 @@ MODULE = Module(
         "members": "The people of a company, and invitations to join it.",
         "roles": "What people may do, and on whose records.",
         "teams": "Who works with whom; scopes of roles follow the tree.",
+        "working-time": "Business calendars, and who is away.",
         "api-keys": "Keys for programs, with their own scopes.",
     },
     routers=[
@@ -35,10 +37,19 @@ MODULE = Module(
         organisation_router.permissions_router,
         organisation_router.teams_router,
         organisation_router.tenant_router,
+        calendar_router.calendars_router,
+        calendar_router.absences_router,
         key_router.router,
         well_known.router,
     ],
-    interfaces={People: Lookups, Members: Lookups, Teams: TeamLookups, Tenants: TenantLookups},
+    interfaces={
+        People: Lookups,
+        Members: Lookups,
+        Teams: TeamLookups,
+        Tenants: TenantLookups,
+        Colleagues: ColleagueLookups,
+        WorkingTime: WorkingTimeOfTenant,
+    },
     permissions=PERMISSIONS,
     subscriptions=SUBSCRIPTIONS,
     schedules=SCHEDULES,

@@ -21,6 +21,14 @@ PERMISSIONS = (
     Permission("role:manage", "Make, change and delete roles.", _RUNS_IT),
     Permission("team:read", "See the teams.", _EVERYBODY),
     Permission("team:manage", "Make, change and delete teams.", _RUNS_IT),
+    Permission("calendar:read", "See business calendars.", _EVERYBODY),
+    Permission("calendar:manage", "Make, change and delete business calendars.", _RUNS_IT),
+    Permission("absence:read", "See who is away, and until when.", _EVERYBODY),
+    Permission(
+        "absence:manage",
+        "Say that somebody is away.",
+        _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW, "salesperson": Scope.OWN, "viewer": Scope.OWN},
+    ),
     Permission("api_key:read", "See API keys: one's own.", _EVERYBODY),
     Permission(
         "api_key:create", "Make, rename and revoke API keys of one's own.", _RUNS_IT | {"manager": Scope.ALL}

@@ -74,6 +74,8 @@ REFERENCES = {
     "stage_id": "stages", "record_id": "accounts", "file_id": "files", "parent_account_id": "accounts",
     "referred_by_id": "contacts", "campaign_id": "campaigns", "reports_to_id": "contacts",
     "primary_contact_id": "contacts", "competitor_id": "competitors", "winning_competitor_id": "competitors",
+    "calendar_id": "calendars", "stand_in_id": "members", "member_ids": "members",
+    "target_id": "teams",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 

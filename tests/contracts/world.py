@@ -15,7 +15,12 @@ from tests.support.api import PASSWORD, Client, Company, sign_in
 from tests.tenants.people import Look, colleague, stranger_from
 
 Json = dict[str, Any]
-FIRST_VERSIONS = {"set_duplicate_rule": 0, "set_lead_conversion_mapping": 0}
+FIRST_VERSIONS = {
+    "set_duplicate_rule": 0,
+    "set_lead_conversion_mapping": 0,
+    "set_lead_assignment": 0,
+    "set_lead_assignee": 0,
+}
 """Settings that have no row before they are changed first."""
 
 
@@ -60,7 +65,7 @@ class World:
     async def build(self) -> None:
         """Make one of everything."""
         member = await colleague(self.company, self.look, "salesperson")
-        self.ids["members"] = str(member.facts["member_id"])
+        self.ids["members"] = self.ids["lead-assignees"] = str(member.facts["member_id"])
         second = await sign_in(stranger_from(self.company.app), self.company.email)
         sessions = (await self.owner.ok("GET", "/v1/sessions"))["data"]
         self.ids["sessions"] = next(session["id"] for session in sessions if not session["current"])
@@ -230,6 +235,11 @@ class World:
             },
             "add_opportunity_cost": {"amount": {"amount": "12.00", "currency": "CNY"}},
             "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
+            "create_lead_assignment_rule": {"target_id": self.ids.get("teams")},
+            "create_lead_queue": {"member_ids": [str(self.company.member_id)]},
+            "create_absence": {"ends_at": "2026-03-02T12:00:00Z"},
+            "assign_leads": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
+            "preview_lead_assignment": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "replay_webhook_events": {"since": "2026-03-01T12:00:00Z"},
             "create_webhook_endpoint": {"url": f"http://127.0.0.1:9/{number}"},

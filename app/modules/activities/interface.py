@@ -66,6 +66,13 @@ class TimelineSource(Protocol):
         """At most `limit` entries older than `before`, newest first by (at, id). The subject is visible."""
 
 
+class ActivityFollower(Protocol):
+    """Port: a module that has to know at once, in the same transaction, what was done about its records."""
+
+    async def done(self, about: Sequence[Subject], kind: str, at: datetime) -> None:
+        """The actor did something (`kind` of activity) about these records, at this time."""
+
+
 class Activities(Protocol):
     """Notes, tasks, calls and meetings about records of any type."""
 

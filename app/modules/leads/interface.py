@@ -37,11 +37,38 @@ class Leads(Protocol):
         """Note the first response to a lead; a later one changes nothing."""
 
 
+class PoolTarget(Protocol):
+    """Port: somewhere else that an assignment rule may put leads, such as a public pool.
+
+    Each implementation brings one kind of target; rules name the kind and the id of one of its things.
+    """
+
+    kind: str
+
+    async def known(self, ids: Collection[UUID]) -> frozenset[UUID]:
+        """Those of these ids into which leads can be put."""
+
+    async def put(self, leads: Mapping[UUID, UUID]) -> None:
+        """Take in leads, by id, into the thing with the other id. They have no owner and wait in no queue."""
+
+
 class LeadAlreadyConverted(Conflict):
     """Carries what it became: `account_id`, `contact_id`, `opportunity_id`."""
 
     code = "lead_already_converted"
     title = "A converted lead is read-only"
+
+
+class QueueInUse(Conflict):
+    """Carries the number of `leads` that wait in it and of `rules` that fill it."""
+
+    code = "lead_queue_in_use"
+    title = "Leads wait in this queue, rules fill it, or it is the default"
+
+
+class TerritoryInUse(Conflict):
+    code = "territory_in_use"
+    title = "Territories or rules depend on this territory"
 
 
 class LeadQualified(Event):
@@ -77,3 +104,42 @@ class LeadConverted(Event):
     opportunity_id: UUID | None
     owner_id: UUID
     source: str | None
+
+
+class LeadAssigned(Event):
+    """A lead was given to a member, or put into a queue to wait for one."""
+
+    type: ClassVar[str] = "leads.lead.assigned.v1"
+    object: ClassVar[str] = "lead"
+
+    owner_id: UUID | None
+    former_owner_id: UUID | None
+    team_id: UUID | None
+    queue_id: UUID | None
+    rule_id: UUID | None
+    cause: str
+    response_due_at: datetime | None
+
+
+class LeadResponseDueSoon(Event):
+    """Nobody has answered a lead yet, and the time to do so is nearly over."""
+
+    type: ClassVar[str] = "leads.lead.response_due_soon.v1"
+    object: ClassVar[str] = "lead"
+
+    owner_id: UUID | None
+    queue_id: UUID | None
+    due_at: datetime
+
+
+class LeadResponseOverdue(Event):
+    """Nobody answered a lead in time. `reassignments` counts how often it had been given to somebody else."""
+
+    type: ClassVar[str] = "leads.lead.response_overdue.v1"
+    object: ClassVar[str] = "lead"
+
+    owner_id: UUID | None
+    queue_id: UUID | None
+    rule_id: UUID | None
+    due_at: datetime
+    reassignments: int

@@ -7,10 +7,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped
 
 from app.kernel.duplicates import DuplicateColumns
-from app.kernel.models import Json, RecordTable, Versioned, module_ref, one_of
+from app.kernel.models import Json, RecordTable, TenantOwned, Versioned, module_ref, one_of
 
 
 class LeadStatus(StrEnum):
@@ -83,6 +84,12 @@ class Lead(DuplicateColumns, RecordTable):
         "opportunities.opportunities", on_delete="keep"
     )
     conversion: Mapped[Json | None]
+    size: Mapped[str | None]  # head count of the company, as a range
+    product_name: Mapped[str | None]
+    queue_id: Mapped[UUID | None]  # where it waits; only while nobody owns it
+    queued_at: Mapped[datetime | None]
+    assigned_at: Mapped[datetime | None]
+    response_due_at: Mapped[datetime | None]
 
 
 class ConversionMapping(Versioned):
@@ -92,3 +99,187 @@ class ConversionMapping(Versioned):
     __table_args__ = ({"schema": "leads"},)
 
     fields: Mapped[list[Any]]
+
+
+class Strategy(StrEnum):
+    """How a team's or queue's leads go to its members; `pull` leaves them in the queue."""
+
+    ROUND_ROBIN = "round_robin"
+    WEIGHTED = "weighted"
+    LOAD = "load"
+    CAPACITY = "capacity"
+    PULL = "pull"
+
+
+class Presence(StrEnum):
+    """Who may get a lead: those at work, those not away, or anybody."""
+
+    WORKING = "working"
+    NOT_ABSENT = "not_absent"
+    ANY = "any"
+
+
+class EscalateTo(StrEnum):
+    """Who gets a lead that nobody answered in time."""
+
+    NOBODY = "nobody"
+    MANAGER = "manager"
+    DEFAULT_QUEUE = "default_queue"
+
+
+class Cause(StrEnum):
+    """Why a lead was assigned when it was."""
+
+    CREATED = "created"
+    IMPORTED = "imported"
+    RUN = "run"
+    PULLED = "pulled"
+    OVERDUE = "overdue"
+    ESCALATED = "escalated"
+
+
+class ClockState(StrEnum):
+    RUNNING = "running"
+    MET = "met"
+    MISSED = "missed"
+    STOPPED = "stopped"
+
+
+class ResponseTime:
+    """How soon a lead wants its first response, in seconds of working time; None: there is no promise."""
+
+    respond_within_seconds: Mapped[int | None]
+    remind_before_seconds: Mapped[int | None]
+    max_reassignments: Mapped[int]
+    escalate_to: Mapped[str]
+
+
+class AssignmentSettings(Versioned):
+    """Whether new leads are assigned by themselves; at most one row per tenant."""
+
+    __tablename__ = "assignment_settings"
+    __table_args__ = (UniqueConstraint("tenant_id"), {"schema": "leads"})
+
+    active: Mapped[bool]
+
+
+class Assignee(Versioned):
+    """What a member takes of leads; `id` is the member's. Whoever has no row takes the defaults."""
+
+    __tablename__ = "assignees"
+    __table_args__ = ({"schema": "leads"},)
+
+    capacity: Mapped[int]  # leads in thirty days
+    weight: Mapped[int]
+    accepting: Mapped[bool]
+
+
+class Queue(ResponseTime, Versioned):
+    """Where leads wait for whoever of its members pulls them."""
+
+    __tablename__ = "queues"
+    __table_args__ = (one_of("escalate_to", EscalateTo), {"schema": "leads"})
+
+    name_en: Mapped[str]
+    name_zh: Mapped[str | None]
+    is_default: Mapped[bool]
+    team_id: Mapped[UUID | None] = module_ref("tenants.teams", on_delete="keep")
+    member_ids: Mapped[list[UUID]]
+    team_ids: Mapped[list[UUID]]
+
+
+class AssignmentRule(ResponseTime, Versioned):
+    """Which leads go where; the first rule by position that matches and finds somebody takes a lead."""
+
+    __tablename__ = "assignment_rules"
+    __table_args__ = (
+        one_of("strategy", Strategy),
+        one_of("presence", Presence),
+        one_of("escalate_to", EscalateTo),
+        {"schema": "leads"},
+    )
+
+    name: Mapped[str]
+    position: Mapped[int]
+    active: Mapped[bool]
+    filter: Mapped[Json | None]
+    target: Mapped[str]  # open: other modules register targets
+    target_id: Mapped[UUID | None]
+    strategy: Mapped[str]
+    presence: Mapped[str]
+    skills: Mapped[list[Any]]  # [{"skill": "Chinese", "level": 3}], the least that is wanted
+    within_territory: Mapped[bool]
+
+
+class Rotation(TenantOwned):
+    """Whose turn it is under a rule: `credit` is what a member is owed, in parts of a lead."""
+
+    __tablename__ = "rotations"
+    __table_args__ = ({"schema": "leads"},)
+
+    rule_id: Mapped[UUID]
+    member_id: Mapped[UUID]
+    credit: Mapped[int]
+    last_turn: Mapped[int]
+
+
+class Territory(Versioned):
+    """A part of the market, within its parent; an empty list does not narrow."""
+
+    __tablename__ = "territories"
+    __table_args__ = ({"schema": "leads"},)
+
+    name: Mapped[str]
+    parent_id: Mapped[UUID | None]
+    countries: Mapped[list[str]]
+    regions: Mapped[list[str]]
+    cities: Mapped[list[str]]
+    industries: Mapped[list[str]]
+    sizes: Mapped[list[str]]
+    products: Mapped[list[str]]
+    member_ids: Mapped[list[UUID]]
+    team_ids: Mapped[list[UUID]]
+
+
+class Assignment(TenantOwned):
+    """One decision about a lead, and what spoke for it. Never changed."""
+
+    __tablename__ = "assignments"
+    __table_args__ = (one_of("cause", Cause), {"schema": "leads"})
+
+    lead_id: Mapped[UUID]
+    at: Mapped[datetime]
+    cause: Mapped[str]
+    run_id: Mapped[UUID | None]
+    rule_id: Mapped[UUID | None]
+    rule_name: Mapped[str | None]
+    target: Mapped[str | None]
+    target_id: Mapped[UUID | None]
+    strategy: Mapped[str | None]
+    territory_id: Mapped[UUID | None]
+    former_owner_id: Mapped[UUID | None]
+    member_id: Mapped[UUID | None]
+    queue_id: Mapped[UUID | None]
+    reason: Mapped[str]
+    passed: Mapped[list[Any]]
+    candidates: Mapped[list[Any]]
+
+
+class ResponseClock(TenantOwned):
+    """The time to first response of a lead, whose id it has; the promise is kept as it was made."""
+
+    __tablename__ = "response_clocks"
+    __table_args__ = (one_of("state", ClockState), one_of("escalate_to", EscalateTo), {"schema": "leads"})
+
+    rule_id: Mapped[UUID | None]
+    queue_id: Mapped[UUID | None]
+    respond_within_seconds: Mapped[int]
+    remind_before_seconds: Mapped[int | None]
+    max_reassignments: Mapped[int]
+    escalate_to: Mapped[str]
+    started_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    remind_at: Mapped[datetime | None]
+    reassignments: Mapped[int]
+    tried: Mapped[list[UUID]]
+    state: Mapped[str]

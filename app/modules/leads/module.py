@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from app.kernel.access import Scope
 from app.kernel.registry import Module, Permission
+from app.modules.activities.interface import ActivityFollower
 from app.modules.leads.interface import Leads
+from app.modules.leads.jobs import ASSIGN_JOB, RESPONSE_SCHEDULE
 from app.modules.leads.router import duplicates, records, router
-from app.modules.leads.services.for_others import LeadsOfTenant
+from app.modules.leads.services.for_others import LeadsOfTenant, ResponsesInActivities
 from app.modules.leads.services.leads import LEAD
 
 MODULE = Module(
@@ -15,6 +17,9 @@ MODULE = Module(
     routers=(records, duplicates, router),
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
+    ports=((ActivityFollower, ResponsesInActivities),),
+    jobs=(ASSIGN_JOB,),
+    schedules=(RESPONSE_SCHEDULE,),
     permissions=(
         Permission(
             "lead:convert",
@@ -30,6 +35,21 @@ MODULE = Module(
             "lead_conversion_mapping:manage",
             "Say which fields of a lead go where when it is converted.",
             {"owner": Scope.ALL, "admin": Scope.ALL},
+        ),
+        Permission(
+            "lead_assignment:read",
+            "See the rules, queues and territories by which leads are shared out.",
+            {"owner": Scope.ALL, "admin": Scope.ALL, "manager": Scope.ALL, "salesperson": Scope.ALL},
+        ),
+        Permission(
+            "lead_assignment:manage",
+            "Say by which rules, queues and territories leads are shared out.",
+            {"owner": Scope.ALL, "admin": Scope.ALL},
+        ),
+        Permission(
+            "lead_queue:pull",
+            "Take leads from the queues that one is a member of.",
+            {"owner": Scope.ALL, "admin": Scope.ALL, "manager": Scope.ALL, "salesperson": Scope.ALL},
         ),
     ),
 )

@@ -84,6 +84,8 @@ class _LeadFields(_TouchFields, RecordInput):
     rating: Rating | None = None
     score: int | None = Field(None, ge=-1_000_000, le=1_000_000)
     industry: ShortText | None = None
+    size: ShortText | None = Field(None, description="Head count, as a range.", examples=["51-200"])
+    product_name: ShortText | None = Field(None, description="What they are interested in.")
     country: Country | None = Field(None, description="ISO 3166 code; names are taken too.")
     region: ShortText | None = None
     city: ShortText | None = None
@@ -103,6 +105,11 @@ class LeadCreate(_LeadFields):
     allow_duplicates: bool = Field(
         False,
         description="Make it although it looks like another; needs the permission duplicate_rule:override.",
+    )
+    assign: bool | None = Field(
+        None,
+        description="Find the owner by the assignment rules. Absent: when assignment is active, no owner is given"
+        " and a program creates it.",
     )
 
 
@@ -175,6 +182,14 @@ class LeadRead(RecordOutput):
     converted_account_id: UUID | None
     converted_contact_id: UUID | None
     converted_opportunity_id: UUID | None
+    size: str | None
+    product_name: str | None
+    queue_id: UUID | None = Field(description="The queue in which it waits for an owner.")
+    queued_at: datetime | None
+    assigned_at: datetime | None = Field(
+        description="When a rule, a queue or a missed response last moved it."
+    )
+    response_due_at: datetime | None = Field(description="When the first response is due.")
     duplicate_count: int = Field(description="Records that looked like this one when it was last checked.")
 
 

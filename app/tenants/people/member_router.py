@@ -56,8 +56,10 @@ async def get_member(id: UUID, uow: Uow, response: Response) -> MemberRead:
 async def update_member(
     id: UUID, body: MemberUpdate, uow: Uow, version: IfMatch, response: Response
 ) -> MemberRead:
-    """Change a member's roles, teams, manager, name or title; effective at once, in every session of theirs."""
-    changes = changes_of(body, nullable=("title", "manager_id"))
+    """Change a member's roles, teams, manager, hours, skills, name or title; effective at once."""
+    changes = changes_of(body, nullable=("title", "manager_id", "calendar_id"))
+    if "skills" in changes:
+        changes["skills"] = [skill.model_dump() for skill in changes["skills"]]
     row = await MemberService(uow).update(id, changes, expected_version=version)
     tag(response, row)
     return answer(MemberRead, row)

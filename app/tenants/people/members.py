@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from app.tenants.hand_over import hand_over
 from app.tenants.interface import MemberDeactivated, MemberReactivated
 from app.tenants.models import ApiKey, Member, MemberStatus, Team
 from app.tenants.people.built_in_roles import OWNER
+from app.tenants.people.calendars import require_calendar
 from app.tenants.people.paging import Slice, page
 from app.tenants.people.roles import Roles, expect_version
 from app.tenants.people.trees import check_parent
@@ -80,7 +81,7 @@ class MemberService:
         return await self.uow.get(Member, id)
 
     async def update(self, id: UUID, changes: dict[str, Any], *, expected_version: int) -> Member:
-        """Change roles, teams, manager, name or title; effective from the commit on.
+        """Change roles, teams, manager, hours, skills, name or title; effective from the commit on.
 
         Raises: NotFound; StaleVersion; Invalid; GrantTooWide and Forbidden beyond one's own rights; LastOwner.
         """
@@ -99,6 +100,8 @@ class MemberService:
                 raise Invalid.at("/manager_id", "circle", "Nobody is their own manager.")
             await self.uow.of(People).require_members([changes["manager_id"]], pointer="/manager_id")
             await check_parent(self.uow, "members", id, changes["manager_id"], pointer="/manager_id")
+        await require_calendar(self.uow, changes.get("calendar_id"))
+        _refuse_twice(changes.get("skills", ()))
         changed = await self.uow.update(member, audit=OBJECT, **changes)
         if changed is not member:
             await access_changed(self.uow)
@@ -176,3 +179,11 @@ class MemberService:
         statement = self.uow.select(ApiKey).where(ApiKey.member_id == member_id, ApiKey.revoked_at.is_(None))
         for key in await self.uow.all(statement.order_by(ApiKey.id)):
             await self.uow.update(key, audit="api_key", action="revoked", revoked_at=self.uow.now)
+
+
+def _refuse_twice(skills: Sequence[dict[str, Any]]) -> None:
+    """Raises: Invalid for a skill that is named twice, in whatever case."""
+    names = [skill["skill"].casefold() for skill in skills]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise Invalid.at(f"/skills/{place}/skill", "repeated", "This skill is named twice.")

@@ -130,7 +130,8 @@ async def list_teams(uow: Uow) -> TeamList:
 )
 async def create_team(body: TeamCreate, uow: Uow, response: Response) -> TeamRead:
     """A team, below another or at the top."""
-    row = await TeamService(uow).create(body.name, body.parent_id, body.manager_id)
+    values = {name: getattr(body, name) for name in TeamCreate.model_fields}
+    row = await TeamService(uow).create(**values)
     tag(response, row)
     return answer(TeamRead, row, member_count=0)
 
@@ -150,7 +151,7 @@ async def get_team(id: UUID, uow: Uow, response: Response) -> TeamRead:
 async def update_team(id: UUID, body: TeamUpdate, uow: Uow, version: IfMatch, response: Response) -> TeamRead:
     """Rename a team, move it in the tree, or give it another manager."""
     service = TeamService(uow)
-    changes = changes_of(body, nullable=("parent_id", "manager_id"))
+    changes = changes_of(body, nullable=("parent_id", "manager_id", "calendar_id"))
     row = await service.update(id, changes, expected_version=version)
     tag(response, row)
     return answer(TeamRead, row, member_count=(await service.member_counts()).get(id, 0))

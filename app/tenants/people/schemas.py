@@ -35,6 +35,18 @@ Grants = Annotated[
 ]
 
 
+class Skill(Input):
+    """Something that a member is good at, from 1 (a little) to 5 (an expert)."""
+
+    skill: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
+    level: int = Field(ge=1, le=5)
+
+
+class SkillRead(Output):
+    skill: str
+    level: int
+
+
 class MemberRead(Output):
     id: UUID
     version: int
@@ -47,6 +59,8 @@ class MemberRead(Output):
     manager_id: UUID | None
     joined_at: datetime
     deactivated_at: datetime | None
+    calendar_id: UUID | None = Field(description="Absent: that of the home team or of one above it.")
+    skills: list[SkillRead]
 
 
 class MemberPage(Output):
@@ -61,6 +75,8 @@ class MemberUpdate(Input):
     role_ids: RoleIds | None = None
     team_ids: TeamIds | None = None
     manager_id: UUID | None = None
+    calendar_id: UUID | None = Field(None, description="The member's own business hours.")
+    skills: Annotated[list[Skill], Field(max_length=50)] | None = Field(None, description="Replaced whole.")
 
 
 class Deactivate(Input):
@@ -191,12 +207,14 @@ class TeamCreate(Input):
     name: ShortText
     parent_id: UUID | None = None
     manager_id: UUID | None = None
+    calendar_id: UUID | None = None
 
 
 class TeamUpdate(Input):
     name: ShortText | None = None
     parent_id: UUID | None = None
     manager_id: UUID | None = None
+    calendar_id: UUID | None = None
 
 
 class TeamRead(Output):
@@ -205,6 +223,7 @@ class TeamRead(Output):
     name: str
     parent_id: UUID | None
     manager_id: UUID | None
+    calendar_id: UUID | None
     member_count: int = Field(description="Active members of this very team.")
     created_at: datetime
     updated_at: datetime

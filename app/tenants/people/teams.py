@@ -10,6 +10,7 @@ from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import access_changed
 from app.tenants.interface import TeamInUse
 from app.tenants.models import Team
+from app.tenants.people.calendars import require_calendar
 from app.tenants.people.roles import expect_version
 from app.tenants.people.trees import check_parent
 
@@ -39,12 +40,10 @@ class TeamService:
         )
         return {row["id"]: row["members"] for row in rows}
 
-    async def create(self, name: str, parent_id: UUID | None, manager_id: UUID | None) -> Team:
-        """Raises: Invalid; DuplicateValue for a name that is taken."""
-        await self._check(None, {"parent_id": parent_id, "manager_id": manager_id})
-        team = await self.uow.insert(
-            Team, audit=OBJECT, name=name, parent_id=parent_id, manager_id=manager_id
-        )
+    async def create(self, **values: Any) -> Team:
+        """A team from its columns. Raises: Invalid; DuplicateValue for a name that is taken."""
+        await self._check(None, values)
+        team = await self.uow.insert(Team, audit=OBJECT, **values)
         await access_changed(self.uow)
         return team
 
@@ -95,3 +94,4 @@ class TeamService:
             await check_parent(self.uow, "teams", id, changes["parent_id"], pointer="/parent_id")
         if changes.get("manager_id") is not None:
             await self.uow.of(People).require_members([changes["manager_id"]], pointer="/manager_id")
+        await require_calendar(self.uow, changes.get("calendar_id"))

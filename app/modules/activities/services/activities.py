@@ -12,7 +12,7 @@ from app.kernel.errors import Invalid, InvalidTransition, StaleVersion
 from app.kernel.people import People
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.interface import ActivityRef, Subject, TimelineEntry
+from app.modules.activities.interface import ActivityFollower, ActivityRef, Subject, TimelineEntry
 from app.modules.activities.models import Activity, ActivityKind, ActivityStatus, Link
 from app.modules.activities.schemas import ActivityCreate, ActivityRead, ActivityUpdate
 
@@ -48,6 +48,7 @@ class ActivityService(RecordService[Activity]):
 
     async def after_create(self, row: Activity) -> None:
         await self._link(row)
+        await self._tell_done(None, row)
 
     async def before_update(self, row: Activity, changes: dict[str, Any]) -> None:
         if "about" in changes:
@@ -68,6 +69,15 @@ class ActivityService(RecordService[Activity]):
                 after.id,
             )
             await self._link(after)
+        await self._tell_done(before, after)
+
+    async def _tell_done(self, before: Activity | None, after: Activity) -> None:
+        """Tell those who follow what is done, once it is."""
+        was_done = before is not None and before.status == ActivityStatus.DONE
+        if after.status == ActivityStatus.DONE and not was_done and after.about:
+            for follower in self.uow.ports(ActivityFollower):
+                at = after.completed_at or after.happened_at
+                await follower.done(_subjects(after.about), after.kind, at)
 
     async def _link(self, row: Activity) -> None:
         if row.about:

@@ -25,7 +25,7 @@ from app.modules.leads.services.states import CONVERTED, MACHINE
 from app.modules.opportunities.interface import NewOpportunity, Opportunities, OpportunityRef
 
 PERSON_FIELDS = ("title", "email", "phone", "country", "region", "city", "address", "source", "description")
-COMPANY_FIELDS = ("website", "industry", "country", "region", "city", "address", "source", "rating")
+COMPANY_FIELDS = ("website", "industry", "size", "country", "region", "city", "address", "source", "rating")
 
 
 @dataclass(frozen=True)

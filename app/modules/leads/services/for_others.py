@@ -1,13 +1,16 @@
-"""`Leads` for other modules, and the leads behind an account on its 360° view."""
+"""`Leads` for other modules, and first responses that show in activities."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from app.kernel.statements import columns_of, entities
 from app.kernel.uow import UnitOfWork
+from app.modules.activities.interface import Subject
 from app.modules.leads.interface import LeadRef
+from app.modules.leads.models import Lead
 from app.modules.leads.services.leads import LeadService
 from app.modules.leads.services.states import CONVERTED
 
@@ -32,3 +35,26 @@ class LeadsOfTenant:
         row = await service.get(id, lock="update")
         if row.first_response_at is None and row.status != CONVERTED:
             await service.write(row, {"first_response_at": at}, action="responded")
+
+
+class ResponsesInActivities:
+    """Notes as first response that a person called, met or did something for a lead; a note is none."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def done(self, about: Sequence[Subject], kind: str, at: datetime) -> None:
+        uow = self._uow
+        ids = [subject.record_id for subject in about if subject.object == "lead"]
+        if not ids or kind == "note" or uow.actor.kind == "system":
+            return
+        rows = await uow.fetch(
+            f"SELECT {', '.join(columns_of(Lead))} FROM leads.leads WHERE tenant_id = $1"
+            " AND id = ANY($2::uuid[]) AND first_response_at IS NULL AND status <> 'converted'"
+            " AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE",
+            uow.tenant_id,
+            ids,
+        )
+        for lead in entities(Lead, rows):
+            response = {"first_response_at": min(at, uow.now)}
+            await LeadService(uow).write(lead, response, action="responded")

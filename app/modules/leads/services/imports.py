@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from app.kernel.duplicate_imports import mark_duplicates
 from app.kernel.duplicates import DuplicateAware
 from app.kernel.errors import Problem
 from app.kernel.imports.rules import ImportOptions, ImportRow, ImportRules
 from app.kernel.statements import entity
-from app.modules.leads.models import Lead
+from app.modules.leads.models import Cause, Lead, LeadStatus
+from app.modules.leads.services.assignment.assigner import Assigner
+from app.modules.leads.services.assignment.settings import is_active
 
 
 class LeadImport(ImportRules, DuplicateAware[Lead]):
     """The set-based hooks of `LeadService`."""
+
+    _for_rules: set[UUID | None]
 
     if TYPE_CHECKING:
 
@@ -23,6 +28,7 @@ class LeadImport(ImportRules, DuplicateAware[Lead]):
 
     async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
         """Complete the columns of new leads; those that look like another go by the rule."""
+        await self._leave_to_rules(rows)
         for row in rows:
             try:
                 self.complete(row.values)
@@ -47,6 +53,20 @@ class LeadImport(ImportRules, DuplicateAware[Lead]):
                 await self.after_update(row.existing, after)
 
     async def after_import(self, created: Sequence[Any]) -> None:
-        """Say which of the new leads are qualified or disqualified already."""
+        """Say which of the new leads are qualified or disqualified already; those without an owner get one."""
         for row in created:
             self.publish_state(row)
+        open_ones = [row.id for row in created if row.owner_id is None and row.id in self._for_rules]
+        if open_ones:
+            await Assigner(self.uow).assign(open_ones, Cause.IMPORTED, fresh=True)
+
+    async def _leave_to_rules(self, rows: Sequence[ImportRow]) -> None:
+        """While assignment is active, rows that name no owner are not the importer's: the rules decide."""
+        active = await is_active(self.uow)
+        self._for_rules = set()
+        for row in rows:
+            wish = row.values.pop("assign", None)
+            ended = row.values.get("status") == LeadStatus.DISQUALIFIED
+            if "owner_id" not in row.given and (active if wish is None else wish) and not ended:
+                row.values |= {"owner_id": None, "team_id": None}
+                self._for_rules.add(row.id)

@@ -12,8 +12,10 @@ from app.kernel.duplicates import DuplicateSpec, scoped
 from app.kernel.errors import Invalid, StaleVersion
 from app.kernel.records import RecordType, Search
 from app.modules.leads.interface import LeadAlreadyConverted, LeadDisqualified, LeadQualified
-from app.modules.leads.models import Lead, LeadStatus
+from app.modules.leads.models import Cause, Lead, LeadStatus
 from app.modules.leads.schemas import OTHER, TOUCH_FIELDS, LeadCreate, LeadRead, LeadUpdate
+from app.modules.leads.services.assignment.assigner import Assigner
+from app.modules.leads.services.assignment.settings import is_active
 from app.modules.leads.services.imports import LeadImport
 from app.modules.leads.services.states import CONVERTED, DISQUALIFIED, MACHINE, NEW, QUALIFIED, require_step
 
@@ -33,14 +35,43 @@ class LeadService(LeadImport):
 
     record: ClassVar[RecordType[Any]]
     duplicates = DuplicateSpec(name_key=name_key)
+    _by_rules = False  # the lead at hand gets its owner by the rules of assignment
 
     # -- creating ------------------------------------------------------------------------------------------
 
     async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Lead:
-        """As every record; times in the past need `lead:import`."""
+        """As every record, with an owner by the rules where that is wanted; times in the past need `lead:import`."""
         if any(given.get(name) is not None for name in _HISTORY):
             self.actor.require("lead:import")
-        return await super().create(given, explicit=explicit)
+        rest = {name: value for name, value in given.items() if name != "assign"}
+        self._by_rules = await self._wants_rules(rest, given.get("assign"))
+        try:
+            names = None if explicit is None else set(explicit) - {"assign"}
+            row = await super().create(rest, explicit=names)
+        finally:
+            by_rules, self._by_rules = self._by_rules, False
+        if not by_rules:
+            return row
+        await Assigner(self.uow).assign([row.id], Cause.CREATED)
+        return await self.uow.get(Lead, row.id)
+
+    async def _wants_rules(self, given: Mapping[str, Any], wish: bool | None) -> bool:
+        """What the caller wishes; else programs' leads without an owner, while assignment is active."""
+        if given.get("owner_id") is not None:
+            if wish:
+                raise Invalid.at("/assign", "owner_given", "Give an owner, or let the rules find one.")
+            return False
+        if wish is not None:
+            return wish
+        automatic = self.actor.kind != "member" and given.get("status") != DISQUALIFIED
+        return automatic and await is_active(self.uow)
+
+    async def _assign(self, values: dict[str, Any], *, creating: bool) -> None:
+        """As every record; while the rules have not decided, nobody owns it."""
+        if creating and self._by_rules:
+            values |= {"owner_id": None, "team_id": None}
+        else:
+            await super()._assign(values, creating=creating)
 
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """As every record; without a time of its own it comes to be now."""
@@ -77,6 +108,7 @@ class LeadService(LeadImport):
 
     async def before_update(self, row: Lead, changes: dict[str, Any]) -> None:
         refuse_converted(row)
+        leave_queue(row, changes)
         status = changes.get("status", row.status)
         if status != row.status:
             require_step(row.status, status)
@@ -99,6 +131,13 @@ class LeadService(LeadImport):
     async def after_update(self, before: Lead, after: Lead) -> None:
         if before.status != after.status:
             self.publish_state(after)
+
+    async def write(
+        self, row: Lead, changes: dict[str, Any], *, action: str = "updated", custom: Any = None
+    ) -> Lead:
+        """As every record; whoever becomes the owner takes the lead out of its queue."""
+        leave_queue(row, changes)
+        return await super().write(row, changes, action=action, custom=custom)
 
     async def before_delete(self, row: Lead) -> None:
         refuse_converted(row)
@@ -148,6 +187,12 @@ def touched(given: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     columns: dict[str, Any] = {f"last_{name}": touch[name] for name in _LAST}
     moment = at.isoformat().replace("+00:00", "Z")
     return columns | {"last_touch": touch | {"touched_at": moment}, "last_touch_at": at}
+
+
+def leave_queue(row: Lead, changes: dict[str, Any]) -> None:
+    """A lead waits in a queue only while nobody owns it."""
+    if row.queue_id is not None and changes.get("owner_id") is not None:
+        changes |= {"queue_id": None, "queued_at": None}
 
 
 def refuse_converted(row: Lead) -> None:
@@ -212,6 +257,8 @@ LEAD: RecordType[Lead] = RecordType(
         "rating": ("Rating", "热度", "评级", "等级"),
         "score": ("Score", "分数", "评分"),
         "industry": ("Industry", "行业"),
+        "size": ("Size", "Company size", "Employees", "规模", "公司规模", "人数"),
+        "product_name": ("Product", "Product of interest", "产品", "意向产品"),
         "country": ("Country", "国家"),
         "region": ("Region", "State", "Province", "省份", "地区"),
         "city": ("City", "城市"),
