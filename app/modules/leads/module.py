@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from app.kernel.access import Scope
 from app.kernel.registry import Module, Permission
+from app.modules.leads.handlers import SUBSCRIPTIONS
 from app.modules.leads.interface import Leads
+from app.modules.leads.jobs import JOBS, SCHEDULES
 from app.modules.leads.router import duplicates, records, router
 from app.modules.leads.services.for_others import LeadsOfTenant
 from app.modules.leads.services.leads import LEAD
@@ -15,6 +17,9 @@ MODULE = Module(
     routers=(records, duplicates, router),
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
+    subscriptions=SUBSCRIPTIONS,
+    jobs=JOBS,
+    schedules=SCHEDULES,
     permissions=(
         Permission(
             "lead:convert",
@@ -29,6 +34,16 @@ MODULE = Module(
         Permission(
             "lead_conversion_mapping:manage",
             "Say which fields of a lead go where when it is converted.",
+            {"owner": Scope.ALL, "admin": Scope.ALL},
+        ),
+        Permission(
+            "lead_scoring:manage",
+            "Make scoring models, put one into use, and score all leads again.",
+            {"owner": Scope.ALL, "admin": Scope.ALL},
+        ),
+        Permission(
+            "lead_stage:manage",
+            "Set the company's own stages of leads.",
             {"owner": Scope.ALL, "admin": Scope.ALL},
         ),
     ),
