@@ -144,7 +144,7 @@ class QualityRules:
     async def update(self, id: UUID, body: QualityRuleUpdate, *, expected_version: int) -> QualityRule:
         """Change a rule by merge patch. Raises also `NotFound`, `StaleVersion`."""
         row = await self._locked(id, expected_version)
-        changes = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        changes = body.model_dump(mode="json", by_alias=True, include=body.model_fields_set)
         for name, value in changes.items():
             if value is None and name not in ("name_zh", "condition"):
                 raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")

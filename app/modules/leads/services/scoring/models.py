@@ -109,7 +109,7 @@ class ScoringModels:
     async def update(self, id: UUID, body: ScoringModelUpdate, *, expected_version: int) -> ScoringModel:
         """Change a model by merge patch. Raises also `NotFound`, `StaleVersion`."""
         row = await self._locked(id, expected_version)
-        changes = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        changes = body.model_dump(mode="json", by_alias=True, include=body.model_fields_set)
         for name, value in changes.items():
             if value is None and name not in _MAY_BE_NULL:
                 raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
