@@ -15,7 +15,7 @@ from tests.support.api import PASSWORD, Client, Company, sign_in
 from tests.tenants.people import Look, colleague, stranger_from
 
 Json = dict[str, Any]
-FIRST_VERSIONS = {"set_duplicate_rule": 0, "set_lead_conversion_mapping": 0}
+FIRST_VERSIONS = {"set_duplicate_rule": 0, "set_lead_conversion_mapping": 0, "set_lead_stages": 0}
 """Settings that have no row before they are changed first."""
 
 
