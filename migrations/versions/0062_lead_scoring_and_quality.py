@@ -1,4 +1,4 @@
-"""Scoring models, behaviours, and a lead's grade, stage and completeness.
+"""Scoring models, behaviours, a lead's grade, stage and completeness; rules of data quality.
 
 Revision ID: 0062
 Revises: 0050
@@ -17,11 +17,15 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what scores are made of to schema `leads`. Completeness of leads that are there is filled by a job."""
+    """Add what scores are made of, and kernel.quality_rules.
+
+    The completeness of leads that are there already is filled in by a job.
+    """
     _leads()
     _behaviours()
     _scoring_models()
     _stage_lists()
+    _quality_rules()
 
 
 def _leads() -> None:
@@ -34,15 +38,6 @@ ALTER TABLE leads.leads
   ADD COLUMN completeness bigint"""
     )
     refresh_read_view("leads.leads")
-    live = "WHERE deleted_at IS NULL"
-    for column in ("score", "grade", "stage"):
-        op.execute(
-            f"CREATE INDEX ix_leads_{column} ON leads.leads (tenant_id, {column}, created_at, id) {live}"
-            f" AND {column} IS NOT NULL"
-        )
-    op.execute(
-        f"CREATE INDEX ix_leads_completeness ON leads.leads (tenant_id, id) {live} AND completeness IS NULL"
-    )
 
 
 def _behaviours() -> None:
@@ -116,3 +111,26 @@ CREATE TABLE leads.stage_lists (
 )"""
     )
     protect("leads.stage_lists")
+
+
+def _quality_rules() -> None:
+    op.execute(
+        """
+CREATE TABLE kernel.quality_rules (
+  tenant_id uuid NOT NULL,
+  id uuid NOT NULL,
+  object text NOT NULL,
+  field text NOT NULL,
+  name_en text NOT NULL,
+  name_zh text,
+  severity text NOT NULL,
+  requirement jsonb NOT NULL,
+  condition jsonb,
+  version bigint NOT NULL DEFAULT 1,
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  CONSTRAINT pk_quality_rules PRIMARY KEY (tenant_id, id),
+  CONSTRAINT ck_quality_rules_severity CHECK (severity IN ('warn', 'block'))
+)"""
+    )
+    protect("kernel.quality_rules")
