@@ -29,19 +29,22 @@ _FEW = 1_000
 EXPORT_BATCH = 2_000
 
 
-async def read_one(uow: UnitOfWork, record: RecordType[Any], id: UUID) -> tuple[bytes, int]:
-    """JSON and version of one visible record. Raises `NotFound`."""
+async def read_one(uow: UnitOfWork, record: RecordType[Any], id: UUID) -> tuple[bytes, str]:
+    """JSON and ETag of one visible record. Raises `NotFound`."""
     plan = record.plan_of(_visible_names(uow, record))
     bind = Bindings(uow.tenant_id, id)
     visible = visible_rows(uow.actor, record.object, "read", bind)
     row = await uow.fetchrow_alone(
-        f"SELECT {plan.columns}, t.version FROM {record.table} t"
+        f"SELECT {plan.columns}, t.version, {f't.{record.moves_etag}' if record.moves_etag else 'NULL'}"
+        f" FROM {record.table} t"
         f" WHERE t.tenant_id = $1 AND t.id = $2 AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''}",
         *bind.values,
     )
     if row is None:
         raise NotFound
-    return to_json(plan.render(row)), row[-1]
+    computed_at = row[-1]
+    moved = f"-{int(computed_at.timestamp() * 1e6):x}" if computed_at is not None else ""
+    return to_json(plan.render(row)), f'"{row[-2]}{moved}"'
 
 
 def _visible_names(uow: UnitOfWork, record: RecordType[Any]) -> tuple[str, ...]:

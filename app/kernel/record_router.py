@@ -212,8 +212,7 @@ class _Operations:
         )
 
     async def get(self, request: Request, uow: UnitOfWork) -> Response:
-        body, version = await read_one(uow, self.record, path_id(request))
-        tag = etag(version)
+        body, tag = await read_one(uow, self.record, path_id(request))
         if _names_tag(request.headers.get("if-none-match"), tag):
             return Response(status_code=304, headers={"ETag": tag})
         return json_response(body, headers={"ETag": tag})

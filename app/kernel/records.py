@@ -28,6 +28,7 @@ from app.kernel.listing import Bindings, Field, Kind
 from app.kernel.models import RecordTable, qualified
 from app.kernel.money import Money, money_dict
 from app.kernel.people import People
+from app.kernel.quality.guard import guard_change, guard_create
 from app.kernel.registry import Permission
 from app.kernel.statements import Lock, columns_of, entity, required_columns
 from app.kernel.tokens import record_tokens
@@ -89,6 +90,8 @@ class RecordType(Generic[M]):
     currencies: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)  # field → names in files, en and zh
     importable: bool = True
+    moves_etag: str | None = None
+    """A time that also moves the ETag: of columns that are computed and change without a new version."""
     default_scopes: Mapping[str, Mapping[str, Scope]] = field(default_factory=dict)
 
     @property
@@ -372,6 +375,7 @@ class RecordService(Generic[M]):
         values["custom"] = custom.stored
         values["created_by"] = self.actor.member_id
         await self.before_create(values)
+        await guard_create(self.uow, record, values)
         values["tokens"] = record.search.tokens(values)
         row: M = await self.uow.insert_last(record.model, audit=record.object, **values)
         if custom.indexed:
@@ -410,6 +414,7 @@ class RecordService(Generic[M]):
             )
             changes["custom"] = custom.stored
         await self.before_update(row, changes)
+        await guard_change(self.uow, record, row.__dict__, changes)
         return await self.write(row, changes, action=action, custom=custom)
 
     async def write(

@@ -403,7 +403,8 @@ def parse_if_match(value: str | None) -> int:
     """The version in an `If-Match` header. Raises `VersionRequired`, `BadRequest`."""
     if value is None:
         raise VersionRequired
-    text = value.strip().removeprefix("W/").strip('"')
+    # What follows a dash is no part of the version: it marks computed fields, which no edit collides with.
+    text = value.strip().removeprefix("W/").strip('"').partition("-")[0]
     if not (text.isascii() and text.isdigit()) or len(text) > 18:
         raise StaleVersion(f"{value!r} is no version of this record.")
     return int(text)

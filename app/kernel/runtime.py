@@ -10,6 +10,7 @@ from app.kernel.access import Actor, TenantProfile
 from app.kernel.clock import Clock
 from app.kernel.config import Settings
 from app.kernel.db import Database
+from app.kernel.memory import TenantMemory
 from app.kernel.registry import Registry
 
 if TYPE_CHECKING:
@@ -56,3 +57,4 @@ class Kernel:
     limiter: RateLimiter
     custom_fields: CustomFields
     authenticator: Authenticator = field(init=False)  # needs the rest, so `open_kernel` sets it last
+    memory: TenantMemory = field(default_factory=TenantMemory)

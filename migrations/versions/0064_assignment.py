@@ -1,7 +1,7 @@
 """Business calendars, absences and skills; rules, queues and territories that share out leads, and response times.
 
 Revision ID: 0064
-Revises: 0050
+Revises: 0063
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect, refresh_read_view
 
 revision = "0064"
-down_revision = "0050"
+down_revision = "0063"
 branch_labels = None
 depends_on = None
 

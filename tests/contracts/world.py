@@ -20,6 +20,7 @@ FIRST_VERSIONS = {
     "set_lead_conversion_mapping": 0,
     "set_lead_assignment": 0,
     "set_lead_assignee": 0,
+    "set_lead_stages": 0,
 }
 """Settings that have no row before they are changed first."""
 

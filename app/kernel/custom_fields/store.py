@@ -72,10 +72,12 @@ class ObjectFields:
         # What a new record must be asked for or given, besides what the caller sends.
         self.expected = [d for d in definitions if d.required or d.default is not None]
         self.listing: dict[str, Field] = {}
+        self.plain: dict[str, Field] = {}  # without the index table: for rows that are not written yet
         for d in definitions:
             choices = d.choices if d.type is FieldType.SELECT else ()
             found = listing_field(d.key, d.type, d.id, indexed=d.indexed and d.complete, choices=choices)
             self.listing[found.name] = found
+            self.plain[found.name] = listing_field(d.key, d.type, d.id, indexed=False, choices=choices)
 
 
 _NO_FIELDS: Final = ObjectFields(())
@@ -149,6 +151,10 @@ class CustomFields:
     async def listing_fields(self, uow: UnitOfWork, object_name: str) -> Mapping[str, Field]:
         """`custom.<key>` → how to filter, sort and select it."""
         return (await self.of(uow, object_name)).listing
+
+    async def plain_fields(self, uow: UnitOfWork, object_name: str) -> Mapping[str, Field]:
+        """As `listing_fields`, but asked of the record's own JSON only, never of the index table."""
+        return (await self.of(uow, object_name)).plain
 
     # -- values --------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from app.kernel.imports.rules import ImportOptions, ImportRow, rules_of
 from app.kernel.imports.targets import Plan
 from app.kernel.listing import Bindings
 from app.kernel.models import RecordTable
+from app.kernel.quality.guard import guard_rows
 from app.kernel.records import RecordType, to_json
 from app.kernel.statements import NOT_AUDITED, entity
 from app.kernel.statements import columns_of as _columns_of
@@ -251,6 +252,7 @@ class ChunkWriter:
         await self._clean_custom(rows)
         sound = [row for row in rows if not row.faults]
         await self.rules.prepare_import(sound, self.options)
+        await guard_rows(self.uow, self.record, sound)
         await self._index([(row.id, row) for row in sound if row.id is not None])
         made = await self._insert([row for row in sound if not row.faults])
         await self._unindex(sound)
@@ -416,6 +418,9 @@ class ChunkWriter:
             before = row.existing.__dict__
             row.values = {name: value for name, value in row.values.items() if before[name] != value}
             (changed if row.values else outcome.unchanged).append(row)
+        await guard_rows(self.uow, self.record, changed)
+        changed = [row for row in changed if not row.faults]
+        await self.rules.complete_import_updates(changed)
         await self._index([(row.existing.id, row) for row in changed])
         for row in await self._update([row for row in changed if not row.faults]):
             before = {name: row.existing.__dict__[name] for name in row.values}

@@ -135,6 +135,9 @@ class ImportRules:
             except Problem as problem:
                 row.refuse_by(problem)
 
+    async def complete_import_updates(self, rows: Sequence[ImportRow]) -> None:
+        """Add to changes that are checked, custom fields included: what is computed from the whole record."""
+
     async def after_import(self, created: Sequence[RecordTable]) -> None:
         """React to the new rows in the same transaction."""
         after_create = _own_hook(self, "after_create")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 from uuid import UUID
 
 from app.kernel.errors import Conflict
@@ -143,3 +143,64 @@ class LeadResponseOverdue(Event):
     rule_id: UUID | None
     due_at: datetime
     reassignments: int
+
+
+class LeadScored(Event):
+    """A lead's score or grade changed without an edit: by what it did, by time, or by another scoring model."""
+
+    type: ClassVar[str] = "leads.lead.scored.v1"
+    object: ClassVar[str] = "lead"
+
+    from_score: int | None
+    to_score: int
+    from_grade: str | None
+    to_grade: str
+    cause: Literal["behaviour", "recompute"]
+
+
+class LeadScoreThresholdCrossed(Event):
+    """A lead's grade became another one, once per crossing; a first grade counts unless it is the lowest."""
+
+    type: ClassVar[str] = "leads.lead.score_threshold_crossed.v1"
+    object: ClassVar[str] = "lead"
+
+    direction: Literal["up", "down"]
+    from_grade: str | None
+    to_grade: str
+    from_score: int | None
+    to_score: int
+    cause: Literal["created", "updated", "behaviour", "recompute"]
+    owner_id: UUID | None
+
+
+class LeadBehaviourRecorded(Event):
+    """A lead did something that scoring may count."""
+
+    type: ClassVar[str] = "leads.lead.behaviour_recorded.v1"
+    object: ClassVar[str] = "lead"
+
+    behaviour_id: UUID
+    kind: str
+    detail: str | None
+    occurred_at: datetime
+
+
+class ScoringModelActive(Conflict):
+    """The model in use cannot be deleted."""
+
+    code = "scoring_model_active"
+    title = "The scoring model is in use"
+
+
+class BehaviourDiffers(Conflict):
+    """A source id stands for one occurrence; it was used for another one."""
+
+    code = "behaviour_differs"
+    title = "This source id was used for another behaviour"
+
+
+class LeadStageInUse(Conflict):
+    """Leads stand in a stage that is left out or moved; carries `stages`."""
+
+    code = "lead_stage_in_use"
+    title = "Leads stand in this stage"

@@ -64,10 +64,14 @@ class Lead(DuplicateColumns, RecordTable):
     last_medium: Mapped[str | None]
     last_touch: Mapped[Json]
     status: Mapped[str]
+    stage: Mapped[str | None]
     disqualified_reason: Mapped[str | None]
     disqualified_note: Mapped[str | None]
     rating: Mapped[str | None]
     score: Mapped[int | None]
+    grade: Mapped[str | None]
+    scored_at: Mapped[datetime | None]
+    completeness: Mapped[int | None]  # null until a job has filled it, in leads older than the column
     industry: Mapped[str | None]
     country: Mapped[str | None]
     region: Mapped[str | None]
@@ -283,3 +287,44 @@ class ResponseClock(TenantOwned):
     reassignments: Mapped[int]
     tried: Mapped[list[UUID]]
     state: Mapped[str]
+
+
+class StageList(Versioned):
+    """A tenant's own stages within the built-in states, in their order; at most one row per tenant."""
+
+    __tablename__ = "stage_lists"
+    __table_args__ = ({"schema": "leads"},)
+
+    stages: Mapped[list[Any]]
+
+
+class Behaviour(TenantOwned):
+    """Something that a lead did, once; `source_id` is its name where it came from."""
+
+    __tablename__ = "behaviours"
+    __table_args__ = ({"schema": "leads"},)
+
+    lead_id: Mapped[UUID]
+    kind: Mapped[str]
+    detail: Mapped[str | None]
+    occurred_at: Mapped[datetime]
+    source_id: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+
+class ScoringModel(Versioned):
+    """How a tenant scores its leads; at most one model is active."""
+
+    __tablename__ = "scoring_models"
+    __table_args__ = ({"schema": "leads"},)
+
+    name_en: Mapped[str]
+    name_zh: Mapped[str | None]
+    is_active: Mapped[bool]
+    min_score: Mapped[int]
+    max_score: Mapped[int]
+    fit_cap: Mapped[int | None]
+    behaviour_cap: Mapped[int | None]
+    fit_rules: Mapped[list[Any]]
+    behaviour_rules: Mapped[list[Any]]
+    grades: Mapped[list[Any]]

@@ -5,21 +5,23 @@ from __future__ import annotations
 from app.kernel.access import Scope
 from app.kernel.registry import Module, Permission
 from app.modules.activities.interface import ActivityFollower
+from app.modules.leads.handlers import SUBSCRIPTIONS
 from app.modules.leads.interface import Leads
-from app.modules.leads.jobs import ASSIGN_JOB, RESPONSE_SCHEDULE
-from app.modules.leads.router import duplicates, records, router
+from app.modules.leads.jobs import JOBS, SCHEDULES
+from app.modules.leads.router import ROUTERS
 from app.modules.leads.services.for_others import LeadsOfTenant, ResponsesInActivities
 from app.modules.leads.services.leads import LEAD
 
 MODULE = Module(
     name="leads",
     description="Leads, their touches and states, and their conversion.",
-    routers=(records, duplicates, router),
+    routers=ROUTERS,
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
     ports=((ActivityFollower, ResponsesInActivities),),
-    jobs=(ASSIGN_JOB,),
-    schedules=(RESPONSE_SCHEDULE,),
+    subscriptions=SUBSCRIPTIONS,
+    jobs=JOBS,
+    schedules=SCHEDULES,
     permissions=(
         Permission(
             "lead:convert",
@@ -50,6 +52,16 @@ MODULE = Module(
             "lead_queue:pull",
             "Take leads from the queues that one is a member of.",
             {"owner": Scope.ALL, "admin": Scope.ALL, "manager": Scope.ALL, "salesperson": Scope.ALL},
+        ),
+        Permission(
+            "lead_scoring:manage",
+            "Make scoring models, put one into use, and score all leads again.",
+            {"owner": Scope.ALL, "admin": Scope.ALL},
+        ),
+        Permission(
+            "lead_stage:manage",
+            "Set the company's own stages of leads.",
+            {"owner": Scope.ALL, "admin": Scope.ALL},
         ),
     ),
 )

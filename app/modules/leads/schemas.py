@@ -79,10 +79,18 @@ class _LeadFields(_TouchFields, RecordInput):
     phone: Phone | None = None
     website: Url | None = None
     status: LeadStatus = LeadStatus.NEW
+    stage: ShortText | None = Field(
+        None, description="One of the company's own stages, by key or name; it brings its status along."
+    )
     disqualified_reason: Code | None = Field(None, description="Required when disqualified.")
     disqualified_note: LongText | None = Field(None, description="Required when the reason is `other`.")
     rating: Rating | None = None
-    score: int | None = Field(None, ge=-1_000_000, le=1_000_000)
+    score: int | None = Field(
+        None,
+        ge=-1_000_000,
+        le=1_000_000,
+        description="Only where no scoring model is active: it computes it.",
+    )
     industry: ShortText | None = None
     size: ShortText | None = Field(None, description="Head count, as a range.", examples=["51-200"])
     product_name: ShortText | None = Field(None, description="What they are interested in.")
@@ -165,10 +173,14 @@ class LeadRead(RecordOutput):
     last_medium: str | None
     last_touch: TouchRead
     status: LeadStatus
+    stage: str | None = Field(description="Key of one of the company's own stages within the status.")
     disqualified_reason: str | None
     disqualified_note: str | None
     rating: Rating | None
     score: int | None
+    grade: str | None = Field(description="What the active scoring model calls such a score.")
+    scored_at: datetime | None = Field(description="When the model last computed the score.")
+    completeness: int | None = Field(description="How much of what one wants to know is filled in, 0 to 100.")
     industry: str | None
     country: str | None
     region: str | None

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.schedules import ScheduledRun
-from app.modules.leads.jobs import watch_responses
+from app.modules.leads.jobs.assignment import watch_responses
 from app.modules.leads.services.leads import LeadService
 from tests.modules.leads.shares import clock_of, events, ids, lead_rows, people, rule, system, team_of, uuid
 from tests.modules.support import make

@@ -1,18 +1,15 @@
-"""Completeness: how much of what one wants to know of a customer is filled in, 0 to 100.
+"""Completeness of customers: what one wants to know of them, and how much each field weighs.
 
-Each field that matters has a weight; the score is the weight of the filled ones in percent of all, rounded
-half up. Fields that make no sense for the kind (a consumer has no head count) do not count at all.
+Fields that make no sense for the kind (a consumer has no head count) do not count at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
+from app.kernel.completeness import Weights, score
 from app.modules.customers.models import AccountKind
-
-Weights = Sequence[tuple[tuple[str, ...], int]]
-"""(fields of which one is enough, weight)."""
 
 COMPANY: Final[Weights] = (
     (("name",), 10),
@@ -56,10 +53,3 @@ def account_completeness(values: Mapping[str, Any]) -> int:
 def contact_completeness(values: Mapping[str, Any]) -> int:
     """The score of a contact's columns."""
     return score(values, CONTACT)
-
-
-def score(values: Mapping[str, Any], weights: Weights) -> int:
-    """The weight of what is filled in percent of all."""
-    filled = sum(weight for names, weight in weights if any(values.get(name) for name in names))
-    total = sum(weight for _, weight in weights)
-    return (200 * filled + total) // (2 * total)

@@ -13,13 +13,14 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid, StaleVersion
 from app.kernel.people import People
+from app.kernel.quality.guard import guard_change
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Activities, Subject
 from app.modules.customers.interface import Customers, Matched, MatchRequest, OnDuplicate
 from app.modules.leads.interface import LeadConverted
 from app.modules.leads.models import Lead, LeadStatus
 from app.modules.leads.schemas import Conversion, ConversionPlan, ConvertedOpportunity, ConvertedRecord
-from app.modules.leads.services.leads import LeadService
+from app.modules.leads.services.leads import LEAD, LeadService
 from app.modules.leads.services.mapping import Carry, ConversionMappings, carried
 from app.modules.leads.services.states import CONVERTED, MACHINE
 from app.modules.opportunities.interface import NewOpportunity, Opportunities, OpportunityRef
@@ -153,6 +154,9 @@ class Converter:
             "first_response_at": row.first_response_at or now,
             "owner_id": draft.owner_id,
         }
+        if row.stage is not None:
+            changes["stage"] = None
+        await guard_change(self._uow, LEAD, row.__dict__, changes)
         await self._leads.write(row, changes, action="converted")
         self._uow.publish(
             LeadConverted(

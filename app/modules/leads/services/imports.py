@@ -14,6 +14,8 @@ from app.kernel.statements import entity
 from app.modules.leads.models import Cause, Lead, LeadStatus
 from app.modules.leads.services.assignment.assigner import Assigner
 from app.modules.leads.services.assignment.settings import is_active
+from app.modules.leads.services.scoring.scorer import Scorer
+from app.modules.leads.services.stages import Stage, Stages, named, place
 
 
 class LeadImport(ImportRules, DuplicateAware[Lead]):
@@ -23,39 +25,60 @@ class LeadImport(ImportRules, DuplicateAware[Lead]):
 
     if TYPE_CHECKING:
 
+        @property
+        def scoring(self) -> Scorer: ...
         def complete(self, values: dict[str, Any]) -> None: ...
         def publish_state(self, row: Lead) -> None: ...
 
     async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
         """Complete the columns of new leads; those that look like another go by the rule."""
         await self._leave_to_rules(rows)
+        stages = await self._held(rows)
         for row in rows:
             try:
+                if row.values.get("stage") is not None:
+                    status = row.values["status"] if "status" in row.given else None
+                    place(named(stages, row.values["stage"]), row.values, status=status, current=None)
                 self.complete(row.values)
             except Problem as problem:
                 row.refuse_by(problem)
         await mark_duplicates(self, rows, options)
+        await self.scoring.score_new_rows(rows)
+
+    async def _held(self, rows: Sequence[ImportRow]) -> Sequence[Stage]:
+        """The company's stages, where any row names one."""
+        if all(row.values.get("stage") is None for row in rows):
+            return ()
+        return await Stages(self.uow).held()
 
     async def prepare_import_updates(
         self,
         rows: Sequence[ImportRow],
         options: ImportOptions,  # noqa: ARG002
     ) -> None:
-        """Check the changes row by row, and say which leads take a step by them."""
+        """Check the changes row by row; scores that the file brings give way to the model's."""
+        computed = await self.scoring.model() is not None
         for row in rows:
+            if computed and row.values.pop("score", None) is not None:
+                row.warn("score", "score_is_computed", "The active scoring model computes the score.")
             try:
                 await self.before_update(row.existing, row.values)
             except Problem as problem:
                 row.refuse_by(problem)
-                continue
-            if not row.faults:
-                after = entity(Lead, {**row.existing.__dict__, **row.values})
-                await self.after_update(row.existing, after)
+
+    async def complete_import_updates(self, rows: Sequence[ImportRow]) -> None:
+        """Score what changes, in two statements for all, and say which leads take a step or cross a threshold."""
+        found = await self.scoring.changes_of_many([(row.existing, row.values) for row in rows])
+        for row, scored in zip(rows, found, strict=True):
+            row.values |= scored
+            after = entity(Lead, {**row.existing.__dict__, **row.values})
+            await self.after_update(row.existing, after)
 
     async def after_import(self, created: Sequence[Any]) -> None:
         """Say which of the new leads are qualified or disqualified already; those without an owner get one."""
         for row in created:
             self.publish_state(row)
+            await self.scoring.crossed(None, row, "created")
         open_ones = [row.id for row in created if row.owner_id is None and row.id in self._for_rules]
         if open_ones:
             await Assigner(self.uow).assign(open_ones, Cause.IMPORTED, fresh=True)

@@ -12,11 +12,15 @@ from app.kernel.duplicates import DuplicateSpec, scoped
 from app.kernel.errors import Invalid, StaleVersion
 from app.kernel.records import RecordType, Search
 from app.modules.leads.interface import LeadAlreadyConverted, LeadDisqualified, LeadQualified
-from app.modules.leads.models import Cause, Lead, LeadStatus
+from app.modules.leads.models import Behaviour, Cause, Lead, LeadStatus
 from app.modules.leads.schemas import OTHER, TOUCH_FIELDS, LeadCreate, LeadRead, LeadUpdate
 from app.modules.leads.services.assignment.assigner import Assigner
 from app.modules.leads.services.assignment.settings import is_active
+from app.modules.leads.services.completeness import lead_completeness
 from app.modules.leads.services.imports import LeadImport
+from app.modules.leads.services.scoring.behaviours import TOUCH, Behaviours
+from app.modules.leads.services.scoring.scorer import Scorer
+from app.modules.leads.services.stages import Stages, named, place
 from app.modules.leads.services.states import CONVERTED, DISQUALIFIED, MACHINE, NEW, QUALIFIED, require_step
 
 _HISTORY = ("created_at", "first_response_at", "qualified_at", "disqualified_at")
@@ -36,6 +40,11 @@ class LeadService(LeadImport):
     record: ClassVar[RecordType[Any]]
     duplicates = DuplicateSpec(name_key=name_key)
     _by_rules = False  # the lead at hand gets its owner by the rules of assignment
+    _status_given = False
+
+    @property
+    def scoring(self) -> Scorer:
+        return Scorer(self.uow, self.record)
 
     # -- creating ------------------------------------------------------------------------------------------
 
@@ -43,6 +52,7 @@ class LeadService(LeadImport):
         """As every record, with an owner by the rules where that is wanted; times in the past need `lead:import`."""
         if any(given.get(name) is not None for name in _HISTORY):
             self.actor.require("lead:import")
+        self._status_given = explicit is not None and "status" in explicit
         rest = {name: value for name, value in given.items() if name != "assign"}
         self._by_rules = await self._wants_rules(rest, given.get("assign"))
         try:
@@ -81,8 +91,12 @@ class LeadService(LeadImport):
         return super()._columns(given)
 
     async def before_create(self, values: dict[str, Any]) -> None:
+        if values.get("stage") is not None:
+            stage = named(await Stages(self.uow).held(), values["stage"])
+            place(stage, values, status=values["status"] if self._status_given else None, current=None)
         self.complete(values)
         await super().before_create(values)
+        await self.scoring.score_new(values)
 
     def complete(self, values: dict[str, Any]) -> None:
         """The columns that follow from those given: both touches, and the times of the states."""
@@ -100,21 +114,44 @@ class LeadService(LeadImport):
         _check_reason(values)
         values |= touched(values, since)
         values["first_touch_at"] = since
+        values["completeness"] = lead_completeness(values)
 
     async def after_create(self, row: Lead) -> None:
         self.publish_state(row)
+        await self.scoring.crossed(None, row, "created")
 
     # -- changing ------------------------------------------------------------------------------------------
 
     async def before_update(self, row: Lead, changes: dict[str, Any]) -> None:
         refuse_converted(row)
         leave_queue(row, changes)
+        await self.scoring.refuse_entered(changes, row.score)
+        await self._place(row, changes)
         status = changes.get("status", row.status)
         if status != row.status:
             require_step(row.status, status)
             self._step(row, changes, status)
         _check_reason({**row.__dict__, **changes})
+        changes["completeness"] = lead_completeness({**row.__dict__, **changes})
         await super().before_update(row, changes)
+
+    async def _place(self, row: Lead, changes: dict[str, Any]) -> None:
+        """Keep status and stage in step: a stage brings its status, another status leaves the stage."""
+        wanted = changes.get("stage")
+        if wanted is not None:
+            stage = named(await Stages(self.uow).held(), wanted)
+            place(stage, changes, status=changes.get("status"), current=row.stage)
+        elif changes.get("status", row.status) != row.status:
+            place(None, changes, status=changes["status"], current=row.stage)
+
+    async def write(
+        self, row: Lead, changes: dict[str, Any], *, action: str = "updated", custom: Any = None
+    ) -> Lead:
+        """As every record; a new owner takes the lead out of its queue, and what really changes it also scores it."""
+        leave_queue(row, changes)
+        if any(row.__dict__[name] != value for name, value in changes.items()):
+            changes = {**changes, **await self.scoring.changes(row, changes)}
+        return await super().write(row, changes, action=action, custom=custom)
 
     def _step(self, row: Lead, changes: dict[str, Any], status: str) -> None:
         """The times that a step leaves behind."""
@@ -131,13 +168,7 @@ class LeadService(LeadImport):
     async def after_update(self, before: Lead, after: Lead) -> None:
         if before.status != after.status:
             self.publish_state(after)
-
-    async def write(
-        self, row: Lead, changes: dict[str, Any], *, action: str = "updated", custom: Any = None
-    ) -> Lead:
-        """As every record; whoever becomes the owner takes the lead out of its queue."""
-        leave_queue(row, changes)
-        return await super().write(row, changes, action=action, custom=custom)
+        await self.scoring.crossed(before, after, "updated")
 
     async def before_delete(self, row: Lead) -> None:
         refuse_converted(row)
@@ -167,9 +198,24 @@ class LeadService(LeadImport):
         at: datetime = given.get("touched_at") or self.uow.now
         if at > self.uow.now:
             raise Invalid.at("/touched_at", "in_the_future", "A touch cannot lie in the future.")
+        await Behaviours(self.uow).record(row, TOUCH, occurred_at=at, detail=given.get("source"))
         if at < row.last_touch_at:
-            return row
+            await self.scoring.rescore(row)
+            return await self.get(id)
         return await self.change(row, touched(given, at), action="touched")
+
+    async def behave(
+        self, id: UUID, what: Mapping[str, Any]
+    ) -> tuple[Behaviour, bool, tuple[int | None, str | None]]:
+        """Record what a lead did: the occurrence, whether it is new, and the lead's score and grade after it.
+
+        The lead is locked, so that of any number at once each counts. Raises: `NotFound`, `Forbidden`,
+        `LeadAlreadyConverted`, `Invalid`, `BehaviourDiffers`.
+        """
+        row = await self.get(id, action="update", lock="update")
+        refuse_converted(row)
+        behaviour, is_new = await Behaviours(self.uow).record(row, **what)
+        return behaviour, is_new, await self.scoring.rescore(row) if is_new else (row.score, row.grade)
 
     async def locked(self, id: UUID, expected_version: int, *, action: str = "update") -> Lead:
         """A lead that the actor may change, locked. Raises `NotFound`, `Forbidden`, `StaleVersion`."""
@@ -225,6 +271,7 @@ LEAD: RecordType[Lead] = RecordType(
     service=LeadService,
     search=Search(names=("name", "company"), emails=("email",), phones=("phone",)),
     upsert_keys=("external_id",),
+    moves_etag="scored_at",
     labels={
         "name": ("Name", "Full name", "Contact name", "姓名", "联系人", "名称"),
         "company": (
@@ -253,6 +300,7 @@ LEAD: RecordType[Lead] = RecordType(
         "utm_term": ("UTM term", "UTM关键词"),
         "utm_content": ("UTM content", "UTM内容"),
         "status": ("Status", "Lead status", "状态"),
+        "stage": ("Stage", "Lead stage", "Sub-status", "阶段", "线索阶段"),
         "disqualified_reason": ("Disqualified reason", "Disqualification reason", "无效原因"),
         "rating": ("Rating", "热度", "评级", "等级"),
         "score": ("Score", "分数", "评分"),

@@ -1,0 +1,11 @@
+"""Background work of leads."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.kernel.registry import JobKind, Schedule
+from app.modules.leads.jobs import assignment, scoring
+
+JOBS: Final[tuple[JobKind, ...]] = (assignment.ASSIGN_JOB, *scoring.JOBS)
+SCHEDULES: Final[tuple[Schedule, ...]] = (assignment.RESPONSE_SCHEDULE, *scoring.SCHEDULES)
