@@ -410,7 +410,7 @@ async def test_time_alone_lets_scores_sink_by_the_daily_run(
 async def test_the_job_goes_by_batches_can_be_cancelled_and_started_again(
     company: Company, owner: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.modules.leads.jobs.BATCH", 10)
+    monkeypatch.setattr("app.modules.leads.jobs.scoring.BATCH", 10)
     for n in range(25):
         await make(owner, "leads", name=f"Ann {n}", country="DE")
     await switch(owner, await new_model(owner, fit_rules=[GERMAN]))

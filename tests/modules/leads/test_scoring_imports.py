@@ -99,8 +99,9 @@ async def test_a_chunk_takes_one_statement_more_and_none_without_a_model(
             await service.prepare_import(rows(count), ImportOptions("create", duplicate_rule="allow"))
             return uow.statements - before
 
-    assert [await spent(count) for count in (1, 500)] == [0, 0]
+    # One asks whether leads are assigned by rules; scoring asks nothing.
+    assert [await spent(count) for count in (1, 500)] == [1, 1]
     await in_use(company, fit_rules=[GERMAN, fit(1, "tags", ["x"], "has_any")])
     # The company's model was changed a moment ago: until that has settled each use asks for it once.
     found = [await spent(count) for count in (1, 500)]
-    assert found[0] == found[1] <= 3
+    assert found[0] == found[1] <= 4
