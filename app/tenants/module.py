@@ -7,8 +7,9 @@ from app.kernel.registry import Module
 from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.handlers import SUBSCRIPTIONS
-from app.tenants.interface import Members, Teams, Tenants
-from app.tenants.people import invitation_router, member_router, organisation_router
+from app.tenants.interface import ExchangeRates, Members, Teams, Tenants
+from app.tenants.people import exchange_rate_router, invitation_router, member_router, organisation_router
+from app.tenants.people.exchange_rates import RatesOfTenant
 from app.tenants.people.lookups import Lookups, TeamLookups, TenantLookups
 from app.tenants.permissions import PERMISSIONS
 from app.tenants.schedules import SCHEDULES
@@ -23,6 +24,7 @@ MODULE = Module(
         "members": "The people of a company, and invitations to join it.",
         "roles": "What people may do, and on whose records.",
         "teams": "Who works with whom; scopes of roles follow the tree.",
+        "exchange-rates": "What foreign currencies are worth in the company's own, from which day on.",
         "api-keys": "Keys for programs, with their own scopes.",
     },
     routers=[
@@ -35,10 +37,17 @@ MODULE = Module(
         organisation_router.permissions_router,
         organisation_router.teams_router,
         organisation_router.tenant_router,
+        exchange_rate_router.router,
         key_router.router,
         well_known.router,
     ],
-    interfaces={People: Lookups, Members: Lookups, Teams: TeamLookups, Tenants: TenantLookups},
+    interfaces={
+        People: Lookups,
+        Members: Lookups,
+        Teams: TeamLookups,
+        Tenants: TenantLookups,
+        ExchangeRates: RatesOfTenant,
+    },
     permissions=PERMISSIONS,
     subscriptions=SUBSCRIPTIONS,
     schedules=SCHEDULES,

@@ -141,3 +141,18 @@ class OpportunityReopened(Event):
 
     former_status: str
     stage: str
+
+
+class ForecastSubmitted(Event):
+    """A member submitted a figure for a period, or a manager overrode it."""
+
+    type: ClassVar[str] = "opportunities.forecast.submitted.v1"
+    object: ClassVar[str] = "forecast_submission"
+
+    member_id: UUID
+    period: str
+    starts_on: date
+    category: str
+    kind: str
+    amount: dict[str, str]
+    note: str | None

@@ -7,6 +7,9 @@ from app.kernel.registry import Module, Permission
 from app.modules.activities.interface import TimelineSource
 from app.modules.customers.interface import AccountPanel, AccountUser
 from app.modules.opportunities.interface import Opportunities
+from app.modules.opportunities.reading.router import forecast, targets
+from app.modules.opportunities.reading.router import router as reading
+from app.modules.opportunities.reading.upkeep import JOBS, SCHEDULES, SUBSCRIPTIONS
 from app.modules.opportunities.router import records, router
 from app.modules.opportunities.services.for_others import OpportunitiesOfTenant
 from app.modules.opportunities.services.on_accounts import (
@@ -16,10 +19,20 @@ from app.modules.opportunities.services.on_accounts import (
 )
 from app.modules.opportunities.services.opportunities import OPPORTUNITY
 
+_RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
+
 MODULE = Module(
     name="opportunities",
     description="Pipelines, stages, opportunities and their outcomes.",
-    routers=(records, router),
+    tags={
+        "opportunities": "Pipelines, opportunities, their outcomes, and how they are read.",
+        "targets": "What members, teams and the company are to reach.",
+        "forecast": "What a period is expected to bring, who stands for it, and how well it was told.",
+    },
+    routers=(records, router, reading, targets, forecast),
+    jobs=JOBS,
+    schedules=SCHEDULES,
+    subscriptions=SUBSCRIPTIONS,
     records=(OPPORTUNITY,),
     interfaces={Opportunities: OpportunitiesOfTenant},
     ports=(
@@ -32,6 +45,26 @@ MODULE = Module(
             "pipeline:manage",
             "Make and change pipelines and their stages.",
             {"owner": Scope.ALL, "admin": Scope.ALL},
+        ),
+        Permission(
+            "target:read",
+            "See targets and how far they are reached.",
+            _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW, "salesperson": Scope.TEAM, "viewer": Scope.ALL},
+        ),
+        Permission(
+            "target:manage",
+            "Set, change and delete targets.",
+            _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW},
+        ),
+        Permission(
+            "forecast:submit",
+            "Submit forecasts of one's own.",
+            _RUNS_IT | {"manager": Scope.ALL, "salesperson": Scope.ALL},
+        ),
+        Permission(
+            "forecast:override",
+            "Override the forecasts of others.",
+            _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW},
         ),
     ),
 )

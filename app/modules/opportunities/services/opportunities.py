@@ -21,6 +21,7 @@ from app.modules.opportunities.interface import (
 )
 from app.modules.opportunities.models import Opportunity, OpportunityStatus
 from app.modules.opportunities.schemas import OTHER, OpportunityCreate, OpportunityRead, OpportunityUpdate
+from app.modules.opportunities.services.home_amounts import HomeAmounts
 from app.modules.opportunities.services.imports import OpportunityImport
 from app.modules.opportunities.services.pipelines import PipelineInfo, PipelineService, StageInfo
 from app.modules.opportunities.services.references import References
@@ -46,6 +47,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         self.pipelines = PipelineService(uow)
         self.references = References(uow)
         self.history = StageHistory(uow)
+        self.home_amounts = HomeAmounts(uow)
         self._inherited = False
 
     # -- creating ------------------------------------------------------------------------------------------
@@ -85,6 +87,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         _check_outcome(values)
         _check_days(values, self._today())
         await self.references.check(values)
+        values |= await self.home_amounts.of(values)
 
     def _settle(self, values: dict[str, Any], pipeline: PipelineInfo) -> None:
         """Stage, status, probability and days of a new opportunity from what was given of them."""
@@ -147,6 +150,8 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         _check_outcome(after)
         _check_days(after, self._today())
         await self.references.check(after, changes)
+        if self.home_amounts.depends_on(changes):
+            changes |= await self.home_amounts.of(after)
 
     def _move(self, row: Opportunity, changes: dict[str, Any], pipeline: PipelineInfo) -> None:
         """Complete a change of stage, status or pipeline to all that follows from it."""
@@ -334,6 +339,8 @@ OPPORTUNITY: RecordType[Opportunity] = RecordType(
     update=OpportunityUpdate,
     service=OpportunityService,
     search=Search(names=("name", "product_name")),
+    currencies={"amount_home": "home_currency"},
+    follows={"amount_home": "amount"},
     labels={
         "name": ("opportunity", "opportunity name", "deal", "商机", "商机名称"),
         "stage": ("deal stage", "阶段"),
