@@ -174,12 +174,9 @@ END $$"""
 
 
 def _funnel() -> None:
+    owned = "owner_id uuid NOT NULL, team_id uuid NOT NULL, month date NOT NULL,"
     for table, columns in (
-        (
-            "funnel_sums",
-            "owner_id uuid NOT NULL, team_id uuid NOT NULL, month date NOT NULL, outcome text NOT NULL,"
-            " won boolean NOT NULL",
-        ),
+        ("funnel_sums", f"{owned} outcome text NOT NULL, won boolean NOT NULL"),
         ("funnel_days", "team_id uuid NOT NULL, month date NOT NULL, days bigint NOT NULL"),
     ):
         op.execute(

@@ -109,7 +109,8 @@ class WorkService:
         )
         return await self._uow.fetch(
             "SELECT month, owner_id, sum(opened)::bigint AS opened, sum(won)::bigint AS won,"
-            " sum(won_home) AS won_home FROM (SELECT date_trunc('month', t.opened_on)::date AS month, t.owner_id, 1 AS opened, 0 AS won,"
+            " sum(won_home) AS won_home"
+            " FROM (SELECT date_trunc('month', t.opened_on)::date AS month, t.owner_id, 1 AS opened, 0 AS won,"
             f" NULL::bigint AS won_home {live} AND t.opened_on >= {first} AND t.opened_on < {last}"
             " UNION ALL SELECT date_trunc('month', t.closed_on)::date, t.owner_id, 0, 1,"
             f" CASE WHEN t.home_currency = {home}::text THEN t.amount_home END {live} AND t.status = 'won'"
