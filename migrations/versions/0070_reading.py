@@ -140,7 +140,7 @@ SELECT o.tenant_id, o.id AS opportunity_id, h.to_stage AS stage, o.pipeline_id,
        WHEN o.stage = h.to_stage THEN 'here' ELSE 'moved' END AS outcome,
   o.status = 'won' AS won,
   CASE WHEN o.status = 'open' AND o.stage = h.to_stage THEN -1
-       ELSE coalesce(sum(h.duration_seconds) FILTER (WHERE h.status = 'open') / 86400, -1) END::bigint AS days
+       ELSE coalesce(div(sum(h.duration_seconds) FILTER (WHERE h.status = 'open'), 86400), -1) END::bigint AS days
 FROM opportunities.opportunities o
 JOIN opportunities.stage_history h ON h.tenant_id = o.tenant_id AND h.opportunity_id = o.id
 WHERE o.deleted_at IS NULL

@@ -78,7 +78,8 @@ class BoardService:
             where += f" AND {selection.keyset.after(position, selection.bind)}"
         rows = await self._uow.fetch(selection.statement(query.limit + 1, where), *selection.bind.values)
         cards, cursor = self._page(pipeline, stage, rows, selection, query)
-        return to_json({"data": cards, "next_cursor": cursor, "has_more": cursor is not None})
+        page = {"data": cards, "next_cursor": cursor, "has_more": cursor is not None}
+        return to_json(page | {"total": None, "total_is_estimate": None})
 
     @staticmethod
     def _in_column(pipeline: PipelineInfo, stage: StageInfo, bind: Bindings) -> str:
