@@ -10,20 +10,19 @@ that at least that share of them stayed at most (nearest rank).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 from uuid import UUID
 
 from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
-from app.modules.opportunities.reading.periods import period_start
 from app.modules.opportunities.reading.reach import Reach, require_shown
 from app.modules.opportunities.reading.schemas import Funnel, FunnelCohort, FunnelStage, share
 from app.modules.opportunities.schemas import NamesRead
 from app.modules.opportunities.services.pipelines import PipelineInfo, PipelineService, StageInfo
+from app.modules.opportunities.services.statistics import period_start
 
 CohortKind = Literal["month", "quarter", "year"]
 
@@ -48,17 +47,8 @@ class _Counts:
     here: int = 0
     lost: int = 0
     won: int = 0
-    days: Counter[int] = field(default_factory=Counter)
-
-    def percentile(self, percent: int) -> int | None:
-        """The nearest rank, over whole days."""
-        total = sum(self.days.values())
-        rank, seen = -(-total * percent // 100), 0
-        for days in sorted(self.days):
-            seen += self.days[days]
-            if seen >= rank and total:
-                return days
-        return None
+    median: int | None = None
+    p90: int | None = None
 
 
 class FunnelService:
@@ -89,14 +79,15 @@ class FunnelService:
     ) -> None:
         bind = Bindings(self._uow.tenant_id)
         where = _where(pipeline_id, question, bind)
-        month = "month" if question.cohort else "NULL::date"
         rows = await self._uow.fetch(
-            f"SELECT {month} AS month, stage, outcome, won, sum(n)::bigint AS n"
-            f" FROM ({Reach(self._uow, bind).passages(where)}) r GROUP BY 1, 2, 3, 4 HAVING sum(n) <> 0",
+            f"SELECT {self._period(question)} AS period, stage, outcome, won, sum(n)::bigint AS n FROM ("
+            f"SELECT {'month' if question.cohort else 'NULL::date AS month'}, stage, outcome, won, sum(n) AS n"
+            f" FROM ({Reach(self._uow, bind).passages(where)}) r GROUP BY 1, 2, 3, 4) m"
+            " GROUP BY 1, 2, 3, 4 HAVING sum(n) <> 0",
             *bind.values,
         )
         for row in rows:
-            found = counts.setdefault((self._period(question, row["month"]), row["stage"]), _Counts())
+            found = counts.setdefault((row["period"], row["stage"]), _Counts())
             found.entered += row["n"]
             found.here += row["n"] if row["outcome"] == "here" else 0
             found.lost += row["n"] if row["outcome"] == "lost" else 0
@@ -105,23 +96,31 @@ class FunnelService:
     async def _measure(
         self, pipeline_id: UUID, question: FunnelQuestion, counts: dict[tuple[date | None, str], _Counts]
     ) -> None:
+        """The percentiles, in the database: what comes back does not grow with the days."""
         bind = Bindings(self._uow.tenant_id)
         where = _where(pipeline_id, question, bind)
-        month = "month" if question.cohort else "NULL::date"
         source = Reach(self._uow, bind).days(where, by_owner=question.owner_id is not None)
         rows = await self._uow.fetch(
-            f"SELECT {month} AS month, stage, days, sum(n)::bigint AS n FROM ({source}) r GROUP BY 1, 2, 3"
-            " HAVING sum(n) <> 0",
+            # By month first: what a period begins with is worked out once per month and day, not per row.
+            f"WITH m AS (SELECT {'month' if question.cohort else 'NULL::date AS month'}, stage, days,"
+            f" sum(n)::bigint AS n FROM ({source}) r GROUP BY 1, 2, 3),"
+            f" d AS (SELECT {self._period(question)} AS period, stage, days, sum(n)::bigint AS n"
+            " FROM m GROUP BY 1, 2, 3 HAVING sum(n) <> 0),"
+            " c AS (SELECT period, stage, days, sum(n) OVER (PARTITION BY period, stage ORDER BY days) AS upto,"
+            " sum(n) OVER (PARTITION BY period, stage) AS total FROM d)"
+            " SELECT period, stage, min(days) FILTER (WHERE upto * 100 >= total * 50) AS median,"
+            " min(days) FILTER (WHERE upto * 100 >= total * 90) AS p90 FROM c GROUP BY 1, 2",
             *bind.values,
         )
         for row in rows:
-            found = counts.setdefault((self._period(question, row["month"]), row["stage"]), _Counts())
-            found.days[row["days"]] += row["n"]
+            found = counts.setdefault((row["period"], row["stage"]), _Counts())
+            found.median, found.p90 = row["median"], row["p90"]
 
-    def _period(self, question: FunnelQuestion, month: date | None) -> date | None:
-        if month is None or question.cohort is None:
-            return None
-        return period_start(month, question.cohort, self._uow.actor.tenant.fiscal_year_start_month)
+    def _period(self, question: FunnelQuestion) -> str:
+        """SQL of the first day of the cohort's period."""
+        if question.cohort is None:
+            return "NULL::date"
+        return period_start("month", question.cohort, self._uow.actor.tenant.fiscal_year_start_month)
 
 
 def _where(pipeline_id: UUID, question: FunnelQuestion, bind: Bindings) -> str:
@@ -157,6 +156,6 @@ def _stage(stage: StageInfo, found: _Counts) -> FunnelStage:
         won=found.won,
         conversion=None if stage.is_closed else share(moved, found.entered),
         conversion_to_won=share(found.won, found.entered),
-        median_days=None if stage.is_closed else found.percentile(50),
-        p90_days=None if stage.is_closed else found.percentile(90),
+        median_days=None if stage.is_closed else found.median,
+        p90_days=None if stage.is_closed else found.p90,
     )

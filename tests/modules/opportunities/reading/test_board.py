@@ -138,7 +138,9 @@ async def test_hidden_amounts_show_nowhere(company: Company, owner: Client) -> N
     async with acting(company, actor) as uow:
         columns = orjson.loads(await BoardService(uow).board(None, Query(limit=5)))["columns"]
     for column in columns:
-        assert {column["totals"][name] for name in ("amount", "weighted", "amount_home", "weighted_home")} == {None}
+        assert {
+            column["totals"][name] for name in ("amount", "weighted", "amount_home", "weighted_home")
+        } == {None}
         assert all("amount" not in card and "amount_home" not in card for card in column["cards"])
 
 

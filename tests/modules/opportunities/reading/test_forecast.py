@@ -42,7 +42,11 @@ async def sales(company: Company, look: Look) -> Sales:
         body = {"name": name, "parent_id": above and teams[above]}
         teams[name] = (await owner.ok("POST", "/v1/teams", json=body))["id"]
     people = {}
-    for name, role, team in (("Nora", "salesperson", "North"), ("Sam", "salesperson", "South"), ("Mia", "manager", "North")):
+    for name, role, team in (
+        ("Nora", "salesperson", "North"),
+        ("Sam", "salesperson", "South"),
+        ("Mia", "manager", "North"),
+    ):
         roles = [await role_id(company, role)]
         people[name] = await colleague(company, look, name=name, role_ids=roles, team_ids=[teams[team]])
     return Sales(company, teams, people)
@@ -84,7 +88,11 @@ async def test_categories_add_up_by_member_team_and_company(sales: Sales) -> Non
     assert amounts(nora) == ["1000.00", "400.00", "100.01", "0.00"]
     assert [c["count"] for c in nora["categories"]] == [1, 1, 1, 0]
     assert nora["weighted"] == usd("1350.01")  # 1000 + 400 × 75 % + 100.01 × 50 % = 1350.005
-    assert (amounts(sam), sam["weighted"], sam["unconverted"]) == (["0.00", "0.00", "0.00", "50.00"], usd("5.00"), 1)
+    assert (amounts(sam), sam["weighted"], sam["unconverted"]) == (
+        ["0.00", "0.00", "0.00", "50.00"],
+        usd("5.00"),
+        1,
+    )
     assert amounts(found["team:North"]) == amounts(nora)
     assert amounts(found["team:World"]) == ["1000.00", "400.00", "100.01", "50.00"]
     company_line = next(line for name, line in found.items() if name.startswith("tenant:"))
@@ -123,7 +131,11 @@ async def test_targets_are_attained_and_roll_up(sales: Sales) -> None:
     await deals(sales)
     owner = sales.company.owner
     nora = await target(owner, member_id=sales.id("Nora"), measure="won_amount", amount=usd("3000.00"))
-    assert (nora["attained_amount"], nora["attainment"], nora["members_total"]) == (usd("1000.00"), "0.3333", None)
+    assert (nora["attained_amount"], nora["attainment"], nora["members_total"]) == (
+        usd("1000.00"),
+        "0.3333",
+        None,
+    )
     await target(owner, member_id=sales.id("Sam"), measure="won_amount", amount=usd("500.00"))
     world = await target(owner, team_id=sales.teams["World"], measure="won_amount", amount=usd("800.00"))
     assert (world["attained_amount"], world["attainment"]) == (usd("1000.00"), "1.2500")
@@ -146,9 +158,7 @@ async def test_activities_count_towards_their_target(sales: Sales) -> None:
     nora = sales.people["Nora"]
     await make(nora, "activities", kind="call", subject="Spoke", happened_at="2026-02-01T10:00:00Z")
     await make(nora, "activities", kind="call", subject="Spoke", happened_at="2026-04-01T00:00:00Z")
-    made = await target(
-        sales.company.owner, team_id=sales.teams["World"], measure="activities", quantity=3
-    )
+    made = await target(sales.company.owner, team_id=sales.teams["World"], measure="activities", quantity=3)
     assert (made["attained_quantity"], made["attainment"]) == (1, "0.3333")
 
 
@@ -168,7 +178,10 @@ async def test_there_is_one_target_per_who_period_and_measure(sales: Sales) -> N
         {"amount": usd("1.00")},
         {"quantity": 0},
         {"measure": "won_amount", "quantity": None, "amount": eur("1.00")},
-        {"team_id": "0198c0de-0000-7000-8000-000000000000", "member_id": "0198c0de-0000-7000-8000-000000000000"},
+        {
+            "team_id": "0198c0de-0000-7000-8000-000000000000",
+            "member_id": "0198c0de-0000-7000-8000-000000000000",
+        },
         {"team_id": "0198c0de-0000-7000-8000-000000000000"},
     ],
 )
@@ -200,11 +213,20 @@ async def test_targets_are_set_and_seen_within_ones_scope(sales: Sales) -> None:
 
 
 async def test_submissions_and_overrides_stand_side_by_side(sales: Sales) -> None:
-    nora, mia, sam, owner = sales.people["Nora"], sales.people["Mia"], sales.people["Sam"], sales.company.owner
+    nora, mia, sam, owner = (
+        sales.people["Nora"],
+        sales.people["Mia"],
+        sales.people["Sam"],
+        sales.company.owner,
+    )
     path = "/v1/forecast/submissions"
     await nora.ok("POST", path, json=Q1 | {"amount": usd("900.00")})
     made = await nora.ok("POST", path, json=Q1 | {"amount": usd("1200.00"), "note": "One more"})
-    assert (made["kind"], made["category"], made["submitted_by"]) == ("submission", "commit", sales.id("Nora"))
+    assert (made["kind"], made["category"], made["submitted_by"]) == (
+        "submission",
+        "commit",
+        sales.id("Nora"),
+    )
     await sam.ok("POST", path, json=Q1 | {"amount": usd("10.00")})
     override = Q1 | {"member_id": sales.id("Nora"), "amount": usd("1000.00")}
     assert code_of(await mia.post(path, override)) == (422, "invalid")  # says no reason
@@ -241,8 +263,12 @@ async def test_a_week_is_taken_once_however_many_workers_there_are(company: Comp
     await JobRunner(kernel).run_due()
     await asyncio.gather(*(look_after(run) for _ in range(20)))
     async with acting(company) as uow:
-        weeks = await uow.fetch("SELECT starts_on FROM opportunities.forecast_weeks WHERE tenant_id = $1", uow.tenant_id)
-        lines = await uow.fetch("SELECT n FROM opportunities.forecast_lines WHERE tenant_id = $1", uow.tenant_id)
+        weeks = await uow.fetch(
+            "SELECT starts_on FROM opportunities.forecast_weeks WHERE tenant_id = $1", uow.tenant_id
+        )
+        lines = await uow.fetch(
+            "SELECT n FROM opportunities.forecast_lines WHERE tenant_id = $1", uow.tenant_id
+        )
     assert [row["starts_on"].weekday() for row in weeks] == [0]
     assert len(lines) <= 1
 
@@ -267,7 +293,9 @@ async def test_accuracy_sets_each_weeks_forecast_beside_what_came(app: Any) -> N
         uow.now = datetime(2026, 1, 20, tzinfo=UTC)
         from app.modules.opportunities.services.opportunities import OpportunityService
 
-        await OpportunityService(uow).update(first.id, {"stage": "won", "amount": 8_000, "currency": "USD"}, expected_version=None)
+        await OpportunityService(uow).update(
+            first.id, {"stage": "won", "amount": 8_000, "currency": "USD"}, expected_version=None
+        )
     await snapshot("2026-01-20T00:00:00+00:00")
     found = await owner.ok("GET", "/v1/forecast/accuracy", params=Q1)
     assert found["actual"] == usd("80.00")

@@ -98,7 +98,12 @@ async def histories(company: Company) -> None:
         ending = chance.randrange(4)
         moment += timedelta(hours=chance.randrange(1, 900))
         if ending < 2:
-            steps.append((moment.isoformat(), {"status": "lost", "loss_reason": "price"} if ending else {"stage": "won"}))
+            steps.append(
+                (
+                    moment.isoformat(),
+                    {"status": "lost", "loss_reason": "price"} if ending else {"stage": "won"},
+                )
+            )
         if chance.random() < 0.2 and ending < 2:
             steps.append(((moment + timedelta(days=40)).isoformat(), {"status": "open"}))
         await lived(company, *steps)
@@ -135,7 +140,9 @@ async def test_entered_is_the_sum_of_its_outcomes_in_every_stage(company: Compan
         assert stage["entered"] == stage["still_there"] + stage["moved_on"] + stage["lost_from"]
 
 
-async def test_owner_team_and_scope_narrow_the_funnel(company: Company, owner: Client, rival: Company) -> None:
+async def test_owner_team_and_scope_narrow_the_funnel(
+    company: Company, owner: Client, rival: Company
+) -> None:
     await histories(company)
     await histories(rival)
     everything = await actor_of(company)
@@ -149,7 +156,9 @@ async def test_owner_team_and_scope_narrow_the_funnel(company: Company, owner: C
             found = await FunnelService(uow).funnel(FunnelQuestion())
             assert found.model_dump(mode="json") == whole
             assert uow.statements - before == 3
-    blind = replace(everything, everything=False, member_id=None, team_ids=(), grants={"opportunity:read": Scope.OWN})
+    blind = replace(
+        everything, everything=False, member_id=None, team_ids=(), grants={"opportunity:read": Scope.OWN}
+    )
     async with acting(company, blind) as uow:
         nothing = await FunnelService(uow).funnel(FunnelQuestion())
     assert {stage.entered for stage in nothing.data[0].stages} == {0}

@@ -21,7 +21,13 @@ async def closed(owner: Client) -> None:
     pounds = {"amount": "50.00", "currency": "GBP"}
     lost = {"status": "lost", "stage": "proposal"}
     for fields in (
-        {"status": "won", "closed_on": "2025-01-11", "amount": usd("100.00"), "win_reason": "price", "source": "web"},
+        {
+            "status": "won",
+            "closed_on": "2025-01-11",
+            "amount": usd("100.00"),
+            "win_reason": "price",
+            "source": "web",
+        },
         {"status": "won", "closed_on": "2025-04-01", "amount": eur("200.00"), "win_reason": "service"},
         {"status": "won", "closed_on": "2025-04-02", "source": "web"},
         lost | {"closed_on": "2025-04-30", "amount": usd("300.00"), "loss_reason": "price", "source": "web"},
@@ -69,7 +75,10 @@ async def test_win_rates_by_number_and_value(owner: Client) -> None:
 async def test_filters_and_days_of_closing_narrow(owner: Client) -> None:
     await closed(owner)
     narrow = {"source": "web", "closed_from": "2025-01-11", "closed_to": "2025-04-02"}
-    assert [row[:3] for row in await told(owner, group_by="source", **narrow)] == [("web", 2, 0), (None, 2, 0)]
+    assert [row[:3] for row in await told(owner, group_by="source", **narrow)] == [
+        ("web", 2, 0),
+        (None, 2, 0),
+    ]
     for wrong in ({"group_by": "reason", "colour": "red"}, {"group_by": "reason", "sort": "name"}):
         answer = await owner.get("/v1/opportunities/win-loss", params=wrong)
         assert code_of(answer) == (400, "invalid_filter")
@@ -85,7 +94,12 @@ async def test_velocity_is_the_product_of_its_parts_per_day(owner: Client) -> No
         "velocity": usd("3.77"),  # 2 × 3/5 × 200 ÷ 191/3 = 3.7696…
     }  # fmt: skip
     nothing = await owner.ok("GET", "/v1/opportunities/velocity", params={"closed_from": "2026-01-01"})
-    assert (nothing["won"], nothing["win_rate"], nothing["velocity"], nothing["open_count"]) == (0, None, None, 2)
+    assert (nothing["won"], nothing["win_rate"], nothing["velocity"], nothing["open_count"]) == (
+        0,
+        None,
+        None,
+        2,
+    )
 
 
 async def test_only_what_one_sees_counts_in_a_fixed_number_of_statements(
@@ -105,7 +119,11 @@ async def test_only_what_one_sees_counts_in_a_fixed_number_of_statements(
 
 
 async def test_the_activity_report_counts_per_member_and_month(company: Company, owner: Client) -> None:
-    for kind, at in (("call", "2026-01-31T23:59:00Z"), ("call", "2026-02-01T00:00:00Z"), ("note", "2026-02-03T10:00:00Z")):
+    for kind, at in (
+        ("call", "2026-01-31T23:59:00Z"),
+        ("call", "2026-02-01T00:00:00Z"),
+        ("note", "2026-02-03T10:00:00Z"),
+    ):
         await make(owner, "activities", kind=kind, subject="Spoke", happened_at=at)
     await make(owner, "activities", kind="task", subject="Later", due_at="2026-02-05T10:00:00Z")
     await lived(
@@ -129,8 +147,13 @@ async def test_the_activity_report_counts_per_member_and_month(company: Company,
         },
     ]  # fmt: skip
     quarter = await owner.ok(
-        "GET", "/v1/reports/activity", params={"period": "quarter", "from": "2026-01-01", "before": "2026-04-01"}
+        "GET",
+        "/v1/reports/activity",
+        params={"period": "quarter", "from": "2026-01-01", "before": "2026-04-01"},
     )
     assert [(r["activities"], r["stages_moved"]) for r in quarter["data"]] == [({"call": 2, "note": 1}, 2)]
-    for wrong in ({"from": "2026-01-02", "before": "2026-03-01"}, {"from": "2026-03-01", "before": "2026-03-01"}):
+    for wrong in (
+        {"from": "2026-01-02", "before": "2026-03-01"},
+        {"from": "2026-03-01", "before": "2026-03-01"},
+    ):
         assert code_of(await owner.get("/v1/reports/activity", params=wrong)) == (400, "invalid_filter")

@@ -71,7 +71,9 @@ async def test_hundreds_of_changes_at_once_leave_the_sums_right(
     chance = random.Random(7)
     owners = await owners_of(company, look)
     made = [
-        await make(owner, "opportunities", name=f"D{n}", amount=usd(f"{n}.10"), owner_id=chance.choice(owners))
+        await make(
+            owner, "opportunities", name=f"D{n}", amount=usd(f"{n}.10"), owner_id=chance.choice(owners)
+        )
         for n in range(1, 41)
     ]
 
@@ -89,7 +91,9 @@ async def test_hundreds_of_changes_at_once_leave_the_sums_right(
 
     # Two writers for each opportunity, and folding and building in between.
     await asyncio.gather(
-        *(scramble(random.Random(n), owner, record, owners) for n, record in enumerate(made * 2)), fold(), build()
+        *(scramble(random.Random(n), owner, record, owners) for n, record in enumerate(made * 2)),
+        fold(),
+        build(),
     )
     assert await kept_right(company) == RIGHT
     alive = (await owner.ok("GET", "/v1/opportunities", params={"include": "total"}))["total"]
@@ -105,7 +109,9 @@ async def test_folding_leaves_one_row_per_group_and_changes_no_sum(company: Comp
         made = await make(owner, "opportunities", name=f"D{n}", amount=usd("1.00"))
         await owner.ok("PATCH", f"/v1/opportunities/{made['id']}", json={"stage": "proposal"}, if_match=1)
     async with acting(company) as uow:
-        row = await uow.fetchrow("SELECT count(*) FROM opportunities.sums WHERE tenant_id = $1", uow.tenant_id)
+        row = await uow.fetchrow(
+            "SELECT count(*) FROM opportunities.sums WHERE tenant_id = $1", uow.tenant_id
+        )
         assert row is not None
         assert row[0] == 15  # one for each creation, two for each move
         assert await KeptSums(uow).fold() > 0
@@ -123,11 +129,14 @@ async def test_transfer_batches_and_deletion_are_counted(company: Company, owner
     answer = await owner.ok("POST", "/v1/opportunities/batch/create", json={"items": records})
     made = [result["id"] for result in answer["results"]]
     await owner.ok("POST", "/v1/opportunities/transfer", json={"ids": made[:10], "owner_id": owners[1]})
-    await owner.ok("POST", "/v1/opportunities/batch/delete", json={"items": [{"id": id} for id in made[8:12]]})
+    await owner.ok(
+        "POST", "/v1/opportunities/batch/delete", json={"items": [{"id": id} for id in made[8:12]]}
+    )
     assert await kept_right(company) == RIGHT
     async with acting(company) as uow:
         rows = await uow.fetch(
-            "SELECT owner_id, sum(n) AS n FROM opportunities.sums WHERE tenant_id = $1 GROUP BY 1", uow.tenant_id
+            "SELECT owner_id, sum(n) AS n FROM opportunities.sums WHERE tenant_id = $1 GROUP BY 1",
+            uow.tenant_id,
         )
     assert {str(row["owner_id"]): int(row["n"]) for row in rows} == {owners[0]: 8, owners[1]: 8}
 
@@ -155,12 +164,16 @@ async def test_sums_that_were_never_built_are_built_by_a_job(
     assert board["columns"][0]["totals"]["amount"] == [usd("3.00")]
 
 
-async def test_another_time_zone_moves_passages_into_their_new_months(company: Company, owner: Client) -> None:
+async def test_another_time_zone_moves_passages_into_their_new_months(
+    company: Company, owner: Client
+) -> None:
     from tests.modules.opportunities.reading.support import background, lived
 
     await lived(company, ("2026-02-28T23:30:00+00:00", {}))
     async with acting(company) as uow:
-        row = await uow.fetchrow("SELECT month::text FROM opportunities.passages WHERE tenant_id = $1", uow.tenant_id)
+        row = await uow.fetchrow(
+            "SELECT month::text FROM opportunities.passages WHERE tenant_id = $1", uow.tenant_id
+        )
         assert row is not None
         assert row[0] == "2026-02-01"
     tenant = await owner.ok("GET", "/v1/tenant")
@@ -168,7 +181,9 @@ async def test_another_time_zone_moves_passages_into_their_new_months(company: C
     await owner.ok("PATCH", "/v1/tenant", json=change, if_match=tenant["version"])
     await background(company)
     async with acting(company) as uow:
-        row = await uow.fetchrow("SELECT month::text FROM opportunities.passages WHERE tenant_id = $1", uow.tenant_id)
+        row = await uow.fetchrow(
+            "SELECT month::text FROM opportunities.passages WHERE tenant_id = $1", uow.tenant_id
+        )
         assert row is not None
         assert row[0] == "2026-03-01"
     assert await kept_right(company) == RIGHT
