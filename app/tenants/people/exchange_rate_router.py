@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Query, Response
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 from sqlalchemy import String, cast
@@ -34,6 +34,7 @@ def _plain(value: object) -> object:
     return f"{value.normalize():f}" if isinstance(value, Decimal) else value
 
 
+OnlyCurrency = Annotated[Currency | None, Query(description="Only the rates of this currency.")]
 Rate = Annotated[
     str,
     StringConstraints(strict=True, pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$"),
@@ -77,7 +78,7 @@ def _answer(row: ExchangeRate, response: Response) -> ExchangeRateRead:
 
 @router.get("", access="exchange_rate:read", responses=problems(InvalidCursor))
 async def list_exchange_rates(
-    uow: Uow, currency: Currency | None = None, limit: Limit = 50, cursor: Cursor = None
+    uow: Uow, currency: OnlyCurrency = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ExchangeRateRead]:
     """The rates to the company's currency, by currency and day."""
     statement = uow.select(ExchangeRate).where(ExchangeRate.home_currency == uow.actor.tenant.currency)

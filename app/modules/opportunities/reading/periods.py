@@ -37,6 +37,11 @@ def period_start(day: date, kind: str, fiscal_year_start_month: int) -> date:
     return add_months(day.replace(day=1), -((day.month - 1 - first) % 12 % LENGTHS[kind]))
 
 
+def plausible(day: date) -> bool:
+    """Within the years that opportunities may be dated in."""
+    return 1900 <= day.year < 2200
+
+
 def today(now: datetime, tenant: TenantProfile) -> date:
     """The day it is where the tenant is."""
     return now.astimezone(tenant.zone).date()
@@ -59,6 +64,8 @@ def period_of(
     first = tenant.fiscal_year_start_month
     if starts_on is None:
         return Period(kind, period_start(today(now, tenant), kind, first))
+    if not plausible(starts_on):
+        raise Invalid.at(pointer, "implausible_date", "A period lies between the years 1900 and 2200.")
     begins = period_start(starts_on, kind, first)
     if begins != starts_on:
         raise Invalid.at(pointer, "no_period", f"No {kind} begins on {starts_on}; one begins on {begins}.")

@@ -7,8 +7,8 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import Path, Response
 from fastapi import Query as QueryParameter
-from fastapi import Response
 from starlette.requests import Request
 
 from app.kernel import listing
@@ -60,6 +60,11 @@ Limit = Annotated[int, QueryParameter(ge=1, description="Above 200 counts as 200
 StartsOn = Annotated[
     date | None, QueryParameter(description="First day of the period; absent means the present one.")
 ]
+Kind = Annotated[PeriodKind, QueryParameter(description="Quarters and years are the company's fiscal ones.")]
+AnyKind = Annotated[PeriodKind | None, QueryParameter(description="Only those of such periods.")]
+AnyStart = Annotated[date | None, QueryParameter(description="Only those of periods that begin on this day.")]
+OneMember = Annotated[UUID | None, QueryParameter(description="Only this member's.")]
+StageKey = Annotated[str, Path(description="A stage's key.", examples=["proposal"])]
 ClosedFrom = Annotated[date | None, QueryParameter(description="First day of closing, included.")]
 ClosedTo = Annotated[date | None, QueryParameter(description="Last day of closing, included.")]
 
@@ -100,7 +105,7 @@ async def get_opportunity_board(request: Request, uow: Uow, pipeline: Pipeline =
     open_query=True,
 )
 async def list_opportunity_board_column(
-    stage: str, request: Request, uow: Uow, pipeline: Pipeline = None
+    stage: StageKey, request: Request, uow: Uow, pipeline: Pipeline = None
 ) -> Response:
     """More cards of one column, with the board's filters and order."""
     return _json(await BoardService(uow).column(pipeline, stage, _query(request, "pipeline", paged=True)))
@@ -110,7 +115,7 @@ async def list_opportunity_board_column(
 async def get_opportunity_funnel(
     uow: Uow,
     pipeline: Pipeline = None,
-    owner_id: UUID | None = None,
+    owner_id: OneMember = None,
     team_id: Annotated[UUID | None, QueryParameter(description="With the teams below.")] = None,
     cohort: Annotated[
         CohortKind | None,
@@ -175,8 +180,8 @@ async def get_activity_report(
     uow: Uow,
     first: Annotated[date, QueryParameter(alias="from", description="First day of the first period.")],
     before: Annotated[date, QueryParameter(description="First day of the period after the last.")],
-    period: PeriodKind = "month",
-    member_id: UUID | None = None,
+    period: Kind = "month",
+    member_id: OneMember = None,
 ) -> ActivityReport:
     """Who did what: done activities by kind, opportunities opened, moved and won, per member and period.
 
@@ -193,10 +198,12 @@ async def get_activity_report(
 @targets.get("", access="target:read", responses=problems(InvalidCursor))
 async def list_targets(
     uow: Uow,
-    period: PeriodKind | None = None,
-    starts_on: date | None = None,
-    subject: Subject | None = None,
-    measure: Measure | None = None,
+    period: AnyKind = None,
+    starts_on: AnyStart = None,
+    subject: Annotated[
+        Subject | None, QueryParameter(description="Only those of members, teams or all.")
+    ] = None,
+    measure: Annotated[Measure | None, QueryParameter(description="Only those of this measure.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Targets:
@@ -248,7 +255,7 @@ async def delete_target(id: UUID, uow: Uow, version: IfMatch) -> None:
 @forecast.get("", access="opportunity:read")
 async def get_forecast(
     uow: Uow,
-    period: PeriodKind = "quarter",
+    period: Kind = "quarter",
     starts_on: StartsOn = None,
     member_id: Annotated[UUID | None, QueryParameter(description="Only this member's line.")] = None,
     team_id: Annotated[
@@ -269,9 +276,9 @@ async def get_forecast(
 @forecast.get("/submissions", access="opportunity:read", responses=problems(InvalidCursor))
 async def list_forecast_submissions(
     uow: Uow,
-    period: PeriodKind | None = None,
-    starts_on: date | None = None,
-    member_id: UUID | None = None,
+    period: AnyKind = None,
+    starts_on: AnyStart = None,
+    member_id: OneMember = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Submissions:
@@ -287,9 +294,7 @@ async def submit_forecast(body: SubmissionCreate, uow: Uow) -> SubmissionRead:
 
 
 @forecast.get("/accuracy", access="opportunity:read")
-async def get_forecast_accuracy(
-    uow: Uow, period: PeriodKind = "quarter", starts_on: StartsOn = None
-) -> Accuracy:
+async def get_forecast_accuracy(uow: Uow, period: Kind = "quarter", starts_on: StartsOn = None) -> Accuracy:
     """How a period's forecast, as each week's snapshot had it, compares with what came.
 
     actual is what was won in the period. weighted_error = (weighted − actual) ÷ actual; commit_error =

@@ -21,7 +21,7 @@ from app.kernel.people import People
 from app.kernel.relative_dates import add_months
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import ActivityCounts
-from app.modules.opportunities.reading.periods import PeriodKind, midnight, period_start
+from app.modules.opportunities.reading.periods import PeriodKind, midnight, period_start, plausible
 from app.modules.opportunities.reading.reach import amounts_hidden
 from app.modules.opportunities.reading.schemas import ActivityReport, MemberActivity
 
@@ -50,6 +50,8 @@ class WorkService:
     ) -> ActivityReport:
         """By member and period from `since` until before `before`, both first days of periods."""
         first = self._uow.actor.tenant.fiscal_year_start_month
+        if not (plausible(since) and plausible(before)):
+            raise InvalidFilter("Periods lie between the years 1900 and 2200.", parameter="from")
         if since != period_start(since, kind, first) or before != period_start(before, kind, first):
             raise InvalidFilter(f"from and before are first days of a {kind}.", parameter="from")
         if not since < before <= add_months(since, MAX_MONTHS):
