@@ -6,17 +6,19 @@ import argparse
 
 from rich.console import Console
 
-from bench import api, bulk, routes
+from bench import api, bulk, pipeline, routes
 from bench.house import house
 
-SUITES = ("routes", "api", "growth", "bulk")
+SUITES = ("routes", "api", "growth", "bulk", "pipeline")
 
 
 def main() -> None:
     """Run the suites asked for, all by default."""
     parser = argparse.ArgumentParser(prog="rapport bench", description=__doc__)
     parser.add_argument("suites", nargs="*", choices=[*SUITES, []], default=list(SUITES))
-    parser.add_argument("--size", type=int, default=200_000, help="leads in the measured tenant")
+    parser.add_argument(
+        "--size", type=int, default=200_000, help="leads, or opportunities, in the measured tenant"
+    )
     parser.add_argument("--rows", type=int, default=200_000, help="rows imported and exported")
     parser.add_argument(
         "--largest", type=int, default=1_000_000, help="where growth ends; 5000000 takes a while"
@@ -39,6 +41,9 @@ def main() -> None:
     if "bulk" in suites:
         with house() as home:
             bulk.run_bulk(home, given.rows, console)
+    if "pipeline" in suites:
+        with house() as home:
+            pipeline.run_pipeline(home, given.size, console)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 A table is distributed when `tenant_id` leads its primary key, is part of every unique key, and the table is only
 ever worked on for one tenant. The rest stays on the coordinator: identities and key hashes are found without a
-tenant, queues are claimed across tenants (Citus has no SKIP LOCKED across shards), and a foreign key keeps both of
-its ends on the same side.
+tenant, queues are claimed across tenants (Citus has no SKIP LOCKED across shards), triggers count what a statement
+changed (Citus has no transition tables), and a foreign key keeps both of its ends on the same side.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _TABLES: Final = """
 SELECT n.nspname || '.' || c.relname AS name,
        (SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
         WHERE i.indrelid = c.oid AND i.indisprimary) = 'tenant_id' AS by_tenant,
+       EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS has_triggers,
        EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique
              AND NOT EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
                              AND a.attnum = ANY (i.indkey::smallint[]))) AS unique_across_tenants,
@@ -112,6 +113,8 @@ def _reason(row: asyncpg.Record) -> str | None:
         return "worked on across tenants"
     if not row["by_tenant"]:
         return "its primary key does not begin with tenant_id"
+    if row["has_triggers"]:
+        return "triggers keep sums of it"
     return "a value is unique across tenants" if row["unique_across_tenants"] else None
 
 

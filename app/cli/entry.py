@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from app.cli import bulk, configuration, database, demo, documents, measuring, serving, tenants, up, verifying
+from app.cli import (
+    bulk,
+    configuration,
+    database,
+    demo,
+    documents,
+    figures,
+    measuring,
+    serving,
+    tenants,
+    up,
+    verifying,
+)
 from app.cli.output import INTERRUPTED, Failure, err, show_failure
 
 HELP = """
@@ -34,6 +46,7 @@ app.command("export", rich_help_panel=DATA)(bulk.export_file)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=OPERATE)
 app.add_typer(database.app, name="db", rich_help_panel=OPERATE)
 app.add_typer(verifying.app, name="audit", rich_help_panel=OPERATE)
+app.add_typer(figures.app, name="figures", rich_help_panel=OPERATE)
 app.command("config", rich_help_panel=OPERATE)(configuration.config)
 app.add_typer(documents.app, name="openapi", rich_help_panel=BUILD)
 app.command("bench", rich_help_panel=BUILD, context_settings=measuring.CONTEXT)(measuring.bench)

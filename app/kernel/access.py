@@ -134,3 +134,24 @@ def visible_rows(actor: Actor, object_name: str, action: str, bind: Bind, alias:
         f" AND (s.member_id = {me} OR s.team_id = ANY({mine}::uuid[])){write})"
     )
     return "(" + " OR ".join(clauses) + ")"
+
+
+def owned_rows(actor: Actor, object_name: str, action: str, bind: Bind, alias: str = "t") -> str | None:
+    """As `visible_rows` without what is shared: true by owner and team alone, for sums that keep nothing else."""
+    scope = actor.require(f"{object_name}:{action}")
+    if scope is Scope.ALL:
+        return None
+    clauses = [f"{alias}.owner_id = {bind(actor.member_id or NOBODY)}"]
+    teams = actor.team_ids_below if scope is Scope.TEAM_AND_BELOW else actor.team_ids
+    if scope >= Scope.TEAM and teams:
+        clauses.append(f"{alias}.team_id = ANY({bind(list(teams))}::uuid[])")
+    return "(" + " OR ".join(clauses) + ")"
+
+
+def shared_ids(actor: Actor, object_name: str, bind: Bind) -> str:
+    """SQL of the ids of the records that are shared with the actor or a team of theirs; `$1` is the tenant."""
+    return (
+        f"(SELECT s.record_id FROM kernel.shares s WHERE s.tenant_id = $1 AND s.object = '{object_name}'"
+        f" AND (s.member_id = {bind(actor.member_id or NOBODY)}"
+        f" OR s.team_id = ANY({bind(list(actor.team_ids))}::uuid[])))"
+    )

@@ -88,6 +88,7 @@ class RecordType(Generic[M]):
     default_sort: tuple[tuple[str, bool], ...] = (("created_at", True),)
     upsert_keys: tuple[str, ...] = ("external_id",)
     currencies: Mapping[str, str] = field(default_factory=dict)
+    follows: Mapping[str, str] = field(default_factory=dict)  # field → the one whose hiding hides it too
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)  # field → names in files, en and zh
     importable: bool = True
     moves_etag: str | None = None

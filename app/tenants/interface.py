@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Forbidden, Unauthenticated
 from app.kernel.events import Event
+from app.kernel.money import Money
 from app.kernel.working_time import WorkingCalendar
 
 
@@ -57,6 +59,9 @@ class Members(Protocol):
     async def in_role(self, role_key: str) -> list[MemberRef]:
         """The active members with a role, by its key (`owner`, `manager`), by name."""
 
+    async def all(self) -> list[MemberRef]:
+        """All members, active or not, by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Colleague:
@@ -99,6 +104,9 @@ class Teams(Protocol):
     async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, TeamRef]:
         """Teams by id; unknown ids are absent."""
 
+    async def all(self) -> list[TeamRef]:
+        """All teams by name; `parent_id` makes the tree."""
+
     async def members_of(self, team_id: UUID) -> list[MemberRef]:
         """The active members of one team, without those of teams below, by name."""
 
@@ -106,6 +114,34 @@ class Teams(Protocol):
 class Tenants(Protocol):
     async def settings(self) -> TenantSettings:
         """The settings of the tenant at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatedRate:
+    """One unit of `currency` is worth `rate` units of the tenant's from `valid_from` until before `until`."""
+
+    currency: str
+    valid_from: date
+    until: date | None
+    rate: Decimal
+
+
+class ExchangeRates(Protocol):
+    """Dated rates to the tenant's own currency."""
+
+    async def convert_many(self, amounts: Sequence[tuple[Money, date]]) -> list[Money | None]:
+        """Each amount in the tenant's currency at the rate of its day, rounded half up once.
+
+        None where no rate is known for that day, or the result is beyond what money can hold. At most two
+        statements, and none for amounts in the tenant's own currency. Rates that are read stay as they are until
+        the transaction ends, as far as `settled` is concerned.
+        """
+
+    async def rates(self, currencies: Collection[str] | None = None) -> list[DatedRate]:
+        """All rates of some currencies, of all when None, by currency and day."""
+
+    async def settled(self) -> None:
+        """Wait until every transaction that converted by older rates has ended, and let none begin meanwhile."""
 
 
 # -- events --------------------------------------------------------------------------------------------------
@@ -141,6 +177,23 @@ class MemberDeactivated(Event):
 class MemberReactivated(Event):
     type: ClassVar[str] = "tenants.member.reactivated.v1"
     object: ClassVar[str] = "member"
+
+
+class ExchangeRateChanged(Event):
+    """A rate was entered, changed or deleted; amounts in its currency are worth something else."""
+
+    type: ClassVar[str] = "tenants.exchange_rate.changed.v1"
+    object: ClassVar[str] = "exchange_rate"
+    currency: str
+    valid_from: date
+
+
+class TenantSettingsChanged(Event):
+    """Settings of the company were changed; `changed` names them."""
+
+    type: ClassVar[str] = "tenants.tenant.settings_changed.v1"
+    object: ClassVar[str] = "tenant"
+    changed: list[str]
 
 
 # -- errors --------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ Those control tables are out of reach for the application role, so no mapped cla
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -190,6 +191,21 @@ class Absence(Versioned):
     ends_at: Mapped[datetime]
     reason: Mapped[str | None]
     stand_in_id: Mapped[UUID | None]
+
+
+class ExchangeRate(Versioned):
+    """What one unit of `currency` is worth in the company's own from a day on, until the next such day."""
+
+    __tablename__ = "exchange_rates"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "home_currency", "currency", "valid_from"),
+        CheckConstraint("rate > 0", name="rate"),
+        {"schema": "tenants"},
+    )
+    currency: Mapped[str]
+    home_currency: Mapped[str]  # the company's own when the rate was entered; others do not count
+    valid_from: Mapped[date]
+    rate: Mapped[Decimal]
 
 
 DEFAULT_CALENDAR: dict[str, Any] = {

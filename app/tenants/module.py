@@ -7,8 +7,15 @@ from app.kernel.registry import Module
 from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.handlers import SUBSCRIPTIONS
-from app.tenants.interface import Colleagues, Members, Teams, Tenants, WorkingTime
-from app.tenants.people import calendar_router, invitation_router, member_router, organisation_router
+from app.tenants.interface import Colleagues, ExchangeRates, Members, Teams, Tenants, WorkingTime
+from app.tenants.people import (
+    calendar_router,
+    exchange_rate_router,
+    invitation_router,
+    member_router,
+    organisation_router,
+)
+from app.tenants.people.exchange_rates import RatesOfTenant
 from app.tenants.people.lookups import Lookups, TeamLookups, TenantLookups
 from app.tenants.people.working_time import ColleagueLookups, WorkingTimeOfTenant
 from app.tenants.permissions import PERMISSIONS
@@ -25,6 +32,7 @@ MODULE = Module(
         "roles": "What people may do, and on whose records.",
         "teams": "Who works with whom; scopes of roles follow the tree.",
         "working-time": "Business calendars, and who is away.",
+        "exchange-rates": "What foreign currencies are worth in the company's own, from which day on.",
         "api-keys": "Keys for programs, with their own scopes.",
     },
     routers=[
@@ -39,6 +47,7 @@ MODULE = Module(
         organisation_router.tenant_router,
         calendar_router.calendars_router,
         calendar_router.absences_router,
+        exchange_rate_router.router,
         key_router.router,
         well_known.router,
     ],
@@ -49,6 +58,7 @@ MODULE = Module(
         Tenants: TenantLookups,
         Colleagues: ColleagueLookups,
         WorkingTime: WorkingTimeOfTenant,
+        ExchangeRates: RatesOfTenant,
     },
     permissions=PERMISSIONS,
     subscriptions=SUBSCRIPTIONS,

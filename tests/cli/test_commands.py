@@ -33,7 +33,8 @@ def fetch(url: str, sql: str) -> list[Any]:
 def test_help_names_every_command(rapport: Rapport):
     said = rapport("--help").out
     for command in (
-        "up", "serve", "worker", "demo", "import", "export", "tenants", "db", "audit", "config", "openapi", "bench",
+        "up", "serve", "worker", "demo", "import", "export", "tenants", "db", "audit", "figures", "config", "openapi",
+        "bench",
     ):  # fmt: skip
         assert re.search(rf"│ {command} ", said), command
 
@@ -41,7 +42,8 @@ def test_help_names_every_command(rapport: Rapport):
 @pytest.mark.parametrize(
     "command",
     ["up", "serve", "worker", "demo", "import", "export", "config", "db upgrade", "db check", "db distribute",
-     "tenants create", "tenants list", "tenants suspend", "tenants resume", "openapi export", "audit verify"],
+     "tenants create", "tenants list", "tenants suspend", "tenants resume", "openapi export", "audit verify",
+     "figures check"],
 )  # fmt: skip
 def test_every_command_explains_itself(rapport: Rapport, command: str):
     answer = rapport(*command.split(), "--help")
@@ -145,6 +147,12 @@ def test_distribute_leaves_identities_and_queues_on_the_coordinator(rapport: Rap
     assert {"leads.leads", "customers.accounts", "kernel.audit_entries"} <= set(plan["distribute"])
 
 
+def test_distribute_leaves_tables_with_triggers_on_the_coordinator(rapport: Rapport, worker_database: str):
+    plan = rapport("db", "distribute", "--dry-run", "--json", DATABASE_URL=worker_database).json
+    assert plan["local"]["opportunities.opportunities"] == "triggers keep sums of it"
+    assert "opportunities.opportunities" not in plan["distribute"]
+
+
 def test_distribute_keeps_both_ends_of_a_foreign_key_together_and_in_order(
     rapport: Rapport, worker_database: str
 ):
@@ -225,6 +233,24 @@ def test_a_company_is_suspended_and_resumed_with_a_reason(rapport: Rapport, own_
         own_database, "SELECT reason FROM kernel.audit_entries WHERE object = 'tenant' AND action = 'updated'"
     )
     assert [row["reason"] for row in entries] == ["unpaid", "unpaid"]
+
+
+def test_figures_that_do_not_fit_are_found_and_repaired(rapport: Rapport, own_database: str):
+    made = make_company(rapport, own_database)
+    assert rapport("figures", "check", DATABASE_URL=own_database).code == 0
+    fetch(
+        own_database,
+        "INSERT INTO opportunities.sums (tenant_id, pipeline_id, stage, status, owner_id, team_id, currency,"
+        " home_currency, category, month, n, amount, weighted, amount_home, weighted_home, missing)"
+        f" VALUES ('{made['id']}', gen_random_uuid(), 'x', 'open', gen_random_uuid(), gen_random_uuid(), '', '', '',"
+        " '2026-01-01', 1, 0, 0, 0, 0, 0)",
+    )
+    found = rapport("figures", "check", made["id"], "--json", DATABASE_URL=own_database)
+    assert (found.code, found.json["right"]) == (DOCUMENTED["no"], False)
+    assert found.json["tenants"][0]["differences"]["opportunities.sums"] == 1
+    repaired = rapport("figures", "check", "--repair", "--json", DATABASE_URL=own_database)
+    assert (repaired.code, repaired.json["tenants"][0]["repaired"]) == (0, True)
+    assert rapport("figures", "check", DATABASE_URL=own_database).code == 0
 
 
 def test_an_unknown_company_cannot_be_suspended(rapport: Rapport, own_database: str):

@@ -166,6 +166,8 @@ class World:
     def name_in_path(self, operation: Operation, name: str) -> str:
         if name == "object":
             return "lead"
+        if name == "stage":
+            return "qualification"
         if name == "plural":
             return "accounts"
         if name == "event_type":
@@ -235,6 +237,15 @@ class World:
                 ],
             },
             "add_opportunity_cost": {"amount": {"amount": "12.00", "currency": "CNY"}},
+            "create_exchange_rate": {
+                "valid_from": f"{1900 + int(number[:4], 16) % 99}-{1 + int(number[4], 16) % 12:02}-01"
+            },
+            "submit_forecast": {"amount": {"amount": "10.00", "currency": "USD"}},
+            "create_target": {
+                "measure": "won_count",
+                "quantity": 5,
+                "starts_on": f"{1900 + int(number[:4], 16) % 99}-{1 + int(number[4], 16) % 12:02}-01",
+            },
             "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
             "create_lead_assignment_rule": {"target_id": self.ids.get("teams")},
             "create_lead_queue": {"member_ids": [str(self.company.member_id)]},
@@ -277,6 +288,8 @@ QUERIES = {
     "get_timeline": "object=account&record_id={accounts}",
     "list_import_fields": "object=lead",
     "get_opportunity_statistics": "group_by=stage",
+    "get_win_loss": "group_by=reason",
+    "get_activity_report": "from=2026-01-01&before=2026-04-01",
 }
 
 

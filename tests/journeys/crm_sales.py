@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +78,37 @@ class CrmSales:
                 won[group] += 1
                 value[group] += int(row["close_value"])
         return {group: Sum(count, won[group], value[group]) for group, count in counts.items()}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was closed in one group: won and lost, their worth, and the days from engaging to winning."""
+
+    won: int
+    lost: int
+    won_value: int
+    cycle_days: int
+
+
+def results(rows: Iterable[Row], key: Callable[[Row], str | None]) -> dict[str | None, Result]:
+    """What was won and lost by any key, of the closed rows among `rows`."""
+    found: dict[str | None, list[Row]] = {}
+    for row in rows:
+        if row["deal_stage"] in ("Won", "Lost"):
+            found.setdefault(key(row), []).append(row)
+    return {
+        group: Result(
+            won=sum(row["deal_stage"] == "Won" for row in closed),
+            lost=sum(row["deal_stage"] == "Lost" for row in closed),
+            won_value=sum(int(row["close_value"]) for row in closed if row["deal_stage"] == "Won"),
+            cycle_days=sum(
+                (date.fromisoformat(row["close_date"]) - date.fromisoformat(row["engage_date"])).days
+                for row in closed
+                if row["deal_stage"] == "Won"
+            ),
+        )
+        for group, closed in found.items()
+    }
 
 
 def quarter(day: str) -> str | None:

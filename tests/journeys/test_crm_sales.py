@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import asyncpg
@@ -20,7 +22,7 @@ import pytest
 from app.kernel.jobs import JobRunner
 from app.kernel.tabular.writers import FailedRowsWriter
 from app.main import Application
-from tests.journeys.crm_sales import CrmSales, Row, Sum, folder, product_name, quarter
+from tests.journeys.crm_sales import CrmSales, Result, Row, Sum, folder, product_name, quarter, results
 from tests.support.api import Client, Company, sign_up
 from tests.tenants.people import Look, colleague, role_id
 
@@ -336,3 +338,136 @@ async def test_managers_and_agents_see_their_own_teams_figures(seller: Seller) -
     agent = seller.data.teams[0]["sales_agent"]
     seen = figures(await told(seller.clients[agent], "manager"), "label")
     assert seen == {manager_of[agent]: everybody[manager_of[agent]]}
+
+
+def rounded(part: int, whole: int, places: str) -> str | None:
+    """A quotient as the API writes it."""
+    return str((Decimal(part) / whole).quantize(Decimal(places), ROUND_HALF_UP)) if whole else None
+
+
+def expected(found: Result) -> dict[str, Any]:
+    """A group's outcome as the API should tell it; what was lost is worth nothing in the files."""
+    return {
+        "won": found.won,
+        "lost": found.lost,
+        "won_amount": {"amount": f"{found.won_value}.00", "currency": "USD"},
+        "lost_amount": {"amount": "0.00", "currency": "USD"},
+        "unconverted": 0,
+        "win_rate": rounded(found.won, found.won + found.lost, "0.0001"),
+        "win_rate_by_value": "1.0000" if found.won_value else None,
+        "average_cycle_days": rounded(found.cycle_days, found.won, "0.1"),
+    }
+
+
+async def outcomes(
+    client: Client, group_by: str, **filters: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    asked = {"group_by": group_by, **filters}
+    found = await client.ok("GET", "/v1/opportunities/win-loss", params=asked)
+    return found["data"], found["total"]
+
+
+async def agree(
+    seller: Seller, group_by: str, expectation: dict[str | None, Result], name: str = "label"
+) -> None:
+    groups, _ = await outcomes(seller.owner, group_by)
+    told_by_name = {
+        group[name]: {n: v for n, v in group.items() if n not in ("key", "label")} for group in groups
+    }
+    assert told_by_name == {key: expected(found) for key, found in expectation.items()}
+
+
+async def test_win_rates_and_cycle_lengths_agree(seller: Seller) -> None:
+    rows, manager_of = seller.data.pipeline, seller.data.manager_of
+    _, total = await outcomes(seller.owner, "owner")
+    assert (total["won"], total["lost"], total["win_rate"]) == (4238, 2473, "0.6315")
+    everything = results(rows, lambda row: None)[None]
+    assert {n: v for n, v in total.items() if n not in ("key", "label")} == expected(everything)
+    await agree(seller, "owner", results(rows, lambda row: row["sales_agent"]))
+    await agree(seller, "manager", results(rows, lambda row: manager_of[row["sales_agent"]]))
+    await agree(seller, "product", results(rows, product_name), "key")
+    await agree(seller, "quarter", results(rows, lambda row: quarter(row["close_date"])), "key")
+    await agree(seller, "account", results(rows, lambda row: row["account"] or None))
+
+
+async def test_sectors_agree_account_by_account(seller: Seller) -> None:
+    """Opportunities carry no sector; the accounts found by one narrow the outcomes to it."""
+    sector_of = {
+        row["account"]: row["sector"].replace("technolgy", "technology") for row in seller.data.accounts
+    }
+    rows = [row for row in seller.data.pipeline if row["account"]]
+    by_sector = results(rows, lambda row: sector_of[row["account"]])
+    assert len(by_sector) == 10
+    for sector, found in by_sector.items():
+        asked = {"custom.sector": str(sector), "limit": "200"}
+        page = await seller.owner.ok("GET", "/v1/accounts", params=asked)
+        accounts = ",".join(account["id"] for account in page["data"])
+        _, total = await outcomes(seller.owner, "account", **{"account_id[in]": accounts})
+        assert {n: v for n, v in total.items() if n not in ("key", "label")} == expected(found), sector
+
+
+async def test_the_funnel_agrees(seller: Seller) -> None:
+    found = await seller.owner.ok("GET", "/v1/opportunities/funnel")
+    stages = {stage["stage"]: stage for stage in found["data"][0]["stages"]}
+    counts = Counter(row["deal_stage"].lower() for row in seller.data.pipeline)
+    # The files hold where each one stands, not how it came there: each has entered one stage.
+    assert {key: (s["entered"], s["still_there"], s["moved_on"]) for key, s in stages.items()} == {
+        key: (counts[key], counts[key], 0) for key in ("prospecting", "engaging", "won", "lost")
+    }
+    by_quarter = await seller.owner.ok("GET", "/v1/opportunities/funnel", params={"cohort": "quarter"})
+    won = {
+        c["starts_on"]: s["entered"] for c in by_quarter["data"] for s in c["stages"] if s["stage"] == "won"
+    }
+    expectation = results(seller.data.pipeline, lambda row: quarter(row["close_date"]))
+    assert {key: n for key, n in won.items() if n} == {key: r.won for key, r in expectation.items() if r.won}
+    agent = seller.data.teams[0]["sales_agent"]
+    seen = await seller.owner.ok(
+        "GET", "/v1/opportunities/funnel", params={"owner_id": seller.members[agent]}
+    )
+    own = Counter(row["deal_stage"].lower() for row in seller.data.pipeline if row["sales_agent"] == agent)
+    assert {s["stage"]: s["entered"] for s in seen["data"][0]["stages"]} == {
+        key: own[key] for key in ("prospecting", "engaging", "won", "lost")
+    }
+
+
+async def test_board_and_forecast_agree(seller: Seller) -> None:
+    board = await seller.owner.ok("GET", "/v1/opportunities/board", params={"limit": "1"})
+    totals = {column["stage"]["key"]: column["totals"] for column in board["columns"]}
+    assert {key: total["count"] for key, total in totals.items()} == {
+        "prospecting": 500, "engaging": 1589, "won": 4238, "lost": 2473,
+    }  # fmt: skip
+    assert totals["won"]["amount_home"]["amount"] == "10005534.00"
+    manager_of, offices = seller.data.manager_of, seller.data.managers
+    for starts_on in ("2017-04-01", "2017-10-01"):
+        rows = [row for row in seller.data.pipeline if quarter(row["close_date"]) == starts_on]
+        asked = {"period": "quarter", "starts_on": starts_on}
+        lines = (await seller.owner.ok("GET", "/v1/forecast", params=asked))["data"]
+        closed = {
+            (line["subject"], line["name"]): line["categories"][0]["amount"]["amount"]
+            for line in lines
+            if line["categories"][0]["count"]
+        }
+        agents = {
+            ("member", key): f"{r.won_value}.00"
+            for key, r in results(rows, lambda row: row["sales_agent"]).items()
+            if r.won
+        }
+        managers = {
+            ("team", f"{key} ({offices[key or '']})"): f"{r.won_value}.00"
+            for key, r in results(rows, lambda row: manager_of[row["sales_agent"]]).items()
+            if r.won
+        }
+        whole = results(rows, lambda row: None)[None].won_value
+        assert closed == agents | managers | {("tenant", "Hardware Seller"): f"{whole}.00"}
+
+
+async def test_velocity_agrees(seller: Seller) -> None:
+    won = [row for row in seller.data.pipeline if row["deal_stage"] == "Won"]
+    everything = results(won, lambda row: None)[None]
+    found = await seller.owner.ok("GET", "/v1/opportunities/velocity")
+    assert (found["open_count"], found["win_rate"]) == (2089, "0.6315")
+    average = (Decimal(10_005_534) / 4238).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    assert found["average_amount"]["amount"] == str(average)
+    assert found["average_cycle_days"] == rounded(everything.cycle_days, 4238, "0.1")
+    velocity = Decimal(2089) * 4238 / 6711 * 10_005_534 / everything.cycle_days
+    assert found["velocity"]["amount"] == str(velocity.quantize(Decimal("0.01"), ROUND_HALF_UP))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -124,3 +124,20 @@ class Activities(Protocol):
         self, subject: Subject, *, limit: int = 20, kinds: Collection[str] = ()
     ) -> list[TimelineEntry]:
         """The head of a visible record's timeline, newest first; `kinds` narrows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoneCount:
+    """So many activities of a kind that a member did in the month that begins on `month`."""
+
+    member_id: UUID | None
+    month: date
+    kind: str
+    count: int
+
+
+class ActivityCounts(Protocol):
+    """What was done, counted."""
+
+    async def done(self, since: datetime, before: datetime) -> list[DoneCount]:
+        """Done activities that the actor sees, by when they were done; months are those of the tenant's zone."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from app.kernel.registry import Module
 from app.kernel.sharing import OpenWork
-from app.modules.activities.interface import Activities
+from app.modules.activities.interface import Activities, ActivityCounts
 from app.modules.activities.router import records, router
 from app.modules.activities.services.activities import ACTIVITY, ActivitiesOfTenant
+from app.modules.activities.services.counts import DoneActivities
 
 MODULE = Module(
     name="activities",
     description="Notes, tasks, calls and meetings, and one timeline for everything.",
     routers=(records, router),
     records=(ACTIVITY,),
-    interfaces={Activities: ActivitiesOfTenant},
+    interfaces={Activities: ActivitiesOfTenant, ActivityCounts: DoneActivities},
     ports=((OpenWork, ActivitiesOfTenant),),
 )

@@ -177,3 +177,18 @@ class PresalesRequestStepped(Event):
     step: str
     status: str
     owner_id: UUID | None
+
+
+class ForecastSubmitted(Event):
+    """A member submitted a figure for a period, or a manager overrode it."""
+
+    type: ClassVar[str] = "opportunities.forecast.submitted.v1"
+    object: ClassVar[str] = "forecast_submission"
+
+    member_id: UUID
+    period: str
+    starts_on: date
+    category: str
+    kind: str
+    amount: dict[str, str]
+    note: str | None

@@ -8,6 +8,9 @@ from app.modules.activities.interface import TimelineSource
 from app.modules.customers.interface import AccountPanel, AccountUser
 from app.modules.opportunities.handlers import SUBSCRIPTIONS
 from app.modules.opportunities.interface import Opportunities
+from app.modules.opportunities.reading import upkeep
+from app.modules.opportunities.reading.router import forecast, targets
+from app.modules.opportunities.reading.router import router as reading
 from app.modules.opportunities.router import records, router, selling, work
 from app.modules.opportunities.services.competitors import COMPETITOR
 from app.modules.opportunities.services.for_others import OpportunitiesOfTenant
@@ -20,9 +23,16 @@ from app.modules.opportunities.services.opportunities import OPPORTUNITY
 from app.modules.opportunities.services.presales import PRESALES_REQUEST
 from app.modules.opportunities.services.rotting import EVERY, mark_rotting
 
+_RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
+
 MODULE = Module(
     name="opportunities",
     description="Pipelines, stages, opportunities and their outcomes.",
+    tags={
+        "opportunities": "Pipelines, opportunities, their outcomes, and how they are read.",
+        "targets": "What members, teams and the company are to reach.",
+        "forecast": "What a period is expected to bring, who stands for it, and how well it was told.",
+    },
     routers=(
         records,
         router,
@@ -30,6 +40,9 @@ MODULE = Module(
         selling.router,
         work.presales_requests,
         work.router,
+        reading,
+        targets,
+        forecast,
     ),
     records=(OPPORTUNITY, COMPETITOR, PRESALES_REQUEST),
     interfaces={Opportunities: OpportunitiesOfTenant},
@@ -38,13 +51,37 @@ MODULE = Module(
         (AccountUser, OpportunityUses),
         (TimelineSource, OpportunityTimeline),
     ),
-    subscriptions=SUBSCRIPTIONS,
-    schedules=(Schedule("opportunities.rotting", EVERY, mark_rotting, per_tenant=True),),
+    subscriptions=(*SUBSCRIPTIONS, *upkeep.SUBSCRIPTIONS),
+    jobs=upkeep.JOBS,
+    schedules=(
+        Schedule("opportunities.rotting", EVERY, mark_rotting, per_tenant=True),
+        *upkeep.SCHEDULES,
+    ),
     permissions=(
         Permission(
             "pipeline:manage",
             "Make and change pipelines and their stages.",
             {"owner": Scope.ALL, "admin": Scope.ALL},
+        ),
+        Permission(
+            "target:read",
+            "See targets and how far they are reached.",
+            _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW, "salesperson": Scope.TEAM, "viewer": Scope.ALL},
+        ),
+        Permission(
+            "target:manage",
+            "Set, change and delete targets.",
+            _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW},
+        ),
+        Permission(
+            "forecast:submit",
+            "Submit forecasts of one's own.",
+            _RUNS_IT | {"manager": Scope.ALL, "salesperson": Scope.ALL},
+        ),
+        Permission(
+            "forecast:override",
+            "Override the forecasts of others.",
+            _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW},
         ),
     ),
 )

@@ -89,7 +89,7 @@ async def load_actor(
         grants=grants,
         team_ids=tuple(row["team_ids"]),
         team_ids_below=tuple(row["team_ids_below"]),
-        hidden_fields=hidden,
+        hidden_fields=with_followers(registry, hidden),
         readonly_fields=readonly,
         everything=everything,
     )
@@ -117,6 +117,16 @@ def intersection(left: Mapping[str, Scope], right: Mapping[str, Scope]) -> dict[
 
 
 FieldSets = dict[str, frozenset[str]]
+
+
+def with_followers(registry: Registry, hidden: FieldSets) -> FieldSets:
+    """Hidden fields with those that would tell them, such as a converted amount."""
+    return {
+        name: fields | {one for one, other in registry.records[name].follows.items() if other in fields}
+        if name in registry.records
+        else fields
+        for name, fields in hidden.items()
+    }
 
 
 def field_rules(rules: Sequence[Mapping[str, Mapping[str, Sequence[str]]]]) -> tuple[FieldSets, FieldSets]:

@@ -100,6 +100,11 @@ class Lookups:
             for r in rows
         ]
 
+    async def all(self) -> list[MemberRef]:
+        """All members, active or not, by name."""
+        statement = self.uow.select(Member).order_by(Member.name, Member.id)
+        return [member_ref(row) for row in await self.uow.all(statement)]
+
 
 class TeamLookups:
     """Implements `Teams`."""
@@ -113,6 +118,11 @@ class TeamLookups:
             return {}
         rows = await self.uow.all(self.uow.select(Team).where(Team.id == any_of(ids)))
         return {row.id: TeamRef(row.id, row.name, row.parent_id, row.manager_id) for row in rows}
+
+    async def all(self) -> list[TeamRef]:
+        """All teams by name."""
+        rows = await self.uow.all(self.uow.select(Team).order_by(Team.name, Team.id))
+        return [TeamRef(row.id, row.name, row.parent_id, row.manager_id) for row in rows]
 
     async def members_of(self, team_id: UUID) -> list[MemberRef]:
         """The active members of one team, by name."""

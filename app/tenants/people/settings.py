@@ -6,6 +6,7 @@ from typing import Any
 
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import access_changed
+from app.tenants.interface import TenantSettingsChanged
 from app.tenants.models import Tenant
 from app.tenants.people.roles import expect_version
 
@@ -17,4 +18,6 @@ async def change_settings(uow: UnitOfWork, changes: dict[str, Any], *, expected_
     changed = await uow.update(tenant, audit="tenant", **changes)
     if changed is not tenant:
         await access_changed(uow)  # every actor carries the profile
+        different = sorted(name for name in changes if getattr(tenant, name) != getattr(changed, name))
+        uow.publish(TenantSettingsChanged(id=tenant.id, changed=different))
     return changed

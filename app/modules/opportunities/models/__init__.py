@@ -85,6 +85,9 @@ class Opportunity(RecordTable):
     probability: Mapped[int]
     amount: Mapped[int | None]  # minor units of `currency`
     currency: Mapped[str | None]
+    amount_home: Mapped[int | None]  # minor units of `home_currency`, at the rate of its close date
+    home_currency: Mapped[str | None]  # the tenant's own when it was converted
+    rate_missing: Mapped[bool]  # there is an amount, and no rate for it
     expected_close_on: Mapped[date | None]
     opened_on: Mapped[date]
     closed_on: Mapped[date | None]

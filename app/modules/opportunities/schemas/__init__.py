@@ -104,6 +104,11 @@ class OpportunityRead(RecordOutput):
     status: OpportunityStatus
     probability: int
     amount: MoneyOut | None
+    amount_home: MoneyOut | None = Field(
+        description="In the company's currency, at the exchange rate of the day it was (or is expected to be)"
+        " closed; without one, of the day it was opened. Null without a rate."
+    )
+    rate_missing: bool = Field(description="There is an amount, but no exchange rate for it.")
     expected_close_on: date | None
     opened_on: date
     closed_on: date | None

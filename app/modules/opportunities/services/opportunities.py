@@ -28,6 +28,7 @@ from app.modules.opportunities.schemas import (
     StageVisitRead,
 )
 from app.modules.opportunities.services.competitors import CompetitorService
+from app.modules.opportunities.services.home_amounts import HomeAmounts
 from app.modules.opportunities.services.imports import OpportunityImport
 from app.modules.opportunities.services.outcomes import (
     LOST,
@@ -72,6 +73,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         self.reasons = OutcomeReasons(uow)
         self.entry = StageEntry(uow)
         self.playbooks = Playbooks(uow)
+        self.home_amounts = HomeAmounts(uow)
         self._inherited = False
 
     # -- creating ------------------------------------------------------------------------------------------
@@ -117,6 +119,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         await self.reasons.check(values)
         await self._check_winner(values)
         await self.references.check(values)
+        values |= await self.home_amounts.of(values)
 
     def _settle(self, values: dict[str, Any], pipeline: PipelineInfo) -> None:
         """Stage, status, probability and days of a new opportunity from what was given of them."""
@@ -219,6 +222,8 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         if "winning_competitor_id" in changes:
             await self._check_winner(changes)
         await self.references.check(after, changes)
+        if self.home_amounts.depends_on(changes):
+            changes |= await self.home_amounts.of(after)
 
     async def _check_winner(self, values: Mapping[str, Any]) -> None:
         id = values.get("winning_competitor_id")
@@ -441,7 +446,8 @@ OPPORTUNITY: RecordType[Opportunity] = RecordType(
     update=OpportunityUpdate,
     service=OpportunityService,
     search=Search(names=("name", "product_name")),
-    currencies={"budget": "budget_currency"},
+    currencies={"budget": "budget_currency", "amount_home": "home_currency"},
+    follows={"amount_home": "amount"},
     labels={
         "name": ("opportunity", "opportunity name", "deal", "商机", "商机名称"),
         "stage": ("deal stage", "阶段"),

@@ -130,6 +130,13 @@ class PipelineService:
                 return pipeline
         raise NotFound
 
+    async def wanted(self, wanted: str | None) -> PipelineInfo:
+        """The pipeline that an address names by id or key, absent the default one. Raises `NotFound`."""
+        for pipeline in await self.all():
+            if pipeline.is_default if wanted is None else wanted in (str(pipeline.id), pipeline.key):
+                return pipeline
+        raise NotFound("There is no pipeline with this id or key.")
+
     async def resolve(self, wanted: UUID | str | None, *, pointer: str = "/pipeline_id") -> PipelineInfo:
         """A pipeline by id or key, absent the default one. Raises `Invalid` at `pointer`."""
         for pipeline in await self.all():
