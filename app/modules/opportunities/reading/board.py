@@ -25,7 +25,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.reading.reach import Reach, amounts_hidden
 from app.modules.opportunities.reading.sums import CONTRIBUTION, percent_of, whole
 from app.modules.opportunities.services.opportunities import OPPORTUNITY
-from app.modules.opportunities.services.pipelines import PipelineInfo, PipelineService, StageInfo
+from app.modules.opportunities.services.pipelines import PipelineInfo, PipelineService, StageInfo, read_stage
 
 _KEPT_FIELDS: Final = FieldSet(
     {name: Field(name, Kind.UUID, f"t.{name}", nullable=False) for name in ("owner_id", "team_id")}
@@ -164,14 +164,7 @@ class BoardService:
     ) -> dict[str, Any]:
         cards, cursor = self._page(pipeline, stage, pages[stage.key], selection, query)
         return {
-            "stage": {
-                "key": stage.key,
-                "name": {"en": stage.name_en, "zh": stage.name_zh},
-                "probability": stage.probability,
-                "forecast_category": stage.forecast_category,
-                "is_closed": stage.is_closed,
-                "is_won": stage.is_won,
-            },
+            "stage": read_stage(stage).model_dump(mode="json"),
             "totals": self._worth(totals.get(stage.key) or _Total(amounts={}, weighted={})),
             "cards": cards,
             "next_cursor": cursor,

@@ -338,11 +338,12 @@ def read(pipeline: PipelineInfo) -> PipelineRead:
         name=NamesRead(en=pipeline.name_en, zh=pipeline.name_zh),
         is_default=pipeline.is_default,
         team_ids=None if pipeline.team_ids is None else list(pipeline.team_ids),
-        stages=[_read_stage(stage) for stage in pipeline.stages],
+        stages=[read_stage(stage) for stage in pipeline.stages],
     )
 
 
-def _read_stage(stage: StageInfo) -> StageRead:
+def read_stage(stage: StageInfo) -> StageRead:
+    """The wire form of one stage."""
     rules = stage.rules
     return StageRead(
         key=stage.key,
