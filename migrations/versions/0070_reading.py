@@ -19,7 +19,7 @@ down_revision = "0069"
 branch_labels = None
 depends_on = None
 
-# In sums nothing is null, so that groups compare by plain equality; an empty category is the stage's.
+# In sums nothing is null, so that groups compare by plain equality.
 NOBODY = "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid"
 DIMENSIONS = (
     "tenant_id, pipeline_id, stage, status, owner_id, team_id, currency, home_currency, category, month"
@@ -273,7 +273,7 @@ def _sums_of(rows: str) -> str:
     SELECT * FROM (
       SELECT t.tenant_id, t.pipeline_id, t.stage, t.status, coalesce(t.owner_id, {NOBODY}) AS owner_id,
         coalesce(t.team_id, {NOBODY}) AS team_id, coalesce(t.currency, '') AS currency,
-        coalesce(t.home_currency, '') AS home_currency, '' AS category,
+        coalesce(t.home_currency, '') AS home_currency, t.forecast_category AS category,
         coalesce(date_trunc('month', coalesce(t.closed_on, t.expected_close_on))::date, '-infinity') AS month,
         sum(t.sign) AS n,
         coalesce(sum(t.sign * t.amount), 0) AS amount,

@@ -1,7 +1,7 @@
 """The forecast of a period: what was won, what is open by category, what people stand for, and the target.
 
 `closed` is what was won in the period, by `closed_on`; the other categories are what is open and expected to be
-closed in it, by its stage's forecast category (an open stage filed under `closed` counts as `commit`). A member's
+closed in it, by their forecast category (an open one filed under `closed` counts as `commit`). A member's
 line is of what they own, a team's of what belongs to it and to the teams below. Weighted is won plus Σ amount ×
 probability ÷ 100 of what is open, rounded half up once. Attainment is closed ÷ target, the gap target − closed.
 Submitted figures roll up by the members' first teams.
@@ -26,7 +26,6 @@ from app.modules.opportunities.reading.schemas import CategoryFigures, Forecast,
 from app.modules.opportunities.reading.submissions import SubmissionService, Submitted
 from app.modules.opportunities.reading.sums import none, percent_of, whole
 from app.modules.opportunities.reading.targets import Organisation, TargetService, sees
-from app.modules.opportunities.services.pipelines import PipelineService
 
 CATEGORIES: Final = (
     ForecastCategory.CLOSED,
@@ -62,12 +61,11 @@ class _Line:
         return percent_of(sum(found.weighted for found in self.categories.values()))
 
 
-def category_of(status: str, kept: str, stage_category: str | None) -> str:
+def category_of(status: str, category: str) -> str:
     """Where an opportunity counts: won ones are closed, and an open one never is."""
     if status == "won":
         return ForecastCategory.CLOSED
-    found = kept or stage_category or ForecastCategory.PIPELINE
-    return ForecastCategory.COMMIT if found == ForecastCategory.CLOSED else found
+    return ForecastCategory.COMMIT if category == ForecastCategory.CLOSED else category
 
 
 class ForecastService:
@@ -118,7 +116,6 @@ class ForecastService:
         self, period: Period, people: Organisation
     ) -> tuple[_Line, dict[UUID, _Line], dict[UUID, _Line], int]:
         rows = await self._rows(period)
-        categories = await stage_categories(self._uow)
         everything, undated = _Line(), 0
         members: dict[UUID, _Line] = {}
         teams: dict[UUID, _Line] = {}
@@ -126,8 +123,7 @@ class ForecastService:
             if row["undated"]:
                 undated += whole(row["n"])
                 continue
-            stage = categories.get((row["pipeline_id"], row["stage"]))
-            category = category_of(row["status"], row["category"], stage)
+            category = category_of(row["status"], row["category"])
             everything.add(category, row)
             owner, team = none(row["owner_id"]), none(row["team_id"])
             if owner is not None:
@@ -147,11 +143,11 @@ class ForecastService:
         day = "coalesce(t.closed_on, t.expected_close_on)"
         live = f"t.status <> 'lost' AND ({day} IS NULL OR ({day} >= {first} AND {day} < {last}))"
         return await self._uow.fetch(
-            "SELECT owner_id, team_id, pipeline_id, stage, status, category, month = '-infinity' AS undated,"
+            "SELECT owner_id, team_id, status, category, month = '-infinity' AS undated,"
             f" sum(n) AS n, sum(amount_home) FILTER (WHERE home_currency = {home}) AS home,"
             f" sum(weighted_home) FILTER (WHERE home_currency = {home}) AS weighted_home,"
             f" sum(missing) + coalesce(sum(n) FILTER (WHERE home_currency NOT IN ('', {home})), 0) AS missing"
-            f" FROM ({Reach(self._uow, bind).sums(where, live)}) r GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(n) <> 0",
+            f" FROM ({Reach(self._uow, bind).sums(where, live)}) r GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0",
             *bind.values,
         )
 
@@ -166,15 +162,6 @@ class ForecastService:
         )
         rows = await TargetService(self._uow).seen(await self._uow.all(statement), people)
         return {(row.subject, row.subject_id): row for row in rows}
-
-
-async def stage_categories(uow: UnitOfWork) -> Mapping[tuple[UUID, str], str]:
-    """The forecast category of every stage."""
-    return {
-        (pipeline.id, stage.key): stage.forecast_category
-        for pipeline in await PipelineService(uow).all()
-        for stage in pipeline.stages
-    }
 
 
 @dataclass(frozen=True)

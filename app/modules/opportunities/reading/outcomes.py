@@ -31,6 +31,7 @@ from app.modules.opportunities.reading.schemas import (
     share,
 )
 from app.modules.opportunities.reading.sums import whole
+from app.modules.opportunities.services.competitors import CompetitorService
 from app.modules.opportunities.services.opportunities import OPPORTUNITY
 from app.modules.opportunities.services.statistics import period_start
 from app.tenants.interface import Teams
@@ -46,6 +47,7 @@ _COLUMNS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "account": ("t.account_id", ("account_id",)),
     "stage": ("coalesce(t.last_open_stage, t.stage)", ("stage", "last_open_stage")),
     "currency": ("t.currency", ("amount",)),
+    "winning_competitor": ("t.winning_competitor_id", ("winning_competitor_id",)),
 }
 _PERIODS: Final = frozenset({"month", "quarter", "year"})
 _FIGURES: Final = """count(*) FILTER (WHERE t.status = 'won') AS won,
@@ -172,6 +174,8 @@ class OutcomeService:
             return await self._uow.of(People).names(keys)
         if group_by == "team":
             return {id: team.name for id, team in (await self._uow.of(Teams).get_many(keys)).items()}
+        if group_by == "winning_competitor" and keys:
+            return await CompetitorService(self._uow).names(keys)
         if group_by == "account" and keys:
             return await self._uow.of(Customers).account_names(keys)
         return {}

@@ -265,7 +265,7 @@ async def get_forecast(
     """What a month, fiscal quarter or fiscal year is expected to bring, by category, member and team.
 
     closed is what was won in the period (closed_on); commit, best_case and pipeline are what is open and expected to
-    close in it (expected_close_on), by the stage's forecast category. weighted = won + Σ amount × probability ÷ 100
+    close in it (expected_close_on), by their forecast category. weighted = won + Σ amount × probability ÷ 100
     of the open, rounded half up once. attainment = closed ÷ target; gap = target − closed. All in the company's
     currency, of what you see; teams with those below. Submitted figures and managers' overrides stand beside them.
     """

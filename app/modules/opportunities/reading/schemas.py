@@ -96,8 +96,8 @@ class Funnel(Output):
 
 
 OutcomeGroup = Literal[
-    "reason", "owner", "team", "manager", "source", "product", "account", "stage", "currency", "month", "quarter",
-    "year",
+    "reason", "owner", "team", "manager", "source", "product", "account", "stage", "currency",
+    "winning_competitor", "month", "quarter", "year",
 ]  # fmt: skip
 
 

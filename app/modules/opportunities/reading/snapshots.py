@@ -39,10 +39,8 @@ SELECT $1, $2, month, category, owner_id, team_id, sum(n),
 FROM (
   SELECT s.month, s.owner_id, s.team_id, s.home_currency, s.n, s.amount_home, s.weighted_home, s.missing,
     CASE WHEN s.status = 'won' THEN 'closed'
-      WHEN coalesce(nullif(s.category, ''), g.forecast_category, 'pipeline') = 'closed' THEN 'commit'
-      ELSE coalesce(nullif(s.category, ''), g.forecast_category, 'pipeline') END AS category
+      WHEN s.category = 'closed' THEN 'commit' ELSE s.category END AS category
   FROM opportunities.sums s
-  LEFT JOIN opportunities.stages g ON g.tenant_id = s.tenant_id AND g.pipeline_id = s.pipeline_id AND g.key = s.stage
   WHERE s.tenant_id = $1 AND s.status <> 'lost' AND s.month >= $3 AND s.month < $4
 ) d
 GROUP BY month, category, owner_id, team_id HAVING sum(n) <> 0"""

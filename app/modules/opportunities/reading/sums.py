@@ -20,7 +20,7 @@ _NONE_SQL: Final = f"'{NONE}'::uuid"
 
 CONTRIBUTION: Final = f"""t.pipeline_id, t.stage, t.status, coalesce(t.owner_id, {_NONE_SQL}) AS owner_id,
   coalesce(t.team_id, {_NONE_SQL}) AS team_id, coalesce(t.currency, '') AS currency,
-  coalesce(t.home_currency, '') AS home_currency, '' AS category,
+  coalesce(t.home_currency, '') AS home_currency, t.forecast_category AS category,
   coalesce(date_trunc('month', coalesce(t.closed_on, t.expected_close_on))::date, '-infinity') AS month,
   1::bigint AS n, coalesce(t.amount, 0)::numeric AS amount,
   coalesce(t.amount::numeric * t.probability, 0) AS weighted, coalesce(t.amount_home, 0)::numeric AS amount_home,

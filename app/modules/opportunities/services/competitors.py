@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -37,6 +38,11 @@ class CompetitorService(RecordService[Competitor]):
         )
         if found and found[0]:
             raise CompetitorInUse(f"{found[0]} opportunities name it.", opportunities=found[0])
+
+    async def names(self, ids: Sequence[UUID]) -> dict[UUID, str]:
+        """The names of those that the actor sees; the others are absent."""
+        found = await self.get_many(ids) if self.actor.may("competitor:read") else {}
+        return {id: row.name for id, row in found.items()}
 
     async def require(self, id: UUID, *, pointer: str) -> Competitor:
         """The competitor, held so that nobody deletes it meanwhile. Raises `Invalid` where there is none."""

@@ -185,6 +185,8 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
             after = {**row.__dict__, **changes}
             stage = await self.pipelines.stage_of(after["pipeline_id"], after["stage"])
             changes |= self._fresh(after["status"], stage)
+        if self.home_amounts.depends_on(changes) and "amount_home" not in changes:
+            changes = {**changes, **await self.home_amounts.of({**row.__dict__, **changes})}
         return await super().write(row, changes, action=action, custom=custom)
 
     async def before_update(self, row: Opportunity, changes: dict[str, Any]) -> None:

@@ -103,6 +103,15 @@ async def test_a_change_of_amount_or_date_converts_again(owner: Client) -> None:
     assert (cleared["amount_home"], cleared["rate_missing"]) == (None, False)
 
 
+async def test_lines_change_what_an_opportunity_is_worth_at_home(owner: Client) -> None:
+    await rate(owner, "1.10", "2025-01-01")
+    made = await make(owner, "opportunities", name="A", expected_close_on="2025-03-01", amount=eur("10.00"))
+    line = {"product_name": "Pump", "quantity": "3", "unit_price": {"amount": "5.00", "currency": "EUR"}}
+    await owner.ok("POST", f"/v1/opportunities/{made['id']}/lines", json=line, if_match=1)
+    found = await owner.ok("GET", f"/v1/opportunities/{made['id']}")
+    assert (found["amount"], found["amount_home"]) == (eur("15.00"), usd("16.50"))
+
+
 async def test_entering_changing_and_deleting_a_rate_converts_what_is_there(
     company: Company, owner: Client, rival: Company
 ) -> None:

@@ -106,6 +106,17 @@ async def test_categories_add_up_by_member_team_and_company(sales: Sales) -> Non
     assert code_of(unknown) == (404, "not_found")
 
 
+async def test_an_opportunity_counts_in_its_own_category(sales: Sales) -> None:
+    await deals(sales)
+    owner = sales.company.owner
+    found = await owner.ok("GET", "/v1/opportunities", params={"stage": "negotiation"})
+    deal = found["data"][0]
+    assert deal["forecast_category"] == "commit"
+    path = f"/v1/opportunities/{deal['id']}"
+    await owner.ok("PATCH", path, json={"forecast_category": "best_case"}, if_match=deal["version"])
+    assert amounts((await lines(owner))["member:Nora"]) == ["1000.00", "0.00", "500.01", "0.00"]
+
+
 async def test_people_see_their_part_of_it(sales: Sales, rival: Company) -> None:
     await deals(sales)
     mine = await lines(sales.people["Sam"])
@@ -119,7 +130,7 @@ async def test_people_see_their_part_of_it(sales: Sales, rival: Company) -> None
     async with acting(sales.company) as uow:
         before = uow.statements
         await ForecastService(uow).forecast(Period("quarter", date(2026, 1, 1)), None, None)
-        assert uow.statements - before == 6  # people, teams, sums, pipelines, submissions, targets
+        assert uow.statements - before == 5  # people, teams, sums, submissions, targets
 
 
 async def target(client: Client, **fields: Any) -> dict[str, Any]:

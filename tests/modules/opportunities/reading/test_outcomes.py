@@ -72,6 +72,19 @@ async def test_win_rates_by_number_and_value(owner: Client) -> None:
     ]
 
 
+async def test_losses_go_by_who_won_instead(owner: Client) -> None:
+    rival = await make(owner, "competitors", name="Rival Works")
+    for against in (rival["id"], rival["id"], None):
+        deal = await make(owner, "opportunities", name="A")
+        why = {"loss_reason": "price", "winning_competitor_id": against}
+        await owner.ok("POST", f"/v1/opportunities/{deal['id']}/lose", json=why, if_match=1)
+    found = await owner.ok("GET", "/v1/opportunities/win-loss", params={"group_by": "winning_competitor"})
+    assert [(row["key"], row["label"], row["lost"]) for row in found["data"]] == [
+        (rival["id"], "Rival Works", 2),
+        (None, None, 1),
+    ]
+
+
 async def test_filters_and_days_of_closing_narrow(owner: Client) -> None:
     await closed(owner)
     narrow = {"source": "web", "closed_from": "2025-01-11", "closed_to": "2025-04-02"}
