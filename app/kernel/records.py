@@ -22,20 +22,22 @@ import orjson
 from pydantic import AwareDatetime, BaseModel
 
 from app.kernel.access import Scope, visible_rows
-from app.kernel.errors import FieldError, Forbidden, Invalid, NotFound, StaleVersion
-from app.kernel.events import RecordEvent, record_event
+from app.kernel.errors import FieldError, Forbidden, Invalid, StaleVersion
+from app.kernel.events import Event, MergeEvent, RecordEvent, merge_event, record_event
 from app.kernel.listing import Bindings, Field, Kind
+from app.kernel.merging.rules import MergeHooks, MergeSpec
+from app.kernel.merging.tombstones import refuse_absent
 from app.kernel.models import RecordTable, qualified
 from app.kernel.money import Money, money_dict
 from app.kernel.people import People
 from app.kernel.registry import Permission
-from app.kernel.statements import Lock, columns_of, entity, required_columns
+from app.kernel.statements import LOCKING, Lock, columns_of, entity, required_columns
 from app.kernel.tokens import record_tokens
 from app.kernel.uow import UnitOfWork
 
 M = TypeVar("M", bound=RecordTable)
 
-ACTIONS = ("read", "create", "update", "delete", "assign", "share", "import", "export")
+ACTIONS = ("read", "create", "update", "delete", "assign", "share", "import", "export", "merge")
 _OTHERS_WORK = frozenset({"assign", "share", "import", "export", "delete"})
 
 
@@ -90,6 +92,7 @@ class RecordType(Generic[M]):
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)  # field → names in files, en and zh
     importable: bool = True
     default_scopes: Mapping[str, Mapping[str, Scope]] = field(default_factory=dict)
+    merge: MergeSpec | None = None  # how several become one; None: they cannot
 
     @property
     def path(self) -> str:
@@ -106,6 +109,20 @@ class RecordType(Generic[M]):
     @cached_property
     def deleted(self) -> type[RecordEvent]:
         return record_event(self.module, self.object, "deleted")
+
+    @cached_property
+    def merged(self) -> type[MergeEvent]:
+        return merge_event(self.module, self.object, "merged")
+
+    @cached_property
+    def merge_undone(self) -> type[MergeEvent]:
+        return merge_event(self.module, self.object, "merge_undone")
+
+    @property
+    def events(self) -> tuple[type[Event], ...]:
+        """All generated events of this type."""
+        of_merging = (self.merged, self.merge_undone) if self.merge is not None else ()
+        return (self.created, self.updated, self.deleted, *of_merging)
 
     @cached_property
     def table(self) -> str:
@@ -136,7 +153,7 @@ class RecordType(Generic[M]):
         noun = self.object.replace("_", " ")
         found = []
         for action in ACTIONS:
-            if action == "import" and not self.importable:
+            if (action == "import" and not self.importable) or (action == "merge" and self.merge is None):
                 continue
             defaults = self.default_scopes.get(action) or _default_scopes(action)
             found.append(
@@ -280,12 +297,12 @@ def _default_scopes(action: str) -> dict[str, Scope]:
         return all_of_it | {"manager": Scope.TEAM_AND_BELOW, "salesperson": Scope.TEAM, "viewer": Scope.ALL}
     if action == "create":
         return all_of_it | {"manager": Scope.ALL, "salesperson": Scope.ALL}
-    if action == "delete":
+    if action in ("delete", "merge"):
         return all_of_it | {"manager": Scope.TEAM_AND_BELOW}
     return all_of_it | {"manager": Scope.TEAM_AND_BELOW, "salesperson": Scope.OWN}
 
 
-class RecordService(Generic[M]):
+class RecordService(MergeHooks[M]):
     """What a record type does: visible reads, guarded writes, and hooks for the module's own rules."""
 
     record: ClassVar[RecordType[Any]]
@@ -314,10 +331,13 @@ class RecordService(Generic[M]):
     # -- reading -------------------------------------------------------------------------------------------
 
     async def get(self, id: UUID, *, action: str = "read", lock: Lock = None) -> M:
-        """A row that the actor may act on. Raises `NotFound` if not visible, `Forbidden` if only readable."""
+        """A row that the actor may act on. Raises `NotFound` if not visible, `Forbidden` if only readable.
+
+        To act on a record that was merged into another raises `RecordMerged`, which names that one.
+        """
         found = await self.get_many([id], action=action, lock=lock)
         if id not in found:
-            raise NotFound
+            await refuse_absent(self, [id], writing=action != "read" or lock is not None)
         return found[id]
 
     async def get_many(
@@ -329,7 +349,7 @@ class RecordService(Generic[M]):
         readable = visible_rows(self.actor, object_name, "read", bind)
         allowed = readable if action == "read" else visible_rows(self.actor, object_name, action, bind)
         where = f" AND {readable}" if readable else ""
-        locking = {None: "", "update": " FOR NO KEY UPDATE OF t", "share": " FOR KEY SHARE OF t"}[lock]
+        locking = f"{LOCKING[lock]} OF t" if lock else ""
         columns = ", ".join(f"t.{name}" for name in columns_of(cast("type[RecordTable]", model)))
         rows = await self.uow.fetch(
             f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {self.record.table} t"

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Mapped
 
 from app.kernel.errors import Invalid, NotFound
+from app.kernel.merging.tombstones import refuse_absent
 from app.kernel.models import TenantOwned
 from app.kernel.people import People
 from app.kernel.records import RecordService
@@ -58,7 +59,7 @@ async def _shares(uow: UnitOfWork, object_name: str, record_id: UUID) -> list[Sh
 async def share(service: RecordService[Any], record_id: UUID, body: ShareInput) -> ShareOutput:
     """Share a record; sharing again with the same one changes the access. Raises `Invalid`, `NotFound`."""
     uow, record = service.uow, service.record
-    await service.get(record_id, action="share")
+    await service.get(record_id, action="share", lock="share")  # it stays while it is being shared
     if body.access == "write":
         # Nobody lets others, or themselves, do what they may not.
         await service.get(record_id, action="update")
@@ -115,9 +116,9 @@ async def transfer(service: RecordService[Any], body: TransferRequest) -> Transf
     team = (await uow.of(People).require_members([body.owner_id], pointer="/owner_id"))[body.owner_id]
     ids = list(dict.fromkeys(body.ids))
     rows = await service.get_many(ids, action="assign", lock="update")
-    missing = [str(id) for id in ids if id not in rows]
+    missing = [id for id in ids if id not in rows]
     if missing:
-        raise NotFound(f"Not found: {', '.join(missing[:10])}.", missing=missing)
+        await refuse_absent(service, missing, writing=True, listed=True)
     moved: list[UUID] = []
     for id in ids:
         if rows[id].owner_id != body.owner_id:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from app.kernel.merging.ports import Merger
 from app.kernel.registry import Module
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import Activities
 from app.modules.activities.router import records, router
 from app.modules.activities.services.activities import ACTIVITY, ActivitiesOfTenant
+from app.modules.activities.services.merging import ActivitySubjects
 
 MODULE = Module(
     name="activities",
@@ -14,5 +16,5 @@ MODULE = Module(
     routers=(records, router),
     records=(ACTIVITY,),
     interfaces={Activities: ActivitiesOfTenant},
-    ports=((OpenWork, ActivitiesOfTenant),),
+    ports=((OpenWork, ActivitiesOfTenant), (Merger, ActivitySubjects)),
 )

@@ -9,6 +9,7 @@ from app.modules.customers.router import ROUTERS
 from app.modules.customers.services.accounts import ACCOUNT
 from app.modules.customers.services.contacts import CONTACT
 from app.modules.customers.services.matching import CustomersOfTenant
+from app.modules.customers.services.mergers import MERGERS
 
 MODULE = Module(
     name="customers",
@@ -19,6 +20,7 @@ MODULE = Module(
     },
     routers=(*ROUTERS, rules),
     records=(ACCOUNT, CONTACT),
+    ports=MERGERS,
     interfaces={Customers: CustomersOfTenant},
     permissions=PERMISSIONS,
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from app.kernel.access import Scope
+from app.kernel.merging.ports import Merger
+from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission
 from app.modules.leads.interface import Leads
 from app.modules.leads.router import duplicates, records, router
@@ -15,6 +17,10 @@ MODULE = Module(
     routers=(records, duplicates, router),
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
+    ports=(
+        (Merger, record_column(LEAD, "converted_account_id", "account")),
+        (Merger, record_column(LEAD, "converted_contact_id", "contact")),
+    ),
     permissions=(
         Permission(
             "lead:convert",

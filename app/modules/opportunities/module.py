@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from app.kernel.access import Scope
+from app.kernel.merging.ports import Merger
+from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission
 from app.modules.activities.interface import TimelineSource
 from app.modules.customers.interface import AccountPanel, AccountUser
@@ -26,6 +28,9 @@ MODULE = Module(
         (AccountPanel, OpportunityPanel),
         (AccountUser, OpportunityUses),
         (TimelineSource, OpportunityTimeline),
+        (Merger, record_column(OPPORTUNITY, "account_id", "account")),
+        (Merger, record_column(OPPORTUNITY, "contact_id", "contact")),
+        (Merger, record_column(OPPORTUNITY, "lead_id", "lead")),
     ),
     permissions=(
         Permission(

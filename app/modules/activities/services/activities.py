@@ -92,7 +92,8 @@ class ActivityService(RecordService[Activity]):
         for name, ids in by_object.items():
             record = self.uow.kernel.registry.records.get(name)
             if record is not None and name != self.record.object:
-                found = await record.service(self.uow).get_many(ids)
+                # Held, so that none is deleted or merged away before the activity is there.
+                found = await record.service(self.uow).get_many(ids, lock="share")
                 seen.update(Subject(name, id) for id in found)
         for number, subject in enumerate(subjects):
             if subject not in seen:
