@@ -428,13 +428,21 @@ class RecordService(MergeHooks[M]):
         return await self.write(row, changes, action=action, custom=custom)
 
     async def write(
-        self, row: M, changes: dict[str, Any], *, action: str = "updated", custom: Any = None
+        self,
+        row: M,
+        changes: dict[str, Any],
+        *,
+        action: str = "updated",
+        custom: Any = None,
+        reason: str | None = None,
     ) -> M:
         """Write checked columns: tokens, version, audit, index table and event follow by themselves."""
         record = self.record
         if any(name in changes for name in record.search.columns):
             changes["tokens"] = record.search.tokens({**row.__dict__, **changes})
-        after: M = await self.uow.update_last(row, audit=record.object, action=action, **changes)
+        after: M = await self.uow.update_last(
+            row, audit=record.object, action=action, reason=reason, **changes
+        )
         if after is row:
             return row
         if custom is not None and custom.indexed:

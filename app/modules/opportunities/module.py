@@ -6,6 +6,7 @@ from app.kernel.access import Scope
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission
+from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import TimelineSource
 from app.modules.customers.interface import AccountPanel, AccountUser
 from app.modules.opportunities.interface import Opportunities
@@ -15,6 +16,7 @@ from app.modules.opportunities.services.on_accounts import (
     OpportunityPanel,
     OpportunityTimeline,
     OpportunityUses,
+    OpportunityWork,
 )
 from app.modules.opportunities.services.opportunities import OPPORTUNITY
 
@@ -27,6 +29,7 @@ MODULE = Module(
     ports=(
         (AccountPanel, OpportunityPanel),
         (AccountUser, OpportunityUses),
+        (OpenWork, OpportunityWork),
         (TimelineSource, OpportunityTimeline),
         (Merger, record_column(OPPORTUNITY, "account_id", "account")),
         (Merger, record_column(OPPORTUNITY, "contact_id", "contact")),

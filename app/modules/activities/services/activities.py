@@ -282,7 +282,9 @@ class ActivitiesOfTenant:
 
         return await Timeline(self._uow).entries(subject, limit=limit, kinds=kinds)
 
-    async def hand_over(self, object_name: str, record_ids: list[UUID], owner_id: UUID) -> None:
+    async def hand_over(
+        self, object_name: str, record_ids: list[UUID], owner_id: UUID
+    ) -> Mapping[str, list[UUID]]:
         """Give the open activities about these records to their new owner."""
         uow = self._uow
         team = (await uow.of(People).require_members([owner_id], pointer="/owner_id"))[owner_id]
@@ -292,6 +294,7 @@ class ActivitiesOfTenant:
             uow.publish(
                 ACTIVITY.updated(id=row["id"], version=row["version"], changed=["owner_id", "team_id"])
             )
+        return {"activity": [row["id"] for row in rows]}
 
 
 def _ref(row: Any) -> ActivityRef:
