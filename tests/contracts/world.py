@@ -67,6 +67,7 @@ class World:
         assert second.token
         for resource in self._order():
             await self.make(resource)
+        await self._merge()
         export = await self.request(self.by_id["create_export"]).send(self.owner)
         self.ids["jobs"] = export.json()["id"]
 
@@ -101,6 +102,8 @@ class World:
     async def renew(self, operation: Operation) -> None:
         """A new thing for an operation that changes the one in its path, so that no request spoils another's."""
         resource = operation.resource
+        if operation.path.endswith(("/merge", "/merge/preview")):
+            await self.twins(resource)
         if operation.safe or "id" not in operation.names:
             return
         if resource == "members":
@@ -108,6 +111,21 @@ class World:
             self.ids["members"] = str(member.facts["member_id"])
         else:
             await self.replace(operation)
+
+    async def _merge(self) -> None:
+        """A merge of two accounts that can be undone."""
+        operation = self.by_id["merge_accounts"]
+        await self.twins("accounts")
+        answer = await self.request(operation).send(self.owner)
+        assert answer.is_success, f"{operation.id}: {answer.status_code} {answer.text}"
+        merge = answer.json()["merge"]
+        self.ids["merges"], self.ids["record_id"] = merge["id"], merge["merged_ids"][0]
+        await self.make("accounts")
+
+    async def twins(self, resource: str) -> None:
+        """Two new things of a kind, to be merged."""
+        self.ids[f"{resource}/twin"] = await self.make(resource)
+        await self.make(resource)
 
     async def replace(self, operation: Operation) -> None:
         """A new thing of the operation's kind."""
@@ -180,6 +198,10 @@ class World:
             return {"member_id": self.ids["members"]}
         if operation.path.endswith("/transfer"):
             return {"ids": [self.ids[operation.resource]], "owner_id": self.ids["members"]}
+        if operation.path.endswith(("/merge", "/merge/preview")):
+            id = self.ids[operation.resource]
+            both = (id, self.ids.get(f"{operation.resource}/twin", NOWHERE))
+            return {"records": [{"id": one, "version": 1} for one in both], "master_id": id}
         if "/batch/" in operation.path:
             return {"items": [self._item(operation)]}
         known: dict[str, Json] = {

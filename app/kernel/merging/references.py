@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from app.kernel.custom_fields.store import Cleaned
 from app.kernel.merging.ports import Merging, Moved
 from app.kernel.records import RecordType
 from app.kernel.uow import UnitOfWork
@@ -214,7 +215,10 @@ def shares(uow: UnitOfWork) -> LinkColumn:
 
 
 class CustomReferences:
-    """Custom fields of type `record`, of whatever record type: their values in JSON and in the index."""
+    """Custom fields of type `record`, of whatever record type.
+
+    Where such a field is unique and two records would come to name the same one, the merge is refused.
+    """
 
     name = "kernel.custom_fields"
     kind = "custom_fields"
@@ -225,14 +229,14 @@ class CustomReferences:
         self.objects = frozenset(name for name, record in uow.kernel.registry.records.items() if record.merge)
 
     async def move(self, merging: Merging) -> list[Moved]:
-        """One statement to find the fields and three for each, whatever the number of records."""
+        """A few statements for each such field, whatever the number of records. Raises: `DuplicateValue`."""
         moved: list[Moved] = []
         for field in await self._fields(merging.object):
             record = self._uow.kernel.registry.records[field["object"]]
             own = merging.survivor_id if record.object == merging.object else None
             found = await self._found(record, field["key"], merging.merged_ids, own)
             changed = [(row["id"], UUID(row["value"]), merging.survivor_id) for row in found]
-            done = await self._write(record, field, changed, "moved")
+            done = await self._write(record, field["key"], changed, "moved")
             detail = {"object": record.object, "key": field["key"]}
             moved += [Moved(id, former, detail) for id, former, _ in changed if id in done]
         return moved
@@ -243,13 +247,13 @@ class CustomReferences:
             record = self._uow.kernel.registry.records[field["object"]]
             detail = {"object": record.object, "key": field["key"]}
             changed = [(m.row_id, merging.survivor_id, m.former_id) for m in moved if m.detail == detail]
-            count += len(await self._write(record, field, changed, "moved_back"))
+            count += len(await self._write(record, field["key"], changed, "moved_back"))
         return count
 
     async def _fields(self, object_name: str) -> list[Any]:
         record = self._uow.kernel.registry.records[object_name]
         rows = await self._uow.fetch(
-            "SELECT id, object, key FROM kernel.custom_fields WHERE tenant_id = $1 AND type = 'record'"
+            "SELECT object, key FROM kernel.custom_fields WHERE tenant_id = $1 AND type = 'record'"
             " AND reference = ANY($2::text[]) ORDER BY object, key",
             self._uow.tenant_id,
             [record.object, record.plural],
@@ -273,13 +277,13 @@ class CustomReferences:
     async def _write(
         self,
         record: RecordType[Any],
-        field: Any,
+        key: str,
         changed: Sequence[tuple[UUID, UUID, UUID]],
         action: str,
     ) -> set[UUID]:
         if not changed:
             return set()
-        uow, key = self._uow, field["key"]
+        uow = self._uow
         ids, before, after = (list(part) for part in zip(*changed, strict=True))
         texts = [str(id) for id in before], [str(id) for id in after]
         rows = await uow.fetch(
@@ -294,19 +298,19 @@ class CustomReferences:
             key,
             uow.now,
         )
-        await uow.fetch(
-            "UPDATE kernel.custom_values v SET text_value = m.after,"
-            " unique_key = CASE WHEN v.unique_key IS NOT NULL THEN m.after END"
-            " FROM unnest($3::uuid[], $4::text[]) AS m(id, after)"
-            " WHERE v.tenant_id = $1 AND v.field_id = $2 AND v.record_id = m.id",
-            uow.tenant_id,
-            field["id"],
-            [row["id"] for row in rows],
-            [row["after"] for row in rows],
-        )
+        await self._index(record, key, rows)
         for row in rows:
             uow.record_audit(
                 record.object, row["id"], action, {f"custom.{key}": [row["before"], row["after"]]}
             )
             uow.publish_record(record.updated, row["id"], row["version"], changed=["custom"])
         return {row["id"] for row in rows}
+
+    async def _index(self, record: RecordType[Any], key: str, rows: Sequence[Any]) -> None:
+        fields = self._uow.kernel.custom_fields
+        definition = (await fields.of(self._uow, record.object)).by_key.get(key)
+        if definition is None or not definition.indexed:
+            return
+        values = [(row["id"], Cleaned({}, [definition.index_row(row["after"])])) for row in rows]
+        for refusal in (await fields.index_many(self._uow, record.object, values)).values():
+            raise refusal

@@ -58,7 +58,9 @@ class ContactParts:
                 parts.setdefault(row.account_id, row.role)
         rows = await self._uow.fetch(
             "INSERT INTO customers.contact_roles"
-            " (tenant_id, id, contact_id, account_id, role, created_at, created_by) SELECT $1, p.id, $2, p.account_id, p.role, $6, $7 FROM unnest($3::uuid[], $4::uuid[], $5::text[])"
+            " (tenant_id, id, contact_id, account_id, role, created_at, created_by)"
+            " SELECT $1, p.id, $2, p.account_id, p.role, $6, $7"
+            " FROM unnest($3::uuid[], $4::uuid[], $5::text[])"
             " AS p(id, account_id, role) JOIN customers.contacts c ON c.tenant_id = $1 AND c.id = $2"
             " WHERE c.account_id IS DISTINCT FROM p.account_id ON CONFLICT DO NOTHING RETURNING id",
             self._uow.tenant_id,
