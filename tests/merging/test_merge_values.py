@@ -209,9 +209,9 @@ async def test_fields_that_a_role_hides_or_locks_stay_the_masters(
             )
         assert answer.status_code == 403
         assert answer.json()["errors"][0]["pointer"] == f"/fields/{name}"
-    answer = await merge(client, "accounts", [one, other])
-    assert "industry" not in answer["record"]
-    assert "industry" not in answer["merge"]["changed"]
+    done = await merge(client, "accounts", [one, other])
+    assert "industry" not in done["record"]
+    assert "industry" not in done["merge"]["changed"]
     now = await owner.ok("GET", f"/v1/accounts/{one['id']}")
     assert (now["industry"], now["phone"], now["email"]) == (None, None, "sales@acme.example")
 
