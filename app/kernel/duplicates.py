@@ -386,6 +386,14 @@ class DuplicateAware(RecordService[M]):
             changes |= forms
             changes["duplicate_count"] = 0 if found.action is DuplicateAction.ALLOW else found.count
 
+    async def complete_merge(self, row: M, merged: Sequence[M], changes: dict[str, Any]) -> None:
+        """Keep the compared forms in step, and count again: those merged away are no duplicates any more."""
+        after = {**row.__dict__, **changes}
+        changes |= self.duplicates.columns(after, self.actor.tenant.country)
+        if merged:
+            found = await self.finder.find({**after, **changes}, id=row.id)
+            changes["duplicate_count"] = 0 if found.action is DuplicateAction.ALLOW else found.count
+
     async def duplicates_of(self, id: UUID) -> Found:
         """Candidates for a visible record. Raises `NotFound`."""
         row = await self.get(id)

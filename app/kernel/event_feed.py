@@ -134,7 +134,7 @@ def event_types(registry: Registry | None = None) -> dict[str, type[Event]]:
     """Every event class of the product by type; those of record types are made when they are asked for."""
     if registry is not None:
         for record in registry.records.values():
-            _ = (record.created, record.updated, record.deleted)
+            _ = record.events
     kinds = {kind.type: kind for kind in declared_events()}
     if registry is None:
         return kinds

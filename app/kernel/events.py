@@ -6,10 +6,12 @@ the payload. JSON Schemas of all declared events are exported to `openapi/events
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
+
+E = TypeVar("E", bound="Event")
 
 
 class Event(BaseModel):
@@ -34,14 +36,36 @@ class RecordEvent(Event):
     record: dict[str, Any] | None = None
 
 
+class MergeEvent(Event):
+    """A generated event of a record type that others were merged into, or were separated from again."""
+
+    version: int
+    merge_id: UUID
+    merged_ids: list[UUID]
+    changed: list[str] = []
+
+
 def record_event(module: str, object_name: str, verb: str) -> type[RecordEvent]:
     """The generated event class `<module>.<object>.<verb>.v1`."""
-    name = f"{object_name.title().replace('_', '')}{verb.title()}"
+    return _generated(
+        RecordEvent, module, object_name, verb, f"A {object_name.replace('_', ' ')} was {verb}."
+    )
+
+
+def merge_event(module: str, object_name: str, verb: str) -> type[MergeEvent]:
+    """The same for `merged` and `merge_undone`; the event is the surviving record's."""
+    noun = object_name.replace("_", " ")
+    what = {"merged": "Others were merged into", "merge_undone": "A merge was undone of"}[verb]
+    return _generated(MergeEvent, module, object_name, verb, f"{what} a record of type {noun}.")
+
+
+def _generated(base: type[E], module: str, object_name: str, verb: str, doc: str) -> type[E]:
+    name = f"{object_name}_{verb}".title().replace("_", "")
     return type(
         name,
-        (RecordEvent,),
+        (base,),
         {
-            "__doc__": f"A {object_name.replace('_', ' ')} was {verb}.",
+            "__doc__": doc,
             "__module__": f"app.modules.{module}",
             "type": f"{module}.{object_name}.{verb}.v1",
             "object": object_name,

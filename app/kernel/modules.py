@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.kernel.docs_pages import PAGES_MODULE
 from app.kernel.event_router import EVENTS_MODULE
 from app.kernel.import_router import BULK_MODULE
+from app.kernel.merging.router import MERGING_MODULE
 from app.kernel.quality.router import QUALITY_MODULE
 from app.kernel.registry import Module
 from app.kernel.retention import SCHEDULES
@@ -19,4 +20,5 @@ KERNEL_MODULES: list[Module] = [
     BULK_MODULE,
     RETENTION_MODULE,
     QUALITY_MODULE,
+    MERGING_MODULE,
 ]

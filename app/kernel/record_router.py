@@ -18,8 +18,12 @@ from starlette.responses import Response
 
 from app.kernel import batches, sharing
 from app.kernel.audit import history_page
-from app.kernel.errors import Problem, StaleVersion
+from app.kernel.errors import NotFound, Problem, StaleVersion, problems
 from app.kernel.listing import query_from_body, query_from_parameters
+from app.kernel.merging.merge import RecordMerging
+from app.kernel.merging.router import merged_answer, preview_answer
+from app.kernel.merging.schemas import MergeRequest, answers_of
+from app.kernel.merging.tombstones import RecordMerged, survivors_of
 from app.kernel.record_reads import list_records, read_one
 from app.kernel.records import RecordService, RecordType, to_json
 from app.kernel.routing import (
@@ -46,6 +50,7 @@ from app.kernel.validation import parse_body
 
 _SHARE_BODY: TypeAdapter[ShareInput] = TypeAdapter(ShareInput)
 _TRANSFER_BODY: TypeAdapter[TransferRequest] = TypeAdapter(TransferRequest)
+_MERGE_BODY: TypeAdapter[MergeRequest] = TypeAdapter(MergeRequest)
 Direct = Callable[[Request, UnitOfWork], Awaitable[Response]]
 JSON = "application/json"
 
@@ -134,6 +139,8 @@ class _Operations:
         self._declare_writes()
         self._declare_batches()
         self._declare_sharing()
+        if self.record.merge is not None:
+            self._declare_merging()
 
     def _add(
         self,
@@ -212,10 +219,24 @@ class _Operations:
         )
 
     async def get(self, request: Request, uow: UnitOfWork) -> Response:
-        body, tag = await read_one(uow, self.record, path_id(request))
-        if _names_tag(request.headers.get("if-none-match"), tag):
-            return Response(status_code=304, headers={"ETag": tag})
-        return json_response(body, headers={"ETag": tag})
+        try:
+            body, tag = await read_one(uow, self.record, path_id(request))
+            headers = {"ETag": tag}
+        except NotFound:
+            body, headers = await self._survivor(uow, path_id(request))
+        if _names_tag(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return json_response(body, headers=headers)
+
+    async def _survivor(self, uow: UnitOfWork, id: UUID) -> tuple[bytes, dict[str, str]]:
+        """What answers for a record that was merged away: the one that survived, at its own address."""
+        survivor = None
+        if self.record.merge is not None:
+            survivor = (await survivors_of(uow, self.record.object, [id])).get(id)
+        if survivor is None:
+            raise NotFound
+        body, tag = await read_one(uow, self.record, survivor)
+        return body, {"ETag": tag, "Content-Location": f"{self.router.prefix}/{survivor}"}
 
     async def history(self, request: Request, uow: UnitOfWork) -> Response:
         await self.service(uow).get(path_id(request))
@@ -344,6 +365,36 @@ class _Operations:
     async def unshare(self, request: Request, uow: UnitOfWork) -> Response:
         await sharing.unshare(self.service(uow), path_id(request), path_id(request, "share_id"))
         return Response(status_code=204)
+
+    # -- merging -------------------------------------------------------------------------------------------
+
+    def _declare_merging(self) -> None:
+        record, many = self.record, self.record.plural
+        merged, preview = answers_of(record)
+        refused = problems(StaleVersion, RecordMerged)
+        self._add(
+            "POST", "/merge", f"merge_{many}", self.merge, "merge",
+            f"Merge {many.replace('_', ' ')} that are the same into one. All references move along; the old ids "
+            "answer with the one that survives. Needs to change each and to delete those merged away; can be undone "
+            "for 30 days.", _body(MergeRequest), response=merged, responses=refused,
+        )  # fmt: skip
+        self._add(
+            "POST", "/merge/preview", f"preview_{many}_merge", self.preview_merge, "merge",
+            f"Show what merging these {many.replace('_', ' ')} would leave. Nothing is written; what would be "
+            "refused is refused.", _body(MergeRequest), response=preview, responses=refused,
+        )  # fmt: skip
+
+    async def merge(self, request: Request, uow: UnitOfWork) -> Response:
+        body = parse_body(_MERGE_BODY, await _json_body(request))
+        found = await RecordMerging(self.service(uow)).merge(body)
+        return json_response(
+            merged_answer(uow, self.record, found), headers={"ETag": etag(found.survivor.version)}
+        )
+
+    async def preview_merge(self, request: Request, uow: UnitOfWork) -> Response:
+        body = parse_body(_MERGE_BODY, await _json_body(request))
+        found = await RecordMerging(self.service(uow)).preview(body)
+        return json_response(preview_answer(uow, self.record, found))
 
 
 async def _json_body(request: Request) -> bytes:

@@ -22,21 +22,23 @@ import orjson
 from pydantic import AwareDatetime, BaseModel
 
 from app.kernel.access import Scope, visible_rows
-from app.kernel.errors import FieldError, Forbidden, Invalid, NotFound, StaleVersion
-from app.kernel.events import RecordEvent, record_event
+from app.kernel.errors import FieldError, Forbidden, Invalid, StaleVersion
+from app.kernel.events import Event, MergeEvent, RecordEvent, merge_event, record_event
 from app.kernel.listing import Bindings, Field, Kind
+from app.kernel.merging.rules import MergeHooks, MergeSpec
+from app.kernel.merging.tombstones import refuse_absent
 from app.kernel.models import RecordTable, qualified
 from app.kernel.money import Money, money_dict
 from app.kernel.people import People
 from app.kernel.quality.guard import guard_change, guard_create
 from app.kernel.registry import Permission
-from app.kernel.statements import Lock, columns_of, entity, required_columns
+from app.kernel.statements import LOCKING, Lock, columns_of, entity, required_columns
 from app.kernel.tokens import record_tokens
 from app.kernel.uow import UnitOfWork
 
 M = TypeVar("M", bound=RecordTable)
 
-ACTIONS = ("read", "create", "update", "delete", "assign", "share", "import", "export")
+ACTIONS = ("read", "create", "update", "delete", "assign", "share", "import", "export", "merge")
 _OTHERS_WORK = frozenset({"assign", "share", "import", "export", "delete"})
 
 
@@ -94,6 +96,7 @@ class RecordType(Generic[M]):
     moves_etag: str | None = None
     """A time that also moves the ETag: of columns that are computed and change without a new version."""
     default_scopes: Mapping[str, Mapping[str, Scope]] = field(default_factory=dict)
+    merge: MergeSpec | None = None  # how several become one; None: they cannot
 
     @property
     def path(self) -> str:
@@ -110,6 +113,20 @@ class RecordType(Generic[M]):
     @cached_property
     def deleted(self) -> type[RecordEvent]:
         return record_event(self.module, self.object, "deleted")
+
+    @cached_property
+    def merged(self) -> type[MergeEvent]:
+        return merge_event(self.module, self.object, "merged")
+
+    @cached_property
+    def merge_undone(self) -> type[MergeEvent]:
+        return merge_event(self.module, self.object, "merge_undone")
+
+    @property
+    def events(self) -> tuple[type[Event], ...]:
+        """All generated events of this type."""
+        of_merging = (self.merged, self.merge_undone) if self.merge is not None else ()
+        return (self.created, self.updated, self.deleted, *of_merging)
 
     @cached_property
     def table(self) -> str:
@@ -145,7 +162,7 @@ class RecordType(Generic[M]):
         noun = self.object.replace("_", " ")
         found = []
         for action in ACTIONS:
-            if action == "import" and not self.importable:
+            if (action == "import" and not self.importable) or (action == "merge" and self.merge is None):
                 continue
             defaults = self.default_scopes.get(action) or _default_scopes(action)
             found.append(
@@ -289,12 +306,12 @@ def _default_scopes(action: str) -> dict[str, Scope]:
         return all_of_it | {"manager": Scope.TEAM_AND_BELOW, "salesperson": Scope.TEAM, "viewer": Scope.ALL}
     if action == "create":
         return all_of_it | {"manager": Scope.ALL, "salesperson": Scope.ALL}
-    if action == "delete":
+    if action in ("delete", "merge"):
         return all_of_it | {"manager": Scope.TEAM_AND_BELOW}
     return all_of_it | {"manager": Scope.TEAM_AND_BELOW, "salesperson": Scope.OWN}
 
 
-class RecordService(Generic[M]):
+class RecordService(MergeHooks[M]):
     """What a record type does: visible reads, guarded writes, and hooks for the module's own rules."""
 
     record: ClassVar[RecordType[Any]]
@@ -323,10 +340,13 @@ class RecordService(Generic[M]):
     # -- reading -------------------------------------------------------------------------------------------
 
     async def get(self, id: UUID, *, action: str = "read", lock: Lock = None) -> M:
-        """A row that the actor may act on. Raises `NotFound` if not visible, `Forbidden` if only readable."""
+        """A row that the actor may act on. Raises `NotFound` if not visible, `Forbidden` if only readable.
+
+        To act on a record that was merged into another raises `RecordMerged`, which names that one.
+        """
         found = await self.get_many([id], action=action, lock=lock)
         if id not in found:
-            raise NotFound
+            await refuse_absent(self, [id], writing=action != "read" or lock is not None)
         return found[id]
 
     async def get_many(
@@ -338,7 +358,7 @@ class RecordService(Generic[M]):
         readable = visible_rows(self.actor, object_name, "read", bind)
         allowed = readable if action == "read" else visible_rows(self.actor, object_name, action, bind)
         where = f" AND {readable}" if readable else ""
-        locking = {None: "", "update": " FOR NO KEY UPDATE OF t", "share": " FOR KEY SHARE OF t"}[lock]
+        locking = f"{LOCKING[lock]} OF t" if lock else ""
         columns = ", ".join(f"t.{name}" for name in columns_of(cast("type[RecordTable]", model)))
         rows = await self.uow.fetch(
             f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {self.record.table} t"
@@ -419,13 +439,21 @@ class RecordService(Generic[M]):
         return await self.write(row, changes, action=action, custom=custom)
 
     async def write(
-        self, row: M, changes: dict[str, Any], *, action: str = "updated", custom: Any = None
+        self,
+        row: M,
+        changes: dict[str, Any],
+        *,
+        action: str = "updated",
+        custom: Any = None,
+        reason: str | None = None,
     ) -> M:
         """Write checked columns: tokens, version, audit, index table and event follow by themselves."""
         record = self.record
         if any(name in changes for name in record.search.columns):
             changes["tokens"] = record.search.tokens({**row.__dict__, **changes})
-        after: M = await self.uow.update_last(row, audit=record.object, action=action, **changes)
+        after: M = await self.uow.update_last(
+            row, audit=record.object, action=action, reason=reason, **changes
+        )
         if after is row:
             return row
         if custom is not None and custom.indexed:

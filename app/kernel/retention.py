@@ -52,6 +52,11 @@ async def forget_answers(run: ScheduledRun) -> None:
     await delete_rows(run.kernel, "kernel.idempotency_keys", "created_at <= $1", before)
 
 
+async def forget_moves(run: ScheduledRun) -> None:
+    """Drop which references moved by merges that can be undone no longer."""
+    await delete_rows(run.kernel, "kernel.merge_moves", "undo_until < $1", run.kernel.clock.now())
+
+
 async def forget_exports(run: ScheduledRun) -> None:
     """Delete a tenant's export files after `KEEP_EXPORTS`.
 
@@ -76,5 +81,6 @@ async def forget_exports(run: ScheduledRun) -> None:
 SCHEDULES: Final = (
     Schedule("retention.jobs", timedelta(days=1), forget_jobs),
     Schedule("retention.answers", timedelta(hours=1), forget_answers),
+    Schedule("retention.merge_moves", timedelta(days=1), forget_moves),
     Schedule("retention.exports", timedelta(days=1), forget_exports, per_tenant=True),
 )

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 Handler = Callable[[Request], Awaitable[Response]]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 SAFE_METHODS = frozenset({"GET", "HEAD"})
+DEADLOCKS_BORNE = 2
 OPEN_TENANT_STATES = frozenset({"trialing", "active", "past_due"})
 
 
@@ -157,6 +158,22 @@ class TransactionalRoute(APIRoute):
             return await self._run(kernel, request, actor, connection)
 
     async def _run(
+        self,
+        kernel: Kernel,
+        request: Request,
+        actor: Actor,
+        connection: db.Connection,
+        claim: idempotency.Claim | None = None,
+    ) -> Response:
+        """One transaction that takes effect; one that met another in a deadlock has none, and is begun again."""
+        for _ in range(DEADLOCKS_BORNE):
+            try:
+                return await self._once(kernel, request, actor, connection, claim)
+            except asyncpg.DeadlockDetectedError:
+                continue
+        return await self._once(kernel, request, actor, connection, claim)
+
+    async def _once(
         self,
         kernel: Kernel,
         request: Request,

@@ -175,10 +175,16 @@ class ShareOutput(Output):
 class TransferRequest(Input):
     ids: list[UUID] = Field(min_length=1, max_length=1_000)
     owner_id: UUID
-    with_open_work: bool = Field(True, description="Also move open tasks and other open work on the records.")
-    reason: str | None = Field(None, max_length=500)
+    with_open_work: bool = Field(
+        True,
+        description="Open activities go along, and with an account its contacts and open opportunities.",
+    )
+    reason: str | None = Field(None, max_length=500, description="For the audit log.")
 
 
 class TransferAnswer(Output):
     transferred: list[UUID]
     unchanged: list[UUID] = Field(description="Already owned by that member.")
+    went_along: dict[str, int] = Field(
+        description="Open work that changed its owner with them, by record type.", examples=[{"activity": 3}]
+    )

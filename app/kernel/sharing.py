@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 from sqlalchemy.orm import Mapped
 
-from app.kernel.errors import Invalid, NotFound
-from app.kernel.models import TenantOwned
+from app.kernel.access import visible_rows
+from app.kernel.errors import Forbidden, Invalid, NotFound
+from app.kernel.listing import Bindings
+from app.kernel.merging.tombstones import refuse_absent
+from app.kernel.models import RecordTable, TenantOwned
 from app.kernel.people import People
 from app.kernel.records import RecordService
 from app.kernel.schemas import ShareInput, ShareOutput, TransferAnswer, TransferRequest
+from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork
 
 
@@ -34,8 +39,13 @@ class Share(TenantOwned):
 class OpenWork(Protocol):
     """Port: a module whose records hang on others hands over the open ones when their subject changes owner."""
 
-    async def hand_over(self, object_name: str, record_ids: list[UUID], owner_id: UUID) -> None:
-        """Give the open work about these records to the new owner."""
+    async def hand_over(
+        self, object_name: str, record_ids: list[UUID], owner_id: UUID
+    ) -> Mapping[str, list[UUID]]:
+        """Give the open work about these records to the new owner; which records, by their type.
+
+        Raises `Forbidden` where some of it is not the actor's to give: then nothing changes owner.
+        """
 
 
 def _answer(share: Share) -> ShareOutput:
@@ -58,7 +68,7 @@ async def _shares(uow: UnitOfWork, object_name: str, record_id: UUID) -> list[Sh
 async def share(service: RecordService[Any], record_id: UUID, body: ShareInput) -> ShareOutput:
     """Share a record; sharing again with the same one changes the access. Raises `Invalid`, `NotFound`."""
     uow, record = service.uow, service.record
-    await service.get(record_id, action="share")
+    await service.get(record_id, action="share", lock="share")  # it stays while it is being shared
     if body.access == "write":
         # Nobody lets others, or themselves, do what they may not.
         await service.get(record_id, action="update")
@@ -115,15 +125,86 @@ async def transfer(service: RecordService[Any], body: TransferRequest) -> Transf
     team = (await uow.of(People).require_members([body.owner_id], pointer="/owner_id"))[body.owner_id]
     ids = list(dict.fromkeys(body.ids))
     rows = await service.get_many(ids, action="assign", lock="update")
-    missing = [str(id) for id in ids if id not in rows]
+    missing = [id for id in ids if id not in rows]
     if missing:
-        raise NotFound(f"Not found: {', '.join(missing[:10])}.", missing=missing)
+        await refuse_absent(service, missing, writing=True, listed=True)
     moved: list[UUID] = []
     for id in ids:
         if rows[id].owner_id != body.owner_id:
-            await service.write(rows[id], {"owner_id": body.owner_id, "team_id": team}, action="transferred")
+            given = {"owner_id": body.owner_id, "team_id": team}
+            await service.write(rows[id], given, action="transferred", reason=body.reason)
             moved.append(id)
+    along: dict[str, set[UUID]] = {}
     if body.with_open_work and moved:
+        along = await _hand_over(uow, service.record.object, moved, body.owner_id)
+    return TransferAnswer(
+        transferred=moved,
+        unchanged=[id for id in ids if id not in moved],
+        went_along={name: len(found) for name, found in sorted(along.items())},
+    )
+
+
+async def _hand_over(
+    uow: UnitOfWork, object_name: str, ids: list[UUID], owner_id: UUID
+) -> dict[str, set[UUID]]:
+    """What hangs on these records, and on what hangs on them, goes to the new owner; each record once."""
+    found: dict[str, set[UUID]] = {}
+    pending = [(object_name, ids)]
+    while pending:
+        about, about_ids = pending.pop(0)
         for port in uow.ports(OpenWork):
-            await port.hand_over(service.record.object, moved, body.owner_id)
-    return TransferAnswer(transferred=moved, unchanged=[id for id in ids if id not in moved])
+            for name, given in (await port.hand_over(about, about_ids, owner_id)).items():
+                known = found.setdefault(name, set())
+                new = [id for id in given if id not in known]
+                known.update(new)
+                if new:
+                    pending.append((name, new))
+    return {name: given for name, given in found.items() if given}
+
+
+async def give(service: RecordService[Any], where: str, ids: Collection[UUID], owner_id: UUID) -> list[UUID]:
+    """Give the rows that `where` is true of, SQL over `t` with `$2` for `ids`, to a member; which ones.
+
+    In two statements, however many they are. Raises `Forbidden` if any of them is not the actor's to give.
+    """
+    uow, record, actor = service.uow, service.record, service.actor
+    bind = Bindings(uow.tenant_id, list(ids), owner_id)
+    allowed = "false"
+    if actor.may(f"{record.object}:assign"):
+        allowed = visible_rows(actor, record.object, "assign", bind) or "true"
+    rows = await uow.fetch(
+        f"SELECT t.id, t.owner_id, t.team_id, {allowed} AS allowed FROM {record.table} t WHERE t.tenant_id = $1"
+        f" AND t.deleted_at IS NULL AND t.owner_id IS DISTINCT FROM $3 AND {where}"
+        " ORDER BY t.id FOR NO KEY UPDATE OF t",
+        *bind.values,
+    )
+    refused = sum(not row["allowed"] for row in rows)
+    if refused:
+        raise Forbidden(
+            f"{refused} {record.plural.replace('_', ' ')} that would go along are not yours to give.",
+            permission=f"{record.object}:assign",
+        )
+    if not rows:
+        return []
+    team = (await uow.of(People).require_members([owner_id], pointer="/owner_id"))[owner_id]
+    before = {row["id"]: row for row in rows}
+    model = cast("type[RecordTable]", record.model)
+    changed = await uow.fetch(
+        f"UPDATE {record.table} SET owner_id = $3, team_id = $4, version = version + 1, updated_at = $5"
+        f" WHERE tenant_id = $1 AND id = ANY($2::uuid[]) RETURNING {', '.join(columns_of(model))}",
+        uow.tenant_id,
+        list(before),
+        owner_id,
+        team,
+        uow.now,
+    )
+    for row in changed:
+        after = entity(model, row)
+        diff = {
+            n: [before[after.id][n], row[n]] for n in ("owner_id", "team_id") if before[after.id][n] != row[n]
+        }
+        uow.record_audit(record.object, after.id, "transferred", diff)
+        uow.publish_record(
+            record.updated, after.id, after.version, changed=sorted(diff), record=record.render(after)
+        )
+    return list(before)

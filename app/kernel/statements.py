@@ -14,7 +14,9 @@ from app.kernel.db import DIALECT
 from app.kernel.models import Base, TenantOwned, Versioned, qualified
 
 M = TypeVar("M", bound=TenantOwned)
-Lock = Literal["update", "share"] | None
+Lock = Literal["update", "share", "exclusive"] | None
+"""`share` keeps a row from going away, `update` from being changed, `exclusive` also from being referred to."""
+LOCKING = {None: "", "update": " FOR NO KEY UPDATE", "share": " FOR KEY SHARE", "exclusive": " FOR UPDATE"}
 LateWrite = Callable[[type[Base], tuple[str, ...], int], str]
 """Builds a statement whose first argument has that number and which answers one row if it did its work."""
 
@@ -60,7 +62,7 @@ NOT_AUDITED = frozenset({"tenant_id", "id", "version", "created_at", "updated_at
 @cache
 def point_read(model: type[Base], lock: Lock, deleted: bool) -> str:
     tail = "" if deleted or "deleted_at" not in columns_of(model) else " AND deleted_at IS NULL"
-    tail += {None: "", "update": " FOR NO KEY UPDATE", "share": " FOR KEY SHARE"}[lock]
+    tail += LOCKING[lock]
     return f"SELECT {', '.join(columns_of(model))} FROM {qualified(model)} WHERE tenant_id = $1 AND id = $2{tail}"
 
 

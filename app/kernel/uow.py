@@ -267,7 +267,9 @@ class UnitOfWork:
             self.record_audit(audit, row.id, action, diff)
         return entity(model, stored)
 
-    async def update_last(self, row: M, *, audit: str, action: str = "updated", **changes: Any) -> M:
+    async def update_last(
+        self, row: M, *, audit: str, action: str = "updated", reason: str | None = None, **changes: Any
+    ) -> M:
         """As `update`, but travelling with the side effects as in `insert_last`. The row must be locked."""
         model, before = type(row), row.__dict__
         changed = {name: value for name, value in changes.items() if before[name] != value}
@@ -275,9 +277,8 @@ class UnitOfWork:
             return row
         await self.settle()
         audited = audited_columns(model)
-        self.record_audit(
-            audit, row.id, action, {n: [before[n], v] for n, v in changed.items() if n in audited}
-        )
+        diff = {n: [before[n], v] for n, v in changed.items() if n in audited}
+        self.record_audit(audit, row.id, action, diff, reason=reason)
         names = tuple(changed)
         values = [row.tenant_id, row.id, *map(statements.in_utc, changed.values())]
         after = {**before, **dict(zip(names, values[2:], strict=True))}

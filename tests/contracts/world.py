@@ -75,6 +75,7 @@ class World:
             await self.make(resource)
         for name in PARTS:
             await self.make_part(name)
+        await self._merge()
         export = await self.request(self.by_id["create_export"]).send(self.owner)
         self.ids["jobs"] = export.json()["id"]
 
@@ -117,6 +118,8 @@ class World:
 
     async def renew(self, operation: Operation) -> None:
         """A new thing for an operation that changes the one in its path, so that no request spoils another's."""
+        if operation.path.endswith(("/merge", "/merge/preview")):
+            await self.twins(operation.resource)
         if not operation.safe and "id" in operation.names:
             await self._renew_thing(operation)
         for name in PARTS.keys() & set(operation.names):
@@ -135,6 +138,21 @@ class World:
         answer = await self.request(maker).send(self.owner)
         assert answer.is_success, f"{maker.id}: {answer.status_code} {answer.text}"
         self.ids[name] = str(answer.json()["id"])
+
+    async def _merge(self) -> None:
+        """A merge of two accounts that can be undone."""
+        operation = self.by_id["merge_accounts"]
+        await self.twins("accounts")
+        answer = await self.request(operation).send(self.owner)
+        assert answer.is_success, f"{operation.id}: {answer.status_code} {answer.text}"
+        merge = answer.json()["merge"]
+        self.ids["merges"], self.ids["record_id"] = merge["id"], merge["merged_ids"][0]
+        await self.make("accounts")
+
+    async def twins(self, resource: str) -> None:
+        """Two new things of a kind, to be merged."""
+        self.ids[f"{resource}/twin"] = await self.make(resource)
+        await self.make(resource)
 
     async def replace(self, operation: Operation) -> None:
         """A new thing of the operation's kind."""
@@ -209,6 +227,10 @@ class World:
             return {"member_id": self.ids["members"]}
         if operation.path.endswith("/transfer"):
             return {"ids": [self.ids[operation.resource]], "owner_id": self.ids["members"]}
+        if operation.path.endswith(("/merge", "/merge/preview")):
+            id = self.ids[operation.resource]
+            both = (id, self.ids.get(f"{operation.resource}/twin", NOWHERE))
+            return {"records": [{"id": one, "version": 1} for one in both], "master_id": id}
         if "/batch/" in operation.path:
             return {"items": [self._item(operation)]}
         known: dict[str, Json] = {

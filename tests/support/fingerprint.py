@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -23,11 +24,14 @@ WHERE column_name = 'tenant_id' AND table_schema NOT IN ('information_schema', '
 Fingerprint = dict[str, tuple[int, str]]
 
 
-async def fingerprint(connection: asyncpg.Connection[asyncpg.Record], *tenant_ids: UUID) -> Fingerprint:
-    """Rows and their hash for each table that holds something of these tenants."""
+async def fingerprint(
+    connection: asyncpg.Connection[asyncpg.Record], *tenant_ids: UUID, without: Collection[str] = ()
+) -> Fingerprint:
+    """Rows and their hash for each table that holds something of these tenants; `without` are columns left out."""
+    text = "to_jsonb(t)" + "".join(f" - '{column}'" for column in without) if without else "t"
     tables = [row[0] for row in await connection.fetch(_TABLES)]
     parts = [
-        f"SELECT '{table}' AS name, count(*) AS rows, md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), ''))"
+        f"SELECT '{table}' AS name, count(*) AS rows, md5(coalesce(string_agg(({text})::text, E'\\n' ORDER BY ({text})::text), ''))"
         f" AS hash FROM {table} t WHERE tenant_id = ANY($1::uuid[])"
         for table in sorted(tables)
         if table not in NOISE

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Mapped
 
-from app.kernel.models import RecordTable
+from app.kernel.merging.ports import Merger
+from app.kernel.merging.references import record_column
+from app.kernel.models import RecordTable, module_ref
 from app.kernel.money import MoneyIn, MoneyOut
 from app.kernel.record_router import record_router
 from app.kernel.records import RecordService, RecordType, Search
@@ -32,6 +35,7 @@ class Toy(RecordTable):
     fragile: Mapped[bool]
     sold_on: Mapped[date | None]
     seen_at: Mapped[datetime | None]
+    account_id: Mapped[UUID | None] = module_ref("customers.accounts", on_delete="clear")  # not on the wire
 
 
 class Colour(StrEnum):
@@ -82,7 +86,13 @@ TOY: RecordType[Toy] = RecordType(
 )
 ToyService.record = TOY
 
-MODULE = Module(name="toys", description="Toys, in tests only.", routers=[record_router(TOY)], records=[TOY])
+MODULE = Module(
+    name="toys",
+    description="Toys, in tests only.",
+    routers=[record_router(TOY)],
+    records=[TOY],
+    ports=[(Merger, record_column(TOY, "account_id", "account"))],
+)
 
 
 def create_statements() -> list[str]:
@@ -98,7 +108,7 @@ def create_statements() -> list[str]:
             "CREATE TABLE toys.toys (tenant_id uuid NOT NULL, id uuid NOT NULL, name text NOT NULL,"
             " colour text NOT NULL CONSTRAINT ck_toys_colour CHECK (colour IN ('red', 'blue')), price bigint,"
             " currency text, email text, phone text, pieces bigint, fragile boolean NOT NULL, sold_on date,"
-            f" seen_at timestamptz, {support.record_columns()}, CONSTRAINT pk_toys PRIMARY KEY (tenant_id, id))"
+            f" seen_at timestamptz, account_id uuid, {support.record_columns()}, CONSTRAINT pk_toys PRIMARY KEY (tenant_id, id))"
         )
         support.protect("toys.toys", record=True)
         support.record_indexes("toys.toys", sorts=("name",))

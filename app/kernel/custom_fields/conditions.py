@@ -102,6 +102,8 @@ def _condition(
 
 def _indexed(field_id: UUID, kind: FieldType, op: str, value: Any, bind: Bindings) -> str:
     column, sql_type = f"v.{INDEX_COLUMNS[kind]}", PG_TYPES[KINDS[kind]]
+    if kind in (FieldType.MEMBER, FieldType.RECORD):  # ids, which are indexed as text
+        sql_type, value = "text", [str(one) for one in value] if isinstance(value, list) else str(value)
     if op == "between":
         test = f"{column} BETWEEN {bind(value[0])}::{sql_type} AND {bind(value[1])}::{sql_type}"
     elif op == "in":

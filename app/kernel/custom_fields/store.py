@@ -181,6 +181,16 @@ class CustomFields:
             raise _invalid(draft.errors)
         return _cleaned(fields, draft)
 
+    async def as_stored(
+        self, uow: UnitOfWork, object_name: str, stored: Mapping[str, Any], changed: Sequence[str]
+    ) -> Cleaned:
+        """Values that were checked when they were written first, and the index rows of the `changed` keys."""
+        known = (await self.of(uow, object_name)).by_key
+        rows = [
+            known[key].index_row(stored.get(key)) for key in changed if key in known and known[key].indexed
+        ]
+        return Cleaned(dict(stored), rows)
+
     async def clean_many(
         self, uow: UnitOfWork, object_name: str, rows: Sequence[Mapping[str, Any]], *, texts: bool = False
     ) -> list[Cleaned | Invalid]:
@@ -347,7 +357,8 @@ async def _visible_records(uow: UnitOfWork, object_name: str, ids: set[UUID]) ->
     record = uow.kernel.registry.record(object_name)
     if record is None or not uow.actor.may(f"{record.object}:read"):
         return set()
-    return set(await record.service(uow).get_many(sorted(ids)))
+    # Held, so that none is deleted or merged away before the value that names it is there.
+    return set(await record.service(uow).get_many(sorted(ids), lock=None if uow.read_only else "share"))
 
 
 _INSERT = """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from app.kernel.merging.ports import Merger
 from app.kernel.registry import Module
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import Activities, ActivityCounts
 from app.modules.activities.router import records, router
 from app.modules.activities.services.activities import ACTIVITY, ActivitiesOfTenant
 from app.modules.activities.services.counts import DoneActivities
+from app.modules.activities.services.merging import ActivitySubjects
 
 MODULE = Module(
     name="activities",
@@ -15,5 +17,5 @@ MODULE = Module(
     routers=(records, router),
     records=(ACTIVITY,),
     interfaces={Activities: ActivitiesOfTenant, ActivityCounts: DoneActivities},
-    ports=((OpenWork, ActivitiesOfTenant),),
+    ports=((OpenWork, ActivitiesOfTenant), (Merger, ActivitySubjects)),
 )

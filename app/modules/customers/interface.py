@@ -100,11 +100,16 @@ class MatchPreview:
 class Customers(Protocol):
     """Accounts and contacts of the tenant, as far as the actor may see them unless said otherwise."""
 
-    async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, AccountRef]:
-        """Known accounts by id; ids that are unknown or not visible are absent."""
+    async def get_many(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, AccountRef]:
+        """Known accounts by id; ids that are unknown or not visible are absent.
 
-    async def get_contacts(self, ids: Collection[UUID]) -> Mapping[UUID, ContactRef]:
-        """Known contacts by id; ids that are unknown or not visible are absent."""
+        An id that was merged away answers with the account that survived, under the id asked for. With `hold`, for
+        those about to store the ids, it is absent, and the others are neither deleted nor merged away before this
+        transaction ends.
+        """
+
+    async def get_contacts(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContactRef]:
+        """The same for contacts."""
 
     async def account_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         """Names by id, deleted or not visible ones too: for lists that show a name beside their own rows."""

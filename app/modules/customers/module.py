@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from app.kernel.duplicate_router import PERMISSIONS, rules
 from app.kernel.registry import Module
+from app.kernel.sharing import OpenWork
 from app.modules.customers.interface import Customers
 from app.modules.customers.router import ROUTERS
 from app.modules.customers.services.accounts import ACCOUNT
 from app.modules.customers.services.contacts import CONTACT
 from app.modules.customers.services.matching import CustomersOfTenant
+from app.modules.customers.services.mergers import MERGERS
+from app.modules.customers.services.open_work import AccountPeople
 
 MODULE = Module(
     name="customers",
@@ -19,6 +22,7 @@ MODULE = Module(
     },
     routers=(*ROUTERS, rules),
     records=(ACCOUNT, CONTACT),
+    ports=((OpenWork, AccountPeople), *MERGERS),
     interfaces={Customers: CustomersOfTenant},
     permissions=PERMISSIONS,
 )

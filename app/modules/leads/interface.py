@@ -31,7 +31,7 @@ class Leads(Protocol):
     """Leads of the tenant at hand, as far as the actor sees them."""
 
     async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, LeadRef]:
-        """Leads by id; ids that are unknown or not visible are absent."""
+        """Leads by id; ids that are unknown or not visible are absent. One merged away answers with the survivor."""
 
     async def responded(self, id: UUID, at: datetime) -> None:
         """Note the first response to a lead; a later one changes nothing."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from app.kernel.access import Scope
+from app.kernel.merging.ports import Merger
+from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission
 from app.modules.activities.interface import ActivityFollower
 from app.modules.leads.handlers import SUBSCRIPTIONS
@@ -11,6 +13,7 @@ from app.modules.leads.jobs import JOBS, SCHEDULES
 from app.modules.leads.router import ROUTERS
 from app.modules.leads.services.for_others import LeadsOfTenant, ResponsesInActivities
 from app.modules.leads.services.leads import LEAD
+from app.modules.leads.services.merging import behaviours
 
 MODULE = Module(
     name="leads",
@@ -18,7 +21,12 @@ MODULE = Module(
     routers=ROUTERS,
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
-    ports=((ActivityFollower, ResponsesInActivities),),
+    ports=(
+        (ActivityFollower, ResponsesInActivities),
+        (Merger, record_column(LEAD, "converted_account_id", "account")),
+        (Merger, record_column(LEAD, "converted_contact_id", "contact")),
+        (Merger, behaviours),
+    ),
     subscriptions=SUBSCRIPTIONS,
     jobs=JOBS,
     schedules=SCHEDULES,

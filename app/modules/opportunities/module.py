@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from app.kernel.access import Scope
+from app.kernel.merging.ports import Merger
+from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission, Schedule
+from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import TimelineSource
 from app.modules.customers.interface import AccountPanel, AccountUser
 from app.modules.opportunities.handlers import SUBSCRIPTIONS
@@ -14,10 +17,12 @@ from app.modules.opportunities.reading.router import router as reading
 from app.modules.opportunities.router import records, router, selling, work
 from app.modules.opportunities.services.competitors import COMPETITOR
 from app.modules.opportunities.services.for_others import OpportunitiesOfTenant
+from app.modules.opportunities.services.merging import committee_seats
 from app.modules.opportunities.services.on_accounts import (
     OpportunityPanel,
     OpportunityTimeline,
     OpportunityUses,
+    OpportunityWork,
 )
 from app.modules.opportunities.services.opportunities import OPPORTUNITY
 from app.modules.opportunities.services.presales import PRESALES_REQUEST
@@ -49,7 +54,12 @@ MODULE = Module(
     ports=(
         (AccountPanel, OpportunityPanel),
         (AccountUser, OpportunityUses),
+        (OpenWork, OpportunityWork),
         (TimelineSource, OpportunityTimeline),
+        (Merger, record_column(OPPORTUNITY, "account_id", "account")),
+        (Merger, record_column(OPPORTUNITY, "contact_id", "contact")),
+        (Merger, record_column(OPPORTUNITY, "lead_id", "lead")),
+        (Merger, committee_seats),
     ),
     subscriptions=(*SUBSCRIPTIONS, *upkeep.SUBSCRIPTIONS),
     jobs=upkeep.JOBS,

@@ -103,7 +103,8 @@ class ActivityService(RecordService[Activity]):
         for name, ids in by_object.items():
             record = self.uow.kernel.registry.records.get(name)
             if record is not None and name != self.record.object:
-                found = await record.service(self.uow).get_many(ids)
+                # Held, so that none is deleted or merged away before the activity is there.
+                found = await record.service(self.uow).get_many(ids, lock="share")
                 seen.update(Subject(name, id) for id in found)
         for number, subject in enumerate(subjects):
             if subject not in seen:
@@ -321,7 +322,9 @@ class ActivitiesOfTenant:
 
         return await Timeline(self._uow).entries(subject, limit=limit, kinds=kinds)
 
-    async def hand_over(self, object_name: str, record_ids: list[UUID], owner_id: UUID) -> None:
+    async def hand_over(
+        self, object_name: str, record_ids: list[UUID], owner_id: UUID
+    ) -> Mapping[str, list[UUID]]:
         """Give the open activities about these records to their new owner."""
         uow = self._uow
         team = (await uow.of(People).require_members([owner_id], pointer="/owner_id"))[owner_id]
@@ -331,6 +334,7 @@ class ActivitiesOfTenant:
             uow.publish(
                 ACTIVITY.updated(id=row["id"], version=row["version"], changed=["owner_id", "team_id"])
             )
+        return {"activity": [row["id"] for row in rows]}
 
 
 def _ref(row: Any) -> ActivityRef:

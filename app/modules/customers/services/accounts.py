@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,13 @@ from app.modules.customers.services.imports import (
     check_new_tree,
     require_visible,
     resolve_accounts,
+)
+from app.modules.customers.services.merge_rules import (
+    ACCOUNT_MERGE,
+    clear_dead,
+    furthest_stage,
+    keep_place,
+    latest_consents,
 )
 from app.modules.customers.services.quality import account_completeness
 from app.modules.customers.services.trees import Tree
@@ -110,6 +117,29 @@ class AccountService(ImportRules, DuplicateAware[Account]):
         await resolve_accounts(self.uow, rows, "parent", "parent_id")
         await super().prepare_import_updates([row for row in rows if not row.faults], options)
 
+    # -- merging -------------------------------------------------------------------------------------------
+
+    async def lock_merge(self) -> None:
+        await ACCOUNT_TREE.lock(self.uow)
+
+    def merge_preferences(self, rows: Sequence[Account]) -> Mapping[str, UUID]:
+        """Once a customer, always a customer."""
+        return {"lifecycle_stage": furthest_stage(rows)}
+
+    async def complete_merge(self, row: Account, merged: Sequence[Account], changes: dict[str, Any]) -> None:
+        if merged:
+            changes["consents"] = latest_consents([row, *merged])
+            await keep_place(self.uow, ACCOUNT_TREE, row, merged, changes)
+        changes["completeness"] = account_completeness({**row.__dict__, **changes})
+        await super().complete_merge(row, merged, changes)
+
+    async def after_merge(self, row: Account, merged: Sequence[Account]) -> None:  # noqa: ARG002
+        await ACCOUNT_TREE.recheck(self.uow, [row.id])
+
+    async def after_unmerge(self, row: Account, restored: Sequence[UUID]) -> None:
+        await clear_dead(self.uow, "customers.accounts", "parent_id", "customers.accounts", restored)
+        await ACCOUNT_TREE.recheck(self.uow, [row.id, *restored])
+
     async def hierarchy(self, id: UUID) -> Hierarchy:
         """The tree around a visible account, as far as the actor may see it; parents come before children."""
         await self.get(id)
@@ -151,6 +181,7 @@ ACCOUNT: RecordType[Account] = RecordType(
     create=AccountCreate,
     update=AccountUpdate,
     service=AccountService,
+    merge=ACCOUNT_MERGE,
     search=Search(names=("name",), emails=("email",), phones=("phone",)),
     currencies={"credit_limit": "credit_currency"},
     labels={

@@ -33,6 +33,12 @@ from app.modules.customers.services.imports import (
     require_visible,
     resolve_accounts,
 )
+from app.modules.customers.services.merge_rules import (
+    CONTACT_MERGE,
+    clear_dead,
+    keep_place,
+    latest_consents,
+)
 from app.modules.customers.services.quality import contact_completeness
 from app.modules.customers.services.trees import Tree
 
@@ -145,6 +151,27 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
         """Accounts of a chunk of changes; the rest as for single ones."""
         await resolve_accounts(self.uow, rows, "account", "account_id")
         await super().prepare_import_updates([row for row in rows if not row.faults], options)
+
+    # -- merging -------------------------------------------------------------------------------------------
+
+    async def lock_merge(self) -> None:
+        await CONTACT_TREE.lock(self.uow)
+
+    async def complete_merge(self, row: Contact, merged: Sequence[Contact], changes: dict[str, Any]) -> None:
+        if merged:
+            changes["consents"] = latest_consents([row, *merged])
+            await keep_place(self.uow, CONTACT_TREE, row, merged, changes)
+        changes["completeness"] = contact_completeness({**row.__dict__, **changes})
+        await super().complete_merge(row, merged, changes)
+
+    async def after_merge(self, row: Contact, merged: Sequence[Contact]) -> None:  # noqa: ARG002
+        await CONTACT_TREE.recheck(self.uow, [row.id])
+
+    async def after_unmerge(self, row: Contact, restored: Sequence[UUID]) -> None:
+        own, no_role = "customers.contacts", ", role = NULL, name_key = NULL"
+        await clear_dead(self.uow, own, "account_id", "customers.accounts", restored, no_role)
+        await clear_dead(self.uow, own, "reports_to_id", own, restored)
+        await CONTACT_TREE.recheck(self.uow, [row.id, *restored])
 
     # -- parts in accounts -----------------------------------------------------------------------------------
 
@@ -315,6 +342,7 @@ CONTACT: RecordType[Contact] = RecordType(
     create=ContactCreate,
     update=ContactUpdate,
     service=ContactService,
+    merge=CONTACT_MERGE,
     search=Search(names=("name",), emails=("email",), phones=("mobile", "phone")),
     labels={
         "name": ("Name", "Full name", "姓名", "联系人"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 from uuid import UUID
 
+from app.kernel.merging.tombstones import get_current
+from app.kernel.records import RecordService
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import AccountRef, ContactRef
 from app.modules.customers.models import Account, Contact, LifecycleStage
@@ -25,22 +28,28 @@ def contact_ref(row: Contact) -> ContactRef:
     return ContactRef(row.id, row.name, row.account_id, row.email, row.mobile or row.phone)
 
 
+async def _rows(service: RecordService[Any], ids: Collection[UUID], hold: bool) -> Mapping[UUID, Any]:
+    if hold and not service.uow.read_only:
+        return await service.get_many(list(ids), lock="share")
+    return await get_current(service, ids)
+
+
 class Directory:
     """The reading half of `Customers`."""
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
 
-    async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, AccountRef]:
+    async def get_many(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, AccountRef]:
         if not ids:
             return {}
-        rows = await AccountService(self._uow).get_many(list(ids))
+        rows = await _rows(AccountService(self._uow), ids, hold)
         return {id: account_ref(row) for id, row in rows.items()}
 
-    async def get_contacts(self, ids: Collection[UUID]) -> Mapping[UUID, ContactRef]:
+    async def get_contacts(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContactRef]:
         if not ids:
             return {}
-        rows = await ContactService(self._uow).get_many(list(ids))
+        rows = await _rows(ContactService(self._uow), ids, hold)
         return {id: contact_ref(row) for id, row in rows.items()}
 
     async def account_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:

@@ -52,6 +52,32 @@ class Tree:
         if row["above"] + row["below"] > self.levels:
             raise HierarchyTooDeep(f"At most {self.levels} levels.", levels=self.levels)
 
+    async def recheck(self, uow: UnitOfWork, ids: Collection[UUID]) -> None:
+        """What stands above and below each of these is no loop and not too deep, whatever moved there.
+
+        Raises: `HierarchyLoop`, `HierarchyTooDeep`.
+        """
+        parents = await uow.fetch(_ABOVE.format(**self._names), uow.tenant_id, list(ids))
+        for id, parent_id in parents:
+            row = await uow.fetchrow(_LEVELS.format(**self._names), uow.tenant_id, parent_id, id, self.levels)
+            assert row is not None  # noqa: S101 - an aggregate always has a row
+            if row["loops"]:
+                raise HierarchyLoop(pointer=f"/{self.column}")
+            if row["above"] + row["below"] > self.levels:
+                raise HierarchyTooDeep(f"At most {self.levels} levels.", levels=self.levels)
+
+    async def place(self, uow: UnitOfWork, parent_id: UUID | None, among: Collection[UUID]) -> UUID | None:
+        """The nearest record from `parent_id` upwards that has none of `among` above it, nor is one of them.
+
+        Where the records of a merge stand above one another, the surviving one takes the highest place.
+        """
+        if parent_id is None:
+            return None
+        rows = await uow.fetch(_UP.format(**self._names), uow.tenant_id, parent_id, self.levels)
+        chain: list[UUID] = [row["id"] for row in rows]
+        highest = max((at for at, id in enumerate(chain) if id in among), default=-1)
+        return chain[highest + 1] if highest + 1 < len(chain) else None
+
     async def depths(self, uow: UnitOfWork, ids: Collection[UUID]) -> dict[UUID, int]:
         """The level that each record stands on, 1 at the top; of a set, in one statement."""
         rows = await uow.fetch(_DEPTHS.format(**self._names), uow.tenant_id, sorted(ids), self.levels)
@@ -78,6 +104,17 @@ WITH RECURSIVE up AS (
 )
 SELECT (SELECT coalesce(max(level), 0) FROM up) AS above, (SELECT coalesce(max(level), 1) FROM down) AS below,
   EXISTS (SELECT 1 FROM up WHERE id = $3) AS loops"""
+
+_ABOVE = "SELECT id, {column} FROM {table} WHERE tenant_id = $1 AND id = ANY($2::uuid[]) ORDER BY id"
+
+_UP = """
+WITH RECURSIVE up AS (
+  SELECT id, {column} AS above, 1 AS level FROM {table} WHERE tenant_id = $1 AND id = $2
+  UNION ALL
+  SELECT t.id, t.{column}, up.level + 1 FROM {table} t JOIN up ON t.id = up.above
+  WHERE t.tenant_id = $1 AND up.level <= $3
+)
+SELECT id FROM up ORDER BY level"""
 
 _DEPTHS = """
 WITH RECURSIVE up AS (

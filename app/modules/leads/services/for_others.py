@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from app.kernel.merging.tombstones import get_current
 from app.kernel.statements import columns_of, entities
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Subject
@@ -24,7 +25,7 @@ class LeadsOfTenant:
     async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, LeadRef]:
         if not ids or not self._uow.actor.may("lead:read"):
             return {}
-        rows = await LeadService(self._uow).get_many(list(ids))
+        rows = await get_current(LeadService(self._uow), ids)
         return {
             id: LeadRef(**{name: getattr(row, name) for name in LeadRef.__slots__})
             for id, row in rows.items()

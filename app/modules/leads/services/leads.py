@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 from app.kernel.company_names import company_core, person_core
 from app.kernel.duplicates import DuplicateSpec, scoped
 from app.kernel.errors import Invalid, StaleVersion
+from app.kernel.merging.rules import MergeSpec
 from app.kernel.records import RecordType, Search
 from app.modules.leads.interface import LeadAlreadyConverted, LeadDisqualified, LeadQualified
 from app.modules.leads.models import Behaviour, Cause, Lead, LeadStatus
@@ -145,13 +146,19 @@ class LeadService(LeadImport):
             place(None, changes, status=changes["status"], current=row.stage)
 
     async def write(
-        self, row: Lead, changes: dict[str, Any], *, action: str = "updated", custom: Any = None
+        self,
+        row: Lead,
+        changes: dict[str, Any],
+        *,
+        action: str = "updated",
+        custom: Any = None,
+        reason: str | None = None,
     ) -> Lead:
         """As every record; a new owner takes the lead out of its queue, and what really changes it also scores it."""
         leave_queue(row, changes)
         if any(row.__dict__[name] != value for name, value in changes.items()):
             changes = {**changes, **await self.scoring.changes(row, changes)}
-        return await super().write(row, changes, action=action, custom=custom)
+        return await super().write(row, changes, action=action, custom=custom, reason=reason)
 
     def _step(self, row: Lead, changes: dict[str, Any], status: str) -> None:
         """The times that a step leaves behind."""
@@ -181,6 +188,20 @@ class LeadService(LeadImport):
             self.uow.publish(
                 LeadDisqualified(id=row.id, reason=row.disqualified_reason, note=row.disqualified_note)
             )
+
+    # -- merging -------------------------------------------------------------------------------------------
+
+    async def before_merge(self, rows: Sequence[Lead]) -> None:
+        """Converted leads stay as they are. Raises `LeadAlreadyConverted`."""
+        for row in rows:
+            refuse_converted(row)
+
+    def merge_preferences(self, rows: Sequence[Lead]) -> Mapping[str, UUID]:
+        """The first touch is the earliest of all that says something, the last touch the latest."""
+        telling = [row for row in rows if any(row.__dict__[name] for name in TOUCH_FIELDS)] or rows
+        first = min(telling, key=lambda row: row.first_touch_at)
+        last = max(rows, key=lambda row: row.last_touch_at)
+        return {"first_touch_at": first.id, "last_touch_at": last.id}
 
     # -- actions -------------------------------------------------------------------------------------------
 
@@ -260,6 +281,14 @@ def _check_reason(values: Mapping[str, Any]) -> None:
         raise Invalid.at("/disqualified_note", "required", "The reason `other` wants a note.")
 
 
+LEAD_MERGE = MergeSpec(
+    groups=(
+        (*TOUCH_FIELDS, "first_touch_at"),
+        ("last_touch_at", "last_touch", *(f"last_{name}" for name in _LAST)),
+        ("status", "disqualified_reason", "disqualified_note", "qualified_at", "disqualified_at"),
+    )
+)
+
 LEAD: RecordType[Lead] = RecordType(
     object="lead",
     plural="leads",
@@ -269,6 +298,7 @@ LEAD: RecordType[Lead] = RecordType(
     create=LeadCreate,
     update=LeadUpdate,
     service=LeadService,
+    merge=LEAD_MERGE,
     search=Search(names=("name", "company"), emails=("email",), phones=("phone",)),
     upsert_keys=("external_id",),
     moves_etag="scored_at",

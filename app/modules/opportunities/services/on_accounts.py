@@ -1,4 +1,4 @@
-"""What opportunities add to accounts: a panel on the 360° view, timeline entries, and a guard against deletion."""
+"""What opportunities add to accounts: a panel, timeline entries, a guard against deletion, and open work."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from uuid import UUID
 from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
 from app.kernel.money import money_dict
+from app.kernel.sharing import give
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Position, Subject, TimelineEntry
+from app.modules.opportunities.services.opportunities import OpportunityService
 
 _SHOWN = 20
 
@@ -130,6 +132,22 @@ class OpportunityUses:
             id,
         )
         return {"opportunities": row[0]} if row and row[0] else {}
+
+
+class OpportunityWork:
+    """`OpenWork`: an account's open opportunities go along when it changes its owner."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def hand_over(
+        self, object_name: str, record_ids: list[UUID], owner_id: UUID
+    ) -> Mapping[str, list[UUID]]:
+        """Give the open opportunities of these accounts to the new owner. Raises `Forbidden`."""
+        if object_name != "account":
+            return {}
+        where = "t.account_id = ANY($2::uuid[]) AND t.status = 'open'"
+        return {"opportunity": await give(OpportunityService(self._uow), where, record_ids, owner_id)}
 
 
 _PANEL = """

@@ -178,7 +178,13 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         return await super().change(row, given, action=action)
 
     async def write(
-        self, row: Opportunity, changes: dict[str, Any], *, action: str = "updated", custom: Any = None
+        self,
+        row: Opportunity,
+        changes: dict[str, Any],
+        *,
+        action: str = "updated",
+        custom: Any = None,
+        reason: str | None = None,
     ) -> Opportunity:
         """As every record; whoever changes an open opportunity keeps it from rotting."""
         if any(getattr(row, name) != value for name, value in changes.items()):
@@ -187,7 +193,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
             changes |= self._fresh(after["status"], stage)
         if self.home_amounts.depends_on(changes) and "amount_home" not in changes:
             changes = {**changes, **await self.home_amounts.of({**row.__dict__, **changes})}
-        return await super().write(row, changes, action=action, custom=custom)
+        return await super().write(row, changes, action=action, custom=custom, reason=reason)
 
     async def before_update(self, row: Opportunity, changes: dict[str, Any]) -> None:
         await self.settle(row, changes)

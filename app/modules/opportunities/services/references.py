@@ -23,12 +23,12 @@ class References:
         customers = self._uow.of(Customers)
         account = self._due("account_id", values, changed)
         if account is not None:
-            if account not in await customers.get_many([account]):
+            if account not in await customers.get_many([account], hold=True):
                 raise _unknown("account_id", "account")
             self._known.add(account)
         contact = self._due("contact_id", values, changed)
         if contact is not None:
-            if contact not in await customers.get_contacts([contact]):
+            if contact not in await customers.get_contacts([contact], hold=True):
                 raise _unknown("contact_id", "contact")
             self._known.add(contact)
 
@@ -41,9 +41,9 @@ class References:
             contacts |= {values["contact_id"]} if values.get("contact_id") else set()
         customers = self._uow.of(Customers)
         if accounts - self._known:
-            self._known |= set(await customers.get_many(accounts - self._known))
+            self._known |= set(await customers.get_many(accounts - self._known, hold=True))
         if contacts - self._known:
-            self._known |= set(await customers.get_contacts(contacts - self._known))
+            self._known |= set(await customers.get_contacts(contacts - self._known, hold=True))
 
     def _due(self, name: str, values: Mapping[str, Any], changed: Collection[str] | None) -> UUID | None:
         value: UUID | None = values.get(name)

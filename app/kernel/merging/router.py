@@ -1,0 +1,157 @@
+"""`/v1/merges`: what was merged into what, and taking it back. Merging itself is an operation of each record type."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.kernel.audit import history_page
+from app.kernel.errors import DuplicateValue, InvalidCursor, NotFound, problems
+from app.kernel.listing import MAX_LIMIT, Bindings, read_cursor, sign_cursor
+from app.kernel.listing import Query as ListQuery
+from app.kernel.merging.merge import Merged, fields_of
+from app.kernel.merging.models import Merge
+from app.kernel.merging.ports import Merger
+from app.kernel.merging.references import CustomReferences, shares
+from app.kernel.merging.schemas import MergeRead, UndoneMerge
+from app.kernel.merging.undo import MergeNotUndoable, get_merge, undo_merge, visible_merges
+from app.kernel.records import RecordType, to_json
+from app.kernel.registry import Module
+from app.kernel.routing import Router, Uow
+from app.kernel.schemas import HistoryEntry, Page
+from app.kernel.statements import columns_of, entities
+from app.kernel.uow import UnitOfWork
+
+router = Router(prefix="/v1/merges", tags=["merges"])
+
+Limit = Annotated[int, Query(ge=1, description="Above 200 counts as 200.")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
+
+
+def read_merge(uow: UnitOfWork, merge: Merge) -> MergeRead:
+    """A merge as it is shown; fields hidden from the actor are left out."""
+    record = uow.kernel.registry.records[merge.object]
+    values = {name: merge.__dict__[name] for name in MergeRead.model_fields if name != "changed"}
+    return MergeRead(**values, changed=fields_of(record, merge, uow.actor.hidden(merge.object)))
+
+
+def merged_answer(uow: UnitOfWork, record: RecordType[Any], found: Merged) -> bytes:
+    """The JSON of a merge."""
+    shown = record.render(found.survivor, uow.actor.hidden(record.object))
+    return to_json({"merge": read_merge(uow, found.merge).model_dump(), "record": shown})
+
+
+def preview_answer(uow: UnitOfWork, record: RecordType[Any], found: Merged) -> bytes:
+    """The JSON of a merge that was only tried."""
+    hidden = uow.actor.hidden(record.object)
+    return to_json(
+        {
+            "master_id": found.merge.survivor_id,
+            "merged_ids": found.merge.merged_ids,
+            "taken": {name: id for name, id in found.outcome.taken.items() if name not in hidden},
+            "united": [name for name in found.outcome.united if name not in hidden],
+            "moved": found.merge.moved,
+            "record": record.render(found.survivor, hidden),
+        }
+    )
+
+
+@router.get("", access="signed_in")
+async def list_merges(
+    uow: Uow,
+    object_name: Annotated[
+        str | None, Query(alias="object", max_length=60, description="Only of this record type.")
+    ] = None,
+    record_id: Annotated[UUID | None, Query(description="Only those that this record was part of.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[MergeRead]:
+    """Merges whose surviving record you may read, newest first."""
+    limit = min(limit, MAX_LIMIT)
+    query = ListQuery(
+        groups=(),
+        text=orjson.dumps([object_name, record_id], default=str).decode(),
+        limit=limit,
+        cursor=cursor,
+    )
+    bind = Bindings(uow.tenant_id)
+    clauses = ["m.tenant_id = $1", visible_merges(uow, bind)]
+    if object_name is not None:
+        clauses.append(f"m.object = {bind(object_name)}")
+    if record_id is not None:
+        place = bind(record_id)
+        clauses.append(f"(m.survivor_id = {place} OR {place} = ANY(m.merged_ids))")
+    if cursor is not None:
+        after = read_cursor(uow.kernel.secrets, uow.tenant_id, "merges", query)
+        if len(after) != 1 or after[0] is None:
+            raise InvalidCursor
+        clauses.append(f"m.id < {bind(UUID(after[0]))}")
+    columns = ", ".join(f"m.{name}" for name in columns_of(Merge))
+    rows = await uow.fetch(
+        f"SELECT {columns} FROM kernel.merges m WHERE {' AND '.join(clauses)}"
+        f" ORDER BY m.id DESC LIMIT {limit + 1}",
+        *bind.values,
+    )
+    found = [read_merge(uow, merge) for merge in entities(Merge, rows[:limit])]
+    following = None
+    if len(rows) > limit:
+        position = orjson.dumps([str(found[-1].id)]).decode()
+        following = sign_cursor(uow.kernel.secrets, uow.tenant_id, "merges", query, position)
+    return Page[MergeRead](data=found, next_cursor=following, has_more=following is not None)
+
+
+@router.get("/{id}", access="signed_in")
+async def get_record_merge(uow: Uow, id: UUID) -> MergeRead:
+    """Read one merge."""
+    return read_merge(uow, await get_merge(uow, id))
+
+
+@router.post("/{id}/undo", access="signed_in", responses=problems(MergeNotUndoable, DuplicateValue))
+async def undo_record_merge(uow: Uow, id: UUID) -> UndoneMerge:
+    """Take a merge back within 30 days: the merged records, their references, and the survivor's fields.
+
+    What somebody changed since stays as it is. It needs the permission to merge records of that type.
+    """
+    done = await undo_merge(uow, id)
+    return UndoneMerge(
+        merge=read_merge(uow, done.merge),
+        restored_ids=sorted(done.merge.merged_ids),
+        moved_back=done.moved_back,
+        fields_restored=done.restored,
+        fields_kept=done.kept,
+    )
+
+
+@router.get(
+    "/{id}/records/{record_id}/history",
+    access="signed_in",
+    response_model=Page[HistoryEntry],
+    open_query=False,
+)
+async def get_merged_record_history(
+    request: Request,
+    uow: Uow,
+    id: UUID,
+    record_id: Annotated[UUID, Path(description="A record that was merged away.")],
+    limit: Limit = 50,  # noqa: ARG001 - read with the whole query
+    cursor: Cursor = None,  # noqa: ARG001
+) -> Response:
+    """Who changed what on a record before, and since, it was merged into another; newest first."""
+    merge = await get_merge(uow, id)
+    if record_id not in merge.merged_ids:
+        raise NotFound
+    body = await history_page(uow, merge.object, record_id, request.query_params)
+    return Response(body, media_type="application/json")
+
+
+MERGING_MODULE = Module(
+    name="merges",
+    description="Records that became one, and taking that back.",
+    routers=[router],
+    ports=[(Merger, shares), (Merger, CustomReferences)],
+)
