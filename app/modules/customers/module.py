@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from app.kernel.duplicate_router import PERMISSIONS, rules
 from app.kernel.registry import Module
+from app.modules.activities.interface import PersonDirectory
 from app.modules.customers.interface import Customers
 from app.modules.customers.router import ROUTERS
 from app.modules.customers.services.accounts import ACCOUNT
 from app.modules.customers.services.contacts import CONTACT
 from app.modules.customers.services.matching import CustomersOfTenant
+from app.modules.customers.services.people import ContactDirectory
 
 MODULE = Module(
     name="customers",
@@ -20,5 +22,6 @@ MODULE = Module(
     routers=(*ROUTERS, rules),
     records=(ACCOUNT, CONTACT),
     interfaces={Customers: CustomersOfTenant},
+    ports=((PersonDirectory, ContactDirectory),),
     permissions=PERMISSIONS,
 )

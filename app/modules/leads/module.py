@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from app.kernel.access import Scope
 from app.kernel.registry import Module, Permission
+from app.modules.activities.interface import PersonDirectory, ToDoSource
 from app.modules.leads.interface import Leads
 from app.modules.leads.router import duplicates, records, router
+from app.modules.leads.services.for_activities import LeadDirectory, LeadToDos
 from app.modules.leads.services.for_others import LeadsOfTenant
 from app.modules.leads.services.leads import LEAD
 
@@ -15,6 +17,7 @@ MODULE = Module(
     routers=(records, duplicates, router),
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
+    ports=((PersonDirectory, LeadDirectory), (ToDoSource, LeadToDos)),
     permissions=(
         Permission(
             "lead:convert",
