@@ -15,7 +15,7 @@ from tests.support.api import PASSWORD, Client, Company, sign_in
 from tests.tenants.people import Look, colleague, stranger_from
 
 Json = dict[str, Any]
-FIRST_VERSIONS = {"set_duplicate_rule": 0, "set_lead_conversion_mapping": 0}
+FIRST_VERSIONS = {"set_duplicate_rule": 0, "set_lead_conversion_mapping": 0, "update_calendar_settings": 0}
 """Settings that have no row before they are changed first."""
 
 
@@ -150,6 +150,8 @@ class World:
                 self.ids.get("accounts" if operation.resource == "{plural}" else operation.resource)
                 or NOWHERE
             )
+        if name == "notification_kind":
+            return "activity.assigned"
         if name == "share_id":
             return self.ids.get(f"{operation.resource}/shares", NOWHERE)
         return self.ids.get({"account_id": "accounts", "contact_id": "contacts"}.get(name, name), NOWHERE)
@@ -236,6 +238,10 @@ QUERIES = {
     "get_timeline": "object=account&record_id={accounts}",
     "list_import_fields": "object=lead",
     "get_opportunity_statistics": "group_by=stage",
+    "get_calendar": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
+    "get_free_busy": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
+    "list_free_slots": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
+    "list_activity_occurrences": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
 }
 
 
