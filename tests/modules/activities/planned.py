@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
 from icalendar import Calendar
 
 from tests.modules.support import make
@@ -15,12 +16,9 @@ START, END = "2031-03-03T09:00:00Z", "2031-03-03T10:00:00Z"  # a Monday
 
 
 async def meeting(client: Client, **fields: Any) -> dict[str, Any]:
-    """A meeting on a Monday in 2031, from nine to ten."""
-    return await make(
-        client,
-        "activities",
-        **{"kind": "meeting", "subject": "Demo", "starts_at": START, "ends_at": END} | fields,
-    )
+    """A meeting on a Monday in 2031 from nine to ten, or one hour from another start."""
+    times = {} if "starts_at" in fields else {"starts_at": START, "ends_at": END}
+    return await make(client, "activities", **{"kind": "meeting", "subject": "Demo"} | times | fields)
 
 
 def ics_of(mail: dict[str, Any]) -> Calendar:
@@ -52,6 +50,4 @@ async def meeting_mails(look: Look, email: str) -> list[dict[str, Any]]:
         " AND payload ? 'calendar' ORDER BY created_at, id",
         email,
     )
-    import orjson
-
     return [orjson.loads(row["payload"]) for row in rows]

@@ -2,14 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 from icalendar import Calendar
 
-from app.modules.activities.services.calendar import merged, without
+from app.modules.activities.services.calendar import Calendars, merged, without
 from tests.modules.activities.planned import START, meeting
-from tests.modules.support import make
+from tests.modules.support import acting, make
 from tests.support.api import stranger
 from tests.tenants.people import stranger_from
 
@@ -140,9 +141,6 @@ async def test_a_window_has_its_limits(owner, rival):
 
 
 async def test_a_calendar_of_many_takes_as_many_statements_as_that_of_one(owner, company, hire):
-    from app.modules.activities.services.calendar import Calendars
-    from tests.modules.support import acting
-
     mates = [await hire("salesperson") for _ in range(3)]
     for mate in mates:
         await meeting(mate, recurrence="FREQ=DAILY", time_zone="UTC")
@@ -152,8 +150,6 @@ async def test_a_calendar_of_many_takes_as_many_statements_as_that_of_one(owner,
         async with acting(company) as uow:
             calendars = Calendars(uow)
             ids = [mate.facts["member_id"] for mate in people]
-            from uuid import UUID
-
             before = uow.statements
             window = await calendars.window([UUID(id) for id in ids], None, DAY0, DAY0 + timedelta(days=7))
             assert len(await calendars.entries(window)) == 8 * len(people)

@@ -6,8 +6,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.kernel.logging import _SECRET_VALUES
 from tests.modules.activities.planned import END, START, event_of, ics_of, link, meeting, meeting_mails
 from tests.modules.support import make
+from tests.support.api import sign_up
 from tests.tenants.people import stranger_from, unique_email
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -306,8 +308,6 @@ async def test_a_link_that_was_tampered_with_does_not_work(app, owner, rival, lo
 
 
 async def test_the_link_is_stored_as_a_hash_only_and_kept_out_of_logs(app, owner, company, look):
-    from app.kernel.logging import _SECRET_VALUES
-
     zoe = unique_email("zoe")
     made = await meeting(owner, attendees=[{"email": zoe}])
     token = (await link(look, zoe)).rpartition("/")[2]
@@ -337,8 +337,6 @@ async def test_a_suspended_company_takes_no_answer(app, owner, company, look):
 
 
 async def test_a_chinese_company_invites_in_chinese(app, look):
-    from tests.support.api import sign_up
-
     company = await sign_up(app, locale="zh-CN", time_zone="Asia/Shanghai", country="CN", currency="CNY")
     zoe = unique_email("zoe")
     await meeting(company.owner, subject="产品演示", attendees=[{"email": zoe, "name": "周"}])

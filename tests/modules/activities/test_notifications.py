@@ -1,14 +1,16 @@
 """What members are told: mentions, delegated work, reminders; live, by mail and in the list."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from app.kernel.access import system_actor
+from app.kernel.retention import forget_notifications
 from app.kernel.schedules import ScheduledRun
 from app.kernel.stream import StreamedEvent, visible
+from app.kernel.uow import transaction
 from app.modules.activities.services import reminders
 from app.modules.activities.services.reminders import remind
 from tests.modules.activities.planned import START, meeting
@@ -216,8 +218,6 @@ async def test_owner_and_those_who_come_are_reminded_on_their_own_clock(owner, c
         _moment("2031-03-03T08:50:00+00:00"),
     )
     kernel = company.app.kernel
-    from app.kernel.uow import transaction
-
     tenant = await kernel.authenticator.tenant_profile(company.tenant_id)
     async with transaction(kernel, system_actor(tenant)) as uow:
         uow.now = _moment("2031-03-03T08:51:00+00:00")
@@ -230,14 +230,10 @@ async def test_owner_and_those_who_come_are_reminded_on_their_own_clock(owner, c
 
 
 def _moment(text):
-    from datetime import datetime
-
     return datetime.fromisoformat(text)
 
 
 async def test_a_series_reminds_of_each_occurrence(owner, company, look):
-    from datetime import UTC, datetime
-
     start = (datetime.now(UTC) + timedelta(minutes=5)).replace(microsecond=0)
     made = await meeting(
         owner,
@@ -274,8 +270,6 @@ async def test_a_reminder_that_fails_half_way_is_sent_later(owner, company, look
 
 
 async def test_read_notifications_are_forgotten_after_a_term(owner, company, hire, look):
-    from app.kernel.retention import forget_notifications
-
     mate = await hire("salesperson")
     for subject in ("Old", "New"):
         await make(owner, "activities", kind="task", subject=subject, owner_id=mate.facts["member_id"])
