@@ -18,11 +18,18 @@ from app.modules.activities.services.rsvp_page import show_invitation, take_answ
 router = Router(prefix="/public", tags=["public"])
 
 Token = Annotated[str, Path(max_length=200, description="The secret part of the mailed link.")]
-_HTML = {"text/html": {"schema": {"type": "string"}}}
+_HTML: dict[str, Any] = {"text/html": {"schema": {"type": "string"}}}
+
+
+def _refusal(status: int, description: str) -> dict[int | str, dict[str, Any]]:
+    """A page too, but for what is refused before anybody knows that it is about a link."""
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {status: {"description": description, "content": _HTML | {"application/problem+json": problem}}}
+
+
 _PAGES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "A page for people.", "content": _HTML},
-    404: {"description": "The link does not work.", "content": _HTML},
-}
+    200: {"description": "A page for people.", "content": _HTML}
+} | _refusal(404, "The link does not work.")
 _FORM = {
     "requestBody": {
         "required": True,
@@ -56,11 +63,7 @@ async def get_invitation_page(token: Token, kernel: KernelDep) -> HTMLResponse:
     access="public",
     own_transaction=True,
     response_class=HTMLResponse,
-    responses=_PAGES
-    | {
-        409: {"description": "Answered before, or too late.", "content": _HTML},
-        422: {"description": "No answer.", "content": _HTML},
-    },
+    responses=_PAGES | _refusal(409, "Answered before, or too late.") | _refusal(422, "No answer."),
     openapi_extra=_FORM,
 )
 async def answer_invitation_page(token: Token, kernel: KernelDep, request: Request) -> HTMLResponse:
