@@ -14,6 +14,7 @@ from app.demo.deals import COMPETITORS, DealFactory
 from app.demo.history import Window
 from app.demo.leads import LeadFactory
 from app.demo.opportunities import OpportunityFactory
+from app.demo.planned import DiaryFactory
 from app.demo.records import DemoAccount, DemoCompany, DemoContact, DemoLead, DemoOpportunity, as_payload
 
 
@@ -55,6 +56,9 @@ def generate(
     settled = _settled(customers, opportunities)
     activities = ActivityFactory(stream(seed, "activities"), window).all(settled, prospects, opportunities)
 
+    diary = DiaryFactory(stream(seed, "diary"), window, members, len(activities))
+    planned = diary.all(settled, people, members, organisation.teams())
+
     rng = stream(seed, "duplicates")
     more_accounts, account_pairs = duplicates.accounts(rng, settled, copies[0])
     more_people, contact_pairs = duplicates.contacts(rng, people, copies[1])
@@ -73,7 +77,7 @@ def generate(
         opportunities=tuple(opportunities),
         competitors=COMPETITORS,
         deals=DealFactory(stream(seed, "deals"), people, members).deals(opportunities),
-        activities=activities,
+        activities=(*activities, *planned),
         near_duplicates=(*account_pairs, *contact_pairs, *lead_pairs),
     )
 

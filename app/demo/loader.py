@@ -287,7 +287,11 @@ class DemoLoader:
         self._state.count("competitors", len(self.company.competitors))
 
     async def _activities(self) -> None:
-        ids = {"account": await self._ids("accounts"), "lead": await self._ids("leads")}
+        ids = {
+            "account": await self._ids("accounts"),
+            "contact": await self._ids("contacts"),
+            "lead": await self._ids("leads"),
+        }
         made = rows.activity_rows(self.company.activities, ids, await self._owners(self._api))
         there = await self._ids(
             "activities"

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 Language = Literal["zh", "en"]
 LeadStatus = Literal["new", "working", "nurturing", "qualified", "converted", "disqualified"]
 Rating = Literal["hot", "warm", "cold"]
@@ -205,14 +205,15 @@ class DemoDeal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoActivity:
-    """A note, task or call on the timeline of an account or a lead.
+    """A note, task, call, meeting or visit on the timeline of an account or a lead.
 
     `occurred_at` is when it was written, planned or dialled; `due_at` and `done_at` belong to tasks,
-    `direction`, `outcome` and `duration_seconds` to calls.
+    `direction`, `outcome` and `duration_seconds` to calls, `starts_at` to `attendees` to meetings and visits.
+    Attendees are external ids of contacts, or e-mail addresses of members.
     """
 
     external_id: str
-    kind: Literal["note", "task", "call"]
+    kind: Literal["note", "task", "call", "meeting", "visit"]
     about: Literal["account", "lead"]
     about_external_id: str
     subject: str
@@ -224,6 +225,15 @@ class DemoActivity:
     direction: Literal["inbound", "outbound"] | None = None
     outcome: str | None = None
     duration_seconds: int | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    time_zone: str | None = None
+    place: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    recurrence: str | None = None
+    remind_minutes: int | None = None
+    attendees: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,7 +300,7 @@ def as_payload(record: Record, *, private: bool = False) -> dict[str, Json]:
 
 
 def _json(value: object, *, private: bool) -> Json:
-    if isinstance(value, str | int):
+    if isinstance(value, str | int | float):
         return value
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -104,18 +104,30 @@ def opportunity_rows(
 
 def activity_rows(activities: Iterable[DemoActivity], ids: Mapping[str, Ids], owners: Ids) -> list[Row]:
     """`ids` are those of the records that activities are about, by object."""
-    return [_activity(activity, ids[activity.about], owners) for activity in activities]
+    return [_activity(activity, ids, owners) for activity in activities]
 
 
-def _activity(activity: DemoActivity, ids: Ids, owners: Ids) -> Row:
-    given = as_payload(activity)
-    names = ("external_id", "kind", "subject", "body", "due_at", "direction", "outcome", "duration_seconds")
-    body: Row = {name: given[name] for name in names if name in given}
+_ACTIVITY_FIELDS = (
+    "external_id", "kind", "subject", "body", "due_at", "direction", "outcome", "duration_seconds", "starts_at",
+    "ends_at", "time_zone", "place", "latitude", "longitude", "recurrence", "remind_minutes",
+)  # fmt: skip
+
+
+def _activity(activity: DemoActivity, by_object: Mapping[str, Ids], owners: Ids) -> Row:
+    given, ids = as_payload(activity), by_object[activity.about]
+    body: Row = {name: given[name] for name in _ACTIVITY_FIELDS if name in given}
     body["about"] = [{"object": activity.about, "record_id": ids[activity.about_external_id]}]
     body["happened_at"] = given["occurred_at"]
     if activity.author in owners:
         body["owner_id"] = owners[activity.author]
-    if activity.kind == "task":
+    if activity.attendees:
+        body["attendees"] = [
+            {"member_id": owners[one]}
+            if one in owners
+            else {"object": "contact", "record_id": by_object["contact"][one]}
+            for one in activity.attendees
+        ]
+    if activity.kind in ("task", "meeting", "visit"):
         body["status"] = "done" if activity.done_at else "open"
         if activity.done_at:
             body["completed_at"] = given["done_at"]

@@ -24,7 +24,7 @@ _SECRET_NAMES = re.compile(
     re.IGNORECASE,
 )
 _SECRET_VALUES = re.compile(
-    r"rk_(?:live|test)_\w+|whsec_[\w+/=-]+|(?:bearer|basic) +[\w.~+/=-]+|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
+    r"rk_(?:live|test)_\w+|rl_[\w-]{20,}|whsec_[\w+/=-]+|(?:bearer|basic) +[\w.~+/=-]+|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)",
     re.IGNORECASE,
 )

@@ -16,7 +16,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid, parseaddr
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -32,6 +32,13 @@ _NAME = re.compile(r"[0-9a-f-]{36}\.eml")
 _TIMEOUT_SECONDS = 20.0
 
 
+class CalendarPart(Input):
+    """An iCalendar object (RFC 5545) that goes with a mail; `method` is that of RFC 5546."""
+
+    method: Literal["REQUEST", "CANCEL"]
+    content: str = Field(max_length=100_000)
+
+
 class Message(Input):
     """One mail in plain text, with an HTML body beside it if wanted; also the payload of `mail.send`."""
 
@@ -39,6 +46,8 @@ class Message(Input):
     subject: str = Field(max_length=300)
     text: str = Field(max_length=200_000)
     html: str | None = Field(None, max_length=500_000)
+    reply_to: str | None = Field(None, max_length=320)
+    calendar: CalendarPart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +122,8 @@ def compose(message: Message, *, sender: str, clock: Clock) -> EmailMessage:
     mime = EmailMessage(policy=email.policy.SMTP)
     mime["From"] = _address(sender)
     mime["To"] = _address(message.to)
+    if message.reply_to is not None:
+        mime["Reply-To"] = _address(message.reply_to)
     mime["Subject"] = " ".join(message.subject.split())
     mime["Date"] = format_datetime(clock.now())
     mime["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2] or "localhost")
@@ -120,7 +131,16 @@ def compose(message: Message, *, sender: str, clock: Clock) -> EmailMessage:
     mime.set_content(message.text)
     if message.html is not None:
         mime.add_alternative(message.html, subtype="html")
+    if message.calendar is not None:
+        _add_calendar(mime, message.calendar)
     return mime
+
+
+def _add_calendar(mime: EmailMessage, part: CalendarPart) -> None:
+    """As an alternative, which calendars act upon (RFC 6047 §2.4), and as a file for those that do not."""
+    mime.add_alternative(part.content, subtype="calendar", params={"method": part.method})
+    name = "cancel.ics" if part.method == "CANCEL" else "invite.ics"
+    mime.add_attachment(part.content.encode(), maintype="text", subtype="calendar", filename=name)
 
 
 def _address(text: str) -> Address:

@@ -6,6 +6,7 @@ from app.kernel.docs_pages import PAGES_MODULE
 from app.kernel.event_router import EVENTS_MODULE
 from app.kernel.import_router import BULK_MODULE
 from app.kernel.merging.router import MERGING_MODULE
+from app.kernel.notification_router import NOTIFICATIONS_MODULE
 from app.kernel.quality.router import QUALITY_MODULE
 from app.kernel.registry import Module
 from app.kernel.retention import SCHEDULES
@@ -21,4 +22,5 @@ KERNEL_MODULES: list[Module] = [
     RETENTION_MODULE,
     QUALITY_MODULE,
     MERGING_MODULE,
+    NOTIFICATIONS_MODULE,
 ]

@@ -19,5 +19,8 @@ class People(Protocol):
     async def names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         """Display names of members, active or not; unknown ids are absent."""
 
+    async def addresses(self, ids: Collection[UUID]) -> Mapping[UUID, tuple[str, str]]:
+        """Name and e-mail address of active members; others are absent."""
+
     async def members_by_email(self, emails: Collection[str]) -> Mapping[str, UUID]:
         """Active members by e-mail address, for imports that name owners so."""

@@ -74,6 +74,16 @@ class Permission:
     defaults: dict[str, Scope] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class NotificationKind:
+    """A kind of thing that members are told, `activity.assigned`; `mail` is how it is for those who said nothing."""
+
+    name: str
+    name_en: str
+    name_zh: str
+    mail: bool = False
+
+
 @dataclass
 class Module:
     """Everything one module registers, in its `module.py`."""
@@ -90,6 +100,7 @@ class Module:
     jobs: Sequence[JobKind] = ()
     schedules: Sequence[Schedule] = ()
     permissions: Sequence[Permission] = ()
+    notifications: Sequence[NotificationKind] = ()
     authenticator: Callable[[Kernel], AbstractAsyncContextManager[Authenticator]] | None = None
 
 
@@ -102,6 +113,7 @@ class Registry:
         self.jobs: dict[str, JobKind] = {}
         self.schedules: list[Schedule] = []
         self.permissions: dict[str, Permission] = {}
+        self.notifications: dict[str, NotificationKind] = {}
         self.subscriptions: dict[str, list[Subscription]] = {}
         self._interfaces: dict[type[Any], Factory] = {}
         self._ports: dict[type[Any], list[Factory]] = {}
@@ -120,6 +132,7 @@ class Registry:
             self.subscriptions.setdefault(subscription.event, []).append(subscription)
         self.jobs.update({job.name: job for job in module.jobs})
         self.schedules.extend(module.schedules)
+        self.notifications.update({kind.name: kind for kind in module.notifications})
         self.permissions.update({permission.name: permission for permission in module.permissions})
 
     def authenticator(self, kernel: Kernel) -> AbstractAsyncContextManager[Authenticator]:

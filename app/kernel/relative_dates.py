@@ -1,7 +1,7 @@
 """Dates in filters: ISO dates and moments, and relative ones in the tenant's time zone.
 
-`today`, `yesterday`, `tomorrow`, `-30d`, `+2w`, `-3m`, `-1y`, and the first day of `this_`, `last_` or `next_`
-`week`, `month`, `quarter`, `year` (fiscal quarters and years, weeks from Monday).
+`now` for a moment; `today`, `yesterday`, `tomorrow`, `-30d`, `+2w`, `-3m`, `-1y`, and the first day of `this_`,
+`last_` or `next_` `week`, `month`, `quarter`, `year` (fiscal quarters and years, weeks from Monday).
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def resolve_datetime(value: object, now: datetime, tenant: TenantProfile) -> dat
     """A moment in UTC from RFC 3339, or the start of a (relative) date in the tenant's zone."""
     if not isinstance(value, str):
         raise TypeError("a moment is text")
+    if value == "now":
+        return now
     if len(value) > 10 and value[10] in "Tt ":
         # A plus sign in a query string arrives as a blank.
         found = datetime.fromisoformat(value.replace(" ", "+") if value[10] != " " else value)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 KEEP_JOBS: Final = timedelta(days=30)
 KEEP_ANSWERS: Final = timedelta(hours=24)  # as long as an Idempotency-Key counts (idempotency.py)
 KEEP_EXPORTS: Final = timedelta(days=30)
+KEEP_NOTIFICATIONS: Final = timedelta(days=90)
 STEP: Final = 5_000
 FILES_STEP: Final = 200
 
@@ -78,9 +79,25 @@ async def forget_exports(run: ScheduledRun) -> None:
                 await uow.delete(file, audit="file")
 
 
+async def forget_notifications(run: ScheduledRun) -> None:
+    """Delete a tenant's notifications that were read `KEEP_NOTIFICATIONS` ago."""
+    before = run.kernel.clock.now() - KEEP_NOTIFICATIONS
+    more = True
+    while more:
+        async with run.transaction() as uow:
+            gone = await uow.fetch(
+                "DELETE FROM kernel.notifications WHERE tenant_id = $1 AND id IN (SELECT id FROM kernel.notifications"
+                f" WHERE tenant_id = $1 AND read_at < $2 LIMIT {STEP}) RETURNING 1",
+                uow.tenant_id,
+                before,
+            )
+            more = len(gone) == STEP
+
+
 SCHEDULES: Final = (
     Schedule("retention.jobs", timedelta(days=1), forget_jobs),
     Schedule("retention.answers", timedelta(hours=1), forget_answers),
     Schedule("retention.merge_moves", timedelta(days=1), forget_moves),
     Schedule("retention.exports", timedelta(days=1), forget_exports, per_tenant=True),
+    Schedule("retention.notifications", timedelta(days=1), forget_notifications, per_tenant=True),
 )

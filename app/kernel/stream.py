@@ -57,6 +57,7 @@ class StreamedEvent:
     changed: tuple[str, ...]
     at: Any
     actor_id: UUID
+    for_member_id: UUID | None = None
 
     def frame(self, hidden: frozenset[str]) -> bytes:
         """The event as server-sent text, without the names of fields that the reader may not know."""
@@ -97,7 +98,8 @@ class Reader:
 
 _NEW = """
 SELECT o.tenant_id, o.tx::text AS tx, o.id, o.type, o.object, o.record_id, o.at, o.actor_id,
-  (o.data ->> 'version')::bigint AS version, o.data -> 'changed' AS changed
+  (o.data ->> 'version')::bigint AS version, o.data -> 'changed' AS changed,
+  o.data ->> 'for_member_id' AS for_member_id
 FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS p(tenant_id, tx, id)
 CROSS JOIN LATERAL (
   SELECT * FROM kernel.outbox o
@@ -199,6 +201,7 @@ def _event(row: Any) -> StreamedEvent:
         changed=tuple(changed) if isinstance(changed, list) else (),
         at=row["at"],
         actor_id=row["actor_id"],
+        for_member_id=UUID(row["for_member_id"]) if row["for_member_id"] else None,
     )
 
 
@@ -220,18 +223,27 @@ async def visible(kernel: Kernel, actor: Actor, events: Sequence[StreamedEvent])
     """The events about records that the actor may read: one statement per batch and kind of record.
 
     A record that has just been deleted counts as it last was. What is no record type needs `<object>:read`, or
-    `event:read` where there is no such permission.
+    `event:read` where there is no such permission. What is for one member is seen by that member, and nobody else.
     """
+    shared = [event for event in events if event.for_member_id is None]
     wanted: dict[str, set[UUID]] = {}
     free: set[str] = set()
-    for name in {event.object for event in events}:
+    for name in {event.object for event in shared}:
         scope = _reading_scope(kernel, actor, name)
         if scope is Scope.ALL:
             free.add(name)
         elif scope is not Scope.NONE:
-            wanted[name] = {event.record_id for event in events if event.object == name}
+            wanted[name] = {event.record_id for event in shared if event.object == name}
     seen = await _readable(kernel, actor, wanted) if wanted else {}
-    return [e for e in events if e.object in free or e.record_id in seen.get(e.object, ())]
+    return [
+        e
+        for e in events
+        if (
+            e.object in free or e.record_id in seen.get(e.object, ())
+            if e.for_member_id is None
+            else e.for_member_id == actor.member_id
+        )
+    ]
 
 
 def _reading_scope(kernel: Kernel, actor: Actor, object_name: str) -> Scope:

@@ -73,7 +73,7 @@ REFERENCES = {
     "contact_id": "contacts", "lead_id": "leads", "opportunity_id": "opportunities", "pipeline_id": "pipelines",
     "stage_id": "stages", "record_id": "accounts", "file_id": "files", "parent_account_id": "accounts",
     "referred_by_id": "contacts", "campaign_id": "campaigns", "reports_to_id": "contacts",
-    "primary_contact_id": "contacts", "competitor_id": "competitors", "winning_competitor_id": "competitors",
+    "primary_contact_id": "contacts", "mentions": "members", "competitor_id": "competitors", "winning_competitor_id": "competitors",
     "calendar_id": "calendars", "stand_in_id": "members", "member_ids": "members",
     "target_id": "teams",
 }  # fmt: skip

@@ -30,6 +30,9 @@ PUBLIC = {
     "preview_invitation": "the mailed token is the credential",
     "accept_invitation": "the mailed token is the credential",
     "get_signing_keys": "public keys are public",
+    "get_invitation_page": "the mailed link is the credential",
+    "answer_invitation_page": "the mailed link is the credential",
+    "get_calendar_file": "the secret address is the credential",
 }
 """Operations without a signed-in caller, each with its reason: a new one has to be written here."""
 
@@ -48,6 +51,12 @@ NOT_AT_ONCE = {
     "remove_contact_role": 404,  # the new contact has no role
     "correct_opportunity_stage_visit": 404,  # its visits have ids of their own
     "complete_presales_request": 409,  # nobody has accepted it
+    "read_notification": 404,  # nobody was told anything
+    "answer_activity_invitation": 404,  # nobody was invited
+    "check_in_activity": 422, "check_out_activity": 422, "set_activity_attendees": 422,  # it is a note
+    "list_activity_occurrences": 409, "change_activity_occurrence": 409, "cancel_activity_occurrence": 409,
+    "detach_file_from_activity": 404, "get_activity_attachment_content": 404,  # no file hangs on it
+    "delete_calendar_feed": 404,
 }  # fmt: skip
 """What a request that is right but comes at the wrong moment answers at most; success is fine too."""
 

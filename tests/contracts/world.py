@@ -21,6 +21,7 @@ FIRST_VERSIONS = {
     "set_lead_assignment": 0,
     "set_lead_assignee": 0,
     "set_lead_stages": 0,
+    "update_calendar_settings": 0,
 }
 """Settings that have no row before they are changed first."""
 
@@ -197,6 +198,8 @@ class World:
                 self.ids.get("accounts" if operation.resource == "{plural}" else operation.resource)
                 or NOWHERE
             )
+        if name == "notification_kind":
+            return "activity.assigned"
         if name == "share_id":
             return self.ids.get(f"{operation.resource}/shares", NOWHERE)
         return self.ids.get({"account_id": "accounts", "contact_id": "contacts"}.get(name, name), NOWHERE)
@@ -312,6 +315,10 @@ QUERIES = {
     "get_opportunity_statistics": "group_by=stage",
     "get_win_loss": "group_by=reason",
     "get_activity_report": "from=2026-01-01&before=2026-04-01",
+    "get_team_calendar": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
+    "get_free_busy": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
+    "list_free_slots": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
+    "list_activity_occurrences": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
 }
 
 

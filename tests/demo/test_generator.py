@@ -246,3 +246,22 @@ def test_a_clock_without_a_zone_or_a_company_too_small_is_refused():
         generate(1, now=NOW.replace(tzinfo=None))
     with pytest.raises(ValueError, match="at least ten"):
         generate(1, leads=9, now=NOW)
+
+
+def test_the_diary_has_meetings_with_attendees_visits_and_what_recurs(company):
+    people = {member.email for member in company.members}
+    contacts = {contact.external_id: contact.account for contact in company.contacts}
+    planned = [activity for activity in company.activities if activity.starts_at or activity.recurrence]
+    assert Counter(activity.kind for activity in planned) == {"meeting": 19, "visit": 8, "task": 10}
+    for activity in planned:
+        outside = [one for one in activity.attendees if one not in people]
+        assert {contacts[one] for one in outside} <= {activity.about_external_id}
+        if activity.kind == "meeting" and not activity.recurrence:
+            assert outside
+            assert activity.starts_at > NOW
+        if activity.kind == "visit":
+            assert activity.place
+            assert (activity.done_at is None) == (activity.starts_at > NOW)
+    series = [activity for activity in planned if activity.kind == "meeting" and activity.recurrence]
+    assert [activity.recurrence for activity in series] == ["FREQ=WEEKLY;BYDAY=MO"] * 3
+    assert {activity.starts_at.strftime("%a %H:%M") for activity in series} == {"Mon 09:00"}

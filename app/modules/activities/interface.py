@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
+
+from app.kernel.errors import Conflict
+from app.kernel.events import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,58 @@ class TimelineEntry:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class PersonRef:
+    """Somebody outside who can be invited: a contact, a lead."""
+
+    id: UUID
+    name: str
+    email: str | None
+
+
+class PersonDirectory(Protocol):
+    """Port: a module whose records are people that can be invited."""
+
+    object: str
+
+    async def people(self, ids: Collection[UUID]) -> Mapping[UUID, PersonRef]:
+        """Those that the actor sees, by id; others are absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToDo:
+    """One thing that waits for a member. `id` is unique among all; `object` and `record_id` say where to go."""
+
+    id: UUID
+    kind: str
+    title: str
+    due_at: datetime | None
+    since: datetime
+    object: str
+    record_id: UUID
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToDoPlace:
+    """A place in the list of to-dos, which goes by due time (none comes last) and then id."""
+
+    due_at: datetime | None
+    id: UUID
+
+
+class ToDoSource(Protocol):
+    """Port: a module in which something waits for the actor."""
+
+    kinds: frozenset[str]
+
+    async def to_dos(self, *, kinds: Collection[str], after: ToDoPlace | None, limit: int) -> Sequence[ToDo]:
+        """At most `limit` of these kinds behind `after`, by (due_at, id); a fixed number of statements."""
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many there are of each kind; none may be left out."""
+
+
 class TimelineSource(Protocol):
     """Port: a module that has more to say about a record than activities and its changes."""
 
@@ -73,8 +128,61 @@ class ActivityFollower(Protocol):
         """The actor did something (`kind` of activity) about these records, at this time."""
 
 
+class InvitationAnswered(Conflict):
+    code = "invitation_answered"
+    title = "This invitation has been answered; the next change of the meeting brings a new link"
+
+
+class InvitationClosed(Conflict):
+    code = "invitation_closed"
+    title = "The meeting is over or was cancelled"
+
+
+class AlreadyCheckedIn(Conflict):
+    """Carries `checked_in_at`."""
+
+    code = "already_checked_in"
+    title = "Somebody has checked in on this visit"
+
+
+class NotCheckedIn(Conflict):
+    code = "not_checked_in"
+    title = "Check in first; each visit is checked out once"
+
+
+class AttendeeResponded(Event):
+    """Somebody answered an invitation; `member_id` is none for people outside."""
+
+    type: ClassVar[str] = "activities.activity.responded.v1"
+    object: ClassVar[str] = "activity"
+
+    attendee_id: UUID
+    member_id: UUID | None
+    response: str
+
+
+class VisitStarted(Event):
+    """Somebody checked in on a visit, so many metres from the planned place."""
+
+    type: ClassVar[str] = "activities.activity.checked_in.v1"
+    object: ClassVar[str] = "activity"
+
+    member_id: UUID | None
+    distance_metres: int | None
+
+
+class VisitEnded(Event):
+    """Somebody checked out of a visit."""
+
+    type: ClassVar[str] = "activities.activity.checked_out.v1"
+    object: ClassVar[str] = "activity"
+
+    member_id: UUID | None
+    duration_seconds: int
+
+
 class Activities(Protocol):
-    """Notes, tasks, calls and meetings about records of any type."""
+    """Notes, tasks, calls, meetings and visits about records of any type."""
 
     async def add_note(
         self, about: Sequence[Subject], body: str, *, subject: str | None = None

@@ -6,11 +6,12 @@ from app.kernel.access import Scope
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission
-from app.modules.activities.interface import ActivityFollower
+from app.modules.activities.interface import ActivityFollower, PersonDirectory, ToDoSource
 from app.modules.leads.handlers import SUBSCRIPTIONS
 from app.modules.leads.interface import Leads
 from app.modules.leads.jobs import JOBS, SCHEDULES
 from app.modules.leads.router import ROUTERS
+from app.modules.leads.services.for_activities import LeadDirectory, LeadToDos
 from app.modules.leads.services.for_others import LeadsOfTenant, ResponsesInActivities
 from app.modules.leads.services.leads import LEAD
 from app.modules.leads.services.merging import behaviours
@@ -26,6 +27,8 @@ MODULE = Module(
         (Merger, record_column(LEAD, "converted_account_id", "account")),
         (Merger, record_column(LEAD, "converted_contact_id", "contact")),
         (Merger, behaviours),
+        (PersonDirectory, LeadDirectory),
+        (ToDoSource, LeadToDos),
     ),
     subscriptions=SUBSCRIPTIONS,
     jobs=JOBS,

@@ -7,7 +7,7 @@ from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission, Schedule
 from app.kernel.sharing import OpenWork
-from app.modules.activities.interface import TimelineSource
+from app.modules.activities.interface import TimelineSource, ToDoSource
 from app.modules.customers.interface import AccountPanel, AccountUser
 from app.modules.opportunities.handlers import SUBSCRIPTIONS
 from app.modules.opportunities.interface import Opportunities
@@ -27,6 +27,7 @@ from app.modules.opportunities.services.on_accounts import (
 from app.modules.opportunities.services.opportunities import OPPORTUNITY
 from app.modules.opportunities.services.presales import PRESALES_REQUEST
 from app.modules.opportunities.services.rotting import EVERY, mark_rotting
+from app.modules.opportunities.services.to_dos import OpportunityToDos
 
 _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 
@@ -60,6 +61,7 @@ MODULE = Module(
         (Merger, record_column(OPPORTUNITY, "contact_id", "contact")),
         (Merger, record_column(OPPORTUNITY, "lead_id", "lead")),
         (Merger, committee_seats),
+        (ToDoSource, OpportunityToDos),
     ),
     subscriptions=(*SUBSCRIPTIONS, *upkeep.SUBSCRIPTIONS),
     jobs=upkeep.JOBS,

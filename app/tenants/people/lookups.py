@@ -61,6 +61,18 @@ class Lookups:
         )
         return {row["id"]: row["name"] for row in rows}
 
+    async def addresses(self, ids: Collection[UUID]) -> Mapping[UUID, tuple[str, str]]:
+        """Name and e-mail address of active members."""
+        if not ids:
+            return {}
+        rows = await self.uow.fetch(
+            "SELECT id, name, email FROM tenants.members WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
+            " AND status = 'active'",
+            self.uow.tenant_id,
+            list(set(ids)),
+        )
+        return {row["id"]: (row["name"], row["email"]) for row in rows}
+
     async def members_by_email(self, emails: Collection[str]) -> Mapping[str, UUID]:
         """Active members by e-mail address as given; unknown and impossible ones are absent."""
         keys: dict[str, list[str]] = {}

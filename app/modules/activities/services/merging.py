@@ -7,10 +7,24 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.merging.ports import Merging, Moved
+from app.kernel.merging.references import LinkColumn
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.services.activities import ACTIVITY
 
 About = list[dict[str, str]]
+
+
+def attendees(uow: UnitOfWork) -> LinkColumn:
+    """Contacts and leads who are invited; nobody is invited to the same thing twice."""
+    return LinkColumn(
+        uow,
+        "activities.attendees",
+        "record_id",
+        kind="invitations",
+        objects=["contact", "lead"],
+        unique="t.activity_id",
+        by_object=True,
+    )
 
 
 class ActivitySubjects:
