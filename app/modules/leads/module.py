@@ -5,16 +5,19 @@ from __future__ import annotations
 from app.kernel.access import Scope
 from app.kernel.registry import Module, Permission
 from app.modules.leads.interface import Leads
+from app.modules.leads.optimisation_router import router as optimisation
 from app.modules.leads.router import duplicates, records, router
 from app.modules.leads.services.for_others import LeadsOfTenant
 from app.modules.leads.services.leads import LEAD
+from app.modules.leads.services.optimisation_run import JOB as OPTIMISATION_JOB
 
 MODULE = Module(
     name="leads",
     description="Leads, their touches and states, and their conversion.",
-    routers=(records, duplicates, router),
+    routers=(records, duplicates, router, optimisation),
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
+    jobs=(OPTIMISATION_JOB,),
     permissions=(
         Permission(
             "lead:convert",
