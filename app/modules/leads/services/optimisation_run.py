@@ -119,23 +119,23 @@ async def _begin(context: JobContext, id: UUID) -> _Work | None:
 
 async def _solve(context: JobContext, work: _Work) -> _Solved:
     """Both solvers, each in a thread; tells how far it is, and stops when asked to."""
+    if await context.cancelled():
+        raise JobCancelled
     problem = await asyncio.to_thread(_problem, work)
     options = work.options
     total = round(options.seconds + (options.exact_seconds if _is_small(work) else 0))
     stop = threading.Event()
     cache = context.kernel.settings.data_dir / "numba"
-    search = await _watched(
-        context, stop, lambda: _search(problem, options, cache.absolute(), stop), 0, total
-    )
+    search = await watched(context, stop, lambda: _search(problem, options, cache.absolute(), stop), 0, total)
     exact = None
     if options.exact_seconds and _is_small(work):
-        exact = await _watched(
+        exact = await watched(
             context, stop, lambda: _exact(problem, options, stop), round(options.seconds), total
         )
     return _better(problem, search, exact, len(work.members))
 
 
-async def _watched(
+async def watched(
     context: JobContext, stop: threading.Event, work: Callable[[], Any], done: int, total: int
 ) -> Any:
     """The result of work in a thread, which `stop` ends early. Raises `JobCancelled`, `JobPaused`."""

@@ -157,13 +157,13 @@ class LeadFacts:
     def stored(self) -> dict[str, Any]:
         """As JSON."""
         owner = self.owner_id and str(self.owner_id)
-        return {"segment": self.segment, "amount": self.amount, "owner_id": owner, "skill": self.skill}
+        return {"segment_key": self.segment, "amount": self.amount, "owner_id": owner, "skill": self.skill}
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> LeadFacts:
         """What `stored` made."""
         owner = stored["owner_id"]
-        return cls(stored["segment"], stored["amount"], UUID(owner) if owner else None, stored["skill"])
+        return cls(stored["segment_key"], stored["amount"], UUID(owner) if owner else None, stored["skill"])
 
 
 @dataclass(frozen=True, slots=True)

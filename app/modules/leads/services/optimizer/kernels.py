@@ -82,12 +82,12 @@ def relaxed(c: I, a: I, b: I, ok: B, price: R, used: R) -> float:
 
 
 @compiled
-def subgradient(c: I, a: I, b: I, ok: B, rounds: int, price: R) -> float:
+def subgradient(c: I, a: I, b: I, ok: B, rounds: int, ceiling: float, price: R) -> float:
     """Prices of the capacities that make the bound large, by subgradient steps (Held, Wolfe, Crowder 1974).
 
     The step aims at a level a little above the best bound met; the distance grows while levels are reached and
     shrinks while they are not (Bertsekas, Nonlinear Programming, 1999, 6.3.1). `price` starts it and takes the
-    best; answers the bound there.
+    best; answers the bound there. A bound above `ceiling`, which no assignment costs, ends it: then there is none.
     """
     m = len(b)
     at = price.copy()
@@ -104,6 +104,8 @@ def subgradient(c: I, a: I, b: I, ok: B, rounds: int, price: R) -> float:
         if bound > best:
             best = bound
             price[:] = at
+        if best > ceiling:
+            break
         if idle >= 15:
             ahead *= 0.6
             idle = 0

@@ -24,7 +24,7 @@ class Outcome(StrEnum):
 
     FEASIBLE = "feasible"
     INFEASIBLE = "infeasible"
-    """Proved: some job fits no agent, or the jobs together need more than there is."""
+    """Proved: some job fits no agent, or the jobs need more than there is even when they are cut into parts."""
     NOT_FOUND = "not_found"
     """No complete assignment was met within the limits; there may be one."""
 
@@ -58,6 +58,8 @@ class AssignmentProblem:
                 raise ValueError(f"{name} holds numbers up to 2**40")
         if self.weight.size and int(self.weight.min()) < 0:
             raise ValueError("no job has a negative weight")
+        if self.capacity.size and int(self.capacity.min()) < 0:
+            raise ValueError("no agent has a negative capacity")
 
     @property
     def agents(self) -> int:

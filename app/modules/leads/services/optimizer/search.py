@@ -26,7 +26,13 @@ from typing import Any
 
 import numpy as np
 
-from app.modules.leads.services.optimizer.problem import AssignmentProblem, Integers, Outcome, Solution
+from app.modules.leads.services.optimizer.problem import (
+    LARGEST,
+    AssignmentProblem,
+    Integers,
+    Outcome,
+    Solution,
+)
 
 SUBGRADIENT_ROUNDS = 5_000
 _loaded: list[Any] = []
@@ -97,7 +103,11 @@ class AntColony:
             np.ascontiguousarray(problem.possible),
         )
         prices = np.zeros(problem.agents)
-        bound = float(kernels.subgradient(c, a, b, ok, SUBGRADIENT_ROUNDS, prices))
+        ceiling = float(np.where(ok, c, -LARGEST).max(axis=0).sum())
+        bound = float(kernels.subgradient(c, a, b, ok, SUBGRADIENT_ROUNDS, ceiling + 0.5, prices))
+        if bound > ceiling + 0.5:
+            self.hopeless = True  # even with jobs cut into parts there is not enough room
+            return
         lost = np.where(ok, c + prices[:, None] * a, np.inf)
         lost -= lost.min(axis=0)
         self._bound = bound
