@@ -69,6 +69,8 @@ class World:
             await self.make(resource)
         export = await self.request(self.by_id["create_export"]).send(self.owner)
         self.ids["jobs"] = export.json()["id"]
+        plan = await self.request(self.by_id["optimise_assignment"]).send(self.owner)
+        self.ids["assignments"] = plan.json()["id"]
 
     def _order(self) -> list[str]:
         """Resources with a collection and items, those that others refer to first."""
@@ -152,7 +154,13 @@ class World:
             )
         if name == "share_id":
             return self.ids.get(f"{operation.resource}/shares", NOWHERE)
-        return self.ids.get({"account_id": "accounts", "contact_id": "contacts"}.get(name, name), NOWHERE)
+        named = {
+            "account_id": "accounts",
+            "contact_id": "contacts",
+            "assignment_id": "assignments",
+            "lead_id": "leads",
+        }
+        return self.ids.get(named.get(name, name), NOWHERE)
 
     def _special(self, operation: Operation) -> Json:
         if operation.id == "create_file":
@@ -209,6 +217,10 @@ class World:
             },
             "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
+            "optimise_assignment": {
+                "ids": [self.ids.get("leads", NOWHERE)],
+                "members": [{"member_id": self.ids["members"]}],
+            },
             "replay_webhook_events": {"since": "2026-03-01T12:00:00Z"},
             "create_webhook_endpoint": {"url": f"http://127.0.0.1:9/{number}"},
             "switch_company": {"tenant_id": self.ids["tenants"]},

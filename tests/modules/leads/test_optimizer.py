@@ -44,18 +44,20 @@ def by_brute_force(problem: AssignmentProblem) -> int | None:
     return None if not found else max(found) if problem.maximise else min(found)
 
 
+def matrices(agents: int, jobs: int, low: int, high: int) -> st.SearchStrategy[list[list[int]]]:
+    row = st.lists(st.integers(low, high), min_size=jobs, max_size=jobs)
+    return st.lists(row, min_size=agents, max_size=agents)
+
+
 @st.composite
-def problems(draw, agents: int = 3, jobs: int = 6) -> AssignmentProblem:
+def problems(draw: st.DrawFn, agents: int = 3, jobs: int = 6) -> AssignmentProblem:
     m, n = draw(st.integers(1, agents)), draw(st.integers(1, jobs))
-    matrix = lambda low, high: st.lists(  # noqa: E731
-        st.lists(st.integers(low, high), min_size=n, max_size=n), min_size=m, max_size=m
-    )
     return problem_of(
-        draw(matrix(-20, 20)),
-        draw(matrix(0, 6)),
+        draw(matrices(m, n, -20, 20)),
+        draw(matrices(m, n, 0, 6)),
         draw(st.lists(st.integers(0, 6 + 2 * n), min_size=m, max_size=m)),
         maximise=draw(st.booleans()),
-        allowed=np.array(draw(matrix(0, 4)), dtype=np.int64) > 0,
+        allowed=np.array(draw(matrices(m, n, 0, 4)), dtype=np.int64) > 0,
     )
 
 

@@ -4,6 +4,9 @@ Plain loops over arrays, translated by numba, without the interpreter's lock, so
 an event loop. Random numbers come from a state of our own (splitmix64, Steele et al. 2014): numba's generator
 belongs to the thread, and the same seed must give the same answer on whichever thread the next slice runs.
 
+All of it is one file, for numba's cache takes machine code for fresh as long as the function's own file is: a loop
+calling another file's would go on with what that was.
+
 Words: cost `c[i, j]`, weight `a[i, j]`, capacity `b[i]`; agents i, k, l; jobs j; `who[j]` is the agent of job j,
 `load[i]` what agent i carries. A solution may overload agents; each unit too much costs `alpha[i]`
 (Yagiura, Ibaraki, Glover 2004, 2006), so that the search can cross what is infeasible.
