@@ -29,6 +29,7 @@ def worker(url: str, data_dir: Path) -> subprocess.Popen[bytes]:
         "RAPPORT_ENVIRONMENT": "test",
         "RAPPORT_DATA_DIR": str(data_dir),
         "RAPPORT_LOG_LEVEL": "ERROR",
+        "NUMBA_CACHE_DIR": str(data_dir / "numba"),  # empty: the compiler takes a while
     }
     return subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], cwd=ROOT, env=environment)
 
@@ -54,7 +55,7 @@ async def test_a_killed_search_is_done_again_and_ends_with_one_result(own_databa
             finally:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
-            # The compiler alone takes longer in a fresh data folder, so that it cannot be done.
+            # The compiler alone takes seconds, so that the plan cannot be done.
             assert (await sales.read(plan))["state"] == "solving"
             assert await sales.items(plan) == []
             kernel = app.kernel

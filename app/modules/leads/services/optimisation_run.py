@@ -7,6 +7,7 @@ a plan in `solving` and nothing else: the next one reads again and solves again,
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from app.kernel.config import Settings
 from app.kernel.errors import Problem
 from app.kernel.ids import new_id
 from app.kernel.jobs import JobCancelled, JobContext, JobPaused
@@ -125,8 +127,8 @@ async def _solve(context: JobContext, work: _Work) -> _Solved:
     options = work.options
     total = round(options.seconds + (options.exact_seconds if _is_small(work) else 0))
     stop = threading.Event()
-    cache = context.kernel.settings.data_dir / "numba"
-    search = await watched(context, stop, lambda: _search(problem, options, cache.absolute(), stop), 0, total)
+    cache = _code_cache(context.kernel.settings)
+    search = await watched(context, stop, lambda: _search(problem, options, cache, stop), 0, total)
     exact = None
     if options.exact_seconds and _is_small(work):
         exact = await watched(
@@ -156,6 +158,13 @@ async def watched(
     return running.result()
 
 
+def _code_cache(settings: Settings) -> Path | None:
+    """Where compiled code is kept: in a checkout that is worked on beside the sources, else with the data."""
+    if not settings.in_production and os.access(Path(__file__).parent, os.W_OK):
+        return None
+    return settings.data_dir.absolute() / "numba"
+
+
 def _problem(work: _Work) -> AssignmentProblem:
     """Members and, last, nobody, who takes any number of leads at value 0; each lead takes one place."""
     import numpy as np
@@ -177,7 +186,7 @@ def _problem(work: _Work) -> AssignmentProblem:
 
 
 def _search(
-    problem: AssignmentProblem, options: OptimisationOptions, cache: Path, stop: threading.Event
+    problem: AssignmentProblem, options: OptimisationOptions, cache: Path | None, stop: threading.Event
 ) -> Solution:
     import time
 
