@@ -17,7 +17,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from app.kernel.config import Settings
+from app.kernel.config import Settings as ProductSettings
 from app.kernel.errors import Problem
 from app.kernel.ids import new_id
 from app.kernel.jobs import JobCancelled, JobContext, JobPaused
@@ -158,7 +158,7 @@ async def watched(
     return running.result()
 
 
-def _code_cache(settings: Settings) -> Path | None:
+def _code_cache(settings: ProductSettings) -> Path | None:
     """Where compiled code is kept: in a checkout that is worked on beside the sources, else with the data."""
     if not settings.in_production and os.access(Path(__file__).parent, os.W_OK):
         return None
@@ -190,9 +190,10 @@ def _search(
 ) -> Solution:
     import time
 
-    from app.modules.leads.services.optimizer.search import AntColony
+    from app.modules.leads.services.optimizer.search import AntColony, Settings
 
-    colony = AntColony(problem, seed=options.seed, cache_dir=cache)
+    ants = max(2, min(8, 4_000 // max(1, problem.jobs)))  # so that a slice stays short enough to be stopped
+    colony = AntColony(problem, seed=options.seed, settings=Settings(ants=ants), cache_dir=cache)
     until = time.perf_counter() + options.seconds
     while not stop.is_set() and not colony.proved:
         colony.step()

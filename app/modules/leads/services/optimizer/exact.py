@@ -55,8 +55,8 @@ def solve_exactly(
     info = solver.getInfo()
     elapsed = time.perf_counter() - started
     assignment = _assignment(problem, solver, agents, jobs)
-    bound = info.mip_dual_bound if math.isfinite(info.mip_dual_bound) else None
     proved = status in _STATUSES
+    bound = info.mip_dual_bound if math.isfinite(info.mip_dual_bound) and not _is_transport(problem) else None
     if assignment is None:
         outcome = _STATUSES.get(status, Outcome.NOT_FOUND)
         tight = None if bound is None else problem.sense(math.ceil(bound - 1e-6))
@@ -78,8 +78,10 @@ def _solver(highspy: Any, seconds: float, stop: Callable[[], bool] | None) -> An
     for name, value in (("threads", 1), ("mip_rel_gap", 0.0), ("mip_abs_gap", 0.99)):
         solver.setOptionValue(name, value)
     solver.setOptionValue("time_limit", max(0.01, seconds))
+    solver.setOptionValue("solver", "simplex")
     if stop is not None:
         solver.cbMipInterrupt += lambda event: event.interrupt(stop())
+        solver.cbSimplexInterrupt += lambda event: event.interrupt(stop())
     return solver
 
 
@@ -94,7 +96,8 @@ def _model(highspy: Any, problem: AssignmentProblem, agents: Integers, jobs: Int
     model.col_upper_ = np.ones(pairs)
     model.row_lower_ = np.concatenate([np.ones(problem.jobs), np.full(problem.agents, -highspy.kHighsInf)])
     model.row_upper_ = np.concatenate([np.ones(problem.jobs), problem.capacity.astype(np.float64)])
-    model.integrality_ = [highspy.HighsVarType.kInteger] * pairs
+    if not _is_transport(problem):
+        model.integrality_ = [highspy.HighsVarType.kInteger] * pairs
     model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     model.a_matrix_.start_ = np.arange(0, 2 * pairs + 1, 2, dtype=np.int32)
     index = np.empty(2 * pairs, dtype=np.int32)
@@ -104,6 +107,13 @@ def _model(highspy: Any, problem: AssignmentProblem, agents: Integers, jobs: Int
     values[1::2] = problem.weight[agents, jobs]
     model.a_matrix_.value_ = values
     return model
+
+
+def _is_transport(problem: AssignmentProblem) -> bool:
+    """Whether all jobs weigh 1. Then it is a transportation problem, whose corners are whole by themselves
+    (Hoffman and Kruskal 1956), and the simplex method, which ends in a corner, does without branching.
+    """
+    return bool((problem.weight[problem.possible] == 1).all())
 
 
 def _assignment(problem: AssignmentProblem, solver: Any, agents: Integers, jobs: Integers) -> Integers | None:

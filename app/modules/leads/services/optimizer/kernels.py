@@ -497,6 +497,27 @@ def settle_penalty(alpha: R, least: R, feasible: int, ants: int) -> None:
 
 
 @compiled
+def keep_if_better(cost: int, who: I, best: I, tally: I) -> None:
+    """Remember a feasible solution that is better than all before."""
+    if tally[FOUND] == 0 or cost < tally[BEST]:
+        tally[BEST], tally[FOUND], tally[IDLE] = cost, 1, 0
+        best[:] = who
+
+
+@compiled
+def start_anew(c: I, a: I, b: I, desire: R, trail: R, near: I, base: I, best: I, tally: I, rng: U) -> None:
+    """Build the solution that ants take over from nothing."""
+    m, n = c.shape
+    load, freed, changed = np.zeros(m, np.int64), np.arange(n), np.zeros(m + 1, np.int64)
+    base[:] = near[:, 0]
+    weigh(c, a, base, load)
+    construct(a, b, desire, trail, near, base, load, freed, n, rng, changed)
+    cost = weigh(c, a, base, load)
+    if overload(load, b) == 0:
+        keep_if_better(cost, base, best, tally)
+
+
+@compiled
 def colony(
     c: I,
     a: I,
@@ -543,9 +564,7 @@ def colony(
             cost = weigh(c, a, who, load)
             if overload(load, b) == 0:
                 feasible += 1
-                if tally[FOUND] == 0 or cost < tally[BEST]:
-                    tally[BEST], tally[FOUND], tally[IDLE] = cost, 1, 0
-                    best[:] = who
+                keep_if_better(cost, who, best, tally)
             priced = cost + penalty(load, b, alpha)
             if priced < leading:
                 leading = priced
@@ -564,8 +583,4 @@ def colony(
         if tally[IDLE] > 0 and tally[IDLE] % patience == 0:
             tally[RESTARTS] += 1
             trail[:] = 1.0
-            for j in range(n):
-                freed[j] = j
-                base[j] = near[j, 0]
-            weigh(c, a, base, load)
-            construct(a, b, desire, trail, near, base, load, freed, n, rng, changed)
+            start_anew(c, a, b, desire, trail, near, base, best, tally, rng)

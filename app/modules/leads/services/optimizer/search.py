@@ -40,7 +40,8 @@ _loaded: list[Any] = []
 
 def load_kernels(cache_dir: Path | None = None) -> Any:
     """The compiled loops. The first call of a process decides where numba keeps machine code: `cache_dir`, or
-    beside the sources where those can be written to, else in the user's cache.
+    beside the sources where those can be written to, else in the user's cache. It also compiles, or reads what was
+    compiled, so that no search spends its time on that.
     """
     if not _loaded:
         import numba
@@ -51,16 +52,19 @@ def load_kernels(cache_dir: Path | None = None) -> Any:
         from app.modules.leads.services.optimizer import kernels
 
         _loaded.append(kernels)
+        ones = np.ones((2, 2), dtype=np.int64)
+        AntColony(AssignmentProblem(ones, ones, np.ones(2, dtype=np.int64))).run(1)
     return _loaded[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a colony works. `neighbours` and `breadth` bound the agents that a job is tried on, likeliest first."""
+    """How a colony works. `neighbours` bounds the agents that a job is tried on alone, `breadth` those in a
+    chain, likeliest first."""
 
     ants: int = 8
     evaporation: float = 0.05
-    neighbours: int = 24
+    neighbours: int = 256
     breadth: int = 4
     depth: int = 4
     patience: int = 400
@@ -83,9 +87,9 @@ class AntColony:
     ) -> None:
         self.problem = problem
         self.settings = settings or Settings()
+        self._kernels = load_kernels(cache_dir)
         self._started = time.perf_counter()
         self._best_after = 0.0
-        self._kernels = load_kernels(cache_dir)
         self._bound: float | None = None
         self.hopeless = problem.is_hopeless()
         self._tally = np.zeros(5, dtype=np.int64)
@@ -111,8 +115,10 @@ class AntColony:
         lost = np.where(ok, c + prices[:, None] * a, np.inf)
         lost -= lost.min(axis=0)
         self._bound = bound
-        self._near = _nearest(lost, self.settings.neighbours)
         scale = _scale(lost)
+        # Equally good agents come in another order for each job, or all jobs would press to the same few.
+        ties = np.random.default_rng(int(self._rng[0])).random(c.shape) * scale * 1e-6
+        self._near = _nearest(lost + ties, self.settings.neighbours)
         self._desire = np.where(ok, np.exp(-np.minimum(np.where(ok, lost, 0.0) / scale, 60.0)), 0.0)
         self._worth = 1.0 - self._desire
         self._trail = np.ones(c.shape)
@@ -120,8 +126,11 @@ class AntColony:
         typical = float(np.abs(c[ok]).mean()) / max(float(weights.mean()), 1.0)
         self._least = np.maximum(prices * 1.05, 0.02 * typical + 1e-6)
         self._alpha = np.maximum(prices * 2.0, 0.5 * typical + 1e-6)
-        self._base = self._near[:, 0].copy()
+        self._base = np.zeros(problem.jobs, dtype=np.int64)
         self._best = self._base.copy()
+        kernels.start_anew(
+            c, a, b, self._desire, self._trail, self._near, self._base, self._best, self._tally, self._rng
+        )
         self._floor = self._trail_floor(float((lost <= 5 * scale).sum()) / problem.jobs)
 
     def _trail_floor(self, choices: float) -> float:
@@ -134,7 +143,8 @@ class AntColony:
     @property
     def slice(self) -> int:
         """Iterations per step: a fraction of a second, the same for every run of this problem."""
-        return max(1, 60_000 // max(1, self.problem.jobs * self.settings.ants))
+        work = max(1, self.problem.jobs**2 * self.settings.ants)
+        return max(1, min(50, 8_000_000 // work))
 
     @property
     def iterations(self) -> int:
@@ -154,8 +164,11 @@ class AntColony:
 
     def step(self, iterations: int | None = None) -> None:
         """Run a slice, without the interpreter's lock."""
-        if self.proved:
-            return
+        if not self.proved:
+            self.run(iterations or self.slice)
+
+    def run(self, iterations: int) -> None:
+        """Run so many iterations, whether or not anything is left to find."""
         before = (int(self._tally[1]), int(self._tally[0]))
         s = self.settings
         self._kernels.colony(
@@ -170,7 +183,7 @@ class AntColony:
             self._best,
             self._tally,
             self._rng,
-            iterations or self.slice,
+            iterations,
             s.ants,
             s.breadth,
             s.depth,
