@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import Path, Response
 from fastapi import Query as QueryParameter
-from fastapi import Response
 
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.job_router import MAX_LIMIT, RETRY_AFTER, Cursor, Limit
@@ -29,6 +29,7 @@ from app.modules.leads.services.optimisations import Optimisations
 
 router = Router(prefix="/v1/leads/assignments", tags=["leads"])
 
+PlanId = Annotated[UUID, Path(description="The plan.")]
 _CHANGE = (InvalidTransition, StaleVersion, VersionRequired)
 
 
@@ -43,7 +44,7 @@ async def optimise_assignment(body: OptimisationRequest, uow: Uow, response: Res
 
 
 @router.get("/{assignment_id}", access="lead:assign")
-async def get_optimised_assignment(assignment_id: UUID, uow: Uow, response: Response) -> OptimisationRead:
+async def get_optimised_assignment(assignment_id: PlanId, uow: Uow, response: Response) -> OptimisationRead:
     """Read a plan: what it is worth, how good it is, who gets how much. `Retry-After` says when to look again."""
     shown = await _answer(uow, await Optimisations(uow).get(assignment_id), response)
     if shown.state in ("draft", "solving"):
@@ -53,10 +54,12 @@ async def get_optimised_assignment(assignment_id: UUID, uow: Uow, response: Resp
 
 @router.get("/{assignment_id}/items", access="lead:assign", response_model=Page[OptimisationItemRead])
 async def list_optimised_assignment_items(
-    assignment_id: UUID,
+    assignment_id: PlanId,
     uow: Uow,
     member_id: Annotated[UUID | None, QueryParameter(description="Only what this member gets.")] = None,
-    outcome: ItemOutcome | None = None,
+    outcome: Annotated[
+        ItemOutcome | None, QueryParameter(description="Only what came to this, `conflict` say.")
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[OptimisationItemRead]:
@@ -72,8 +75,8 @@ async def list_optimised_assignment_items(
     responses=problems(*_CHANGE, PlanCapacityReached),
 )
 async def adjust_optimised_assignment(
-    assignment_id: UUID,
-    lead_id: UUID,
+    assignment_id: PlanId,
+    lead_id: Annotated[UUID, Path(description="A lead of the plan.")],
     body: OptimisationAdjustment,
     version: IfMatch,
     uow: Uow,
@@ -88,7 +91,7 @@ async def adjust_optimised_assignment(
 
 @router.post("/{assignment_id}/apply", access="lead:assign", responses=problems(*_CHANGE, PlanConflicts))
 async def apply_optimised_assignment(
-    assignment_id: UUID,
+    assignment_id: PlanId,
     version: IfMatch,
     uow: Uow,
     response: Response,
@@ -102,7 +105,7 @@ async def apply_optimised_assignment(
 
 @router.post("/{assignment_id}/undo", access="lead:assign", responses=problems(*_CHANGE))
 async def undo_optimised_assignment(
-    assignment_id: UUID, version: IfMatch, uow: Uow, response: Response
+    assignment_id: PlanId, version: IfMatch, uow: Uow, response: Response
 ) -> OptimisationRead:
     """Give the former owners back their leads, where nobody changed the owner since."""
     plan = await PlanApplier(uow).undo(assignment_id, expected_version=version)
