@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 CHECKS := check-lint check-format check-types check-imports check-migrations check-openapi check-openapi-lint
 
-.PHONY: help install run test check $(CHECKS) format bench lock clean
+.PHONY: help install run test check $(CHECKS) format bench bench-assignment lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ format: install ## Format the code and sort its imports
 
 bench: install ## Measure speed against the raw limit; writes bench/results
 	$(BIN)/rapport bench $(ARGS)
+
+bench-assignment: install ## Optimised assignment against published instances (ARGS="--seconds 3 --instances d05100,e10100")
+	@$(BIN)/python -m bench.assignment $(ARGS)
 
 # No index and no annotation in the lock files, so that they name no host and install from any index.
 LOCKING := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

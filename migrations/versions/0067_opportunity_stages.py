@@ -1,7 +1,7 @@
 """What stages ask and say, whose a pipeline is, when an opportunity rots, why and to whom it is lost.
 
 Revision ID: 0067
-Revises: 0065
+Revises: 0066
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect, record_columns, record_indexes, refresh_read_view
 
 revision = "0067"
-down_revision = "0065"
+down_revision = "0066"
 branch_labels = None
 depends_on = None
 

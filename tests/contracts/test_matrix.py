@@ -48,6 +48,8 @@ NOT_AT_ONCE = {
     "reactivate_member": 409, "restore_custom_field": 409, "complete_activity": 409,
     "reopen_lead": 409, "reopen_opportunity": 409, "reopen_activity": 409, "nurture_lead": 409, "qualify_lead": 409,
     "cancel_job": 409, "resend_verification": 409, "clone_role": 409, "delete_session": 404,
+    # The plan is a draft: no worker has solved it.
+    "adjust_optimised_assignment": 409, "apply_optimised_assignment": 409, "undo_optimised_assignment": 409,
     "remove_contact_role": 404,  # the new contact has no role
     "correct_opportunity_stage_visit": 404,  # its visits have ids of their own
     "complete_presales_request": 409,  # nobody has accepted it

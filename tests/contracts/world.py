@@ -79,6 +79,8 @@ class World:
         await self._merge()
         export = await self.request(self.by_id["create_export"]).send(self.owner)
         self.ids["jobs"] = export.json()["id"]
+        plan = await self.request(self.by_id["optimise_assignment"]).send(self.owner)
+        self.ids["assignments"] = plan.json()["id"]
 
     def _order(self) -> list[str]:
         """Resources with a collection and items, those that others refer to first."""
@@ -202,7 +204,13 @@ class World:
             return "activity.assigned"
         if name == "share_id":
             return self.ids.get(f"{operation.resource}/shares", NOWHERE)
-        return self.ids.get({"account_id": "accounts", "contact_id": "contacts"}.get(name, name), NOWHERE)
+        named = {
+            "account_id": "accounts",
+            "contact_id": "contacts",
+            "assignment_id": "assignments",
+            "lead_id": "leads",
+        }
+        return self.ids.get(named.get(name, name), NOWHERE)
 
     def _special(self, operation: Operation) -> Json:
         if operation.id == "create_file":
@@ -278,6 +286,10 @@ class World:
             "assign_leads": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "preview_lead_assignment": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
+            "optimise_assignment": {
+                "ids": [self.ids.get("leads", NOWHERE)],
+                "members": [{"member_id": self.ids["members"]}],
+            },
             "replay_webhook_events": {"since": "2026-03-01T12:00:00Z"},
             "create_webhook_endpoint": {"url": f"http://127.0.0.1:9/{number}"},
             "switch_company": {"tenant_id": self.ids["tenants"]},

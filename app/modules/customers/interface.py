@@ -31,6 +31,14 @@ class AccountRef:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountProfile:
+    """What kind of account it is; what the actor may not read is None."""
+
+    industry: str | None
+    size: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ContactRef:
     """A contact as others show them; `account_id` is their first account."""
 
@@ -128,6 +136,9 @@ class Customers(Protocol):
 
     async def contacts_by_email(self, addresses: Collection[str]) -> Mapping[str, UUID]:
         """Contact ids by e-mail address; addresses of none or of several are absent."""
+
+    async def account_profiles(self, ids: Collection[UUID]) -> Mapping[UUID, AccountProfile]:
+        """What kind of account each is; ids that are unknown or not visible are absent. One statement."""
 
     async def belongs(self, contact_id: UUID, account_id: UUID) -> bool:
         """Whether the contact has a part in the account, as their first one or a further one."""

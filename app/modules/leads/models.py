@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import UniqueConstraint
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.duplicates import DuplicateColumns
 from app.kernel.models import Json, RecordTable, TenantOwned, Versioned, module_ref, one_of
@@ -94,6 +94,78 @@ class Lead(DuplicateColumns, RecordTable):
     queued_at: Mapped[datetime | None]
     assigned_at: Mapped[datetime | None]
     response_due_at: Mapped[datetime | None]
+
+
+class OptimisationState(StrEnum):
+    """Where a plan of optimised assignment stands."""
+
+    DRAFT = "draft"
+    SOLVING = "solving"
+    SOLVED = "solved"
+    APPLIED = "applied"
+    UNDONE = "undone"
+    FAILED = "failed"
+
+
+class ItemOutcome(StrEnum):
+    """What became of one lead of a plan."""
+
+    PLANNED = "planned"
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    CONFLICT = "conflict"
+    RESTORED = "restored"
+    KEPT = "kept"
+
+
+_DERIVED = {"derived": True}  # large, or computed from what the audit log shows already
+
+
+class Optimisation(Versioned):
+    """A plan of who gets which leads. `rates` is the history that it was computed from, kept for later edits."""
+
+    __tablename__ = "optimisations"
+    __table_args__ = (one_of("state", OptimisationState), {"schema": "leads"})
+
+    state: Mapped[str]
+    created_by_id: Mapped[UUID]  # a member, an API key or the system
+    job_id: Mapped[UUID]
+    lead_ids: Mapped[list[UUID]] = mapped_column(info=_DERIVED)
+    members: Mapped[list[Any]]
+    options: Mapped[Json]
+    currency: Mapped[str]
+    rates: Mapped[Json | None] = mapped_column(info=_DERIVED)
+    leads: Mapped[int | None]
+    value: Mapped[int | None]  # minor units of `currency`, as are the two below
+    upper_bound: Mapped[int | None]
+    search_value: Mapped[int | None]
+    search: Mapped[Json | None]
+    exact: Mapped[Json | None]
+    failure: Mapped[str | None]
+    solved_at: Mapped[datetime | None]
+    applied_at: Mapped[datetime | None]
+    undone_at: Mapped[datetime | None]
+
+
+class OptimisationItem(TenantOwned):
+    """One lead of a plan: where it goes, why, and what became of it. Values are in the plan's currency."""
+
+    __tablename__ = "optimisation_items"
+    __table_args__ = (one_of("outcome", ItemOutcome), {"schema": "leads"})
+
+    optimisation_id: Mapped[UUID]
+    lead_id: Mapped[UUID]
+    position: Mapped[int]
+    lead_version: Mapped[int]
+    former_owner_id: Mapped[UUID | None]
+    former_team_id: Mapped[UUID | None]
+    member_id: Mapped[UUID | None]
+    value: Mapped[int]
+    facts: Mapped[Json]
+    why: Mapped[Json]
+    adjusted: Mapped[bool]
+    outcome: Mapped[str]
+    conflict: Mapped[str | None]
 
 
 class ConversionMapping(Versioned):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, ClassVar, Protocol
@@ -67,6 +67,23 @@ class OpportunityRef:
     closed_on: date | None
 
 
+@dataclass(frozen=True, slots=True)
+class OutcomeCount:
+    """Won and lost opportunities of one owner, source, account and lead.
+
+    `amount` sums the `amounts` won amounts that are known and in the tenant's currency, in minor units.
+    """
+
+    owner_id: UUID | None
+    source: str | None
+    account_id: UUID | None
+    lead_id: UUID | None
+    won: int
+    lost: int
+    amounts: int
+    amount: int
+
+
 class Opportunities(Protocol):
     """Opportunities of the tenant at hand, as far as the actor sees them."""
 
@@ -78,6 +95,13 @@ class Opportunities(Protocol):
 
     async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, OpportunityRef]:
         """Opportunities by id; ids that are unknown or not visible are absent."""
+
+    async def outcomes(self, owner_ids: Collection[UUID], *, since: date) -> Sequence[OutcomeCount]:
+        """What was won and lost since a day, by whom and of what kind: the base of win rates by segment.
+
+        Owners that are not asked for are one, None. What the actor may not see is not counted; a field that
+        their role hides is None, or not summed. One statement.
+        """
 
     async def won_amounts(self, ids: Collection[UUID]) -> Mapping[UUID, Money | None]:
         """The amounts of those that are won and visible; the others are absent. One statement."""

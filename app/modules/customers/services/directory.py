@@ -6,10 +6,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
+from app.kernel.access import visible_rows
+from app.kernel.listing import Bindings
 from app.kernel.merging.tombstones import get_current
 from app.kernel.records import RecordService
 from app.kernel.uow import UnitOfWork
-from app.modules.customers.interface import AccountRef, ContactRef
+from app.modules.customers.interface import AccountProfile, AccountRef, ContactRef
 from app.modules.customers.models import Account, Contact, LifecycleStage
 from app.modules.customers.services import keys as known_keys
 from app.modules.customers.services.accounts import AccountService
@@ -54,6 +56,21 @@ class Directory:
 
     async def account_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         return await self._names(known_keys.ACCOUNTS, ids)
+
+    async def account_profiles(self, ids: Collection[UUID]) -> Mapping[UUID, AccountProfile]:
+        actor = self._uow.actor
+        if not ids or not actor.may("account:read"):
+            return {}
+        bind = Bindings(self._uow.tenant_id, list(ids))
+        visible = visible_rows(actor, "account", "read", bind)
+        hidden = actor.hidden("account")
+        industry, size = ("NULL::text" if name in hidden else f"t.{name}" for name in ("industry", "size"))
+        rows = await self._uow.fetch(
+            f"SELECT t.id, {industry} AS industry, {size} AS size FROM customers.accounts t WHERE t.tenant_id = $1"
+            f" AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''}",
+            *bind.values,
+        )
+        return {row["id"]: AccountProfile(row["industry"], row["size"]) for row in rows}
 
     async def contact_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         return await self._names(known_keys.CONTACTS, ids)

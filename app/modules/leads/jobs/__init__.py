@@ -6,6 +6,7 @@ from typing import Final
 
 from app.kernel.registry import JobKind, Schedule
 from app.modules.leads.jobs import assignment, scoring
+from app.modules.leads.services.optimisation_run import JOB as OPTIMISE_JOB
 
-JOBS: Final[tuple[JobKind, ...]] = (assignment.ASSIGN_JOB, *scoring.JOBS)
+JOBS: Final[tuple[JobKind, ...]] = (assignment.ASSIGN_JOB, OPTIMISE_JOB, *scoring.JOBS)
 SCHEDULES: Final[tuple[Schedule, ...]] = (assignment.RESPONSE_SCHEDULE, *scoring.SCHEDULES)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import pointer_of
 from app.modules.customers.interface import Customers
-from app.modules.opportunities.interface import NewOpportunity, OpportunityRef, Place
+from app.modules.opportunities.interface import NewOpportunity, OpportunityRef, OutcomeCount, Place
 from app.modules.opportunities.models import Opportunity
 from app.modules.opportunities.schemas import OpportunityCreate
 from app.modules.opportunities.services.opportunities import OpportunityService
@@ -73,6 +74,31 @@ class OpportunitiesOfTenant:
             row["id"]: None if hidden or row["amount"] is None else Money(row["amount"], row["currency"])
             for row in rows
         }
+
+    async def outcomes(self, owner_ids: Collection[UUID], *, since: date) -> Sequence[OutcomeCount]:
+        actor = self._uow.actor
+        hidden = actor.hidden("opportunity")
+        if not actor.may("opportunity:read") or hidden & {"status", "owner_id", "closed_on"}:
+            return []
+        bind = Bindings(self._uow.tenant_id, list(owner_ids), since, actor.tenant.currency)
+        visible = visible_rows(actor, "opportunity", "read", bind)
+        source, account, lead = (
+            f"NULL::{kind}" if name in hidden else f"t.{name}"
+            for name, kind in (("source", "text"), ("account_id", "uuid"), ("lead_id", "uuid"))
+        )
+        known = "false" if "amount" in hidden else "t.status = 'won' AND t.currency = $4::text"
+        rows = await self._uow.fetch(
+            "SELECT CASE WHEN t.owner_id = ANY($2::uuid[]) THEN t.owner_id END AS owner_id,"
+            f" {source} AS source, {account} AS account_id, {lead} AS lead_id,"
+            " count(*) FILTER (WHERE t.status = 'won') AS won, count(*) FILTER (WHERE t.status = 'lost') AS lost,"
+            f" count(*) FILTER (WHERE {known}) AS amounts,"
+            f" coalesce(sum(t.amount) FILTER (WHERE {known}), 0)::bigint AS amount"
+            " FROM opportunities.opportunities t WHERE t.tenant_id = $1 AND t.closed_on >= $3::date"
+            " AND $4::text IS NOT NULL AND t.status IN ('won', 'lost') AND t.deleted_at IS NULL"
+            f"{f' AND {visible}' if visible else ''} GROUP BY 1, 2, 3, 4",
+            *bind.values,
+        )
+        return [OutcomeCount(*row) for row in rows]
 
 
 _SAME = (
