@@ -152,7 +152,7 @@ async def test_accounts_change_owner_in_bulk_with_their_open_tasks(owner: Client
     moved = await owner.ok(
         "POST", "/v1/accounts/transfer", json={"ids": [account["id"]], "owner_id": str(company.member_id)}
     )
-    assert moved == {"transferred": [account["id"]], "unchanged": []}
+    assert moved == {"transferred": [account["id"]], "unchanged": [], "went_along": {"activity": 1}}
     assert (await owner.ok("GET", f"/v1/activities/{task['id']}"))["owner_id"] == str(company.member_id)
     assert (await owner.ok("GET", f"/v1/activities/{note['id']}"))["owner_id"] is None
 
