@@ -58,8 +58,9 @@ async def app(worker_database: str, tmp_path_factory: pytest.TempPathFactory) ->
 
     connection = await asyncpg.connect(worker_database)
     try:
-        for statement in toy.create_statements():
-            await connection.execute(statement)
+        if await connection.fetchval("SELECT to_regclass('toys.toys')") is None:
+            for statement in toy.create_statements():
+                await connection.execute(statement)
     finally:
         await connection.close()
     async with running(worker_database, tmp_path_factory.mktemp("data"), (toy.MODULE,)) as application:

@@ -158,6 +158,8 @@ class _Undoing:
             whole = custom.stored == kept["custom"][0] or row.custom == kept["custom"][1]
             (done if whole else stays).add("custom")
         await self._service.complete_merge(row, (), changes)
+        followed = {name for name in before if name in changes and changes[name] != before[name]}
+        done, stays = done - followed, stays | followed  # what follows from fields that stay
         shown = self._record.fields.keys() - self._uow.actor.hidden(self._record.object)
         self._undone.restored, self._undone.kept = sorted(done & shown), sorted(stays & shown)
         note = {"merged": [[str(id) for id in self._merge.merged_ids], None]}
