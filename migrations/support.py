@@ -53,7 +53,9 @@ def read_view(table: str) -> None:
 
 def refresh_read_view(table: str) -> None:
     """Show columns that were added to a record table in its read view too; older readers are not disturbed."""
-    op.execute(f"CREATE OR REPLACE VIEW {table}_read AS SELECT * FROM {table} WHERE tenant_id = kernel.tenant()")
+    op.execute(
+        f"CREATE OR REPLACE VIEW {table}_read AS SELECT * FROM {table} WHERE tenant_id = kernel.tenant()"
+    )
 
 
 def record_columns() -> str:

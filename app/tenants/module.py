@@ -6,8 +6,9 @@ from app.kernel.people import People
 from app.kernel.registry import Module
 from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
+from app.tenants.auth.control import AccessOfTenant
 from app.tenants.handlers import SUBSCRIPTIONS
-from app.tenants.interface import Members, Teams, Tenants
+from app.tenants.interface import Access, Members, Teams, Tenants
 from app.tenants.people import invitation_router, member_router, organisation_router
 from app.tenants.people.lookups import Lookups, TeamLookups, TenantLookups
 from app.tenants.permissions import PERMISSIONS
@@ -38,7 +39,13 @@ MODULE = Module(
         key_router.router,
         well_known.router,
     ],
-    interfaces={People: Lookups, Members: Lookups, Teams: TeamLookups, Tenants: TenantLookups},
+    interfaces={
+        People: Lookups,
+        Members: Lookups,
+        Teams: TeamLookups,
+        Tenants: TenantLookups,
+        Access: AccessOfTenant,
+    },
     permissions=PERMISSIONS,
     subscriptions=SUBSCRIPTIONS,
     schedules=SCHEDULES,

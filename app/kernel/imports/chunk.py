@@ -23,6 +23,7 @@ from app.kernel.access import visible_rows
 from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.values import ValueRefused, from_text
 from app.kernel.errors import Invalid, Problem
+from app.kernel.holding import received, taken_over
 from app.kernel.ids import new_id
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.rules import ImportOptions, ImportRow, rules_of
@@ -248,6 +249,8 @@ class ChunkWriter:
                 "updated_at": now,
                 "created_by": actor.member_id,
             }
+            if self.record.held:
+                row.values |= received(row.values["owner_id"], now)
         await self._clean_custom(rows)
         sound = [row for row in rows if not row.faults]
         await self.rules.prepare_import(sound, self.options)
@@ -414,6 +417,8 @@ class ChunkWriter:
             if row.faults:
                 continue
             before = row.existing.__dict__
+            if self.record.held:
+                row.values |= taken_over(before, row.values, self.uow.now)
             row.values = {name: value for name, value in row.values.items() if before[name] != value}
             (changed if row.values else outcome.unchanged).append(row)
         await self._index([(row.existing.id, row) for row in changed])

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Mapped
 
 from app.kernel.duplicates import DuplicateColumns
+from app.kernel.holding import HoldingColumns
 from app.kernel.models import Json, RecordTable, Versioned, module_ref, one_of
 
 
@@ -28,7 +29,7 @@ class Rating(StrEnum):
     COLD = "cold"
 
 
-class Lead(DuplicateColumns, RecordTable):
+class Lead(HoldingColumns, DuplicateColumns, RecordTable):
     """Somebody who showed interest. `source` to `utm_content` are the first touch, `last_touch` the latest.
 
     The first touch has a column per field, because reports and filters go by it; of the last touch those that
