@@ -39,7 +39,8 @@ async def _hand_over_records(
         rows = await uow.fetch(
             f"WITH picked AS (SELECT id, team_id FROM {record.table} WHERE tenant_id = $1 AND owner_id = $2"
             f" AND deleted_at IS NULL ORDER BY id LIMIT {BATCH} FOR NO KEY UPDATE)"
-            f" UPDATE {record.table} t SET owner_id = $3, team_id = $4, version = t.version + 1, updated_at = $5{held}"
+            f" UPDATE {record.table} t SET owner_id = $3, team_id = $4{held},"
+            " version = t.version + 1, updated_at = $5"
             f" FROM picked WHERE t.tenant_id = $1 AND t.id = picked.id"
             f" RETURNING picked.team_id AS team_before, {columns}",
             uow.tenant_id,

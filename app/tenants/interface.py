@@ -66,7 +66,7 @@ class Teams(Protocol):
 
 class Access(Protocol):
     async def changed(self) -> None:
-        """Say, with the transaction at hand, that what members reach has changed: no process keeps their snapshots."""
+        """Say, with the transaction, that what members reach has changed: no process keeps their snapshots."""
 
 
 class Tenants(Protocol):

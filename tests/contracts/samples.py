@@ -73,7 +73,7 @@ REFERENCES = {
     "contact_id": "contacts", "lead_id": "leads", "opportunity_id": "opportunities", "pipeline_id": "pipelines",
     "stage_id": "stages", "record_id": "accounts", "file_id": "files", "parent_account_id": "accounts",
     "referred_by_id": "contacts", "campaign_id": "campaigns", "reports_to_id": "contacts",
-    "primary_contact_id": "contacts",
+    "primary_contact_id": "contacts", "admin_ids": "members", "member_ids": "members", "pool_id": "pools",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 

@@ -251,7 +251,7 @@ class PoolView(Base):
 
 
 class PoolMovement(TenantOwned):
-    """A record's way into a pool or out of it: from whom (who had it since `held_since`), to whom, why. Append-only."""
+    """A record's way into a pool or out of it: from whom (since `held_since` theirs), to whom, why. Append-only."""
 
     __tablename__ = "pool_movements"
     __table_args__ = (one_of("kind", PoolMovementKind), {"schema": "customers"})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from app.kernel.access import Scope
 from app.kernel.registry import Module, Permission
+from app.modules.customers.interface import Poolable
 from app.modules.leads.interface import Leads
 from app.modules.leads.router import duplicates, records, router
 from app.modules.leads.services.for_others import LeadsOfTenant
 from app.modules.leads.services.leads import LEAD
+from app.modules.leads.services.pools import LeadsInPools
 
 MODULE = Module(
     name="leads",
@@ -15,6 +17,7 @@ MODULE = Module(
     routers=(records, duplicates, router),
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
+    ports=((Poolable, LeadsInPools),),
     permissions=(
         Permission(
             "lead:convert",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.kernel.access import Scope
 from app.kernel.registry import Module, Permission
 from app.modules.activities.interface import TimelineSource
-from app.modules.customers.interface import AccountPanel, AccountUser
+from app.modules.customers.interface import AccountPanel, AccountUser, PoolFact
 from app.modules.opportunities.interface import Opportunities
 from app.modules.opportunities.router import records, router
 from app.modules.opportunities.services.for_others import OpportunitiesOfTenant
@@ -15,6 +15,7 @@ from app.modules.opportunities.services.on_accounts import (
     OpportunityUses,
 )
 from app.modules.opportunities.services.opportunities import OPPORTUNITY
+from app.modules.opportunities.services.pool_facts import OpenOpportunityFact, WonOpportunityFact
 
 MODULE = Module(
     name="opportunities",
@@ -26,6 +27,8 @@ MODULE = Module(
         (AccountPanel, OpportunityPanel),
         (AccountUser, OpportunityUses),
         (TimelineSource, OpportunityTimeline),
+        (PoolFact, OpenOpportunityFact),
+        (PoolFact, WonOpportunityFact),
     ),
     permissions=(
         Permission(

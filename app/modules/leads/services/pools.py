@@ -1,0 +1,34 @@
+"""Leads in pools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+from uuid import UUID
+
+from app.kernel.uow import UnitOfWork
+from app.modules.customers.interface import RecordClaimed, RecordPooled, RecycleReminded
+from app.modules.leads.interface import LeadClaimed, LeadDistributed, LeadPooled, LeadRecycleReminded
+from app.modules.leads.models import Rating
+
+
+class LeadsInPools:
+    """`Poolable` of leads: a converted one is won, and neither it nor a disqualified one is worked on any more."""
+
+    object: ClassVar[str] = "lead"
+    levels: ClassVar[Mapping[str, Sequence[str]]] = {"rating": tuple(Rating)}
+    won: ClassVar[str] = "t.status = 'converted'"
+    closed: ClassVar[str] = "t.status IN ('converted', 'disqualified')"
+    pooled: ClassVar[type[RecordPooled]] = LeadPooled
+    claimed: ClassVar[type[RecordClaimed]] = LeadClaimed
+    distributed: ClassVar[type[RecordClaimed]] = LeadDistributed
+    reminded: ClassVar[type[RecycleReminded]] = LeadRecycleReminded
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        """Nothing hangs on a lead."""
+
+    async def went_in(self, ids: Sequence[UUID]) -> None:
+        """Nothing to free."""
+
+    async def came_out(self, owners: Mapping[UUID, tuple[UUID, UUID | None]]) -> None:
+        """Nothing to give."""
