@@ -141,7 +141,7 @@ class Claims:
             self.uow.actor.home_team_id,
             self.uow.now,
             _banned_since(self.uow, pool),
-            self.uow.now - timedelta(hours=pool.embargo_hours or 0),
+            self.uow.now - timedelta(hours=pool.embargo_hours) if pool.embargo_hours else None,
             room.free if room.free is not None else len(ids),
         )
 
@@ -243,7 +243,7 @@ _TAKE = """
 WITH free AS (
   SELECT t.id, a.place FROM unnest($2::uuid[]) WITH ORDINALITY AS a(id, place)
   JOIN {table} t ON t.tenant_id = $1 AND t.id = a.id
-  WHERE t.pool_id = $3 AND t.deleted_at IS NULL AND t.pooled_at <= $8
+  WHERE t.pool_id = $3 AND t.deleted_at IS NULL AND ($8::timestamptz IS NULL OR t.pooled_at <= $8)
     AND ($7::timestamptz IS NULL OR t.former_owner_id IS DISTINCT FROM $4 OR t.pooled_at <= $7)
   ORDER BY t.id FOR NO KEY UPDATE OF t
 ), chosen AS (SELECT id FROM free ORDER BY place LIMIT $9)
