@@ -27,7 +27,7 @@ from app.modules.customers.services.pools.reminders import Reminder, Reminders
 from app.modules.customers.services.pools.rules import Fired, Rule, first_fired
 from app.tenants.interface import Teams
 
-BATCH = 5_000
+BATCH = 2_000  # a second or two of work: nobody waits longer for a record of it
 Transaction = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
 
 
