@@ -410,6 +410,8 @@ class ChunkWriter:
             row.values = {name: row.values[name] for name in row.values if self._was_given(row, name)}
             row.values.pop(self.key, None)
             self.owners.complete_change(row, self.uow.actor, self.record.object)
+            if self.record.held:
+                row.values |= taken_over(row.existing.__dict__, row.values, self.uow.now)
         rows = [row for row in rows if not row.faults]
         await self.rules.prepare_import_updates(rows, self.options)
         for row in rows:
@@ -417,8 +419,6 @@ class ChunkWriter:
             if row.faults:
                 continue
             before = row.existing.__dict__
-            if self.record.held:
-                row.values |= taken_over(before, row.values, self.uow.now)
             row.values = {name: value for name, value in row.values.items() if before[name] != value}
             (changed if row.values else outcome.unchanged).append(row)
         await self._index([(row.existing.id, row) for row in changed])

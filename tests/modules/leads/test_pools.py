@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import asyncpg
 import pytest
 
+from app.modules.customers.interface import Pools
 from tests.modules.customers.pooling import (
     clock_at,
     id_of,
@@ -18,7 +20,7 @@ from tests.modules.customers.pooling import (
     rows,
     salespeople,
 )
-from tests.modules.support import make
+from tests.modules.support import acting, make
 from tests.support.api import Client, Company
 from tests.tenants.people import Look
 
@@ -126,3 +128,46 @@ async def test_imported_leads_are_received_when_they_come_in(owner: Client, comp
         await make_pool(owner, "lead", open_to_all=True, recycle_rules=[{"kind": "no_follow_up", "days": 10}])
         clock.advance(days=9)
         assert await recycled(company) == 0
+
+
+async def test_imports_keep_receipt_and_take_records_out_of_their_pools(
+    owner: Client, company: Company
+) -> None:
+    from tests.modules.leads.test_imports import run
+
+    with clock_at(company.app) as clock:
+        pool = await make_pool(owner, "lead")
+        made = await run(company, b"external_id,name\nL1,Ann\n")
+        assert made["created"] == 1
+        [lead] = (await owner.ok("GET", "/v1/leads"))["data"]
+        assert (lead["owner_id"], lead["received_at"]) == (str(company.member_id), "2026-03-02T09:00:00Z")
+        body = {"reason": "x", "pool_id": pool["id"]}
+        await owner.ok("POST", f"/v1/leads/{lead['id']}/release", json=body, if_match=1)
+        clock.advance(days=2)
+        email = company.email.encode()
+        changed = await run(company, b"external_id,owner\nL1," + email + b"\n", mode="update")
+        assert (changed["updated"], changed["failed"]) == (1, 0)
+        found = await owner.ok("GET", f"/v1/leads/{lead['id']}")
+        assert [found[name] for name in ("owner_id", "pool_id", "pooled_at", "received_at")] == [
+            str(company.member_id), None, None, "2026-03-04T09:00:00Z",
+        ]  # fmt: skip
+        moved = (await owner.ok("GET", f"/v1/leads/{lead['id']}/pool-movements"))["data"]
+        assert [m["kind"] for m in moved] == ["assigned", "released"]
+
+
+async def test_another_module_puts_records_into_a_pool_whoever_has_them(
+    owner: Client, company: Company
+) -> None:
+    pool = await make_pool(owner, "lead")
+    leads = [await make(owner, "leads", name=f"Lead {n}", company=f"Company {n}") for n in range(3)]
+    await owner.ok("POST", f"/v1/leads/{leads[2]['id']}/disqualify", json={"reason": "no_budget"}, if_match=1)
+    ids = [UUID(lead["id"]) for lead in leads]
+    async with acting(company) as uow:
+        done = await uow.of(Pools).put("lead", UUID(pool["id"]), ids, reason="no rule took it")
+    assert set(done) == set(ids[:2])
+    moved = (await owner.ok("GET", f"/v1/pools/{pool['id']}/movements"))["data"]
+    assert {(m["kind"], m["record_id"], m["reason"]) for m in moved} == {
+        ("released", lead["id"], "no rule took it") for lead in leads[:2]
+    }
+    async with acting(company) as uow:
+        assert list(await uow.of(Pools).put("lead", UUID(pool["id"]), ids, reason="again")) == []

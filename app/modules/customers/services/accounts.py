@@ -118,6 +118,11 @@ class AccountService(ImportRules, DuplicateAware[Account]):
         """Parents of a chunk of changes; the rest as for single ones."""
         await resolve_accounts(self.uow, rows, "parent", "parent_id")
         await super().prepare_import_updates([row for row in rows if not row.faults], options)
+        for row in rows:
+            if not row.faults and row.existing.pool_id is not None and row.values.get("owner_id") is not None:
+                await self.uow.of(Pools).assigned(
+                    "account", row.existing.id, row.existing.pool_id, row.values["owner_id"]
+                )
 
     async def hierarchy(self, id: UUID) -> Hierarchy:
         """The tree around a visible account, as far as the actor may see it; parents come before children."""
