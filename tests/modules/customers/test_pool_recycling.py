@@ -486,11 +486,11 @@ async def test_workers_that_recycle_at_once_and_people_who_claim_meanwhile_do_no
         pool = await many_due(owner, company, 120)
         free = await scattered(company, pool, 20)
         clock.advance(days=30)
-        results = await asyncio.gather(
-            *(run_all(company, batch=15) for _ in range(4)),
-            *(owner.post(f"/v1/accounts/{id}/claim") for id in free),
+        runs, _ = await asyncio.gather(
+            asyncio.gather(*(run_all(company, batch=15) for _ in range(4))),
+            asyncio.gather(*(owner.post(f"/v1/accounts/{id}/claim") for id in free)),
         )
-        done = sum(step.recycled for steps in results[:4] for step in steps)
+        done = sum(step.recycled for steps in runs for step in steps)
         done += await recycled(company)
         assert done == 120
         claimed = await rows(
@@ -511,7 +511,7 @@ async def test_a_record_that_changes_meanwhile_is_left_for_the_next_run(
         profile = await kernel.authenticator.tenant_profile(company.tenant_id)
         async with transaction(kernel, system_actor(profile)) as uow:
             [plan] = await recycling.plans_of(uow)
-            found = await recycling._waiting(uow, plan, UUID(int=0), 10, early=None)
+            found = await recycling._waiting(uow, plan, recycling.FIRST, 10, early=None)
             fired = await recycling._fired(uow, plan, found)
             assert len(fired) == 3
             async with transaction(kernel, system_actor(profile)) as other:
@@ -527,7 +527,7 @@ async def test_a_record_that_changes_meanwhile_is_left_for_the_next_run(
                     rival.tenant_id,
                     found[1]["id"],
                 )
-                step = await recycling.recycle_batch(uow, plan, UUID(int=0), 10)
+                step = await recycling.recycle_batch(uow, plan, recycling.FIRST, 10)
             assert step.recycled == 1
         assert await recycled(company) == 1
         assert (await moved(company))[0] == 2

@@ -159,14 +159,14 @@ async def test_a_hundred_records_opened_at_once_at_a_limit_of_ten_show_ten(
     assert (use["views"], views[0][0]) == (10, 10)
 
 
-CONTACTS = {
+CONTACTS: Json = {
     "name": "Quokka Ltd",
     "phone": "+86 138 0000 5678",
     "phones": ["+86 139 1111 2222"],
     "email": "zhang@quokka.example",
     "emails": ["li@quokka.example"],
 }
-VEILED = {
+VEILED: Json = {
     "phone": "******5678",
     "phones": ["******2222"],
     "email": "z***@quokka.example",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -24,10 +25,13 @@ from app.modules.customers.services.pools.desk import Desk
 from app.modules.customers.services.pools.movements import Candidate, Movements
 from app.modules.customers.services.pools.pools import WON
 from app.modules.customers.services.pools.reminders import Reminder, Reminders
-from app.modules.customers.services.pools.rules import Fired, Rule, first_fired
+from app.modules.customers.services.pools.rules import RECEIVED, Fired, Rule, first_fired, latest_receipt
 from app.tenants.interface import Teams
 
 BATCH = 2_000  # a second or two of work: nobody waits longer for a record of it
+Position = tuple[datetime, UUID]
+"""When a record was received, and its id: the order in which records are looked at."""
+FIRST: Position = (datetime(1, 1, 2, tzinfo=UTC), NOBODY)
 Transaction = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
 
 
@@ -45,12 +49,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one batch did, and the record after which the next one begins; None after the last."""
+    """What one batch did, and the place after which the next one begins; None after the last."""
 
     pool_id: UUID
     recycled: int = 0
     reminded: int = 0
-    after: UUID | None = None
+    after: Position | None = None
 
 
 async def recycle(transaction: Transaction, *, batch: int = BATCH) -> AsyncIterator[Step]:
@@ -62,7 +66,7 @@ async def recycle(transaction: Transaction, *, batch: int = BATCH) -> AsyncItera
         plans = await plans_of(uow)
     for plan in plans:
         for take in (recycle_batch, remind_batch):
-            after: UUID | None = NOBODY
+            after: Position | None = FIRST
             while after is not None:
                 async with transaction() as uow:
                     step = await take(uow, plan, after, batch)
@@ -93,7 +97,7 @@ async def plans_of(uow: UnitOfWork) -> list[Plan]:
     return plans
 
 
-async def recycle_batch(uow: UnitOfWork, plan: Plan, after: UUID, limit: int) -> Step:
+async def recycle_batch(uow: UnitOfWork, plan: Plan, after: Position, limit: int) -> Step:
     """Move the due records among the next `limit` that have waited long enough."""
     rows = await _waiting(uow, plan, after, limit, early=None)
     fired = await _fired(uow, plan, rows)
@@ -109,7 +113,7 @@ async def recycle_batch(uow: UnitOfWork, plan: Plan, after: UUID, limit: int) ->
     return Step(plan.pool.id, recycled=moved, after=_next(rows, limit))
 
 
-async def remind_batch(uow: UnitOfWork, plan: Plan, after: UUID, limit: int) -> Step:
+async def remind_batch(uow: UnitOfWork, plan: Plan, after: Position, limit: int) -> Step:
     """Warn the owners of those among the next `limit` records that will be due within the pool's reminder days."""
     if plan.pool.reminder_days is None:
         return Step(plan.pool.id)
@@ -122,17 +126,23 @@ async def remind_batch(uow: UnitOfWork, plan: Plan, after: UUID, limit: int) -> 
     return Step(plan.pool.id, reminded=reminded, after=_next(rows, limit))
 
 
-def _next(rows: Sequence[Any], limit: int) -> UUID | None:
-    return rows[-1]["id"] if len(rows) == limit else None
+def _next(rows: Sequence[Any], limit: int) -> Position | None:
+    return (rows[-1]["received"], rows[-1]["id"]) if len(rows) == limit else None
 
 
-async def _waiting(uow: UnitOfWork, plan: Plan, after: UUID, limit: int, *, early: int | None) -> list[Any]:
-    """The next records, by id, that time alone makes due; or with `early`, that will be so within that many days."""
-    if plan.owners is not None and not plan.owners:
-        return []
+async def _waiting(
+    uow: UnitOfWork, plan: Plan, after: Position, limit: int, *, early: int | None
+) -> list[Any]:
+    """The next records that time alone makes due; or with `early`, that will be so within that many days.
+
+    In the order of receipt, through the read view: what came lately is not even looked at.
+    """
     desk, pool, zone = Desk(uow), plan.pool, uow.actor.tenant.zone
+    latest = latest_receipt(plan.rules, uow.now, zone, early=early or 0)
+    if latest is None or (plan.owners is not None and not plan.owners):
+        return []
     port, record = desk.kind(pool.object), desk.record(pool.object)
-    bind = Bindings(uow.tenant_id, after)
+    bind = Bindings(uow.tenant_id, *after, latest)
     due = [rule.due(uow.now, zone, bind, early=early or 0) for rule in plan.rules]
     clauses = [f"({' OR '.join(due)})", f"NOT ({port.closed})"]
     if plan.owners is not None:
@@ -151,9 +161,10 @@ async def _waiting(uow: UnitOfWork, plan: Plan, after: UUID, limit: int, *, earl
     ]
     return await uow.fetch(
         f"SELECT t.id, t.version, t.owner_id, t.last_follow_up_at, t.{record.title} AS title,"
-        f" ({port.won}) AS is_won, {', '.join(shown)} FROM {record.table} t"
-        " WHERE t.tenant_id = $1 AND t.id > $2 AND t.owner_id IS NOT NULL AND t.pool_id IS NULL"
-        f" AND NOT t.is_locked AND t.deleted_at IS NULL AND {' AND '.join(clauses)} ORDER BY t.id LIMIT {int(limit)}",
+        f" {RECEIVED} AS received, ({port.won}) AS is_won, {', '.join(shown)} FROM {record.view} t"
+        f" WHERE t.tenant_id = $1 AND ({RECEIVED}, t.id) > ($2, $3) AND {RECEIVED} <= $4"
+        " AND t.owner_id IS NOT NULL AND t.pool_id IS NULL AND NOT t.is_locked AND t.deleted_at IS NULL"
+        f" AND {' AND '.join(clauses)} ORDER BY {RECEIVED}, t.id LIMIT {int(limit)}",
         *bind.values,
     )
 

@@ -55,6 +55,12 @@ class Rule:
         """The days for a record of this level; None means never."""
         return self.levels.get(level, self.days) if level is not None else self.days
 
+    @property
+    def least_days(self) -> int | None:
+        """The fewest days of any level; None if there are none."""
+        known = [days for days in (self.days, *self.levels.values()) if days is not None]
+        return min(known, default=None)
+
     def label(self, days: int) -> str:
         """As the log says it."""
         return f"{self.kind.value}:{days}"
@@ -82,6 +88,14 @@ class Fired:
 
     label: str
     due_at: datetime
+
+
+def latest_receipt(
+    rules: Sequence[Rule], now: datetime, zone: ZoneInfo, *, early: int = 0
+) -> datetime | None:
+    """What was received later is due by none of the rules, since no clock starts before the receipt."""
+    known = [rule.least_days for rule in rules if rule.least_days is not None]
+    return days_before(now, max(min(known) - early, 0), zone) if known else None
 
 
 def first_fired(
