@@ -6,10 +6,10 @@ import argparse
 
 from rich.console import Console
 
-from bench import api, bulk, pipeline, routes
+from bench import api, bulk, pipeline, pools, routes
 from bench.house import house
 
-SUITES = ("routes", "api", "growth", "bulk", "pipeline")
+SUITES = ("routes", "api", "growth", "bulk", "pipeline", "pools")
 
 
 def main() -> None:
@@ -22,6 +22,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000, help="rows imported and exported")
     parser.add_argument(
         "--largest", type=int, default=1_000_000, help="where growth ends; 5000000 takes a while"
+    )
+    parser.add_argument(
+        "--accounts", type=int, default=1_000_000, help="accounts, a tenth of them to recycle"
     )
     given = parser.parse_args()
     console = Console()
@@ -44,6 +47,9 @@ def main() -> None:
     if "pipeline" in suites:
         with house() as home:
             pipeline.run_pipeline(home, given.size, console)
+    if "pools" in suites:
+        with house() as home:
+            pools.run_pools(home, given.accounts, console)
 
 
 if __name__ == "__main__":

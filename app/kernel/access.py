@@ -54,6 +54,18 @@ class TenantProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """Records of one type that an actor reads beyond owning, teams and sharing: those whose `column` is one of `ids`.
+
+    In rows whose `column` is one of `veiled`, the type's contact fields are shown to this actor in part only.
+    """
+
+    column: str
+    ids: tuple[UUID, ...] = ()
+    veiled: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """A snapshot of who acts: a member, an API key, or the system itself (jobs, reactions to events)."""
 
@@ -70,6 +82,7 @@ class Actor:
     hidden_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
     readonly_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
     everything: bool = False
+    reach: Mapping[str, Reach] = field(default_factory=dict)
 
     @property
     def tenant_id(self) -> UUID:
@@ -115,8 +128,8 @@ Bind = Callable[[object], str]
 def visible_rows(actor: Actor, object_name: str, action: str, bind: Bind, alias: str = "t") -> str | None:
     """SQL that is true for the rows on which the actor may exercise `object:action`; None means all of them.
 
-    Own rows, rows of the actor's teams as far as the scope reaches, and rows shared with the actor or a team of
-    theirs. Sharing to write is needed for anything but reading.
+    Own rows, rows of the actor's teams as far as the scope reaches, rows shared with the actor or a team of
+    theirs, and for reading what modules let them reach besides. Sharing to write is needed for anything but reading.
     """
     scope = actor.require(f"{object_name}:{action}")
     if scope is Scope.ALL:
@@ -133,6 +146,9 @@ def visible_rows(actor: Actor, object_name: str, action: str, bind: Bind, alias:
         f" AND s.object = '{object_name}' AND s.record_id = {alias}.id"
         f" AND (s.member_id = {me} OR s.team_id = ANY({mine}::uuid[])){write})"
     )
+    reach = actor.reach.get(object_name)
+    if action == "read" and reach is not None and reach.ids:
+        clauses.append(f"{alias}.{reach.column} = ANY({bind(list(reach.ids))}::uuid[])")
     return "(" + " OR ".join(clauses) + ")"
 
 

@@ -232,6 +232,8 @@ class DuplicateFinder:
             "phone_key",
             "name_key",
         ]
+        if reach := self._uow.actor.reach.get(self._record.object):
+            columns.append(reach.column)
         selected = ", ".join(f"h.{column}" for column in (*columns, *self._spec.exact))
         what = f"SELECT {selected}, h.{self._record.title} AS title FROM"
         live = "h WHERE h.tenant_id = $1 AND h.deleted_at IS NULL AND"

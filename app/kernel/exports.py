@@ -113,7 +113,7 @@ class Export:
             column.reader(places[column.field.name], extras.get(column.field.name, -1))
             for column in self.columns
         ]
-        return [[read(row) for read in reads] for row in rows]
+        return [[read(row) for read in reads] for row in map(plan.shown, rows)]
 
 
 @dataclass(frozen=True)

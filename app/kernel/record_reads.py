@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from app.kernel.access import visible_rows
+from app.kernel.access import Reach, visible_rows
 from app.kernel.errors import InvalidFilter, NotFound
 from app.kernel.listing import (
     COUNT_CAP,
@@ -34,14 +34,17 @@ async def read_one(uow: UnitOfWork, record: RecordType[Any], id: UUID) -> tuple[
     plan = record.plan_of(_visible_names(uow, record))
     bind = Bindings(uow.tenant_id, id)
     visible = visible_rows(uow.actor, record.object, "read", bind)
+    held = ", t.pool_id" if record.held else ""
     row = await uow.fetchrow_alone(
-        f"SELECT {plan.columns}, t.version, {f't.{record.moves_etag}' if record.moves_etag else 'NULL'}"
+        f"SELECT {plan.columns}{held}, t.version, {f't.{record.moves_etag}' if record.moves_etag else 'NULL'}"
         f" FROM {record.table} t"
         f" WHERE t.tenant_id = $1 AND t.id = $2 AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''}",
         *bind.values,
     )
     if row is None:
         raise NotFound
+    if held and row[-3] is not None:
+        await record.service(uow).opened(id, row[-3])
     computed_at = row[-1]
     moved = f"-{int(computed_at.timestamp() * 1e6):x}" if computed_at is not None else ""
     return to_json(plan.render(row)), f'"{row[-2]}{moved}"'
@@ -92,13 +95,42 @@ async def select_records(uow: UnitOfWork, record: RecordType[Any], query: Query)
         clauses.append(condition)
     if query.text:
         clauses.append(_text_condition(record, query.text, bind, uow.actor.hidden(record.object)))
+    plan = _plan(record, fields, query)
+    reach = uow.actor.reach.get(record.object)
+    if reach is not None and reach.veiled and record.contact_fields:
+        plan = plan.veiled(record.contact_fields, reach.column, reach.veiled)
+        clauses += _behind_the_veil(record, query, reach, bind)
     return Selection(
         record=record,
-        plan=_plan(record, fields, query),
+        plan=plan,
         keyset=Keyset.of(query.sort, record.default_sort, fields),
         where=" AND ".join(clauses),
         bind=bind,
     )
+
+
+def _behind_the_veil(record: RecordType[Any], query: Query, reach: Reach, bind: Bindings) -> Sequence[str]:
+    """What is veiled is not found by either: who may guess often enough would read it.
+
+    A text with digits or an @ may be a number or an address, so there it must stand in the names themselves.
+    """
+    used = {condition.field for group in query.groups for condition in group} | {n for n, _ in query.sort}
+    by_value = not used.isdisjoint(record.contact_fields)
+    by_text = query.text is not None and any(sign.isdigit() or sign == "@" for sign in query.text)
+    if not by_value and not by_text:
+        return []
+    column = f"t.{reach.column}"
+    open_to_view = f"({column} IS NULL OR {column} <> ALL({bind(list(reach.veiled))}::uuid[]))"
+    if by_value or not record.search.names:
+        return [open_to_view]
+    names = _squeezed(record.search.names)
+    return [f"({open_to_view} OR position({bind(squeeze(query.text or ''))}::text IN {names}) > 0)"]
+
+
+def _squeezed(columns: Sequence[str]) -> str:
+    """SQL of the texts of some columns as `squeeze` makes them."""
+    texts = ", ".join(f"t.{name}" for name in columns) or "''"
+    return f"regexp_replace(lower(normalize(concat_ws('', {texts}), NFKC)), '[^[:alnum:]]', '', 'g')"
 
 
 def _plan(record: RecordType[Any], fields: FieldSet, query: Query) -> ReadPlan:
@@ -122,9 +154,7 @@ def _text_condition(record: RecordType[Any], text: str, bind: Bindings, hidden: 
         recheck = squeeze(text)  # the tokens are of hidden texts too: only what can be seen may be found
     if recheck and record.search.columns:
         # Pairs of characters in another order, and half-typed addresses: few rows reach this.
-        texts = ", ".join(f"t.{name}" for name in seen) or "''"
-        squeezed = f"regexp_replace(lower(normalize(concat_ws('', {texts}), NFKC)), '[^[:alnum:]]', '', 'g')"
-        found += f" AND position({bind(recheck)}::text IN {squeezed}) > 0"
+        found += f" AND position({bind(recheck)}::text IN {_squeezed(seen)}) > 0"
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -24,6 +24,7 @@ from pydantic import AwareDatetime, BaseModel
 from app.kernel.access import Scope, visible_rows
 from app.kernel.errors import FieldError, Forbidden, Invalid, StaleVersion
 from app.kernel.events import Event, MergeEvent, RecordEvent, merge_event, record_event
+from app.kernel.holding import is_held, received, taken_over
 from app.kernel.listing import Bindings, Field, Kind
 from app.kernel.merging.rules import MergeHooks, MergeSpec
 from app.kernel.merging.tombstones import refuse_absent
@@ -35,6 +36,7 @@ from app.kernel.registry import Permission
 from app.kernel.statements import LOCKING, Lock, columns_of, entity, required_columns
 from app.kernel.tokens import record_tokens
 from app.kernel.uow import UnitOfWork
+from app.kernel.veils import Veil
 
 M = TypeVar("M", bound=RecordTable)
 
@@ -92,6 +94,7 @@ class RecordType(Generic[M]):
     currencies: Mapping[str, str] = field(default_factory=dict)
     follows: Mapping[str, str] = field(default_factory=dict)  # field → the one whose hiding hides it too
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)  # field → names in files, en and zh
+    contact_fields: tuple[str, ...] = ()  # addresses and numbers, which a `Reach` may veil
     importable: bool = True
     moves_etag: str | None = None
     """A time that also moves the ETag: of columns that are computed and change without a new version."""
@@ -136,6 +139,11 @@ class RecordType(Generic[M]):
     def view(self) -> str:
         """The read view that lists and searches go through."""
         return f"{self.table}_read"
+
+    @cached_property
+    def held(self) -> bool:
+        """Whether the table says who has a record since when, and its pool."""
+        return is_held(self.model)
 
     @cached_property
     def fields(self) -> dict[str, Field]:
@@ -219,7 +227,8 @@ class ReadPlan:
     names: tuple[str, ...]
     columns: str
     fixups: tuple[tuple[str, Callable[[Any, Any], Any], int], ...]  # (name, fix(value, row), extra column)
-    width: int
+    width: int  # columns of a row
+    veil: Veil | None = None
 
     @classmethod
     def of(cls, fields: Sequence[Field]) -> ReadPlan:
@@ -240,9 +249,24 @@ class ReadPlan:
                 if found.kind is Kind.MONEY:
                     fixups.append((found.name, money_dict, len(fields) + len(extras)))
                     extras.append(found.currency or "NULL")
-        return cls(tuple(f.name for f in fields), ", ".join(columns + extras), tuple(fixups), len(fields))
+        selected = columns + extras
+        return cls(tuple(f.name for f in fields), ", ".join(selected), tuple(fixups), len(selected))
+
+    def veiled(self, names: Collection[str], column: str, ids: Collection[UUID]) -> ReadPlan:
+        """This plan, with the texts of some fields shown in part only where `column` is one of `ids`."""
+        places = tuple(place for place, name in enumerate(self.names) if name in names)
+        if not places:
+            return self
+        veil = Veil(places, self.width, frozenset(ids))
+        return replace(self, columns=f"{self.columns}, t.{column}", width=self.width + 1, veil=veil)
+
+    def shown(self, row: Any) -> Any:
+        """A driver row as it may be shown."""
+        return row if self.veil is None else self.veil.over(row)
 
     def render(self, row: Any) -> dict[str, Any]:
+        if self.veil is not None:
+            row = self.veil.over(row)
         answer = dict(zip(self.names, row, strict=False))
         for name, fix, extra in self.fixups:
             value = answer[name]
@@ -337,6 +361,9 @@ class RecordService(MergeHooks[M]):
     async def before_delete(self, row: M) -> None:
         """Refuse by raising, or clean up."""
 
+    async def opened(self, id: UUID, pool_id: UUID) -> None:
+        """Somebody looks at a record that lies in a pool: refuse by raising, or count."""
+
     # -- reading -------------------------------------------------------------------------------------------
 
     async def get(self, id: UUID, *, action: str = "read", lock: Lock = None) -> M:
@@ -347,7 +374,10 @@ class RecordService(MergeHooks[M]):
         found = await self.get_many([id], action=action, lock=lock)
         if id not in found:
             await refuse_absent(self, [id], writing=action != "read" or lock is not None)
-        return found[id]
+        row = found[id]
+        if action == "read" and self.record.held and row.__dict__["pool_id"] is not None:
+            await self.opened(id, row.__dict__["pool_id"])
+        return row
 
     async def get_many(
         self, ids: Sequence[UUID], *, action: str = "read", lock: Lock = None
@@ -392,6 +422,8 @@ class RecordService(MergeHooks[M]):
         if explicit is not None and values.get("team_id") not in (None, *self.actor.team_ids):
             self.actor.require(f"{record.object}:assign")
         await self._assign(values, creating=True)
+        if record.held:
+            values |= received(values["owner_id"], self.uow.now)
         custom = await self.uow.kernel.custom_fields.clean(self.uow, record.object, given.get("custom") or {})
         values["custom"] = custom.stored
         values["created_by"] = self.actor.member_id
@@ -449,6 +481,8 @@ class RecordService(MergeHooks[M]):
     ) -> M:
         """Write checked columns: tokens, version, audit, index table and event follow by themselves."""
         record = self.record
+        if record.held and "owner_id" in changes:
+            changes |= taken_over(row.__dict__, changes, self.uow.now)
         if any(name in changes for name in record.search.columns):
             changes["tokens"] = record.search.tokens({**row.__dict__, **changes})
         after: M = await self.uow.update_last(

@@ -17,6 +17,10 @@ from pydantic import BaseModel
 from app.kernel.access import Scope
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from app.kernel.access import Reach
+    from app.kernel.db import Connection
     from app.kernel.records import RecordType
     from app.kernel.routing import Router
     from app.kernel.runtime import Authenticator, Kernel
@@ -24,6 +28,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Factory = Callable[["UnitOfWork"], Any]
+ReachOf = Callable[["Connection", "UUID", "UUID", Sequence["UUID"], bool], Awaitable[Mapping[str, "Reach"]]]
+"""What a member of a tenant, in these teams, reads beyond their roles, by object; part of the actor's snapshot.
+
+The last argument says whether they hold the permission that `Module.reach` names. Whoever changes what it is made of
+calls `tenants.interface.Access.changed`.
+"""
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,7 @@ class Module:
     schedules: Sequence[Schedule] = ()
     permissions: Sequence[Permission] = ()
     notifications: Sequence[NotificationKind] = ()
+    reach: tuple[str, ReachOf] | None = None
     authenticator: Callable[[Kernel], AbstractAsyncContextManager[Authenticator]] | None = None
 
 
@@ -117,6 +128,7 @@ class Registry:
         self.subscriptions: dict[str, list[Subscription]] = {}
         self._interfaces: dict[type[Any], Factory] = {}
         self._ports: dict[type[Any], list[Factory]] = {}
+        self.reaches: list[tuple[str, ReachOf]] = [m.reach for m in modules if m.reach is not None]
         for module in modules:
             self._add(module)
 

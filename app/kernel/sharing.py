@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped
 
 from app.kernel.access import visible_rows
 from app.kernel.errors import Forbidden, Invalid, NotFound
+from app.kernel.holding import taken_over_sql
 from app.kernel.listing import Bindings
 from app.kernel.merging.tombstones import refuse_absent
 from app.kernel.models import RecordTable, TenantOwned
@@ -189,8 +190,9 @@ async def give(service: RecordService[Any], where: str, ids: Collection[UUID], o
     team = (await uow.of(People).require_members([owner_id], pointer="/owner_id"))[owner_id]
     before = {row["id"]: row for row in rows}
     model = cast("type[RecordTable]", record.model)
+    held = f",{taken_over_sql('$3::uuid', '$5')}" if record.held else ""
     changed = await uow.fetch(
-        f"UPDATE {record.table} SET owner_id = $3, team_id = $4, version = version + 1, updated_at = $5"
+        f"UPDATE {record.table} t SET owner_id = $3, team_id = $4{held}, version = version + 1, updated_at = $5"
         f" WHERE tenant_id = $1 AND id = ANY($2::uuid[]) RETURNING {', '.join(columns_of(model))}",
         uow.tenant_id,
         list(before),

@@ -12,7 +12,7 @@ import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -257,6 +257,9 @@ def _reading_scope(kernel: Kernel, actor: Actor, object_name: str) -> Scope:
 
 async def _readable(kernel: Kernel, actor: Actor, wanted: dict[str, set[UUID]]) -> dict[str, set[UUID]]:
     found: dict[str, set[UUID]] = {}
+    actor = replace(
+        actor, reach={}
+    )  # events show records whole: what one reaches beyond one's role is looked up
     async with (
         hub_of(kernel).checks,
         kernel.database.tenant(actor.tenant_id, read_only=True) as connection,

@@ -108,6 +108,15 @@ class UnitOfWork:
             self.statements += 1
             _require_one(await self._connection.fetch(late.sql(1), *late.values))
 
+    async def begin_writing(self) -> None:
+        """Let a read leave a trace: what was read stays as it was read, and from here on this may write."""
+        if self.read_only:
+            if self._begun:
+                await self._connection.execute("COMMIT")
+            self._begun = True
+            await db.begin(self._connection, self.tenant_id, point_work=True)
+            self.read_only = False
+
     async def enter(self, actor: Actor) -> None:
         """Bind a control transaction to a tenant from here on: sign-up and invitations need it."""
         self.actor = actor

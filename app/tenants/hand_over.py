@@ -33,12 +33,14 @@ async def _hand_over_records(
     uow: UnitOfWork, record: RecordType[Any], from_member: UUID, to_member: UUID, to_team: UUID | None
 ) -> int:
     columns = ", ".join(f"t.{name}" for name in columns_of(cast("type[RecordTable]", record.model)))
+    held = ", former_owner_id = $2, received_at = $5, recycle_reminded_at = NULL" if record.held else ""
     total = 0
     while True:
         rows = await uow.fetch(
             f"WITH picked AS (SELECT id, team_id FROM {record.table} WHERE tenant_id = $1 AND owner_id = $2"
             f" AND deleted_at IS NULL ORDER BY id LIMIT {BATCH} FOR NO KEY UPDATE)"
-            f" UPDATE {record.table} t SET owner_id = $3, team_id = $4, version = t.version + 1, updated_at = $5"
+            f" UPDATE {record.table} t SET owner_id = $3, team_id = $4{held},"
+            " version = t.version + 1, updated_at = $5"
             f" FROM picked WHERE t.tenant_id = $1 AND t.id = picked.id"
             f" RETURNING picked.team_id AS team_before, {columns}",
             uow.tenant_id,

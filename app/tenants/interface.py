@@ -111,6 +111,11 @@ class Teams(Protocol):
         """The active members of one team, without those of teams below, by name."""
 
 
+class Access(Protocol):
+    async def changed(self) -> None:
+        """Say, with the transaction, that what members reach has changed: no process keeps their snapshots."""
+
+
 class Tenants(Protocol):
     async def settings(self) -> TenantSettings:
         """The settings of the tenant at hand."""

@@ -6,8 +6,9 @@ from app.kernel.people import People
 from app.kernel.registry import Module
 from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
+from app.tenants.auth.control import AccessOfTenant
 from app.tenants.handlers import SUBSCRIPTIONS
-from app.tenants.interface import Colleagues, ExchangeRates, Members, Teams, Tenants, WorkingTime
+from app.tenants.interface import Access, Colleagues, ExchangeRates, Members, Teams, Tenants, WorkingTime
 from app.tenants.people import (
     calendar_router,
     exchange_rate_router,
@@ -59,6 +60,7 @@ MODULE = Module(
         Colleagues: ColleagueLookups,
         WorkingTime: WorkingTimeOfTenant,
         ExchangeRates: RatesOfTenant,
+        Access: AccessOfTenant,
     },
     permissions=PERMISSIONS,
     subscriptions=SUBSCRIPTIONS,

@@ -1,7 +1,7 @@
 """Scoring models, behaviours, a lead's grade, stage and completeness; rules of data quality.
 
 Revision ID: 0062
-Revises: 0060
+Revises: 0061b
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect, refresh_read_view
 
 revision = "0062"
-down_revision = "0060"
+down_revision = "0061b"
 branch_labels = None
 depends_on = None
 

@@ -50,6 +50,7 @@ NOT_AT_ONCE = {
     "cancel_job": 409, "resend_verification": 409, "clone_role": 409, "delete_session": 404,
     # The plan is a draft: no worker has solved it.
     "adjust_optimised_assignment": 409, "apply_optimised_assignment": 409, "undo_optimised_assignment": 409,
+    "claim_account": 409, "claim_lead": 409, "release_lead": 409,  # it lies in no pool; there is none for leads
     "remove_contact_role": 404,  # the new contact has no role
     "correct_opportunity_stage_visit": 404,  # its visits have ids of their own
     "complete_presales_request": 409,  # nobody has accepted it

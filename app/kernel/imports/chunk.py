@@ -23,6 +23,7 @@ from app.kernel.access import visible_rows
 from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.values import ValueRefused, from_text
 from app.kernel.errors import Invalid, Problem
+from app.kernel.holding import received, taken_over
 from app.kernel.ids import new_id
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.rules import ImportOptions, ImportRow, rules_of
@@ -249,6 +250,8 @@ class ChunkWriter:
                 "updated_at": now,
                 "created_by": actor.member_id,
             }
+            if self.record.held:
+                row.values |= received(row.values["owner_id"], now)
         await self._clean_custom(rows)
         sound = [row for row in rows if not row.faults]
         await self.rules.prepare_import(sound, self.options)
@@ -409,6 +412,8 @@ class ChunkWriter:
             row.values = {name: row.values[name] for name in row.values if self._was_given(row, name)}
             row.values.pop(self.key, None)
             self.owners.complete_change(row, self.uow.actor, self.record.object)
+            if self.record.held:
+                row.values |= taken_over(row.existing.__dict__, row.values, self.uow.now)
         rows = [row for row in rows if not row.faults]
         await self.rules.prepare_import_updates(rows, self.options)
         for row in rows:

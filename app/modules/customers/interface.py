@@ -1,15 +1,20 @@
-"""What other modules may know of customers: accounts and contacts by id and key, matching, and two ports."""
+"""What other modules may know of customers: accounts and contacts by id and key, matching, pools, and ports."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 from uuid import UUID
 
+from pydantic import Field
+
 from app.kernel.duplicates import Candidate
-from app.kernel.errors import Conflict
+from app.kernel.errors import Conflict, TooManyRequests
+from app.kernel.events import Event
+from app.kernel.schemas import Input, Output, Page, ShortText
 
 
 class AccountInUse(Conflict):
@@ -172,3 +177,240 @@ class AccountUser(Protocol):
 
     async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
         """How many live records of each kind refer to the account or contact."""
+
+
+# -- public pools --------------------------------------------------------------------------------------------
+
+
+class NotInPool(Conflict):
+    """Somebody else was first, it went elsewhere, or it never was there."""
+
+    code = "not_in_pool"
+    title = "It does not lie in this pool"
+
+
+class AlreadyPooled(Conflict):
+    code = "already_pooled"
+    title = "It lies in a pool already"
+
+
+class RecordClosed(Conflict):
+    code = "record_closed"
+    title = "It is finished, so nobody could work on it any more"
+
+
+class NoPool(Conflict):
+    code = "no_pool"
+    title = "There is no enabled pool for records of this kind"
+
+
+class PoolDisabled(Conflict):
+    code = "pool_disabled"
+    title = "This pool is switched off"
+
+
+class LastEnabledPool(Conflict):
+    code = "last_enabled_pool"
+    title = "The last enabled pool of its kind stays enabled"
+
+
+class PoolNotEmpty(Conflict):
+    """`records` says how many there are, up to 10,000."""
+
+    code = "pool_not_empty"
+    title = "Records lie in this pool"
+
+
+class HoldingLimitReached(Conflict):
+    """Carries `limit`."""
+
+    code = "holding_limit_reached"
+    title = "The member has as many of these records as the pool allows"
+
+
+class ClaimRequestLimitReached(Conflict):
+    """Carries `limit`."""
+
+    code = "claim_request_limit_reached"
+    title = "The pool allows fewer records in one request"
+
+
+class ClaimLimitReached(Conflict):
+    """Carries `limit` and the local `day` that it counts for."""
+
+    code = "claim_limit_reached"
+    title = "You have claimed as many records today as the pool allows"
+
+
+class FormerOwnerBanned(Conflict):
+    """Carries `until`."""
+
+    code = "former_owner_banned"
+    title = "Whoever had it last may not claim it yet"
+
+
+class PoolEmbargo(Conflict):
+    """Carries `until`."""
+
+    code = "pool_embargo"
+    title = "It came into the pool too short a time ago"
+
+
+class PoolViewLimitReached(TooManyRequests):
+    """Carries `limit` and the local `day` that it counts for."""
+
+    code = "pool_view_limit_reached"
+    title = "You have opened as many records of this pool today as it allows"
+
+
+class RecordPooled(Event):
+    """A record went into a pool; `rule` is the recycling rule that fired, and null when somebody released it."""
+
+    pool_id: UUID
+    former_owner_id: UUID | None
+    reason: str | None
+    rule: str | None
+
+
+class RecordClaimed(Event):
+    """A record came out of a pool to an owner."""
+
+    pool_id: UUID
+    owner_id: UUID
+    former_owner_id: UUID | None
+
+
+class RecycleReminded(Event):
+    """A record will be recycled at `due_at` unless its owner does something."""
+
+    pool_id: UUID
+    owner_id: UUID
+    rule: str
+    due_at: datetime
+
+
+class AccountPooled(RecordPooled):
+    """An account went into a pool."""
+
+    type: ClassVar[str] = "customers.account.pooled.v1"
+    object: ClassVar[str] = "account"
+
+
+class AccountClaimed(RecordClaimed):
+    """A member claimed an account from a pool."""
+
+    type: ClassVar[str] = "customers.account.claimed.v1"
+    object: ClassVar[str] = "account"
+
+
+class AccountDistributed(RecordClaimed):
+    """An administrator of a pool gave an account to a member."""
+
+    type: ClassVar[str] = "customers.account.distributed.v1"
+    object: ClassVar[str] = "account"
+
+
+class AccountRecycleReminded(RecycleReminded):
+    """An account will go into a pool soon."""
+
+    type: ClassVar[str] = "customers.account.recycle_reminded.v1"
+    object: ClassVar[str] = "account"
+
+
+class PoolRelease(Input):
+    """Why a record goes back, and into which pool."""
+
+    reason: ShortText = Field(examples=["no budget this year"])
+    pool_id: UUID | None = Field(
+        None, description="Absent: the first enabled pool of the owner, else the oldest enabled one."
+    )
+
+
+class PoolMovementRead(Output):
+    """A record's way into a pool or out of it."""
+
+    id: UUID
+    at: datetime
+    pool_id: UUID
+    object: str
+    record_id: UUID
+    kind: Literal["released", "recycled", "claimed", "distributed", "assigned"]
+    from_owner_id: UUID | None = Field(description="Who had it, since `held_since`.")
+    held_since: datetime | None
+    to_owner_id: UUID | None
+    reason: str | None
+    rule: str | None = Field(
+        description="The recycling rule that fired, with its days.", examples=["no_follow_up:30"]
+    )
+    actor_kind: str
+    actor_id: UUID
+    actor_name: str
+
+
+class Poolable(Protocol):
+    """Port: a record type whose records may lie in pools. Its table has the columns of `kernel.holding`.
+
+    `levels` are the columns by which the days of a recycling rule may differ, each with its values. `won` and
+    `closed` are SQL over alias `t`: whether a record counts as won, and whether it is finished, which keeps it out
+    of pools and of holding limits.
+    """
+
+    object: ClassVar[str]
+    levels: ClassVar[Mapping[str, Sequence[str]]]
+    won: ClassVar[str]
+    closed: ClassVar[str]
+    pooled: ClassVar[type[RecordPooled]]
+    claimed: ClassVar[type[RecordClaimed]]
+    distributed: ClassVar[type[RecordClaimed]]
+    reminded: ClassVar[type[RecycleReminded]]
+
+    async def went_in(self, ids: Sequence[UUID]) -> None:
+        """Records went into a pool: free what hangs on them."""
+
+    async def came_out(self, owners: Mapping[UUID, tuple[UUID, UUID | None]]) -> None:
+        """Records came out of a pool, to these owners and teams: give them what hangs on them."""
+
+
+class PoolFact(Protocol):
+    """Port: something a module knows of records that keeps them with their owner, when a pool says so.
+
+    The names `open_opportunity` and `won` also end the rules `no_opportunity` and `not_won`; several modules may
+    answer for one name.
+    """
+
+    name: ClassVar[str]
+
+    async def true_of(self, object_name: str, ids: Sequence[UUID]) -> Collection[UUID]:
+        """Those of the records of which it is true; one statement."""
+
+
+class Pools(Protocol):
+    """Public pools, for the modules whose records lie in them."""
+
+    async def claim(self, object_name: str, id: UUID) -> None:
+        """Claim a record that the actor sees. Raises `NotFound`, `Forbidden`, and what the pool's rules refuse."""
+
+    async def release(self, object_name: str, id: UUID, given: PoolRelease, *, expected_version: int) -> None:
+        """Put a record that the actor may change into a pool. Raises `AlreadyPooled`, `NoPool`, `StaleVersion` …"""
+
+    async def put(
+        self, object_name: str, pool_id: UUID, ids: Sequence[UUID], *, reason: str
+    ) -> Collection[UUID]:
+        """Put records into a pool, whoever has them, as an assignment rule does; those that went in."""
+
+    async def enabled(self, object_name: str, ids: Collection[UUID]) -> frozenset[UUID]:
+        """Those of these pools that are there, switched on and for this type of record."""
+
+    async def lock(self, object_name: str, id: UUID, *, locked: bool, expected_version: int) -> None:
+        """Keep a record from being recycled, or no longer. Raises `NotFound`, `StaleVersion`."""
+
+    async def movements(
+        self, object_name: str, id: UUID, *, limit: int, cursor: str | None
+    ) -> Page[PoolMovementRead]:
+        """The ways of a visible record into pools and out of them, newest first."""
+
+    async def opened(self, object_name: str, id: UUID, pool_id: UUID) -> None:
+        """Somebody opens a pooled record. Raises `PoolViewLimitReached`."""
+
+    async def assigned(self, object_name: str, id: UUID, pool_id: UUID, owner_id: UUID | None) -> None:
+        """A record left its pool by being given an owner in another way than through the pool: log it."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.duplicates import DuplicateColumns
-from app.kernel.models import Json, RecordTable, TenantOwned, one_of
+from app.kernel.holding import HoldingColumns
+from app.kernel.models import Base, Json, RecordTable, TenantOwned, Versioned, one_of
 
 
 class AccountKind(StrEnum):
@@ -60,7 +62,7 @@ class Role(StrEnum):
     BLOCKER = "blocker"
 
 
-class Account(DuplicateColumns, RecordTable):
+class Account(HoldingColumns, DuplicateColumns, RecordTable):
     """An organisation that we deal with, or a consumer."""
 
     __tablename__ = "accounts"
@@ -168,3 +170,102 @@ class Consent(TenantOwned):
     given_at: Mapped[datetime]
     created_at: Mapped[datetime]
     created_by: Mapped[UUID | None]
+
+
+class PoolMovementKind(StrEnum):
+    """How a record came into a pool or out of it."""
+
+    RELEASED = "released"
+    RECYCLED = "recycled"
+    CLAIMED = "claimed"
+    DISTRIBUTED = "distributed"
+    ASSIGNED = "assigned"
+
+
+class Pool(Versioned):
+    """Records of one type that nobody owns, and the rules by which they are claimed and come back.
+
+    `recycle_rules` are `[{"kind", "days", "level_field", "levels"}]`. Deleted pools stay for the sake of the log.
+    """
+
+    __tablename__ = "pools"
+    __table_args__ = ({"schema": "customers"},)
+
+    object: Mapped[str]
+    name_en: Mapped[str]
+    name_zh: Mapped[str | None]
+    is_enabled: Mapped[bool]
+    open_to_all: Mapped[bool]
+    holding_limit: Mapped[int | None]
+    holding_counts_won: Mapped[bool]
+    claim_limit_per_request: Mapped[int | None]
+    claim_limit_per_day: Mapped[int | None]
+    former_owner_ban_days: Mapped[int | None]
+    embargo_hours: Mapped[int | None]
+    view_limit_per_day: Mapped[int | None]
+    mask_contacts: Mapped[bool]
+    recycle_enabled: Mapped[bool]
+    recycle_rules: Mapped[list[Any]]
+    recycle_exemptions: Mapped[list[str]]
+    recycle_exempt_tags: Mapped[list[str]]
+    reminder_days: Mapped[int | None]
+    deleted_at: Mapped[datetime | None] = mapped_column(sort_order=904)
+
+
+class PoolMember(TenantOwned):
+    """A member or a team that may claim from a pool, or a member who administers it."""
+
+    __tablename__ = "pool_members"
+    __table_args__ = ({"schema": "customers"},)
+
+    pool_id: Mapped[UUID]
+    is_admin: Mapped[bool]
+    member_id: Mapped[UUID | None]
+    team_id: Mapped[UUID | None]
+
+
+class PoolUse(Base):
+    """How often a member claimed from a pool and opened its records, on one day of the tenant's time zone."""
+
+    __tablename__ = "pool_uses"
+    __table_args__ = ({"schema": "customers"},)
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    pool_id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    claims: Mapped[int]
+    views: Mapped[int]
+
+
+class PoolView(Base):
+    """A pooled record that a member has opened on a day; the second look at it costs nothing."""
+
+    __tablename__ = "pool_views"
+    __table_args__ = ({"schema": "customers"},)
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    record_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class PoolMovement(TenantOwned):
+    """A record's way into a pool or out of it: from whom (since `held_since` theirs), to whom, why. Append-only."""
+
+    __tablename__ = "pool_movements"
+    __table_args__ = (one_of("kind", PoolMovementKind), {"schema": "customers"})
+
+    pool_id: Mapped[UUID]
+    object: Mapped[str]
+    record_id: Mapped[UUID]
+    kind: Mapped[str]
+    at: Mapped[datetime]
+    from_owner_id: Mapped[UUID | None]
+    held_since: Mapped[datetime | None]
+    to_owner_id: Mapped[UUID | None]
+    reason: Mapped[str | None]
+    rule: Mapped[str | None]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[UUID]
+    actor_name: Mapped[str]

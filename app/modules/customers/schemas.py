@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from app.kernel.contact import Email, Phone, Url
 from app.kernel.countries import Country
+from app.kernel.holding import HeldOutput
 from app.kernel.money import MoneyIn, MoneyOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.customers.models import (
@@ -109,7 +110,7 @@ AccountUpdate.__name__ = AccountUpdate.__qualname__ = "AccountUpdate"
 AccountUpdate.__doc__ = "Changes to an account; absent fields stay as they are."
 
 
-class AccountRead(RecordOutput):
+class AccountRead(HeldOutput):
     """An account."""
 
     name: str

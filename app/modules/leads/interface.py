@@ -10,6 +10,7 @@ from uuid import UUID
 
 from app.kernel.errors import Conflict
 from app.kernel.events import Event
+from app.modules.customers.interface import RecordClaimed, RecordPooled, RecycleReminded
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,3 +205,31 @@ class LeadStageInUse(Conflict):
 
     code = "lead_stage_in_use"
     title = "Leads stand in this stage"
+
+
+class LeadPooled(RecordPooled):
+    """A lead went into a pool."""
+
+    type: ClassVar[str] = "leads.lead.pooled.v1"
+    object: ClassVar[str] = "lead"
+
+
+class LeadClaimed(RecordClaimed):
+    """A member claimed a lead from a pool."""
+
+    type: ClassVar[str] = "leads.lead.claimed.v1"
+    object: ClassVar[str] = "lead"
+
+
+class LeadDistributed(RecordClaimed):
+    """An administrator of a pool gave a lead to a member."""
+
+    type: ClassVar[str] = "leads.lead.distributed.v1"
+    object: ClassVar[str] = "lead"
+
+
+class LeadRecycleReminded(RecycleReminded):
+    """A lead will go into a pool soon."""
+
+    type: ClassVar[str] = "leads.lead.recycle_reminded.v1"
+    object: ClassVar[str] = "lead"

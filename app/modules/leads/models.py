@@ -11,6 +11,7 @@ from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.duplicates import DuplicateColumns
+from app.kernel.holding import HoldingColumns
 from app.kernel.models import Json, RecordTable, TenantOwned, Versioned, module_ref, one_of
 
 
@@ -29,7 +30,7 @@ class Rating(StrEnum):
     COLD = "cold"
 
 
-class Lead(DuplicateColumns, RecordTable):
+class Lead(HoldingColumns, DuplicateColumns, RecordTable):
     """Somebody who showed interest. `source` to `utm_content` are the first touch, `last_touch` the latest.
 
     The first touch has a column per field, because reports and filters go by it; of the last touch those that

@@ -7,14 +7,16 @@ from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission
 from app.modules.activities.interface import ActivityFollower, PersonDirectory, ToDoSource
+from app.modules.customers.interface import Poolable
 from app.modules.leads.handlers import SUBSCRIPTIONS
-from app.modules.leads.interface import Leads
+from app.modules.leads.interface import Leads, PoolTarget
 from app.modules.leads.jobs import JOBS, SCHEDULES
 from app.modules.leads.router import ROUTERS
 from app.modules.leads.services.for_activities import LeadDirectory, LeadToDos
 from app.modules.leads.services.for_others import LeadsOfTenant, ResponsesInActivities
 from app.modules.leads.services.leads import LEAD
 from app.modules.leads.services.merging import behaviours
+from app.modules.leads.services.pools import LeadsInPools, PoolsAsTarget
 
 MODULE = Module(
     name="leads",
@@ -29,6 +31,8 @@ MODULE = Module(
         (Merger, behaviours),
         (PersonDirectory, LeadDirectory),
         (ToDoSource, LeadToDos),
+        (Poolable, LeadsInPools),
+        (PoolTarget, PoolsAsTarget),
     ),
     subscriptions=SUBSCRIPTIONS,
     jobs=JOBS,

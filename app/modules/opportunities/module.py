@@ -8,7 +8,7 @@ from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission, Schedule
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import TimelineSource, ToDoSource
-from app.modules.customers.interface import AccountPanel, AccountUser
+from app.modules.customers.interface import AccountPanel, AccountUser, PoolFact
 from app.modules.opportunities.handlers import SUBSCRIPTIONS
 from app.modules.opportunities.interface import Opportunities
 from app.modules.opportunities.reading import upkeep
@@ -25,6 +25,7 @@ from app.modules.opportunities.services.on_accounts import (
     OpportunityWork,
 )
 from app.modules.opportunities.services.opportunities import OPPORTUNITY
+from app.modules.opportunities.services.pool_facts import OpenOpportunityFact, WonOpportunityFact
 from app.modules.opportunities.services.presales import PRESALES_REQUEST
 from app.modules.opportunities.services.rotting import EVERY, mark_rotting
 from app.modules.opportunities.services.to_dos import OpportunityToDos
@@ -62,6 +63,8 @@ MODULE = Module(
         (Merger, record_column(OPPORTUNITY, "lead_id", "lead")),
         (Merger, committee_seats),
         (ToDoSource, OpportunityToDos),
+        (PoolFact, OpenOpportunityFact),
+        (PoolFact, WonOpportunityFact),
     ),
     subscriptions=(*SUBSCRIPTIONS, *upkeep.SUBSCRIPTIONS),
     jobs=upkeep.JOBS,

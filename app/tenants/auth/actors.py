@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.kernel.access import Actor, ActorKind, Scope, TenantProfile
+from app.kernel.access import Actor, ActorKind, Reach, Scope, TenantProfile
 from app.kernel.db import Connection
 from app.kernel.registry import Registry
 from app.tenants.people.built_in_roles import OWNER, built_in_grants
@@ -92,7 +92,19 @@ async def load_actor(
         hidden_fields=with_followers(registry, hidden),
         readonly_fields=readonly,
         everything=everything,
+        reach=await _reach(connection, registry, row, grants),
     )
+
+
+async def _reach(
+    connection: Connection, registry: Registry, row: asyncpg.Record, grants: Mapping[str, Scope]
+) -> dict[str, Reach]:
+    """What modules let this member read beyond their roles."""
+    found: dict[str, Reach] = {}
+    for permission, of in registry.reaches:
+        manages = grants.get(permission, Scope.NONE) is not Scope.NONE
+        found |= await of(connection, row["tenant_id"], row["member_id"], row["team_ids"], manages)
+    return found
 
 
 def merged_grants(registry: Registry, roles: Sequence[Any]) -> dict[str, Scope]:

@@ -124,6 +124,16 @@ def member_of(profile: TenantProfile, member_id: UUID, name: str, user_id: UUID)
     return Actor(tenant=profile, kind="member", id=member_id, name=name, member_id=member_id, user_id=user_id)
 
 
+class AccessOfTenant:
+    """Implements `Access`."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def changed(self) -> None:
+        await access_changed(self._uow)
+
+
 async def access_changed(uow: UnitOfWork, tenant_id: UUID | None = None) -> None:
     """Say, with the transaction, that what a tenant's members may do has changed.
 

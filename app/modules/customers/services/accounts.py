@@ -14,7 +14,7 @@ from app.kernel.errors import Invalid
 from app.kernel.imports.rules import ImportOptions, ImportRow, ImportRules
 from app.kernel.listing import Bindings
 from app.kernel.records import RecordType, Search
-from app.modules.customers.interface import AccountInUse, AccountUser
+from app.modules.customers.interface import AccountInUse, AccountUser, Pools
 from app.modules.customers.models import Account, AccountKind
 from app.modules.customers.schemas import AccountCreate, AccountRead, AccountUpdate, Hierarchy, HierarchyNode
 from app.modules.customers.services.imports import (
@@ -76,6 +76,15 @@ class AccountService(ImportRules, DuplicateAware[Account]):
         changes["completeness"] = account_completeness({**row.__dict__, **changes})
         await super().before_update(row, changes)
 
+    async def after_update(self, before: Account, after: Account) -> None:
+        await super().after_update(before, after)
+        if before.pool_id is not None and after.pool_id is None:
+            await self.uow.of(Pools).assigned("account", after.id, before.pool_id, after.owner_id)
+
+    async def opened(self, id: UUID, pool_id: UUID) -> None:
+        """Raises `PoolViewLimitReached`."""
+        await self.uow.of(Pools).opened("account", id, pool_id)
+
     async def _check_parent(self, parent_id: UUID, id: UUID | None) -> None:
         if parent_id not in await self.get_many([parent_id]):
             raise Invalid.at("/parent_id", "unknown_reference", "There is no account with this id.")
@@ -116,6 +125,11 @@ class AccountService(ImportRules, DuplicateAware[Account]):
         """Parents of a chunk of changes; the rest as for single ones."""
         await resolve_accounts(self.uow, rows, "parent", "parent_id")
         await super().prepare_import_updates([row for row in rows if not row.faults], options)
+        for row in rows:
+            if not row.faults and row.existing.pool_id is not None and row.values.get("owner_id") is not None:
+                await self.uow.of(Pools).assigned(
+                    "account", row.existing.id, row.existing.pool_id, row.values["owner_id"]
+                )
 
     # -- merging -------------------------------------------------------------------------------------------
 
@@ -184,6 +198,7 @@ ACCOUNT: RecordType[Account] = RecordType(
     merge=ACCOUNT_MERGE,
     search=Search(names=("name",), emails=("email",), phones=("phone",)),
     currencies={"credit_limit": "credit_currency"},
+    contact_fields=("phone", "phones", "email", "emails"),
     labels={
         "name": ("Name", "Account", "Account name", "Company", "客户名称", "公司", "名称"),
         "kind": ("Kind", "Type", "客户类型"),

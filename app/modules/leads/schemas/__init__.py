@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from app.kernel.contact import Email, Phone, Url
 from app.kernel.countries import Country
 from app.kernel.duplicate_router import DuplicateCandidate
+from app.kernel.holding import HeldOutput
 from app.kernel.money import MoneyIn, MoneyOut
 from app.kernel.schemas import (
     ExternalId,
@@ -19,7 +20,6 @@ from app.kernel.schemas import (
     LongText,
     Output,
     RecordInput,
-    RecordOutput,
     ShortText,
     patch_of,
 )
@@ -145,7 +145,7 @@ class TouchRead(Output):
     utm_content: str | None = None
 
 
-class LeadRead(RecordOutput):
+class LeadRead(HeldOutput):
     """A lead. The fields from `source` to `utm_content` are those of the first touch."""
 
     name: str

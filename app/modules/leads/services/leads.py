@@ -12,6 +12,7 @@ from app.kernel.duplicates import DuplicateSpec, scoped
 from app.kernel.errors import Invalid, StaleVersion
 from app.kernel.merging.rules import MergeSpec
 from app.kernel.records import RecordType, Search
+from app.modules.customers.interface import Pools
 from app.modules.leads.interface import LeadAlreadyConverted, LeadDisqualified, LeadQualified
 from app.modules.leads.models import Behaviour, Cause, Lead, LeadStatus
 from app.modules.leads.schemas import OTHER, TOUCH_FIELDS, LeadCreate, LeadRead, LeadUpdate
@@ -173,9 +174,15 @@ class LeadService(LeadImport):
             changes |= {"disqualified_at": None, "disqualified_reason": None, "disqualified_note": None}
 
     async def after_update(self, before: Lead, after: Lead) -> None:
+        if before.pool_id is not None and after.pool_id is None:
+            await self.uow.of(Pools).assigned("lead", after.id, before.pool_id, after.owner_id)
         if before.status != after.status:
             self.publish_state(after)
         await self.scoring.crossed(before, after, "updated")
+
+    async def opened(self, id: UUID, pool_id: UUID) -> None:
+        """Raises `PoolViewLimitReached`."""
+        await self.uow.of(Pools).opened("lead", id, pool_id)
 
     async def before_delete(self, row: Lead) -> None:
         refuse_converted(row)
@@ -302,6 +309,7 @@ LEAD: RecordType[Lead] = RecordType(
     search=Search(names=("name", "company"), emails=("email",), phones=("phone",)),
     upsert_keys=("external_id",),
     moves_etag="scored_at",
+    contact_fields=("phone", "email"),
     labels={
         "name": ("Name", "Full name", "Contact name", "姓名", "联系人", "名称"),
         "company": (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from app.kernel.holding import taken_over_sql
 from app.kernel.ids import new_id
 from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork
@@ -253,8 +254,8 @@ def _source(book: Book, decision: Decision) -> AssignmentRule | Queue | None:
     return book.queues.get(decision.queue_id) if decision.queue_id else None
 
 
-_UPDATE = """
-UPDATE leads.leads t SET owner_id = s.owner_id,
+_UPDATE = f"""
+UPDATE leads.leads t SET owner_id = s.owner_id,{taken_over_sql("s.owner_id", "$2")},
   team_id = CASE WHEN s.queue_id IS NULL THEN s.team_id ELSE (SELECT q.team_id FROM leads.queues q
     WHERE q.tenant_id = $1 AND q.id = s.queue_id) END,
   queue_id = s.queue_id, queued_at = CASE WHEN s.queue_id IS NOT NULL THEN $2::timestamptz END,

@@ -116,7 +116,9 @@ class Runs:
             visible_rows(uow.actor, "lead", "assign", bind),
         ]
         if not order.reassign:
-            clauses.append("t.owner_id IS NULL")
+            clauses.append(
+                "t.owner_id IS NULL AND t.pool_id IS NULL"
+            )  # what lies in a pool waits for a claim
         if order.ids is not None:
             clauses.append(f"t.id = ANY({bind(order.ids)}::uuid[])")
         if order.filter is not None:
