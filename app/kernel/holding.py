@@ -49,7 +49,7 @@ class HeldOutput(RecordOutput):
 
 
 def taken_over_sql(owner: str, now: str) -> str:
-    """The same as `taken_over` for a set: SET items over alias `t`, whose new owner is the SQL `owner` at time `now`."""
+    """`taken_over` for a set of rows: SET items over alias `t`; `owner` and `now` are SQL."""
     stays = f"{owner} IS NOT DISTINCT FROM t.owner_id"
     return f"""
   former_owner_id = CASE WHEN {stays} THEN t.former_owner_id ELSE coalesce(t.owner_id, t.former_owner_id) END,
