@@ -30,6 +30,7 @@ PUBLIC = {
     "preview_invitation": "the mailed token is the credential",
     "accept_invitation": "the mailed token is the credential",
     "get_signing_keys": "public keys are public",
+    "submit_form": "visitors of a website have no account; the form's key is the only door",
 }
 """Operations without a signed-in caller, each with its reason: a new one has to be written here."""
 

@@ -77,3 +77,14 @@ class LeadConverted(Event):
     opportunity_id: UUID | None
     owner_id: UUID
     source: str | None
+
+
+class FormSubmitted(Event):
+    """Something that a visitor sent became a lead (`created`) or a touch on one (`touched`)."""
+
+    type: ClassVar[str] = "leads.form.submitted.v1"
+    object: ClassVar[str] = "form"
+
+    submission_id: UUID
+    lead_id: UUID
+    outcome: str

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from app.kernel.access import Scope
 from app.kernel.registry import Module, Permission
+from app.modules.leads.capture.pages import router as capture_pages
+from app.modules.leads.capture.retention import SCHEDULES
+from app.modules.leads.capture.router import TAG as FORMS_TAG
+from app.modules.leads.capture.router import router as capture
 from app.modules.leads.interface import Leads
 from app.modules.leads.router import duplicates, records, router
 from app.modules.leads.services.for_others import LeadsOfTenant
@@ -12,7 +16,12 @@ from app.modules.leads.services.leads import LEAD
 MODULE = Module(
     name="leads",
     description="Leads, their touches and states, and their conversion.",
-    routers=(records, duplicates, router),
+    tags={
+        "leads": "Leads, their touches and states, and their conversion.",
+        FORMS_TAG: "Forms on websites that become leads.",
+    },
+    routers=(records, duplicates, router, capture, capture_pages),
+    schedules=SCHEDULES,
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
     permissions=(
@@ -29,6 +38,11 @@ MODULE = Module(
         Permission(
             "lead_conversion_mapping:manage",
             "Say which fields of a lead go where when it is converted.",
+            {"owner": Scope.ALL, "admin": Scope.ALL},
+        ),
+        Permission(
+            "lead_form:manage",
+            "Make the forms that capture leads from websites, and see what was sent.",
             {"owner": Scope.ALL, "admin": Scope.ALL},
         ),
     ),
