@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from app.kernel.access import Scope
 from app.kernel.registry import Module, Permission
-from app.modules.leads.capture.pages import router as capture_pages
-from app.modules.leads.capture.retention import SCHEDULES
-from app.modules.leads.capture.router import TAG as FORMS_TAG
-from app.modules.leads.capture.router import router as capture
 from app.modules.leads.interface import Leads
 from app.modules.leads.router import duplicates, records, router
+from app.modules.leads.router.form_pages import router as capture_pages
+from app.modules.leads.router.forms import TAG as FORMS_TAG
+from app.modules.leads.router.forms import router as capture
+from app.modules.leads.services.capture.retention import SCHEDULES
 from app.modules.leads.services.for_others import LeadsOfTenant
 from app.modules.leads.services.leads import LEAD
 

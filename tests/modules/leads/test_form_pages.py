@@ -15,7 +15,7 @@ import pytest
 
 from app.kernel.clock import FixedClock, SystemClock
 from app.kernel.schedules import ScheduledRun
-from app.modules.leads.capture.retention import forget
+from app.modules.leads.services.capture.retention import forget
 from tests.modules.leads.forms import SHOP, label, leads, make_form, outcomes, send
 from tests.modules.support import acting, actor_of, count
 from tests.support.api import Client, Company
@@ -215,9 +215,8 @@ async def test_a_lead_is_made_when_its_sender_confirms_and_not_before(
     company: Company, owner: Client
 ) -> None:
     form = await make_form(owner, double_opt_in=True, consents=[{"channel": "email", "text": {"en": "News"}}])
-    answer = await send(
-        company, form, name="http://spam.example.net", language="zh", **{"consent.email": True}
-    )
+    agreed: dict[str, Any] = {"consent.email": True}
+    answer = await send(company, form, name="http://spam.example.net", language="zh", **agreed)
     assert answer.json()["message"].startswith("谢谢。我们已向您发送邮件")
     assert (await count(company, "leads.leads"), await outcomes(owner, form)) == (0, [("pending", None)])
     [mail] = await mails(company)

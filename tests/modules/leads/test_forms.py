@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from app.kernel.clock import FixedClock, SystemClock
-from app.modules.leads.capture.submissions import stamp
+from app.modules.leads.services.capture.submissions import stamp
 from tests.modules.leads.forms import SHOP, label, leads, make_form, outcomes, rows, send
 from tests.modules.support import acting, count, make
 from tests.support.api import Client, Company
@@ -268,7 +268,8 @@ async def test_consents_are_kept_with_their_wording(company: Company, owner: Cli
     missing = await send(company, form)
     assert (missing.status_code, missing.json()["errors"][0]["code"]) == (422, "consent_required")
     assert await count(company, "leads.leads") == 0
-    await send(company, form, language="zh", **{"consent.email": True, "consent.phone": False})
+    agreed: dict[str, Any] = {"consent.email": True, "consent.phone": False}
+    await send(company, form, language="zh", **agreed)
     [lead] = await leads(owner)
     [given] = (await owner.ok("GET", f"/v1/leads/{lead['id']}/consents"))["data"]
     assert [given[n] for n in ("channel", "text", "language", "source", "given_at")] == [

@@ -20,15 +20,15 @@ from app.kernel.ids import new_id
 from app.kernel.routing import OPEN_TENANT_STATES
 from app.kernel.secrets import SignatureInvalid, hash_token
 from app.kernel.uow import UnitOfWork, transaction
-from app.modules.leads.capture import limits
-from app.modules.leads.capture.answers import MAX_TOKEN, Answers, read_answers, refuse_unknown
-from app.modules.leads.capture.forms import origin_of
-from app.modules.leads.capture.intake import Capture, Intake, Landed
-from app.modules.leads.capture.keys import new_confirmation, tenant_of_confirmation, tenant_of_key
-from app.modules.leads.capture.models import FormSubmission, LeadConsent, LeadForm, SubmissionStatus
-from app.modules.leads.capture.schemas import SubmissionReceipt
-from app.modules.leads.capture.texts import TEXTS
 from app.modules.leads.interface import FormSubmitted
+from app.modules.leads.models.capture import FormSubmission, LeadConsent, LeadForm, SubmissionStatus
+from app.modules.leads.schemas.capture import SubmissionReceipt
+from app.modules.leads.services.capture import limits
+from app.modules.leads.services.capture.answers import MAX_TOKEN, Answers, read_answers, refuse_unknown
+from app.modules.leads.services.capture.forms import origin_of
+from app.modules.leads.services.capture.intake import Capture, Intake, Landed
+from app.modules.leads.services.capture.keys import new_confirmation, tenant_of_confirmation, tenant_of_key
+from app.modules.leads.services.capture.texts import TEXTS
 
 if TYPE_CHECKING:
     from app.kernel.runtime import Kernel

@@ -16,11 +16,12 @@ from starlette.responses import RedirectResponse, Response
 from app.kernel.custom_fields.models import FieldType
 from app.kernel.errors import FieldError, Invalid, NotFound, TooManyRequests
 from app.kernel.routing import Router
-from app.modules.leads.capture import html
-from app.modules.leads.capture.answers import CONSENT, visible_fields
-from app.modules.leads.capture.forms import TOUCH_NAMES
-from app.modules.leads.capture.requests import form_for, sent_by, visit_of, wanted_language
-from app.modules.leads.capture.submissions import (
+from app.modules.leads.router.form_requests import form_for, sent_by, visit_of, wanted_language
+from app.modules.leads.services import capture
+from app.modules.leads.services.capture import html
+from app.modules.leads.services.capture.answers import CONSENT, visible_fields
+from app.modules.leads.services.capture.forms import TOUCH_NAMES
+from app.modules.leads.services.capture.submissions import (
     OpenForm,
     OriginNotAllowed,
     confirm,
@@ -30,9 +31,9 @@ from app.modules.leads.capture.submissions import (
     stamp,
     submit,
 )
-from app.modules.leads.capture.texts import TEXTS, message_for
+from app.modules.leads.services.capture.texts import TEXTS, message_for
 
-HERE: Final = Path(__file__).parent
+ASSETS: Final = Path(capture.__file__).parent
 _CODES: Final = (
     "required", "consent_required", "unknown_option", "invalid_email", "invalid_phone", "invalid_url", "invalid",
 )  # fmt: skip
@@ -230,5 +231,5 @@ async def send_confirmation(token: str, request: Request) -> Response:
 
 @lru_cache(maxsize=4)
 def _asset(name: str) -> tuple[bytes, str]:
-    content = (HERE / name).read_bytes()
+    content = (ASSETS / name).read_bytes()
     return content, f'"{hashlib.sha256(content).hexdigest()[:20]}"'

@@ -11,8 +11,8 @@ from app.kernel.errors import Conflict, Forbidden, Invalid
 from app.kernel.record_router import fields_of
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Activities, Subject
-from app.modules.leads.capture.models import SubmissionStatus
 from app.modules.leads.models import Lead, LeadStatus
+from app.modules.leads.models.capture import SubmissionStatus
 from app.modules.leads.schemas import LeadCreate
 from app.modules.leads.services.leads import LeadService, touched
 from app.tenants.interface import Members, Teams
@@ -80,7 +80,7 @@ class Intake:
             "owner_id": await self._active_member(capture.owner_id),
             "team_id": await self._known_team(capture.team_id),
         }
-        row = await self.service.create(given)
+        row = await self.service.create(given, explicit={*capture.lead, *capture.touch})
         if capture.first_touch is None or capture.first_touch == capture.touch:
             return row
         return await self.service.write(row, touched(capture.touch, self.uow.now), action="touched")

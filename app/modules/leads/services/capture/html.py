@@ -15,11 +15,11 @@ from starlette.responses import HTMLResponse
 
 from app.kernel.custom_fields.models import FieldType
 from app.kernel.errors import FieldError
-from app.modules.leads.capture.answers import CONSENT, visible_fields
-from app.modules.leads.capture.forms import CUSTOM, TOUCH_NAMES, origin_of
-from app.modules.leads.capture.models import LeadForm
-from app.modules.leads.capture.submissions import Confirmation
-from app.modules.leads.capture.texts import TEXTS, message_for
+from app.modules.leads.models.capture import LeadForm
+from app.modules.leads.services.capture.answers import CONSENT, visible_fields
+from app.modules.leads.services.capture.forms import CUSTOM, TOUCH_NAMES, origin_of
+from app.modules.leads.services.capture.submissions import Confirmation
+from app.modules.leads.services.capture.texts import TEXTS, message_for
 
 STYLE: Final = "/forms/assets/form.css"
 _TYPES: Final = {"email": "email", "phone": "tel", "website": "url"}

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from app.kernel.contact import Url
 from app.kernel.schemas import BatchItemError, Input, Output, ShortText, patch_of
-from app.modules.leads.capture.models import ConsentChannel, SubmissionStatus
+from app.modules.leads.models.capture import ConsentChannel, SubmissionStatus
 
 PageText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)]
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from app.kernel.custom_fields.values import ValueRefused, from_text
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.uow import UnitOfWork
-from app.modules.leads.capture.forms import CUSTOM, META_NAMES, NAMING, TOUCH_NAMES, text_version
-from app.modules.leads.capture.models import LeadForm
+from app.modules.leads.models.capture import LeadForm
 from app.modules.leads.schemas import LeadCreate
+from app.modules.leads.services.capture.forms import CUSTOM, META_NAMES, NAMING, TOUCH_NAMES, text_version
 
 CONSENT: Final = "consent."
 _LONG: Final = frozenset({"referrer", "landing_page"})

@@ -7,35 +7,71 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Path, Query
+from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.kernel.errors import NotFound, StaleVersion, TooManyRequests, VersionRequired, problems
+from app.kernel.errors import (
+    NotFound,
+    PayloadTooLarge,
+    StaleVersion,
+    TooManyRequests,
+    UnsupportedMediaType,
+    VersionRequired,
+    problems,
+)
 from app.kernel.record_router import etag, json_response
 from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
-from app.modules.leads.capture import listing
-from app.modules.leads.capture.forms import Forms, form_read
-from app.modules.leads.capture.models import SubmissionStatus
-from app.modules.leads.capture.requests import FORM_TYPE, form_for, sent_by, visit_of, wanted_language
-from app.modules.leads.capture.schemas import (
+from app.kernel.validation import parse_body
+from app.modules.leads.models.capture import SubmissionStatus
+from app.modules.leads.router.form_requests import (
+    FORM_TYPE,
+    form_for,
+    media_type_of,
+    sent_by,
+    visit_of,
+    wanted_language,
+)
+from app.modules.leads.schemas.capture import (
+    CardsAnswer,
+    CardsInput,
     FormCreate,
     FormRead,
     FormStatistics,
     FormUpdate,
     LeadConsents,
+    MailAnswer,
     SubmissionRead,
     SubmissionReceipt,
 )
-from app.modules.leads.capture.submissions import OriginNotAllowed, submit
+from app.modules.leads.services.capture import listing
+from app.modules.leads.services.capture.cards import leads_from_cards
+from app.modules.leads.services.capture.forms import Forms, form_read
+from app.modules.leads.services.capture.inbound import SIZE_LIMIT as MAIL_LIMIT
+from app.modules.leads.services.capture.inbound import MailRefused, take_mail
+from app.modules.leads.services.capture.submissions import OriginNotAllowed, submit
 from app.modules.leads.services.leads import LeadService
 
 MANAGE = "lead_form:manage"
+VCARD_TYPES = frozenset({"text/vcard", "text/x-vcard", "text/directory"})
+_CARDS = TypeAdapter(CardsInput)
 TAG = "lead forms"
 router = Router(tags=[TAG])
 
 _CHANGE = problems(StaleVersion, VersionRequired)
+_TEXT = {"schema": {"type": "string"}}
+_CARDS_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/vcard": _TEXT,
+            "application/json": {"schema": CardsInput.model_json_schema()},
+        },
+    }
+}
+_MAIL_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {"message/rfc822": _TEXT}}}
 _SENT: dict[str, Any] = {
     "type": "object",
     "description": "The form's fields by name (`email`, `custom.budget`), `consent.<channel>` for boxes that were"
@@ -219,3 +255,44 @@ async def list_lead_consents(id: UUID, uow: Uow) -> LeadConsents:
     """What a lead agreed to, the earliest first."""
     await LeadService(uow).get(id)
     return LeadConsents(data=await listing.consents_of(uow, id))
+
+
+# -- cards and mail ------------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/v1/leads/from-vcard", access="lead:create", status_code=207, raw_body=True, openapi_extra=_CARDS_BODY
+)
+async def create_leads_from_vcard(request: Request, uow: Uow) -> CardsAnswer:
+    """Make a lead of each business card (vCard 2.1, 3.0 or 4.0): the file itself, or its text in JSON.
+
+    The results stand in the order of the cards; a card that cannot become a lead does not stop the others.
+    """
+    kind = media_type_of(request)
+    body = await request.body()
+    if kind in ("", "application/json"):
+        return await leads_from_cards(uow, parse_body(_CARDS, body).text.encode())
+    if kind not in VCARD_TYPES:
+        raise UnsupportedMediaType(f"Send text/vcard or application/json, not {kind}.")
+    return await leads_from_cards(uow, body)
+
+
+@router.post(
+    "/v1/leads/from-email",
+    access="lead:create",
+    raw_body=True,
+    responses=problems(MailRefused),
+    openapi_extra=_MAIL_BODY,
+)
+async def create_lead_from_email(request: Request, uow: Uow) -> MailAnswer:
+    """Take a mail of at most 1 MiB that a gateway hands on: its sender becomes a lead or touches the open one.
+
+    What they wrote becomes a note. Mail of machines is ignored, and one that came before answers the same.
+    """
+    kind = media_type_of(request)
+    if kind not in ("", "message/rfc822"):
+        raise UnsupportedMediaType(f"Send message/rfc822, not {kind}.")
+    body = await request.body()
+    if len(body) > MAIL_LIMIT:
+        raise PayloadTooLarge(f"A mail may have at most {MAIL_LIMIT} bytes.", limit=MAIL_LIMIT)
+    return await take_mail(uow, body)

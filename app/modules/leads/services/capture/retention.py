@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from app.kernel.registry import Schedule
-from app.modules.leads.capture import limits
+from app.modules.leads.services.capture import limits
 
 _STEP: Final = 1_000
 _NOT_CONFIRMED: Final = """

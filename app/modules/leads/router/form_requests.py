@@ -10,8 +10,14 @@ from starlette.requests import Request
 
 from app.kernel.errors import BadRequest, Invalid, UnsupportedMediaType
 from app.kernel.routing import parse_json
-from app.modules.leads.capture.submissions import BODY_LIMIT, OpenForm, OriginNotAllowed, Visit, open_form
-from app.modules.leads.capture.texts import language_of
+from app.modules.leads.services.capture.submissions import (
+    BODY_LIMIT,
+    OpenForm,
+    OriginNotAllowed,
+    Visit,
+    open_form,
+)
+from app.modules.leads.services.capture.texts import language_of
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _MAX_FIELDS: Final = 200
@@ -37,7 +43,7 @@ async def sent_by(request: Request) -> tuple[dict[str, Any], bool]:
     Raises: PayloadTooLarge, UnsupportedMediaType, InvalidJson, BadRequest, Invalid for what is no object.
     """
     request.scope["rapport.body_limit"] = min(request.scope["rapport.body_limit"], BODY_LIMIT)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = media_type_of(request)
     if kind == FORM_TYPE:
         return _form_fields(await request.body()), False
     if kind not in ("", "application/json"):
@@ -46,6 +52,11 @@ async def sent_by(request: Request) -> tuple[dict[str, Any], bool]:
     if not isinstance(parsed, dict):
         raise Invalid.at("", "dict_type", "Send an object.")
     return parsed, True
+
+
+def media_type_of(request: Request) -> str:
+    """The type of the body without its parameters, in lower case; empty where it has none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _form_fields(body: bytes) -> dict[str, str]:

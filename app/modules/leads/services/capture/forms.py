@@ -12,9 +12,9 @@ from app.kernel.errors import Invalid, StaleVersion
 from app.kernel.people import People
 from app.kernel.record_router import set_fields_of
 from app.kernel.uow import UnitOfWork
-from app.modules.leads.capture.keys import new_public_key
-from app.modules.leads.capture.models import LeadForm
-from app.modules.leads.capture.schemas import FormCreate, FormRead
+from app.modules.leads.models.capture import LeadForm
+from app.modules.leads.schemas.capture import FormCreate, FormRead
+from app.modules.leads.services.capture.keys import new_public_key
 
 LEAD_FIELDS: Final = (
     "name", "company", "title", "email", "phone", "website", "industry", "country", "region", "city", "address",

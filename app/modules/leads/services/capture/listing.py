@@ -13,8 +13,8 @@ from app.kernel.errors import Invalid, InvalidCursor
 from app.kernel.listing import Bindings, Query, read_cursor, sign_cursor
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
-from app.modules.leads.capture.models import LeadForm, SubmissionStatus
-from app.modules.leads.capture.schemas import (
+from app.modules.leads.models.capture import LeadForm, SubmissionStatus
+from app.modules.leads.schemas.capture import (
     FormCounts,
     FormDay,
     FormStatistics,
