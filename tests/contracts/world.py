@@ -180,6 +180,9 @@ class World:
             return {"content": b"name\nA\n", "headers": {"Content-Type": "application/octet-stream"}}
         if operation.id == "upload_import":
             return {"content": b"name\nA\n", "headers": {"Content-Type": "application/octet-stream"}}
+        if operation.id == "create_lead_from_email":
+            mail = f"From: {self.sampler.marker}@example.com\r\nMessage-ID: <{uuid4()}>\r\nSubject: x\r\n\r\nx\r\n"
+            return {"content": mail.encode(), "headers": {"Content-Type": "message/rfc822"}}
         if operation.spec.get("x-raw-body") and operation.body is not None:
             import orjson
 

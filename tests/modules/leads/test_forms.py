@@ -6,10 +6,12 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 
 from app.kernel.clock import FixedClock, SystemClock
+from app.modules.leads.services.capture.listing import statistics, submissions
 from app.modules.leads.services.capture.submissions import stamp
 from tests.modules.leads.forms import SHOP, label, leads, make_form, outcomes, rows, send
 from tests.modules.support import acting, count, make
@@ -519,6 +521,11 @@ async def test_submissions_come_in_pages_with_few_statements(company: Company, o
             break
         cursor = f"&cursor={found['next_cursor']}"
     assert seen == ["P4", "P3", "P2", "P1", "P0"]
+    async with acting(company) as uow:
+        before = uow.statements
+        await submissions(uow, UUID(form["id"]), status=None, limit=200, cursor=None)
+        await statistics(uow, UUID(form["id"]), since=None, until=None)
+        assert uow.statements - before == 4
     other = await make_form(owner)
     mixed = await owner.get(f"/v1/forms/{other['id']}/submissions?limit=2{cursor}")
     assert (mixed.status_code, mixed.json()["code"]) == (400, "invalid_cursor")

@@ -126,7 +126,12 @@
     });
   });
 
-  var place = document.querySelector('[data-rapport-form="' + config.key + '"]');
-  if (place) place.appendChild(form);
-  else if (script && script.parentNode) script.parentNode.insertBefore(form, script);
+  function show() {
+    var place = document.querySelector('[data-rapport-form="' + config.key + '"]');
+    if (place) place.appendChild(form);
+    else if (script && document.body.contains(script)) script.parentNode.insertBefore(form, script);
+    else document.body.appendChild(form);
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", show);
+  else show();
 })
