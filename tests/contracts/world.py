@@ -106,6 +106,8 @@ class World:
         assert answer.is_success, f"{operation.id}: {answer.status_code} {answer.text}"
         made = answer.json()
         self.ids[resource] = made["id"]
+        if "public_key" in made:
+            self.ids["public_key"] = made["public_key"]
         await self._share(resource)
         return str(made["id"])
 
@@ -158,6 +160,8 @@ class World:
         return Request(operation, path + (f"?{query}" if query else ""), **special)
 
     def name_in_path(self, operation: Operation, name: str) -> str:
+        if operation.id == "submit_form":
+            return self.ids["public_key"]
         if name == "object":
             return "lead"
         if name == "plural":

@@ -88,6 +88,33 @@ async def test_a_form_that_cannot_work_is_refused(
     assert await rows(company, "leads.forms") == 0
 
 
+async def test_what_went_out_of_use_does_not_stop_other_changes(company: Company, owner: Client) -> None:
+    definition = {"object": "lead", "key": "budget", "type": "integer", "labels": {"en": "Budget"}}
+    field = await owner.ok("POST", "/v1/custom-fields", json=definition)
+    fields = [
+        {"name": "name", "label": label("N")},
+        {"name": "custom.budget", "label": label("B"), "required": True},
+    ]
+    form = await make_form(owner, fields=fields, owner_id=str(company.member_id))
+    await owner.ok("POST", f"/v1/custom-fields/{field['id']}/archive", if_match=field["version"])
+    async with acting(company) as uow:
+        await uow.fetch(
+            "UPDATE leads.forms SET owner_id = gen_random_uuid() WHERE tenant_id = $1", uow.tenant_id
+        )
+    path = f"/v1/forms/{form['id']}"
+    changed = await owner.ok("PATCH", path, json={"source": None, "campaign": "Spring"}, if_match=1)
+    assert (changed["source"], changed["campaign"], changed["version"]) == (None, "Spring", 2)
+    refused = await owner.patch(path, {"fields": fields}, if_match=2)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/fields/1/name")
+    nothing = await owner.patch(path, {"fields": None}, if_match=2)
+    assert (nothing.status_code, (await owner.ok("GET", path))["version"]) == (422, 2)
+    sent = await Client(company.http).post(
+        f"/v1/forms/{form['public_key']}/submissions", {"name": "Bo", "custom.budget": 1}
+    )
+    [lead] = await leads(owner)
+    assert (sent.status_code, lead["source"], lead["custom"]) == (202, None, {})
+
+
 async def test_an_origin_is_kept_as_browsers_send_it(owner: Client) -> None:
     form = await make_form(owner, allowed_origins=["HTTPS://Shop.Example.com:443", "http://localhost:3000"])
     assert form["allowed_origins"] == ["https://shop.example.com", "http://localhost:3000"]

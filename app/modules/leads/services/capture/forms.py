@@ -56,7 +56,8 @@ class Forms:
     async def create(self, body: FormCreate) -> LeadForm:
         """Raises `Invalid` for a field, owner or address that does not fit."""
         values = _columns(body.model_dump())
-        await self._check(values)
+        await self._check_references(values)
+        _check(values)
         key = new_public_key(self.uow.tenant_id)
         return await self.uow.insert(LeadForm, audit="form", public_key=key, **values)
 
@@ -64,11 +65,9 @@ class Forms:
         """A merge patch. Raises `NotFound`, `StaleVersion`, `Invalid`."""
         row = await self._locked(id, expected_version)
         given = body.model_dump(include=set(set_fields_of(body)))
-        for name, value in given.items():
-            if value is None and FormCreate.model_fields[name].default is not None:
-                raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
         changes = _columns(given)
-        await self._check({**row.__dict__, **changes})
+        await self._check_references(changes)
+        _check({**row.__dict__, **changes})
         return await self.uow.update(row, audit="form", **changes)
 
     async def rotate(self, id: UUID, *, expected_version: int) -> LeadForm:
@@ -89,28 +88,14 @@ class Forms:
             )
         return row
 
-    async def _check(self, values: dict[str, Any]) -> None:
+    async def _check_references(self, given: dict[str, Any]) -> None:
+        """What is given now has to exist now; what went out of use since does not stop other changes."""
         people = self.uow.of(People)
-        if values["owner_id"]:
-            await people.require_members([values["owner_id"]], pointer="/owner_id")
-        if values["team_id"]:
-            await people.require_teams([values["team_id"]], pointer="/team_id")
-        await self._check_fields(values["fields"])
-        names = [found["name"] for found in values["fields"]]
-        if values["honeypot"] in names or values["honeypot"] in META_NAMES:
-            raise Invalid.at("/honeypot", "name_taken", "The form has a field of this name.")
-        if not set(NAMING) & set(names):
-            raise Invalid.at("/fields", "nameless", f"A form asks for one of {', '.join(NAMING)}.")
-        email = next((found for found in values["fields"] if found["name"] == "email"), None)
-        if values["double_opt_in"] and (email is None or not email["required"] or email["hidden"]):
-            raise Invalid.at(
-                "/double_opt_in", "needs_email", "Confirming an address needs the required field email."
-            )
-        if values["redirect_url"] and origin_of(values["redirect_url"]) not in values["allowed_origins"]:
-            raise Invalid.at("/redirect_url", "origin_not_allowed", "It lies on none of the allowed origins.")
-        channels = [consent["channel"] for consent in values["consents"]]
-        if len(set(channels)) < len(channels):
-            raise Invalid.at("/consents", "twice", "One consent per channel.")
+        if given.get("owner_id"):
+            await people.require_members([given["owner_id"]], pointer="/owner_id")
+        if given.get("team_id"):
+            await people.require_teams([given["team_id"]], pointer="/team_id")
+        await self._check_fields(given.get("fields", []))
 
     async def _check_fields(self, fields: list[dict[str, Any]]) -> None:
         known = (await self.uow.kernel.custom_fields.of(self.uow, "lead")).by_key
@@ -131,6 +116,25 @@ class Forms:
             if found["hidden"] and found["default"] is None:
                 raise Invalid.at(f"/fields/{at}/default", "required", "A hidden field has a default.")
             seen.add(name)
+
+
+def _check(values: dict[str, Any]) -> None:
+    """That the parts of a form fit together. Raises `Invalid`."""
+    names = [found["name"] for found in values["fields"]]
+    if values["honeypot"] in names or values["honeypot"] in META_NAMES:
+        raise Invalid.at("/honeypot", "name_taken", "The form has a field of this name.")
+    if not set(NAMING) & set(names):
+        raise Invalid.at("/fields", "nameless", f"A form asks for one of {', '.join(NAMING)}.")
+    email = next((found for found in values["fields"] if found["name"] == "email"), None)
+    if values["double_opt_in"] and (email is None or not email["required"] or email["hidden"]):
+        raise Invalid.at(
+            "/double_opt_in", "needs_email", "Confirming an address needs the required field email."
+        )
+    if values["redirect_url"] and origin_of(values["redirect_url"]) not in values["allowed_origins"]:
+        raise Invalid.at("/redirect_url", "origin_not_allowed", "It lies on none of the allowed origins.")
+    channels = [consent["channel"] for consent in values["consents"]]
+    if len(set(channels)) < len(channels):
+        raise Invalid.at("/consents", "twice", "One consent per channel.")
 
 
 def _columns(given: dict[str, Any]) -> dict[str, Any]:
