@@ -455,6 +455,7 @@ async def test_only_listed_origins_may_send_and_read(company: Company, owner: Cl
     for origin in (
         "https://evil.example.net", "null", "http://shop.example.com", "https://shop.example.com:8443",
         "https://sub.shop.example.com", "https://shop.example.com.evil.net",
+        "http://[", "://", "https://shop.example.com/",
     ):  # fmt: skip
         refused = await send(company, form, headers={"Origin": origin}, email="x@example.com")
         preflight = await nobody.request("OPTIONS", path, headers={"Origin": origin} | asked)
