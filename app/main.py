@@ -91,7 +91,7 @@ class _Exchange:
         scope["rapport.body_limit"] = app.settings.body_limit_bytes
         origin = self.headers.get("origin")
         if origin:
-            self.extra_headers += app.cors.headers(origin)
+            scope["rapport.cors"] = app.cors.headers(origin)
         with tracing.request_span(scope, self.headers):
             try:
                 await self._answer()
@@ -107,7 +107,7 @@ class _Exchange:
             raise NotFound("There is no such address.")
         operations, values = found
         method = scope["method"]
-        if method == "OPTIONS" and "origin" in self.headers:
+        if method == "OPTIONS" and "origin" in self.headers and "OPTIONS" not in operations:
             await app.cors.preflight(self.headers, sorted(operations))(scope, self.receive, self.send)
             return
         operation = operations.get(method) or (operations.get("GET") if method == "HEAD" else None)
@@ -127,7 +127,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.begun = True
-            headers = [*message.get("headers", ()), *self.extra_headers]
+            # An operation with origins of its own has put its own headers there.
+            headers = [*message.get("headers", ()), *self.extra_headers, *self.scope.get("rapport.cors", ())]
             limit = self.scope.get("rapport.rate_limit")
             if limit is not None:
                 headers += limit

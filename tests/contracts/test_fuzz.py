@@ -25,6 +25,8 @@ with warnings.catch_warnings():
     import schemathesis
     from schemathesis import GenerationMode
 
+schemathesis.serializer.alias(["message/rfc822", "text/vcard"], "text/plain")
+
 LEFT_OUT = {
     "delete_current_session": "it ends the session that asks",
     "stream_events": "it answers for as long as one listens",

@@ -33,6 +33,7 @@ PUBLIC = {
     "get_invitation_page": "the mailed link is the credential",
     "answer_invitation_page": "the mailed link is the credential",
     "get_calendar_file": "the secret address is the credential",
+    "submit_form": "visitors of a website have no account; the form's key is the only door",
 }
 """Operations without a signed-in caller, each with its reason: a new one has to be written here."""
 

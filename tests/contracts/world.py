@@ -116,6 +116,8 @@ class World:
         assert answer.is_success, f"{operation.id}: {answer.status_code} {answer.text}"
         made = answer.json()
         self.ids[resource] = made["id"]
+        if "public_key" in made:
+            self.ids["public_key"] = made["public_key"]
         await self._share(resource)
         return str(made["id"])
 
@@ -185,6 +187,8 @@ class World:
         return Request(operation, path + (f"?{query}" if query else ""), **special)
 
     def name_in_path(self, operation: Operation, name: str) -> str:
+        if operation.id == "submit_form":
+            return self.ids["public_key"]
         if name == "object":
             return "lead"
         if name == "stage":
@@ -217,6 +221,9 @@ class World:
             return {"content": b"name\nA\n", "headers": {"Content-Type": "application/octet-stream"}}
         if operation.id == "upload_import":
             return {"content": b"name\nA\n", "headers": {"Content-Type": "application/octet-stream"}}
+        if operation.id == "create_lead_from_email":
+            mail = f"From: {self.sampler.marker}@example.com\r\nMessage-ID: <{uuid4()}>\r\nSubject: x\r\n\r\nx\r\n"
+            return {"content": mail.encode(), "headers": {"Content-Type": "message/rfc822"}}
         if operation.spec.get("x-raw-body") and operation.body is not None:
             import orjson
 

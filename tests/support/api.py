@@ -52,8 +52,8 @@ class Contract:
         if operation is None:
             return
         template = operation[0].path
-        if template not in self._document["paths"]:
-            return  # pages for people are not in the document
+        if described.lower() not in self._document["paths"].get(template, {}):
+            return  # pages for people and preflights are not in the document
         declared = self._document["paths"][template][described.lower()]["responses"]
         answer = declared.get(str(status)) or (declared.get("default") if status >= 400 else None)
         if answer and "$ref" in answer:

@@ -233,3 +233,14 @@ class LeadRecycleReminded(RecycleReminded):
 
     type: ClassVar[str] = "leads.lead.recycle_reminded.v1"
     object: ClassVar[str] = "lead"
+
+
+class FormSubmitted(Event):
+    """Something that a visitor sent became a lead (`created`) or a touch on one (`touched`)."""
+
+    type: ClassVar[str] = "leads.form.submitted.v1"
+    object: ClassVar[str] = "form"
+
+    submission_id: UUID
+    lead_id: UUID
+    outcome: str

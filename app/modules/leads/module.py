@@ -12,6 +12,7 @@ from app.modules.leads.handlers import SUBSCRIPTIONS
 from app.modules.leads.interface import Leads, PoolTarget
 from app.modules.leads.jobs import JOBS, SCHEDULES
 from app.modules.leads.router import ROUTERS
+from app.modules.leads.router.forms import TAG as FORMS_TAG
 from app.modules.leads.services.for_activities import LeadDirectory, LeadToDos
 from app.modules.leads.services.for_others import LeadsOfTenant, ResponsesInActivities
 from app.modules.leads.services.leads import LEAD
@@ -21,6 +22,10 @@ from app.modules.leads.services.pools import LeadsInPools, PoolsAsTarget
 MODULE = Module(
     name="leads",
     description="Leads, their touches and states, and their conversion.",
+    tags={
+        "leads": "Leads, their touches and states, and their conversion.",
+        FORMS_TAG: "Forms on websites that become leads.",
+    },
     routers=ROUTERS,
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
@@ -76,6 +81,11 @@ MODULE = Module(
         Permission(
             "lead_stage:manage",
             "Set the company's own stages of leads.",
+            {"owner": Scope.ALL, "admin": Scope.ALL},
+        ),
+        Permission(
+            "lead_form:manage",
+            "Make the forms that capture leads from websites, and see what was sent.",
             {"owner": Scope.ALL, "admin": Scope.ALL},
         ),
     ),

@@ -18,7 +18,7 @@ from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.interface import LeadAlreadyConverted, LeadStageInUse
 from app.modules.leads.models import Lead
-from app.modules.leads.router import assignment, optimisation, pools, scoring
+from app.modules.leads.router import assignment, form_pages, forms, optimisation, pools, scoring
 from app.modules.leads.schemas import (
     Conversion,
     ConversionMappingInput,
@@ -173,4 +173,14 @@ async def set_lead_stages(
     return found
 
 
-ROUTERS = (records, duplicates, router, assignment.router, optimisation.router, pools.router, scoring.router)
+ROUTERS = (
+    records,
+    duplicates,
+    router,
+    assignment.router,
+    optimisation.router,
+    pools.router,
+    scoring.router,
+    forms.router,
+    form_pages.router,
+)

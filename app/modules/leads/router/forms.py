@@ -1,0 +1,298 @@
+"""`/v1/forms`: defining forms, taking what visitors send, and what came of it; leads from cards and mail."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Path, Query
+from pydantic import TypeAdapter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.kernel.errors import (
+    NotFound,
+    PayloadTooLarge,
+    StaleVersion,
+    TooManyRequests,
+    UnsupportedMediaType,
+    VersionRequired,
+    problems,
+)
+from app.kernel.record_router import etag, json_response
+from app.kernel.records import to_json
+from app.kernel.routing import IfMatch, Router, Uow
+from app.kernel.schemas import Page
+from app.kernel.validation import parse_body
+from app.modules.leads.models.capture import SubmissionStatus
+from app.modules.leads.router.form_requests import (
+    FORM_TYPE,
+    form_for,
+    media_type_of,
+    sent_by,
+    visit_of,
+    wanted_language,
+)
+from app.modules.leads.schemas.capture import (
+    CardsAnswer,
+    CardsInput,
+    FormCreate,
+    FormRead,
+    FormStatistics,
+    FormUpdate,
+    LeadConsents,
+    MailAnswer,
+    SubmissionRead,
+    SubmissionReceipt,
+)
+from app.modules.leads.services.capture import listing
+from app.modules.leads.services.capture.cards import leads_from_cards
+from app.modules.leads.services.capture.forms import Forms, form_read
+from app.modules.leads.services.capture.inbound import SIZE_LIMIT as MAIL_LIMIT
+from app.modules.leads.services.capture.inbound import MailRefused, take_mail
+from app.modules.leads.services.capture.submissions import OriginNotAllowed, submit
+from app.modules.leads.services.leads import LeadService
+
+MANAGE = "lead_form:manage"
+VCARD_TYPES = frozenset({"text/vcard", "text/x-vcard", "text/directory"})
+_CARDS = TypeAdapter(CardsInput)
+TAG = "lead forms"
+router = Router(tags=[TAG])
+
+_CHANGE = problems(StaleVersion, VersionRequired)
+_TEXT = {"schema": {"type": "string"}}
+_CARDS_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/vcard": _TEXT,
+            "application/json": {"schema": CardsInput.model_json_schema()},
+        },
+    }
+}
+_MAIL_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {"message/rfc822": _TEXT}}}
+_SENT: dict[str, Any] = {
+    "type": "object",
+    "description": "The form's fields by name (`email`, `custom.budget`), `consent.<channel>` for boxes that were"
+    " ticked, and what is known of the visit.",
+    "properties": {
+        "token": {
+            "type": "string",
+            "maxLength": 100,
+            "description": "Your own key: sent twice, it counts once.",
+        },
+        "seconds": {"type": "number", "description": "How long the visitor took."},
+        "opened": {"type": "string", "description": "The stamp of the hosted page, instead of `seconds`."},
+        "language": {"type": "string", "examples": ["en"]},
+        "referrer": {"type": "string"},
+        "landing_page": {"type": "string"},
+        "utm_source": {"type": "string"},
+        "utm_medium": {"type": "string"},
+        "utm_campaign": {"type": "string"},
+        "utm_term": {"type": "string"},
+        "utm_content": {"type": "string"},
+        "first_touch": {
+            "type": "object",
+            "description": "`utm_*`, `referrer`, `landing_page` of the first visit.",
+        },
+    },
+    "additionalProperties": True,
+    "example": {"name": "Li Hua", "email": "li.hua@example.com", "seconds": 21, "utm_source": "newsletter"},
+}
+_SUBMISSION_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": _SENT}, FORM_TYPE: {"schema": _SENT}},
+    }
+}
+FormKey = Annotated[str, Path(alias="id", max_length=200, description="The form's `public_key`.")]
+
+
+# -- definitions ---------------------------------------------------------------------------------------------
+
+
+@router.get("/v1/forms", access=MANAGE)
+async def list_forms(uow: Uow) -> Page[FormRead]:
+    """Every form, the newest first. One page holds all."""
+    rows = await Forms(uow).all()
+    return Page[FormRead](
+        data=[form_read(uow, row) for row in rows],
+        next_cursor=None,
+        has_more=False,
+        total=None,
+        total_is_estimate=None,
+    )
+
+
+@router.post("/v1/forms", access=MANAGE, status_code=201)
+async def create_form(body: FormCreate, uow: Uow, response: Response) -> FormRead:
+    """Make a form; its page and its snippet work at once."""
+    row = await Forms(uow).create(body)
+    response.headers["ETag"] = etag(row.version)
+    response.headers["Location"] = f"/v1/forms/{row.id}"
+    return form_read(uow, row)
+
+
+@router.get("/v1/forms/{id}", access=MANAGE)
+async def get_form(id: UUID, uow: Uow, response: Response) -> FormRead:
+    """One form."""
+    row = await Forms(uow).get(id)
+    response.headers["ETag"] = etag(row.version)
+    return form_read(uow, row)
+
+
+@router.patch("/v1/forms/{id}", access=MANAGE, responses=_CHANGE)
+async def update_form(
+    id: UUID,
+    body: FormUpdate,  # type: ignore[valid-type]
+    version: IfMatch,
+    uow: Uow,
+    response: Response,
+) -> FormRead:
+    """Change a form by merge patch; lists are replaced whole."""
+    row = await Forms(uow).update(id, body, expected_version=version)
+    response.headers["ETag"] = etag(row.version)
+    return form_read(uow, row)
+
+
+@router.post("/v1/forms/{id}/rotate-key", access=MANAGE, responses=_CHANGE)
+async def rotate_form_key(id: UUID, version: IfMatch, uow: Uow, response: Response) -> FormRead:
+    """Give the form a new public key; the old one finds nothing from now on."""
+    row = await Forms(uow).rotate(id, expected_version=version)
+    response.headers["ETag"] = etag(row.version)
+    return form_read(uow, row)
+
+
+@router.delete("/v1/forms/{id}", access=MANAGE, status_code=204, responses=_CHANGE)
+async def delete_form(id: UUID, version: IfMatch, uow: Uow) -> None:
+    """Remove a form with its submissions. The leads that it made stay, and so do their consents."""
+    await Forms(uow).delete(id, expected_version=version)
+
+
+# -- submissions ---------------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/v1/forms/{id}/submissions",
+    access="public",
+    status_code=202,
+    own_transaction=True,
+    raw_body=True,
+    response_model=SubmissionReceipt,
+    responses=problems(OriginNotAllowed, TooManyRequests)
+    | {303: {"description": "Sent as a form: go to the thanks, or where the form says."}},
+    openapi_extra=_SUBMISSION_BODY,
+)
+async def submit_form(key: FormKey, request: Request) -> Response:
+    """Send what a visitor filled in, without signing in. Every answer is alike, whoever is known here.
+
+    A page that sends it needs an origin of the form's list. Sent as JSON, unknown fields are refused; sent as a
+    form, they are left out and the answer redirects. `Idempotency-Key` serves as the token, too.
+    """
+    form = await form_for(request, key, visit_of(request))
+    sent, is_json = await sent_by(request)
+    visit = visit_of(request, language=wanted_language(sent), strict=is_json, fallback=form.company.locale)
+    receipt = await submit(form.for_visit(visit), sent, key=request.headers.get("idempotency-key"))
+    if is_json:
+        return json_response(to_json(receipt.model_dump()), 202)
+    where = receipt.redirect_url or f"/forms/{key}/thanks?lang={visit.language}"
+    return RedirectResponse(where, 303)
+
+
+@router.operation(
+    "OPTIONS",
+    "/v1/forms/{id}/submissions",
+    access="public",
+    own_transaction=True,
+    include_in_schema=False,
+    operation_id="preflight_form",
+)
+async def preflight_form(key: FormKey, request: Request) -> Response:
+    """Whether a page of this origin may send to the form; for reading submissions the operator's list counts."""
+    if request.headers.get("access-control-request-method", "POST") != "POST":
+        answer: Response = request.scope["app"].cors.preflight(request.headers, ["GET"])
+        return answer
+    try:
+        await form_for(request, key, visit_of(request))
+    except (NotFound, OriginNotAllowed):
+        return Response(status_code=403)
+    return Response(
+        status_code=204,
+        headers={
+            "Access-Control-Allow-Methods": "POST",
+            "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key",
+            "Access-Control-Max-Age": "600",
+        },
+    )
+
+
+@router.get("/v1/forms/{id}/submissions", access=MANAGE)
+async def list_form_submissions(
+    id: UUID,
+    uow: Uow,
+    status: Annotated[SubmissionStatus | None, Query(description="Only those with this outcome.")] = None,
+    limit: Annotated[int, Query(ge=1)] = 50,
+    cursor: str | None = None,
+) -> Page[SubmissionRead]:
+    """What was sent and what became of it, the newest first."""
+    return await listing.submissions(uow, id, status=status, limit=limit, cursor=cursor)
+
+
+@router.get("/v1/forms/{id}/statistics", access=MANAGE)
+async def get_form_statistics(
+    id: UUID,
+    uow: Uow,
+    since: Annotated[date | None, Query(description="The first day; absent 30 days are counted.")] = None,
+    until: Annotated[date | None, Query(description="The last day; absent it is today.")] = None,
+) -> FormStatistics:
+    """Submissions per day and outcome."""
+    return await listing.statistics(uow, id, since=since, until=until)
+
+
+@router.get("/v1/leads/{id}/consents", access="lead:read")
+async def list_lead_consents(id: UUID, uow: Uow) -> LeadConsents:
+    """What a lead agreed to, the earliest first."""
+    await LeadService(uow).get(id)
+    return LeadConsents(data=await listing.consents_of(uow, id))
+
+
+# -- cards and mail ------------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/v1/leads/from-vcard", access="lead:create", status_code=207, raw_body=True, openapi_extra=_CARDS_BODY
+)
+async def create_leads_from_vcard(request: Request, uow: Uow) -> CardsAnswer:
+    """Make a lead of each business card (vCard 2.1, 3.0 or 4.0): the file itself, or its text in JSON.
+
+    The results stand in the order of the cards; a card that cannot become a lead does not stop the others.
+    """
+    kind = media_type_of(request)
+    body = await request.body()
+    if kind in ("", "application/json"):
+        return await leads_from_cards(uow, parse_body(_CARDS, body).text.encode())
+    if kind not in VCARD_TYPES:
+        raise UnsupportedMediaType(f"Send text/vcard or application/json, not {kind}.")
+    return await leads_from_cards(uow, body)
+
+
+@router.post(
+    "/v1/leads/from-email",
+    access="lead:create",
+    raw_body=True,
+    responses=problems(MailRefused),
+    openapi_extra=_MAIL_BODY,
+)
+async def create_lead_from_email(request: Request, uow: Uow) -> MailAnswer:
+    """Take a mail of at most 1 MiB that a gateway hands on: its sender becomes a lead or touches the open one.
+
+    What they wrote becomes a note. Mail of machines is ignored, and one that came before answers the same.
+    """
+    kind = media_type_of(request)
+    if kind not in ("", "message/rfc822"):
+        raise UnsupportedMediaType(f"Send message/rfc822, not {kind}.")
+    body = await request.body()
+    if len(body) > MAIL_LIMIT:
+        raise PayloadTooLarge(f"A mail may have at most {MAIL_LIMIT} bytes.", limit=MAIL_LIMIT)
+    return await take_mail(uow, body)

@@ -1,0 +1,1 @@
+"""How leads come in by themselves: forms on websites, business cards, and mail."""

@@ -1,0 +1,221 @@
+"""The pages that visitors see: a form, thanks, and the link from a mail. No script, nothing from elsewhere.
+
+Whatever a company or a visitor wrote is escaped where it is put in. Pages work by keyboard and with a screen
+reader: each input has its label, errors are named first and at their field, and the language is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, Final
+from urllib.parse import quote
+
+from starlette.responses import HTMLResponse
+
+from app.kernel.custom_fields.models import FieldType
+from app.kernel.errors import FieldError
+from app.modules.leads.models.capture import LeadForm
+from app.modules.leads.services.capture.answers import CONSENT, visible_fields
+from app.modules.leads.services.capture.forms import CUSTOM, TOUCH_NAMES, origin_of
+from app.modules.leads.services.capture.submissions import Confirmation
+from app.modules.leads.services.capture.texts import TEXTS, message_for
+
+STYLE: Final = "/forms/assets/form.css"
+_TYPES: Final = {"email": "email", "phone": "tel", "website": "url"}
+_COMPLETE: Final = {
+    "name": "name", "company": "organization", "title": "organization-title", "email": "email", "phone": "tel",
+    "website": "url", "country": "country-name", "region": "address-level1", "city": "address-level2",
+    "address": "street-address",
+}  # fmt: skip
+"""What browsers may fill in by themselves (HTML, 4.10.18.7)."""
+_CUSTOM_TYPES: Final = {
+    FieldType.EMAIL: "email", FieldType.PHONE: "tel", FieldType.URL: "url", FieldType.DATE: "date",
+}  # fmt: skip
+
+
+def text_of(pair: Mapping[str, Any] | None, language: str) -> str:
+    """A text in a language, in English where there is none."""
+    return "" if pair is None else str(pair.get(language) or pair.get("en") or "")
+
+
+def page(
+    title: str, body: str, language: str, *, status: int = 200, targets: Sequence[str] = ()
+) -> HTMLResponse:
+    """A whole page; `targets` are origins that its form may lead to after it was sent."""
+    head = (
+        f'<!doctype html><html lang="{"zh-CN" if language == "zh" else "en"}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{escape(title)}</title><link rel="stylesheet" href="{STYLE}"></head>'
+    )
+    policy = (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
+        + " ".join(["'self'", *targets])
+    )
+    headers = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        # Not no-referrer: with it a browser would send our own form with `Origin: null`.
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }
+    return HTMLResponse(f"{head}<body><main>{body}</main></body></html>", status, headers)
+
+
+def form_page(
+    form: LeadForm,
+    language: str,
+    *,
+    opened: str,
+    token: str,
+    types: Mapping[str, FieldType],
+    values: Mapping[str, Any],
+    errors: Sequence[FieldError] = (),
+    problem: str | None = None,
+    status: int = 200,
+) -> HTMLResponse:
+    """The form, with what was filled in before and what is wrong with it."""
+    texts = TEXTS[language]
+    name = text_of({"en": form.name_en, "zh": form.name_zh}, language)
+    wrong = {error.pointer.removeprefix("/"): message_for(error.code, language) for error in errors}
+    parts = [f"<h1>{escape(name)}</h1>", _alert(form, wrong, language, problem)]
+    parts.append(f'<form method="post" action="/forms/{quote(form.public_key)}" novalidate>')
+    parts += [
+        _field(found, types.get(found["name"]), language, values, wrong.get(found["name"]))
+        for found in visible_fields(form)
+    ]
+    parts += [_consent(consent, language, values, wrong) for consent in form.consents]
+    trap = escape(form.honeypot)
+    parts.append(
+        f'<p class="trap" aria-hidden="true"><label for="f-{trap}">{texts["leave_empty"]}</label>'
+        f'<input id="f-{trap}" name="{trap}" tabindex="-1" autocomplete="off"></p>'
+    )
+    hidden = {"opened": opened, "token": token, "language": language}
+    hidden |= {key: str(values[key]) for key in TOUCH_NAMES if values.get(key)}
+    parts += [f'<input type="hidden" name="{key}" value="{escape(value)}">' for key, value in hidden.items()]
+    parts.append(f'<p><button type="submit">{texts["send"]}</button></p></form>')
+    targets = [origin_of(form.redirect_url)] if form.redirect_url else []
+    return page(name, "".join(parts), language, status=status, targets=targets)
+
+
+def _alert(form: LeadForm, wrong: Mapping[str, str], language: str, problem: str | None) -> str:
+    """What is wrong, named before the form, with links to the fields."""
+    if problem:
+        return f'<div class="wrong" role="alert"><p>{escape(problem)}</p></div>'
+    if not wrong:
+        return ""
+    labels = {found["name"]: text_of(found["label"], language) for found in visible_fields(form)}
+    labels |= {CONSENT + one["channel"]: text_of(one["text"], language) for one in form.consents}
+    links = "".join(
+        f'<li><a href="#f-{escape(name)}">{escape(labels.get(name, name))}</a>: {escape(message)}</li>'
+        for name, message in wrong.items()
+    )
+    return f'<div class="wrong" role="alert"><p>{TEXTS[language]["wrong"]}</p><ul>{links}</ul></div>'
+
+
+def _attributes(name: str, required: bool, message: str | None, kind: FieldType | None) -> str:
+    found = f'id="f-{escape(name)}" name="{escape(name)}"'
+    if name in _COMPLETE:
+        found += f' autocomplete="{_COMPLETE[name]}"'
+    if kind in (FieldType.INTEGER, FieldType.DECIMAL):
+        found += ' inputmode="decimal"'
+    if required:
+        found += " required"
+    if message:
+        found += f' aria-invalid="true" aria-describedby="e-{escape(name)}"'
+    return found
+
+
+def _field(
+    found: Mapping[str, Any],
+    kind: FieldType | None,
+    language: str,
+    values: Mapping[str, Any],
+    message: str | None,
+) -> str:
+    name, texts = found["name"], TEXTS[language]
+    value = str(values.get(name, found["default"] or ""))
+    attributes = _attributes(name, found["required"], message, kind)
+    hint = text_of(found["placeholder"], language)
+    placeholder = f' placeholder="{escape(hint)}"' if hint else ""
+    mark = f' <span class="must">({texts["required"]})</span>' if found["required"] else ""
+    label = f'<label for="f-{escape(name)}">{escape(text_of(found["label"], language))}{mark}</label>'
+    told = f'<span class="error" id="e-{escape(name)}">{escape(message)}</span>' if message else ""
+    if kind is FieldType.BOOLEAN and not found["options"]:
+        ticked = " checked" if value in ("true", "on") else ""
+        return f'<p class="tick"><input type="checkbox" {attributes} value="true"{ticked}> {label}{told}</p>'
+    if found["options"]:
+        chosen = "".join(
+            f'<option value="{escape(one["value"])}"{" selected" if one["value"] == value else ""}>'
+            f"{escape(text_of(one['label'], language))}</option>"
+            for one in found["options"]
+        )
+        nothing = f'<option value="">{texts["choose"]}</option>'
+        return f"<p>{label}<select {attributes}>{nothing}{chosen}</select>{told}</p>"
+    if name == "description" or kind is FieldType.LONG_TEXT:
+        return f'<p>{label}<textarea rows="5" {attributes}{placeholder}>{escape(value)}</textarea>{told}</p>'
+    attributes += f' type="{input_type(name, kind)}"{placeholder} value="{escape(value)}"'
+    return f"<p>{label}<input {attributes}>{told}</p>"
+
+
+def input_type(name: str, kind: FieldType | None) -> str:
+    """The type of a one-line input."""
+    return _CUSTOM_TYPES.get(kind, "text") if kind is not None else _TYPES.get(name, "text")
+
+
+def _consent(
+    consent: Mapping[str, Any], language: str, values: Mapping[str, Any], wrong: Mapping[str, str]
+) -> str:
+    name = CONSENT + consent["channel"]
+    message = wrong.get(name)
+    ticked = " checked" if values.get(name) else ""
+    mark = f' <span class="must">({TEXTS[language]["required"]})</span>' if consent["required"] else ""
+    told = f'<span class="error" id="e-{escape(name)}">{escape(message)}</span>' if message else ""
+    attributes = _attributes(name, consent["required"], message, None)
+    return (
+        f'<p class="tick"><input type="checkbox" {attributes} value="on"{ticked}>'
+        f' <label for="f-{escape(name)}">{escape(text_of(consent["text"], language))}{mark}</label>{told}</p>'
+    )
+
+
+def message_page(
+    title: str, text: str, language: str, *, status: int = 200, back: str | None = None
+) -> HTMLResponse:
+    """A page that says one thing; `back` is the key of a form to return to."""
+    again = (
+        f'<p><a href="/forms/{quote(back)}?lang={language}">{TEXTS[language]["again"]}</a></p>'
+        if back
+        else ""
+    )
+    return page(
+        title, f'<h1>{escape(title)}</h1><p role="status">{escape(text)}</p>{again}', language, status=status
+    )
+
+
+def gone_page(language: str) -> HTMLResponse:
+    """Alike for what never was, is closed, or belongs to a company that is suspended."""
+    texts = TEXTS[language]
+    return message_page(texts["gone_title"], texts["gone"], language, status=404)
+
+
+def confirmation_page(standing: Confirmation, token: str) -> HTMLResponse:
+    """The page behind a mailed link: a button, because programs that look at mails open links."""
+    language = standing.language if standing.language in TEXTS else "en"
+    texts = TEXTS[language]
+    if standing.state == "done":
+        return message_page(texts["confirmed_title"], standing.thanks or texts["confirmed"], language)
+    if standing.state == "expired":
+        return message_page(
+            texts["expired_title"], texts["expired"], language, status=410, back=standing.form_key
+        )
+    body = (
+        f"<h1>{texts['confirm_title']}</h1><p>{texts['confirm']}</p>"
+        f'<form method="post" action="/forms/confirmations/{quote(token)}">'
+        f'<p><button type="submit">{texts["confirm_button"]}</button></p></form>'
+    )
+    return page(texts["confirm_title"], body, language)
+
+
+def custom_types(known: Mapping[str, Any]) -> dict[str, FieldType]:
+    """The types of a company's custom fields, by their names in forms."""
+    return {CUSTOM + key: definition.type for key, definition in known.items()}
