@@ -20,6 +20,7 @@ from tests.modules.customers.pooling import (
     rows,
     salespeople,
 )
+from tests.modules.leads.shares import rule, team_of
 from tests.modules.support import acting, make
 from tests.support.api import Client, Company
 from tests.tenants.people import Look
@@ -171,3 +172,37 @@ async def test_another_module_puts_records_into_a_pool_whoever_has_them(
     }
     async with acting(company) as uow:
         assert list(await uow.of(Pools).put("lead", UUID(pool["id"]), ids, reason="again")) == []
+
+
+async def test_a_rule_of_assignment_puts_leads_into_a_pool(owner: Client) -> None:
+    pool = await make_pool(owner, "lead")
+    await rule(owner, target="pool", target_id=pool["id"])
+    lead = await make(owner, "leads", name="Nobody's", assign=True)
+    assert (lead["owner_id"], lead["pool_id"]) == (None, pool["id"])
+    moved = await owner.ok("GET", f"/v1/leads/{lead['id']}/pool-movements")
+    assert [entry["reason"] for entry in moved["data"]] == ["Assigned by a rule."]
+    accounts = await make_pool(owner, "account")
+    refused = await owner.post(
+        "/v1/lead-assignment-rules", {"name": "x", "target": "pool", "target_id": accounts["id"]}
+    )
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "unknown_reference")
+
+
+async def test_runs_of_assignment_leave_pooled_leads_to_their_pool(
+    owner: Client, company: Company, look: Look
+) -> None:
+    pool = await make_pool(owner, "lead")
+    (lead,) = await pooled(owner, pool)
+    team, members = await team_of(company, look, 1)
+    await rule(owner, target="team", target_id=team)
+    run = await owner.ok("POST", "/v1/leads/assign", json={"ids": [lead["id"]]})
+    assert run["assigned"] == 0
+    assert await owner.ok("GET", f"/v1/leads/{lead['id']}") == lead
+    # Asked for outright, the rules take it out again.
+    run = await owner.ok("POST", "/v1/leads/assign", json={"ids": [lead["id"]], "reassign": True})
+    assert run["assigned"] == 1
+    taken = await owner.ok("GET", f"/v1/leads/{lead['id']}")
+    assert (taken["owner_id"], taken["pool_id"], taken["pooled_at"]) == (members[0], None, None)
+    assert (taken["former_owner_id"], taken["received_at"]) == (lead["former_owner_id"], taken["assigned_at"])
+    moved = await owner.ok("GET", f"/v1/leads/{lead['id']}/pool-movements")
+    assert [entry["to_owner_id"] for entry in moved["data"]][:1] == [members[0]]

@@ -16,6 +16,7 @@ from app.kernel.ids import new_id
 from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork
 from app.kernel.working_time import NeverOpen
+from app.modules.customers.interface import Pools
 from app.modules.leads.interface import LeadAssigned, PoolTarget
 from app.modules.leads.models import AssignmentRule, Cause, Lead, Queue
 from app.modules.leads.services.assignment.book import BookKeeper
@@ -95,7 +96,12 @@ class Assigner:
         if not decisions:
             return
         promises = await self.promises(book, decisions)
+        pooled = {} if fresh else await self._pooled(decisions)
         await self._write_leads(decisions, promises, cause, fresh=fresh)
+        for decision in decisions:
+            if decision.lead.id in pooled:
+                pool_id = pooled[decision.lead.id]
+                await self.uow.of(Pools).assigned("lead", decision.lead.id, pool_id, decision.member_id)
         await self._write_turns(book)
         await self._write_log(decisions, cause, run_id)
         await self._start_clocks(decisions, promises)
@@ -103,6 +109,16 @@ class Assigner:
             given = {d.lead.id: d.rule.target_id for d in decisions if d.port == port.kind and d.rule}
             if given:
                 await port.put({id: target for id, target in given.items() if target is not None})
+
+    async def _pooled(self, decisions: Sequence[Decision]) -> Mapping[UUID, UUID]:
+        """The pools out of which leads come to an owner by this, by lead."""
+        rows = await self.uow.fetch(
+            "SELECT id, pool_id FROM leads.leads WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
+            " AND pool_id IS NOT NULL",
+            self.uow.tenant_id,
+            [decision.lead.id for decision in decisions if decision.member_id is not None],
+        )
+        return {row["id"]: row["pool_id"] for row in rows}
 
     async def promises(self, book: Book, decisions: Sequence[Decision]) -> Mapping[UUID, Promise]:
         """When the first response to each lead is due, in working time of its owner, else of the company."""
