@@ -19,13 +19,14 @@ async def test_the_first_touch_is_the_earliest_and_the_last_the_latest(
     deal = await make(
         owner, "activities", kind="call", body="Hello", about=[{"object": "lead", "record_id": other["id"]}]
     )
+    touched = await owner.ok("GET", f"/v1/leads/{other['id']}")  # the call was its first response
     before = await state(company, look)
     answer = await merge(owner, "leads", [one, touched, silent])
     survivor = answer["record"]
     assert (survivor["source"], survivor["campaign"], survivor["utm_term"]) == ("fair", "Spring", None)
     assert survivor["first_touch_at"] == other["first_touch_at"]
     assert (survivor["last_source"], survivor["last_touch_at"]) == ("mail", touched["last_touch_at"])
-    assert answer["merge"]["moved"] == {"activities": 1}
+    assert answer["merge"]["moved"] == {"activities": 1, "behaviours": 1}
     now = await owner.ok("GET", f"/v1/activities/{deal['id']}")
     assert now["about"] == [{"object": "lead", "record_id": one["id"]}]
     await undo(owner, answer)

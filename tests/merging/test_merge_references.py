@@ -316,7 +316,14 @@ async def test_every_foreign_key_to_a_mergeable_record_has_a_merger(app, look: L
         " 'leads.leads']::regclass[])"
     )
     looked_after = {column for merger in mergers(app) for column in merger.columns}
-    assert {row["name"] for row in rows} - looked_after == set()
+    assert {row["name"] for row in rows} - looked_after == STAYING.keys()
+
+
+STAYING = {
+    "leads.assignments.lead_id": "the log of decisions is never changed",
+    "leads.optimisation_items.lead_id": "a plan says what was planned",
+    "leads.response_clocks.id": "the clock of a merged lead ended with it",
+}
 
 
 def mergers(app: Application) -> list[Merger]:

@@ -16,7 +16,7 @@ from app.modules.leads.router.forms import TAG as FORMS_TAG
 from app.modules.leads.services.for_activities import LeadDirectory, LeadToDos
 from app.modules.leads.services.for_others import LeadsOfTenant, ResponsesInActivities
 from app.modules.leads.services.leads import LEAD
-from app.modules.leads.services.merging import behaviours
+from app.modules.leads.services.merging import behaviours, consents
 from app.modules.leads.services.pools import LeadsInPools, PoolsAsTarget
 
 MODULE = Module(
@@ -34,6 +34,7 @@ MODULE = Module(
         (Merger, record_column(LEAD, "converted_account_id", "account")),
         (Merger, record_column(LEAD, "converted_contact_id", "contact")),
         (Merger, behaviours),
+        (Merger, consents),
         (PersonDirectory, LeadDirectory),
         (ToDoSource, LeadToDos),
         (Poolable, LeadsInPools),

@@ -1,6 +1,7 @@
 """What hangs on leads by tables that are no record types, and moves along when leads become one.
 
-How merged leads came to their owners stays with them: that log is never changed.
+How merged leads came to their owners stays with them: that log is never changed. So do their response clocks,
+which ended with them, and their places in plans of assignment, which say what was planned.
 """
 
 from __future__ import annotations
@@ -19,3 +20,8 @@ def behaviours(uow: UnitOfWork) -> LinkColumn:
         objects=["lead"],
         unique="coalesce(t.source_id, t.id::text)",
     )
+
+
+def consents(uow: UnitOfWork) -> LinkColumn:
+    """What the people agreed to, and when."""
+    return LinkColumn(uow, "leads.consents", "lead_id", kind="consents", objects=["lead"])
