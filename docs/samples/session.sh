@@ -4,8 +4,11 @@ export RAPPORT="${RAPPORT:-http://127.0.0.1:8000}"
 
 # api PATH [curl options]: ask the API as the holder of KEY; a refusal prints its problem document and fails.
 api() {
-    local path="$1"
+    local path="$1" LC_ALL=C
     shift
+    case "$path" in *[!\ -~]*) # a web address is ASCII
+        path="$(python3 -c 'import sys, urllib.parse as u; print(u.quote(sys.argv[1], safe="/?&=%:,.[]@+*!~"))' "$path")" ;;
+    esac
     curl --silent --globoff --fail-with-body --header "Authorization: Bearer ${KEY:-}" "$@" "$RAPPORT$path" && return
     local code=$? # 22: refused, and the answer says why
     [ "$code" = 22 ] || echo "curl ended with $code; does Rapport answer at $RAPPORT?" >&2
