@@ -172,7 +172,9 @@ async def _demo(settings: Settings, url: str) -> None:
         async with Api(url) as api:
             loader = DemoLoader(api, state)
             if not await loader.is_there():
-                out.print("Filling the demo company, half a minute or so; then its sign-ins and a key are printed …")
+                out.print(
+                    "Filling the demo company, half a minute or so; then its sign-ins and a key are printed …"
+                )
                 with progress() as bar:
                     await loader.load(bar_of(bar))
     except (ApiFailure, httpx.TransportError) as error:

@@ -83,9 +83,17 @@ async def audit_page(uow: UnitOfWork, query_params: Parameters) -> bytes:
     rows = await _newest(uow, where, bind, query, "audit", ", t.object, t.record_id")
     entries = []
     for row in rows[: query.limit]:
-        entry = _entry(row, uow.actor.hidden(row["object"]))
+        entry = _entry(row, _hidden(uow, row["object"]))
         entries.append(entry | {"object": row["object"], "record_id": row["record_id"]})
     return _page(uow, entries, query, "audit", more=len(rows) > query.limit)
+
+
+def _hidden(uow: UnitOfWork, object_name: str) -> Collection[str]:
+    """What the log may not tell of an object; of a part, also what repeats a hidden field of its record."""
+    hidden = uow.actor.hidden(object_name)
+    record, follows = uow.kernel.registry.parts.get(object_name, (object_name, {}))
+    of_record = uow.actor.hidden(record)
+    return hidden | {name for name, followed in follows.items() if followed in of_record}
 
 
 async def _newest(

@@ -311,6 +311,17 @@ class Money:
         return [Money(sign * share, self.currency) for share in shares]
 
 
+class MoneySum(Money):
+    """A sum of amounts, which may be larger than any single one that is stored."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        if type(self.amount_minor) is not int:
+            raise TypeError("amount_minor is a whole number of minor units")
+        exponent_of(self.currency)
+
+
 @dataclass(frozen=True, slots=True)
 class UnitPrice:
     """The price of one unit in major units, to 8 decimals: half a fen per message is a real price.

@@ -112,6 +112,8 @@ class Module:
     permissions: Sequence[Permission] = ()
     notifications: Sequence[NotificationKind] = ()
     reach: tuple[str, ReachOf] | None = None
+    parts: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+    """Audited parts of records: the record's object, and which of its fields hides a field of the part."""
     authenticator: Callable[[Kernel], AbstractAsyncContextManager[Authenticator]] | None = None
 
 
@@ -128,6 +130,7 @@ class Registry:
         self.subscriptions: dict[str, list[Subscription]] = {}
         self._interfaces: dict[type[Any], Factory] = {}
         self._ports: dict[type[Any], list[Factory]] = {}
+        self.parts: dict[str, tuple[str, Mapping[str, str]]] = {}
         self.reaches: list[tuple[str, ReachOf]] = [m.reach for m in modules if m.reach is not None]
         for module in modules:
             self._add(module)
@@ -144,6 +147,7 @@ class Registry:
             self.subscriptions.setdefault(subscription.event, []).append(subscription)
         self.jobs.update({job.name: job for job in module.jobs})
         self.schedules.extend(module.schedules)
+        self.parts.update(module.parts)
         self.notifications.update({kind.name: kind for kind in module.notifications})
         self.permissions.update({permission.name: permission for permission in module.permissions})
 

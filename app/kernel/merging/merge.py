@@ -11,6 +11,7 @@ from uuid import UUID
 from app.kernel.access import Scope
 from app.kernel.custom_fields.store import Cleaned
 from app.kernel.errors import FieldError, Forbidden, Invalid, StaleVersion
+from app.kernel.holding import is_held, taken_over
 from app.kernel.ids import new_id
 from app.kernel.merging.choice import CUSTOM, Choosable, Outcome, choose, filled
 from app.kernel.merging.models import MasterRule, Merge
@@ -183,6 +184,8 @@ class RecordMerging:
         if custom is not None:
             changes["custom"] = custom.stored
         await self._service.complete_merge(master, others, changes)
+        if is_held(self._record.model):
+            changes |= taken_over(master.__dict__, changes, self._uow.now)
         note = {"merged": [None, [str(id) for id in merging.merged_ids]]}
         return await write_survivor(
             self._service, master, changes, custom=custom, action="merged", note=note, reason=reason

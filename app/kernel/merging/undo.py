@@ -10,6 +10,7 @@ from uuid import UUID
 from app.kernel.access import visible_rows
 from app.kernel.custom_fields.store import Cleaned
 from app.kernel.errors import Conflict, NotFound
+from app.kernel.holding import is_held, taken_over
 from app.kernel.listing import Bindings
 from app.kernel.merging.merge import write_survivor
 from app.kernel.merging.models import Merge
@@ -158,6 +159,8 @@ class _Undoing:
             whole = custom.stored == kept["custom"][0] or row.custom == kept["custom"][1]
             (done if whole else stays).add("custom")
         await self._service.complete_merge(row, (), changes)
+        if is_held(self._record.model):
+            changes |= taken_over(row.__dict__, changes, self._uow.now)
         followed = {name for name in before if name in changes and changes[name] != before[name]}
         done, stays = done - followed, stays | followed  # what follows from fields that stay
         shown = self._record.fields.keys() - self._uow.actor.hidden(self._record.object)

@@ -72,6 +72,14 @@ MODULE = Module(
         Schedule("opportunities.rotting", EVERY, mark_rotting, per_tenant=True),
         *upkeep.SCHEDULES,
     ),
+    parts={
+        "opportunity_line": (
+            "opportunity",
+            dict.fromkeys(("unit_price", "discount_percent", "discount_amount", "amount"), "amount"),
+        ),
+        "opportunity_cost": ("opportunity", {"amount": "budget", "rate": "budget"}),
+        "forecast_submission": ("opportunity", {"amount": "amount"}),
+    },
     permissions=(
         Permission(
             "pipeline:manage",

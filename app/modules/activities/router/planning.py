@@ -13,6 +13,7 @@ from app.kernel.errors import InvalidFilter, InvalidTransition, StaleVersion, Ve
 from app.kernel.record_router import set_fields_of
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Output
+from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import AlreadyCheckedIn, InvitationClosed, NotCheckedIn
 from app.modules.activities.models import Attendee
 from app.modules.activities.router.records import answer
@@ -55,7 +56,7 @@ class OccurrencePage(Output):
 async def list_activity_attendees(id: UUID, uow: Uow) -> AttendeePage:
     """Who is invited, and what they answered."""
     await ActivityService(uow).get(id)
-    return AttendeePage(data=[_attendee(one) for one in await Invitations(uow).attendees_of(id)])
+    return AttendeePage(data=[_attendee(uow, one) for one in await Invitations(uow).attendees_of(id)])
 
 
 @router.put(
@@ -69,18 +70,21 @@ async def set_activity_attendees(
     """Say who is invited: new ones are mailed an invitation, those left out that there is none any more."""
     row = await ActivityService(uow).set_attendees(id, body.attendees, expected_version=version)
     response.headers["ETag"] = f'"{row.version}"'
-    return AttendeePage(data=[_attendee(one) for one in await Invitations(uow).attendees_of(id)])
+    return AttendeePage(data=[_attendee(uow, one) for one in await Invitations(uow).attendees_of(id)])
 
 
 @router.post("/v1/activities/{id}/rsvp", access="activity:read", responses=problems(InvitationClosed))
 async def answer_activity_invitation(id: UUID, body: Answer, uow: Uow) -> AttendeeRead:
     """Answer your invitation, or change your answer; the organiser is told."""
     service = ActivityService(uow)
-    return _attendee(await service.attendees.answer(await service.get(id), body))
+    return _attendee(uow, await service.attendees.answer(await service.get(id), body))
 
 
-def _attendee(row: Attendee) -> AttendeeRead:
-    return AttendeeRead.model_validate({name: row.__dict__[name] for name in AttendeeRead.model_fields})
+def _attendee(uow: UnitOfWork, row: Attendee) -> AttendeeRead:
+    values = {name: row.__dict__[name] for name in AttendeeRead.model_fields}
+    if row.object is not None and "email" in uow.actor.hidden(row.object):
+        values["email"] = None
+    return AttendeeRead.model_validate(values)
 
 
 # -- visits ------------------------------------------------------------------------------------------------------

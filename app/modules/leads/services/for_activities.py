@@ -27,12 +27,15 @@ class LeadDirectory:
         self._uow = uow
 
     async def people(self, ids: Collection[UUID]) -> Mapping[UUID, PersonRef]:
-        """Leads that the actor sees, without an address where their role hides it."""
+        """Leads that the actor sees, without an address where their role hides it or nobody has claimed them."""
         if not self._uow.actor.may("lead:read"):
             return {}
         rows = await LeadService(self._uow).get_many(list(ids))
         hidden = "email" in self._uow.actor.hidden(self.object)
-        return {id: PersonRef(id, row.name, None if hidden else row.email) for id, row in rows.items()}
+        return {
+            id: PersonRef(id, row.name, None if hidden or row.pool_id is not None else row.email)
+            for id, row in rows.items()
+        }
 
 
 class LeadToDos:

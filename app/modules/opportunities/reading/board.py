@@ -18,7 +18,7 @@ from app.kernel.listing import (
     read_cursor,
     sign_cursor,
 )
-from app.kernel.money import Money, money_dict
+from app.kernel.money import MoneySum, money_dict
 from app.kernel.record_reads import Selection, select_records
 from app.kernel.records import to_json
 from app.kernel.uow import UnitOfWork
@@ -180,8 +180,8 @@ class BoardService:
             "count": total.count,
             "amount": None if hidden else [money_dict(minor, code) for code, minor in amounts],
             "weighted": None if hidden else [money_dict(percent_of(minor), code) for code, minor in weighted],
-            "amount_home": None if hidden else Money(total.home, home).to_wire(),
-            "weighted_home": None if hidden else Money(percent_of(total.weighted_home), home).to_wire(),
+            "amount_home": None if hidden else MoneySum(total.home, home).to_wire(),
+            "weighted_home": None if hidden else MoneySum(percent_of(total.weighted_home), home).to_wire(),
             "unconverted": total.unconverted,
         }
 

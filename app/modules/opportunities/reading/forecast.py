@@ -16,7 +16,7 @@ from uuid import UUID
 
 from app.kernel.errors import NotFound
 from app.kernel.listing import Bindings
-from app.kernel.money import Money
+from app.kernel.money import Money, MoneySum
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.models import ForecastCategory
 from app.modules.opportunities.reading.models import Target
@@ -176,7 +176,7 @@ class _Renderer:
     def line(self, subject: Subject, id: UUID | None, line: _Line, members: set[UUID]) -> ForecastLine:
         hidden = amounts_hidden(self.uow)
         home = self.uow.actor.tenant.currency
-        money: Callable[[int], Money | None] = lambda minor: None if hidden else Money(minor, home)  # noqa: E731
+        money: Callable[[int], Money | None] = lambda minor: None if hidden else MoneySum(minor, home)  # noqa: E731
         target = self.targets.get((subject, id or self.uow.tenant_id))
         wanted = target.amount if target is not None and not hidden else None
         closed = line.categories[ForecastCategory.CLOSED].home
@@ -202,9 +202,9 @@ class _Renderer:
                 for category in CATEGORIES
             ],
             weighted=money(line.weighted),
-            target=None if wanted is None else Money(wanted, home),
+            target=None if wanted is None else MoneySum(wanted, home),
             attainment=None if wanted is None else share(closed, wanted),
-            gap=None if wanted is None else Money(wanted - closed, home),
+            gap=None if wanted is None else MoneySum(wanted - closed, home),
             unconverted=line.unconverted,
         )
 
@@ -212,7 +212,7 @@ class _Renderer:
         self, figures: Mapping[tuple[UUID, str], int], members: Iterable[UUID], category: str
     ) -> Money | None:
         found = [figures[member, category] for member in members if (member, category) in figures]
-        return Money(sum(found), self.uow.actor.tenant.currency) if found else None
+        return MoneySum(sum(found), self.uow.actor.tenant.currency) if found else None
 
     def _overridden(self, members: set[UUID], category: str, *, single: bool) -> Money | None:
         """None unless somebody's figure was overridden; of several members, their own where there is none."""

@@ -49,7 +49,7 @@ async def submissions_page(
     members = sorted(reached_members(uow, "opportunity:read", await Organisation.load(uow)))
     seen = f"t.member_id = ANY({bind(members)}::uuid[])"
     if amounts_hidden(uow):
-        seen = "false"  # a submission is nothing but its amount
+        seen = f"false AND {seen}"  # a submission is nothing but its amount
     rows, following = await _page(
         uow, "forecast_submissions", "created_at", seen, bind, filters, limit, cursor
     )

@@ -16,7 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.listing import Query
-from app.kernel.money import Money
+from app.kernel.money import MoneySum
 from app.kernel.people import People
 from app.kernel.record_reads import field_set, select_records
 from app.kernel.uow import UnitOfWork
@@ -134,9 +134,9 @@ class OutcomeService:
             won=sums.won,
             lost=sums.lost,
             win_rate=share(sums.won, closed),
-            average_amount=None if hidden or average is None else Money(_half_up(average), home),
+            average_amount=None if hidden or average is None else MoneySum(_half_up(average), home),
             average_cycle_days=_cycle(sums),
-            velocity=None if hidden or velocity is None else Money(_half_up(velocity), home),
+            velocity=None if hidden or velocity is None else MoneySum(_half_up(velocity), home),
             unconverted=sums.unconverted,
         )
 
@@ -188,8 +188,8 @@ class OutcomeService:
             label=label,
             won=sums.won,
             lost=sums.lost,
-            won_amount=None if hidden else Money(sums.won_home, home),
-            lost_amount=None if hidden else Money(sums.lost_home, home),
+            won_amount=None if hidden else MoneySum(sums.won_home, home),
+            lost_amount=None if hidden else MoneySum(sums.lost_home, home),
             unconverted=sums.unconverted,
             win_rate=share(sums.won, sums.won + sums.lost),
             win_rate_by_value=None if hidden else share(sums.won_home, sums.won_home + sums.lost_home),

@@ -18,7 +18,7 @@ from uuid import UUID
 from app.kernel.access import owned_rows
 from app.kernel.ids import new_id
 from app.kernel.listing import Bindings
-from app.kernel.money import Money
+from app.kernel.money import Money, MoneySum
 from app.kernel.relative_dates import add_months
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.reading.periods import Period, period_start, today, week_start
@@ -100,10 +100,10 @@ class SnapshotService:
                     week_starts_on=starts_on,
                     taken_at=taken_at,
                     **{
-                        name: Money(amounts.get(name, 0), home)
+                        name: MoneySum(amounts.get(name, 0), home)
                         for name in ("closed", "commit", "best_case", "pipeline")
                     },
-                    weighted=Money(weighted, home),
+                    weighted=MoneySum(weighted, home),
                     submitted_commit=_submitted(submitted, taken_at, home),
                     weighted_error=share(weighted - actual, actual),
                     commit_error=share(amounts.get("closed", 0) + amounts.get("commit", 0) - actual, actual),
@@ -112,7 +112,7 @@ class SnapshotService:
         mean = None
         if errors:
             mean = str((sum(errors, Decimal(0)) / len(errors)).quantize(Decimal("0.0001"), ROUND_HALF_UP))
-        return _answer(period, Money(actual, home), mean, data)
+        return _answer(period, MoneySum(actual, home), mean, data)
 
     async def _actual(self, period: Period) -> int:
         bind = Bindings(self._uow.tenant_id)
@@ -148,7 +148,7 @@ def _submitted(rows: Sequence[Any], at: datetime, home: str) -> Money | None:
     for row in rows:
         if row["created_at"] <= at and (row["kind"], row["category"]) == ("submission", "commit"):
             latest[row["member_id"]] = row["amount"]
-    return Money(sum(latest.values()), home) if latest else None
+    return MoneySum(sum(latest.values()), home) if latest else None
 
 
 def _blank(starts_on: date, taken_at: datetime) -> WeekForecast:

@@ -16,7 +16,7 @@ from uuid import UUID
 from app.kernel.access import Scope, visible_rows
 from app.kernel.errors import Forbidden, Invalid, NotFound, StaleVersion
 from app.kernel.listing import Bindings
-from app.kernel.money import Money
+from app.kernel.money import Money, MoneySum
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import ActivityCounts
@@ -227,7 +227,7 @@ class TargetService:
             measure=row.measure,  # type: ignore[arg-type]
             amount=Money(row.amount, row.currency) if row.amount and row.currency and not hidden else None,
             quantity=row.quantity,
-            attained_amount=Money(value, home) if by_amount and not hidden else None,
+            attained_amount=MoneySum(value, home) if by_amount and not hidden else None,
             attained_quantity=None if by_amount else value,
             attainment=share(value, wanted or 0) if comparable and not hidden else None,
             members_total=None if hidden else self._rolled_up(row, inside, siblings),
@@ -249,7 +249,7 @@ class TargetService:
         if row.measure != "won_amount":
             return sum(int(one["quantity"]) for one in same)
         currency = row.currency or ""
-        return Money(sum(one["amount"] for one in same if one["currency"] == currency), currency)
+        return MoneySum(sum(one["amount"] for one in same if one["currency"] == currency), currency)
 
 
 class Attained:

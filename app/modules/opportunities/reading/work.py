@@ -16,7 +16,7 @@ from uuid import UUID
 from app.kernel.access import visible_rows
 from app.kernel.errors import InvalidFilter
 from app.kernel.listing import Bindings
-from app.kernel.money import Money
+from app.kernel.money import MoneySum
 from app.kernel.people import People
 from app.kernel.relative_dates import add_months
 from app.kernel.uow import UnitOfWork
@@ -78,7 +78,7 @@ class WorkService:
                 opportunities_opened=done.opened,
                 stages_moved=done.moved,
                 opportunities_won=done.won,
-                won_amount=None if hidden else Money(done.won_home, home),
+                won_amount=None if hidden else MoneySum(done.won_home, home),
             )
             for (starts_on, member), done in merged.items()
         ]

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.listing import Query
-from app.kernel.money import Money
+from app.kernel.money import Money, MoneySum
 from app.kernel.people import People
 from app.kernel.record_reads import field_set, select_records
 from app.kernel.uow import UnitOfWork
@@ -64,7 +64,7 @@ class _Sums:
         for (status, currency), minor in self.amounts.items():
             if status in statuses:
                 found[currency] = found.get(currency, 0) + minor
-        return [Money(minor, currency) for currency, minor in sorted(found.items())]
+        return [MoneySum(minor, currency) for currency, minor in sorted(found.items())]
 
 
 class StatisticsService:

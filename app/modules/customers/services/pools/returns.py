@@ -31,6 +31,9 @@ class Returns:
         row = await self._locked(object_name, id, "update", expected_version)
         if row.pool_id is not None:
             raise AlreadyPooled(pool_id=str(row.pool_id))
+        if row.owner_id != self.uow.actor.member_id:
+            # Whoever could put others' records into a pool could claim them there.
+            await self.desk.record(object_name).service(self.uow).get(id, action="assign")
         pool = await self._pool(object_name, given.pool_id, row.owner_id)
         candidate = Candidate(id, row.version, row.last_follow_up_at)
         moved = await Movements(self.uow).put(
