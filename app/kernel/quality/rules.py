@@ -11,7 +11,7 @@ import asyncpg
 import re2  # type: ignore[import-untyped]
 
 from app.kernel.conditions import Groups, all_fields, check_tree, groups_of
-from app.kernel.errors import Invalid, InvalidFilter, StaleVersion
+from app.kernel.errors import Invalid, InvalidFilter, require_version
 from app.kernel.listing import Bindings, Condition, Field, FieldSet, Kind, compile_filter
 from app.kernel.memory import Remembered
 from app.kernel.quality.models import QualityRule, Severity
@@ -160,10 +160,7 @@ class QualityRules:
 
     async def _locked(self, id: UUID, expected_version: int) -> QualityRule:
         row = await self.uow.get(QualityRule, id, lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _make_room(self) -> None:

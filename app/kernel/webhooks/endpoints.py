@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from app.kernel.errors import Conflict, Invalid, InvalidCursor, StaleVersion
+from app.kernel.errors import Conflict, Invalid, InvalidCursor, require_version
 from app.kernel.event_feed import cloud_event
 from app.kernel.event_tables import WebhookDelivery, WebhookEndpoint
 from app.kernel.events import Event
@@ -261,11 +261,7 @@ class Endpoints:
 
     async def _locked(self, id: UUID, expected_version: int) -> WebhookEndpoint:
         endpoint = await self.uow.get(WebhookEndpoint, id, lock="update")
-        if endpoint.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {endpoint.version} now.",
-                current_version=endpoint.version,
-            )
+        require_version(endpoint.version, expected=expected_version)
         return endpoint
 
     async def _enabled(self, id: UUID) -> WebhookEndpoint:

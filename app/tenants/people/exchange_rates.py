@@ -10,12 +10,11 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from app.kernel.errors import Invalid
+from app.kernel.errors import Invalid, require_version
 from app.kernel.money import MAX_MINOR, Money, exponent_of
 from app.kernel.uow import UnitOfWork
 from app.tenants.interface import DatedRate, ExchangeRateChanged
 from app.tenants.models import ExchangeRate
-from app.tenants.people.roles import expect_version
 
 OBJECT = "exchange_rate"
 
@@ -123,7 +122,7 @@ class ExchangeRateService:
 
     async def _locked(self, id: UUID, expected_version: int) -> ExchangeRate:
         row = await self.uow.get(ExchangeRate, id, lock="update")
-        expect_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         return row
 
     def _publish(self, row: ExchangeRate) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from app.kernel.errors import Invalid, InvalidTransition, StaleVersion
+from app.kernel.errors import Invalid, InvalidTransition, require_version
 from app.kernel.notifications import Notice, Notifications
 from app.kernel.people import People
 from app.kernel.records import RecordService, RecordType, Search
@@ -323,10 +323,7 @@ class ActivityService(RecordService[Activity]):
 
     async def locked(self, id: UUID, expected_version: int) -> Activity:
         row = await self.get(id, action="update", lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
 

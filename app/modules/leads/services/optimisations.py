@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.access import Scope
-from app.kernel.errors import Invalid, NotFound, StaleVersion
+from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.ids import new_id
 from app.kernel.job_router import read_position, sign_position
 from app.kernel.schemas import Page
@@ -86,11 +86,7 @@ class Optimisations:
     async def locked(self, id: UUID, expected_version: int) -> Optimisation:
         """A plan to be changed. Raises `NotFound`, `StaleVersion`."""
         plan = await self.get(id, lock="update")
-        if plan.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {plan.version} now.",
-                current_version=plan.version,
-            )
+        require_version(plan.version, expected=expected_version)
         return plan
 
     # -- lines ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.access import Scope, visible_rows
-from app.kernel.errors import Forbidden, Invalid, NotFound, StaleVersion
+from app.kernel.errors import Forbidden, Invalid, NotFound, require_version
 from app.kernel.listing import Bindings
 from app.kernel.money import Money
 from app.kernel.people import People
@@ -136,10 +136,7 @@ class TargetService:
         await self.get(id)
         row = await self._uow.get(Target, id, lock="update")
         await self._require(row.subject, row.subject_id)
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _require(self, subject: str, id: UUID) -> None:

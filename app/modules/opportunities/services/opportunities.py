@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
-from app.kernel.errors import Invalid, InvalidTransition, StaleVersion
+from app.kernel.errors import Invalid, InvalidTransition, require_version
 from app.kernel.ids import new_id
 from app.kernel.money import format_minor
 from app.kernel.records import RecordService, RecordType, Search
@@ -394,10 +394,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
     async def locked(self, id: UUID, expected_version: int) -> Opportunity:
         """The row, held until the transaction ends. Raises `NotFound`, `Forbidden`, `StaleVersion`."""
         row = await self.get(id, action="update", lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     # -- helpers -------------------------------------------------------------------------------------------
