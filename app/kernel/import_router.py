@@ -35,18 +35,14 @@ from app.kernel.imports.service import Imports, Preview, inspect
 from app.kernel.imports.targets import targets_of
 from app.kernel.imports.undo import UNDO_JOB
 from app.kernel.job_router import (
-    MAX_LIMIT,
     RETRY_AFTER,
-    Cursor,
     JobRead,
-    Limit,
     answer,
     read_job,
-    read_position,
-    sign_position,
 )
 from app.kernel.job_router import router as jobs
 from app.kernel.openapi import IDEMPOTENCY_KEY
+from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
 from app.kernel.record_router import json_response
 from app.kernel.records import to_json
 from app.kernel.registry import Module, Permission

@@ -9,7 +9,8 @@ from fastapi import Path, Response
 from fastapi import Query as QueryParameter
 
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
-from app.kernel.job_router import MAX_LIMIT, RETRY_AFTER, Cursor, Limit
+from app.kernel.job_router import RETRY_AFTER
+from app.kernel.paging import MAX_LIMIT, Cursor, Limit
 from app.kernel.record_router import etag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
