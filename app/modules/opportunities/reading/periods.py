@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, Literal
+from typing import Literal
 
 from app.kernel.access import TenantProfile
 from app.kernel.errors import Invalid
-from app.kernel.relative_dates import add_months
+from app.kernel.periods import PERIOD_MONTHS, add_months, period_start
 
 PeriodKind = Literal["month", "quarter", "year"]
-LENGTHS: Final[dict[str, int]] = {"month": 1, "quarter": 3, "year": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +23,11 @@ class Period:
     @property
     def before(self) -> date:
         """The day after the last."""
-        return add_months(self.starts_on, LENGTHS[self.kind])
+        return add_months(self.starts_on, PERIOD_MONTHS[self.kind])
 
     @property
     def ends_on(self) -> date:
         return self.before - timedelta(days=1)
-
-
-def period_start(day: date, kind: str, fiscal_year_start_month: int) -> date:
-    """The first day of the month, fiscal quarter or fiscal year in which `day` lies."""
-    first = fiscal_year_start_month - 1 if kind != "month" else 0
-    return add_months(day.replace(day=1), -((day.month - 1 - first) % 12 % LENGTHS[kind]))
 
 
 def plausible(day: date) -> bool:

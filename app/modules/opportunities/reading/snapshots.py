@@ -19,9 +19,9 @@ from app.kernel.access import owned_rows
 from app.kernel.ids import new_id
 from app.kernel.listing import Bindings
 from app.kernel.money import Money
-from app.kernel.relative_dates import add_months
+from app.kernel.periods import add_months, period_start
 from app.kernel.uow import UnitOfWork
-from app.modules.opportunities.reading.periods import Period, period_start, today, week_start
+from app.modules.opportunities.reading.periods import Period, today, week_start
 from app.modules.opportunities.reading.reach import Reach, amounts_hidden, require_shown
 from app.modules.opportunities.reading.schemas import Accuracy, WeekForecast, share
 from app.modules.opportunities.reading.submissions import SubmissionService

@@ -18,10 +18,10 @@ from app.kernel.errors import InvalidFilter
 from app.kernel.listing import Bindings
 from app.kernel.money import Money
 from app.kernel.people import People
-from app.kernel.relative_dates import add_months
+from app.kernel.periods import add_months, period_start
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import ActivityCounts
-from app.modules.opportunities.reading.periods import PeriodKind, midnight, period_start, plausible
+from app.modules.opportunities.reading.periods import PeriodKind, midnight, plausible
 from app.modules.opportunities.reading.reach import amounts_hidden
 from app.modules.opportunities.reading.schemas import ActivityReport, MemberActivity
 
