@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from app.kernel.access import TenantProfile
 from app.kernel.periods import PERIOD_MONTHS, add_months, period_start
@@ -21,7 +21,7 @@ def resolve_date(value: object, now: datetime, tenant: TenantProfile) -> date:
     """A date from `2026-01-31` or a relative name. Raises ValueError, TypeError."""
     if not isinstance(value, str):
         raise TypeError("a date is text")
-    today = now.astimezone(tenant.zone).date()
+    today = tenant.day_of(now)
     if value in _DAYS:
         return today + timedelta(days=_DAYS[value])
     offset = _OFFSET.fullmatch(value)
@@ -49,7 +49,7 @@ def resolve_datetime(value: object, now: datetime, tenant: TenantProfile) -> dat
             raise ValueError("a moment needs an offset and a year from 1000 to 9998")
         return found.astimezone(UTC)
     day = resolve_date(value, now, tenant)
-    return datetime.combine(day, time(), tenant.zone).astimezone(UTC)
+    return tenant.midnight(day)
 
 
 def _shift(day: date, amount: int, unit: str) -> date:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from app.kernel.access import TenantProfile
@@ -35,19 +35,9 @@ def plausible(day: date) -> bool:
     return 1900 <= day.year < 2200
 
 
-def today(now: datetime, tenant: TenantProfile) -> date:
-    """The day it is where the tenant is."""
-    return now.astimezone(tenant.zone).date()
-
-
 def week_start(day: date) -> date:
     """Its Monday."""
     return day - timedelta(days=day.weekday())
-
-
-def midnight(day: date, tenant: TenantProfile) -> datetime:
-    """When a day begins where the tenant is, in UTC."""
-    return datetime.combine(day, time(), tenant.zone).astimezone(UTC)
 
 
 def period_of(
@@ -56,7 +46,7 @@ def period_of(
     """The period that begins on a day; the present one when None. Raises `Invalid` where none begins."""
     first = tenant.fiscal_year_start_month
     if starts_on is None:
-        return Period(kind, period_start(today(now, tenant), kind, first))
+        return Period(kind, period_start(tenant.day_of(now), kind, first))
     if not plausible(starts_on):
         raise Invalid.at(pointer, "implausible_date", "A period lies between the years 1900 and 2200.")
     begins = period_start(starts_on, kind, first)

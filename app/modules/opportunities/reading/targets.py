@@ -21,7 +21,7 @@ from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import ActivityCounts
 from app.modules.opportunities.reading.models import Target
-from app.modules.opportunities.reading.periods import Period, midnight, period_of
+from app.modules.opportunities.reading.periods import Period, period_of
 from app.modules.opportunities.reading.reach import TeamTree, amounts_hidden
 from app.modules.opportunities.reading.schemas import TargetCreate, TargetRead, TargetUpdate, share
 from app.tenants.interface import MemberRef, Members
@@ -260,7 +260,7 @@ class Attained:
         tenant = uow.actor.tenant
         if activities:
             counts = await uow.of(ActivityCounts).done(
-                midnight(period.starts_on, tenant), midnight(period.before, tenant)
+                tenant.midnight(period.starts_on), tenant.midnight(period.before)
             )
             return cls([(row.member_id, None, {"activities": row.count}) for row in counts])
         bind = Bindings(uow.tenant_id)

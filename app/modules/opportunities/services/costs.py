@@ -56,7 +56,7 @@ class CostService:
             audit=AUDITED_AS,
             opportunity_id=opportunity_id,
             kind=body.kind.value,
-            incurred_on=body.incurred_on or self._uow.now.astimezone(self._uow.actor.tenant.zone).date(),
+            incurred_on=body.incurred_on or self._uow.actor.tenant.day_of(self._uow.now),
             member_id=member,
             note=body.note,
             **_worth(body.amount, hours, body.rate),

@@ -144,7 +144,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         if values.get("opened_on") is None:
             # What was imported as closed long ago was not opened today.
             since = values.get("created_at")
-            opened = since.astimezone(self.actor.tenant.zone).date() if since else today
+            opened = self.actor.tenant.day_of(since) if since else today
             values["opened_on"] = min(opened, values.get("closed_on") or opened)
         if status is not OPEN:
             values["closed_on"] = values.get("closed_on") or today
@@ -400,7 +400,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
     # -- helpers -------------------------------------------------------------------------------------------
 
     def _today(self) -> date:
-        return self.uow.now.astimezone(self.actor.tenant.zone).date()
+        return self.actor.tenant.day_of(self.uow.now)
 
     def _fresh(self, status: str, stage: StageInfo | None) -> dict[str, Any]:
         """The columns of one that somebody has just touched."""

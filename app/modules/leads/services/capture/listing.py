@@ -81,8 +81,7 @@ async def statistics(
 ) -> FormStatistics:
     """Submissions per day of the company's time zone. Raises `NotFound`; `Invalid` for over a year."""
     await uow.get(LeadForm, form_id)
-    zone = uow.actor.tenant.zone
-    until = until or uow.now.astimezone(zone).date()
+    until = until or uow.actor.tenant.day_of(uow.now)
     since = since or until - timedelta(days=DEFAULT_DAYS - 1)
     if not 0 <= (until - since).days < MAX_DAYS:
         raise Invalid.at("since", "range", f"A range of 1 to {MAX_DAYS} days, please.")
