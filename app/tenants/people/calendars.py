@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.errors import Invalid, require_version
+from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
 from app.kernel.working_time import CalendarDefinition, Interval, WorkingCalendar, calendar_of, has_holidays
 from app.tenants.interface import CalendarInUse
@@ -71,9 +72,7 @@ class CalendarService:
     async def _unset_default(self) -> None:
         """One after the other: whoever comes second sees the first one's default."""
         uow = self.uow
-        await uow.fetch(
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"default_calendar:{uow.tenant_id}"
-        )
+        await lock_name(uow, "default_calendar")
         former = await uow.first(uow.select(Calendar).where(Calendar.is_default))
         if former is not None:
             await uow.update(former, audit=OBJECT, is_default=False)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.errors import Invalid, require_version
+from app.kernel.locks import lock_name
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.interface import TerritoryInUse
@@ -142,6 +143,4 @@ class TerritoryService:
 
 async def lock_settings(uow: UnitOfWork) -> None:
     """Changes of what assignment goes by that depend on each other wait for each other, until the commit."""
-    await uow.fetch(
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"lead_assignment_settings:{uow.tenant_id}"
-    )
+    await lock_name(uow, "lead_assignment_settings")
