@@ -41,7 +41,6 @@ from app.kernel.veils import Veil
 M = TypeVar("M", bound=RecordTable)
 
 ACTIONS = ("read", "create", "update", "delete", "assign", "share", "import", "export", "merge")
-_OTHERS_WORK = frozenset({"assign", "share", "import", "export", "delete"})
 
 
 @dataclass(frozen=True)
