@@ -43,7 +43,7 @@ from app.kernel.job_router import (
 from app.kernel.job_router import router as jobs
 from app.kernel.openapi import IDEMPOTENCY_KEY
 from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
-from app.kernel.record_router import json_response
+from app.kernel.record_router import etag, json_response
 from app.kernel.records import to_json
 from app.kernel.registry import Module, Permission
 from app.kernel.routing import (
@@ -220,7 +220,7 @@ def _import(row: Import) -> ImportRead:
 
 
 def _import_headers(row: Import) -> dict[str, str]:
-    headers = {"ETag": f'"{row.version}"'}
+    headers = {"ETag": etag(row.version)}
     if row.state in ACTIVE or (row.undo or {}).get("state") == "in_progress":
         headers["Retry-After"] = RETRY_AFTER
     return headers

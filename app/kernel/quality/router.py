@@ -18,6 +18,7 @@ from app.kernel.quality.schemas import (
     QualityRuleRead,
     QualityRuleUpdate,
 )
+from app.kernel.record_router import etag
 from app.kernel.registry import Module, Permission
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
@@ -31,7 +32,7 @@ ObjectName = Annotated[
 
 def _rule(row: Any, response: Response | None = None) -> QualityRuleRead:
     if response is not None:
-        response.headers["ETag"] = f'"{row.version}"'
+        response.headers["ETag"] = etag(row.version)
     return QualityRuleRead.model_validate({name: row.__dict__[name] for name in QualityRuleRead.model_fields})
 
 
