@@ -53,6 +53,11 @@ class TenantProfile:
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
 
+    @property
+    def language(self) -> Literal["en", "zh"]:
+        """The language of what the company sends and shows to others."""
+        return "zh" if self.locale.lower().startswith("zh") else "en"
+
     def day_of(self, moment: datetime) -> date:
         """The date that the tenant's calendar shows at a moment."""
         return moment.astimezone(self.zone).date()

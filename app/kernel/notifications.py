@@ -157,7 +157,7 @@ class Notifications:
             return
         uow = self.uow
         people = await uow.of(People).addresses({member_id for member_id, _ in notices})
-        chinese = uow.actor.tenant.locale.lower().startswith("zh")
+        chinese = uow.actor.tenant.language == "zh"
         for member_id, notice in notices:
             if member_id not in people:
                 continue  # gone meanwhile
@@ -174,7 +174,7 @@ class Notifications:
         record = self.uow.kernel.registry.records.get(notice.object or "")
         if record is None:
             return ""
-        return f"{self.uow.kernel.settings.public_url.rstrip('/')}/app/{record.path}/{notice.record_id}"
+        return self.uow.kernel.settings.address_of(f"/app/{record.path}/{notice.record_id}")
 
     # -- mine ----------------------------------------------------------------------------------------------
 

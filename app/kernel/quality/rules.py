@@ -43,9 +43,9 @@ class Rule:
         """Every field that the rule is about, its conditions included."""
         return frozenset({self.field, *(c.field for group in self.condition for c in group)})
 
-    def name(self, locale: str) -> str:
+    def name(self, language: str) -> str:
         """Its name in the company's language."""
-        return self.name_zh if self.name_zh and locale.startswith("zh") else self.name_en
+        return self.name_zh if self.name_zh and language == "zh" else self.name_en
 
 
 def rule_of(row: QualityRule) -> Rule:

@@ -161,7 +161,7 @@ def text_version(text: str) -> str:
 
 def form_read(uow: UnitOfWork, row: LeadForm) -> FormRead:
     """A form as answered, with the addresses that follow from its key."""
-    base = uow.kernel.settings.public_url.rstrip("/")
+    base = uow.kernel.settings.address_of("")
     page = f"{base}/forms/{row.public_key}"
     values = {name: value for name, value in row.__dict__.items() if name in FormRead.model_fields}
     values["consents"] = [
