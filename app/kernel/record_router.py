@@ -1,4 +1,4 @@
-"""The generated HTTP face of a record type: the same sixteen operations for every module.
+"""The generated HTTP face of a record type: the same operations for every module.
 
 The endpoints are declared to FastAPI for the OpenAPI document and served by `DirectRoute`, which validates the
 body with one compiled validator and writes JSON bytes itself: the hot path builds no entity it does not need.
