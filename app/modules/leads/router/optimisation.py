@@ -23,10 +23,10 @@ from app.modules.leads.schemas.optimisation import (
     OptimisationRead,
     OptimisationRequest,
 )
-from app.modules.leads.services.optimisation_apply import PlanApplier
-from app.modules.leads.services.optimisation_events import PlanCapacityReached, PlanConflicts
-from app.modules.leads.services.optimisation_plan import show_plan
-from app.modules.leads.services.optimisations import Optimisations
+from app.modules.leads.services.optimisation.apply import PlanApplier
+from app.modules.leads.services.optimisation.events import PlanCapacityReached, PlanConflicts
+from app.modules.leads.services.optimisation.plan import show_plan
+from app.modules.leads.services.optimisation.plans import Optimisations
 
 router = Router(prefix="/v1/leads/assignments", tags=["leads"])
 

@@ -16,12 +16,7 @@ from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
 from app.modules.leads.interface import BehaviourDiffers, LeadAlreadyConverted, ScoringModelActive
 from app.modules.leads.models import Behaviour, ScoringModel
-from app.modules.leads.services.leads import LEAD, LeadService
-from app.modules.leads.services.scoring.behaviours import Behaviours
-from app.modules.leads.services.scoring.explain import explain
-from app.modules.leads.services.scoring.models import JOB, ScoringModels
-from app.modules.leads.services.scoring.preview import preview as preview_model
-from app.modules.leads.services.scoring.schemas import (
+from app.modules.leads.schemas.scoring import (
     BehaviourInput,
     BehaviourRead,
     Explanation,
@@ -32,6 +27,11 @@ from app.modules.leads.services.scoring.schemas import (
     ScoringModelRead,
     ScoringModelUpdate,
 )
+from app.modules.leads.services.leads import LEAD, LeadService
+from app.modules.leads.services.scoring.behaviours import Behaviours
+from app.modules.leads.services.scoring.explain import explain
+from app.modules.leads.services.scoring.models import JOB, ScoringModels
+from app.modules.leads.services.scoring.preview import preview as preview_model
 
 router = Router(tags=["leads"])
 

@@ -19,11 +19,11 @@ from app.modules.leads.models import (
     Queue,
     Strategy,
 )
+from app.modules.leads.schemas.assignment import AssigneeRead
 from app.modules.leads.services.assignment.book import compile_rule, default_queue_id
 from app.modules.leads.services.assignment.decisions import MEMBER, QUEUE, TARGETS, TEAM, TERRITORY
 from app.modules.leads.services.assignment.distribution import DEFAULT_CAPACITY, DEFAULT_WEIGHT, day_quota
 from app.modules.leads.services.assignment.territories import lock_settings
-from app.modules.leads.services.assignment.wire import AssigneeRead
 from app.tenants.interface import Members
 
 MAX_RULES: Final = 200

@@ -16,13 +16,13 @@ from app.kernel.records import RecordType
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.interface import ScoringModelActive
 from app.modules.leads.models import ScoringModel
-from app.modules.leads.services.scoring.engine import BehaviourRule, FitRule, Model
-from app.modules.leads.services.scoring.schemas import (
+from app.modules.leads.schemas.scoring import (
     ScoringModelCreate,
     ScoringModelDraft,
     ScoringModelUpdate,
     require_range,
 )
+from app.modules.leads.services.scoring.engine import BehaviourRule, FitRule, Model
 
 JOB = "leads.score"
 MOST_MODELS = 20

@@ -15,26 +15,26 @@ from app.kernel.statements import Lock
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.models import ItemOutcome, Optimisation, OptimisationItem, OptimisationState
 from app.modules.leads.schemas.optimisation import OptimisationItemRead, OptimisationRequest
-from app.modules.leads.services.optimisation_events import (
+from app.modules.leads.services.optimisation.events import (
     OBJECT,
     LeadOptimisationRequested,
     PlanCapacityReached,
 )
-from app.modules.leads.services.optimisation_facts import (
+from app.modules.leads.services.optimisation.facts import (
     check_options,
     chosen_leads,
     chosen_members,
     locked_leads,
 )
-from app.modules.leads.services.optimisation_plan import (
+from app.modules.leads.services.optimisation.plan import (
     members_of,
     options_of,
     reason_of,
     show_item,
     stored_member,
 )
-from app.modules.leads.services.optimisation_states import DRAFT, PLAN
-from app.modules.leads.services.optimisation_value import (
+from app.modules.leads.services.optimisation.states import DRAFT, PLAN
+from app.modules.leads.services.optimisation.value import (
     History,
     LeadFacts,
     Penalties,
