@@ -14,9 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from app.modules.leads.services.optimizer.exact import solve_exactly
-from app.modules.leads.services.optimizer.problem import relative_gap
-from app.modules.leads.services.optimizer.search import AntColony, solve
+from app.modules.leads.services.optimisation.solver.exact import solve_exactly
+from app.modules.leads.services.optimisation.solver.problem import relative_gap
+from app.modules.leads.services.optimisation.solver.search import AntColony, solve
 from bench.gap_instances import Bounds, bounds, folder, names, read
 from bench.house import report
 

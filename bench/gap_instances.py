@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.modules.leads.services.optimizer.problem import AssignmentProblem
+from app.modules.leads.services.optimisation.solver.problem import AssignmentProblem
 
 ROOT = Path(__file__).resolve().parents[1]
 

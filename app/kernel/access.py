@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
 from enum import IntEnum
 from typing import Literal
 from uuid import UUID
@@ -51,6 +52,19 @@ class TenantProfile:
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def language(self) -> Literal["en", "zh"]:
+        """The language of what the company sends and shows to others."""
+        return "zh" if self.locale.lower().startswith("zh") else "en"
+
+    def day_of(self, moment: datetime) -> date:
+        """The date that the tenant's calendar shows at a moment."""
+        return moment.astimezone(self.zone).date()
+
+    def midnight(self, day: date) -> datetime:
+        """When a day begins where the tenant is, in UTC."""
+        return datetime.combine(day, time(), self.zone).astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)

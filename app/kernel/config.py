@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     )
     otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector; absent means no tracing.")
 
+    def address_of(self, path: str) -> str:
+        """The address of a path as people outside reach it; for links."""
+        return self.public_url.rstrip("/") + path
+
     @property
     def in_production(self) -> bool:
         return self.environment == "production"

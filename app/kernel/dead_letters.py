@@ -7,10 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
-
-from app.kernel.errors import InvalidCursor, NotFound
-from app.kernel.listing import Query, read_cursor, sign_cursor
+from app.kernel.errors import NotFound
+from app.kernel.paging import read_position, sign_position
 from app.kernel.schemas import Output, Page
 from app.kernel.uow import UnitOfWork
 
@@ -38,28 +36,17 @@ class DeadLetters:
 
     async def page(self, *, limit: int, cursor: str | None) -> Page[DeadLetter]:
         """Newest first. Raises `InvalidCursor`."""
-        uow, query = self.uow, Query(limit=limit, cursor=cursor)
-        arguments: list[Any] = [uow.tenant_id]
-        after = ""
-        if cursor is not None:
-            position = read_cursor(uow.kernel.secrets, uow.tenant_id, "dead-letters", query)
-            if len(position) != 1:
-                raise InvalidCursor
-            arguments.append(UUID(position[0]))
-            after = " AND id < $2"
+        uow = self.uow
+        after = read_position(uow, "dead-letters", cursor)
         rows = await uow.fetch(
-            f"SELECT {_COLUMNS} FROM kernel.outbox WHERE tenant_id = $1 AND dead_at IS NOT NULL{after}"
-            f" ORDER BY id DESC LIMIT {limit + 1}",
-            *arguments,
+            f"SELECT {_COLUMNS} FROM kernel.outbox WHERE tenant_id = $1 AND dead_at IS NOT NULL"
+            f"{' AND id < $2' if after else ''} ORDER BY id DESC LIMIT {limit + 1}",
+            *[uow.tenant_id, *(UUID(id) for id in after or ())],
         )
         more = len(rows) > limit
-        next_cursor = None
-        if more:
-            last = orjson.dumps([str(rows[limit - 1]["id"])]).decode()
-            next_cursor = sign_cursor(uow.kernel.secrets, uow.tenant_id, "dead-letters", query, last)
         return Page(
             data=[_answer(dict(row)) for row in rows[:limit]],
-            next_cursor=next_cursor,
+            next_cursor=sign_position(uow, "dead-letters", [rows[limit - 1]["id"]]) if more else None,
             has_more=more,
             total=None,
             total_is_estimate=None,

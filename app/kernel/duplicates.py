@@ -24,6 +24,7 @@ from app.kernel.access import visible_rows
 from app.kernel.contact import EmailInvalid, normalise_email, to_e164
 from app.kernel.errors import Conflict
 from app.kernel.listing import Bindings
+from app.kernel.locks import lock_keys
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType
 from app.kernel.uow import UnitOfWork
@@ -327,17 +328,6 @@ def duplicate_found(found: Found) -> DuplicateFound:
         candidates=[candidate.wire() for candidate in found.candidates[:SHOWN]],
         hidden=found.hidden,
     )
-
-
-async def lock_keys(uow: UnitOfWork, space: str, keys: Collection[str]) -> None:
-    """Advisory locks of this tenant until the transaction ends, in one order, so that nobody deadlocks."""
-    names = sorted({f"{uow.tenant_id}:{space}:{key}" for key in keys})
-    if names:
-        await uow.fetch(
-            "SELECT pg_advisory_xact_lock(hashtextextended(k.name, 0))"
-            " FROM (SELECT unnest($1::text[]) AS name ORDER BY 1) k",
-            names,
-        )
 
 
 class DuplicateAware(RecordService[M]):

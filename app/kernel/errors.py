@@ -145,6 +145,12 @@ class StaleVersion(Problem):
     title = "The record has changed since you read it"
 
 
+def require_version(current: int, *, expected: int) -> None:
+    """A change goes by the version that its author read. Raises `StaleVersion` (carries `current_version`)."""
+    if current != expected:
+        raise StaleVersion(f"You read version {expected}; it is {current} now.", current_version=current)
+
+
 class PayloadTooLarge(Problem):
     status = 413
     code = "payload_too_large"

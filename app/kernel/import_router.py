@@ -35,19 +35,15 @@ from app.kernel.imports.service import Imports, Preview, inspect
 from app.kernel.imports.targets import targets_of
 from app.kernel.imports.undo import UNDO_JOB
 from app.kernel.job_router import (
-    MAX_LIMIT,
     RETRY_AFTER,
-    Cursor,
     JobRead,
-    Limit,
     answer,
     read_job,
-    read_position,
-    sign_position,
 )
 from app.kernel.job_router import router as jobs
 from app.kernel.openapi import IDEMPOTENCY_KEY
-from app.kernel.record_router import json_response
+from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.record_router import etag, json_response
 from app.kernel.records import to_json
 from app.kernel.registry import Module, Permission
 from app.kernel.routing import (
@@ -224,7 +220,7 @@ def _import(row: Import) -> ImportRead:
 
 
 def _import_headers(row: Import) -> dict[str, str]:
-    headers = {"ETag": f'"{row.version}"'}
+    headers = {"ETag": etag(row.version)}
     if row.state in ACTIVE or (row.undo or {}).get("state") == "in_progress":
         headers["Retry-After"] = RETRY_AFTER
     return headers

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
-import orjson
-from fastapi import Query, Response
+from fastapi import Response
 
-from app.kernel.errors import InvalidCursor, InvalidTransition, NotFound
+from app.kernel.errors import InvalidTransition, NotFound
 from app.kernel.jobs import is_settled, request_cancel
+from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Output, Page
-from app.kernel.secrets import SignatureInvalid
 from app.kernel.uow import UnitOfWork
 
 RETRY_AFTER = "2"
-MAX_LIMIT = 200
 _COLUMNS = (
     "id, name, state, attempts, progress, result, last_error, cancel_requested, actor_kind, actor_id, created_at,"
     " run_at, started_at, finished_at"
@@ -60,29 +58,6 @@ async def read_job(uow: UnitOfWork, id: UUID) -> Any:
     if row is None or (row["actor_id"] != uow.actor.id and not uow.actor.may("job:read")):
         raise NotFound
     return row
-
-
-def sign_position(uow: UnitOfWork, list_name: str, values: list[Any]) -> str:
-    """The cursor behind the last row of a page, bound to tenant and list."""
-    bound = [str(uow.tenant_id), list_name, *[str(value) for value in values]]
-    return uow.kernel.secrets.sign(orjson.dumps(bound), purpose="cursor")
-
-
-def read_position(uow: UnitOfWork, list_name: str, cursor: str | None) -> list[str] | None:
-    """What `sign_position` signed. Raises `InvalidCursor`."""
-    if cursor is None:
-        return None
-    try:
-        found = orjson.loads(uow.kernel.secrets.unsign(cursor, purpose="cursor"))
-    except (SignatureInvalid, orjson.JSONDecodeError):
-        found = []
-    if not isinstance(found, list) or found[:2] != [str(uow.tenant_id), list_name]:
-        raise InvalidCursor("The cursor belongs to another list or filter; start again without it.")
-    return found[2:]
-
-
-Limit = Annotated[int, Query(ge=1, description="Above 200 counts as 200.")]
-Cursor = Annotated[str | None, Query(max_length=2_000, description="`next_cursor` of the page before.")]
 
 
 @router.get("", access="signed_in", response_model=Page[JobRead])

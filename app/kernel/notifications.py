@@ -12,16 +12,15 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-import orjson
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.access import NOBODY
-from app.kernel.errors import InvalidCursor, NotFound
+from app.kernel.errors import NotFound
 from app.kernel.events import Event
 from app.kernel.ids import new_id
-from app.kernel.listing import Condition, Query, read_cursor, sign_cursor
 from app.kernel.mail import CalendarPart, Message
 from app.kernel.models import Base, TenantOwned
+from app.kernel.paging import read_position, sign_position
 from app.kernel.people import People
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
@@ -158,7 +157,7 @@ class Notifications:
             return
         uow = self.uow
         people = await uow.of(People).addresses({member_id for member_id, _ in notices})
-        chinese = uow.actor.tenant.locale.lower().startswith("zh")
+        chinese = uow.actor.tenant.language == "zh"
         for member_id, notice in notices:
             if member_id not in people:
                 continue  # gone meanwhile
@@ -175,7 +174,7 @@ class Notifications:
         record = self.uow.kernel.registry.records.get(notice.object or "")
         if record is None:
             return ""
-        return f"{self.uow.kernel.settings.public_url.rstrip('/')}/app/{record.path}/{notice.record_id}"
+        return self.uow.kernel.settings.address_of(f"/app/{record.path}/{notice.record_id}")
 
     # -- mine ----------------------------------------------------------------------------------------------
 
@@ -188,25 +187,20 @@ class Notifications:
     ) -> tuple[list[Notification], str | None]:
         """My notifications, newest first, and the cursor of the next page. Raises `InvalidCursor`."""
         uow = self.uow
-        query = Query(
-            groups=((Condition("unread", "eq", unread), Condition("kind", "eq", kind)),), cursor=cursor
-        )
+        name = f"notifications:{unread}:{kind}"
         statement = uow.select(Notification).where(Notification.member_id == self._me)
         if unread is not None:
             seen = Notification.read_at
             statement = statement.where(seen.is_(None) if unread else seen.is_not(None))
         if kind is not None:
             statement = statement.where(Notification.kind == kind)
-        if cursor is not None:
-            position = read_cursor(uow.kernel.secrets, uow.tenant_id, "notifications", query)
-            if len(position) != 1 or position[0] is None:
-                raise InvalidCursor
-            statement = statement.where(Notification.id < UUID(position[0]))
+        after = read_position(uow, name, cursor)
+        if after:
+            statement = statement.where(Notification.id < UUID(after[0]))
         rows = await uow.all(statement.order_by(Notification.id.desc()).limit(limit + 1))
         if len(rows) <= limit:
             return rows, None
-        last = orjson.dumps([str(rows[limit - 1].id)]).decode()
-        return rows[:limit], sign_cursor(uow.kernel.secrets, uow.tenant_id, "notifications", query, last)
+        return rows[:limit], sign_position(uow, name, [rows[limit - 1].id])
 
     async def read(self, id: UUID) -> Notification:
         """Mark one of mine as read; again changes nothing. Raises `NotFound`."""

@@ -1,4 +1,4 @@
-"""The generated HTTP face of a record type: the same sixteen operations for every module.
+"""The generated HTTP face of a record type: the same operations for every module.
 
 The endpoints are declared to FastAPI for the OpenAPI document and served by `DirectRoute`, which validates the
 body with one compiled validator and writes JSON bytes itself: the hot path builds no entity it does not need.
@@ -25,7 +25,7 @@ from app.kernel.merging.router import merged_answer, preview_answer
 from app.kernel.merging.schemas import MergeRequest, answers_of
 from app.kernel.merging.tombstones import RecordMerged, survivors_of
 from app.kernel.record_reads import list_records, read_one
-from app.kernel.records import RecordService, RecordType, to_json
+from app.kernel.records import M, RecordService, RecordType, to_json
 from app.kernel.routing import (
     Router,
     TransactionalRoute,
@@ -69,6 +69,13 @@ def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None
 
 def etag(version: int) -> str:
     return f'"{version}"'
+
+
+def record_response(uow: UnitOfWork, record: RecordType[M], row: M) -> Response:
+    """A record as the actor sees it, with its version as the entity tag."""
+    return json_response(
+        record.dump(row, uow.actor.hidden(record.object)), headers={"ETag": etag(row.version)}
+    )
 
 
 def _names_tag(if_none_match: str | None, tag: str) -> bool:
@@ -285,9 +292,7 @@ class _Operations:
             await self._refuse_first(request, uow, "update", problem)
             raise
         row = await self.service(uow).update(path_id(request), set_fields_of(body), expected_version=version)
-        return json_response(
-            self.record.dump(row, uow.actor.hidden(self.record.object)), headers={"ETag": etag(row.version)}
-        )
+        return record_response(uow, self.record, row)
 
     async def delete(self, request: Request, uow: UnitOfWork) -> Response:
         try:

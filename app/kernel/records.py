@@ -22,7 +22,7 @@ import orjson
 from pydantic import AwareDatetime, BaseModel
 
 from app.kernel.access import Scope, visible_rows
-from app.kernel.errors import FieldError, Forbidden, Invalid, StaleVersion
+from app.kernel.errors import FieldError, Forbidden, Invalid, require_version
 from app.kernel.events import Event, MergeEvent, RecordEvent, merge_event, record_event
 from app.kernel.holding import is_held, received, taken_over
 from app.kernel.listing import Bindings, Field, Kind
@@ -41,7 +41,6 @@ from app.kernel.veils import Veil
 M = TypeVar("M", bound=RecordTable)
 
 ACTIONS = ("read", "create", "update", "delete", "assign", "share", "import", "export", "merge")
-_OTHERS_WORK = frozenset({"assign", "share", "import", "export", "delete"})
 
 
 @dataclass(frozen=True)
@@ -441,10 +440,8 @@ class RecordService(MergeHooks[M]):
     async def update(self, id: UUID, given: Mapping[str, Any], *, expected_version: int | None) -> M:
         """Apply a merge patch. Raises also `NotFound`, `StaleVersion` when `expected_version` is not current."""
         row = await self.get(id, action="update", lock="update")
-        if expected_version is not None and row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        if expected_version is not None:
+            require_version(row.version, expected=expected_version)
         return await self.change(row, given)
 
     async def change(self, row: M, given: Mapping[str, Any], *, action: str = "updated") -> M:
@@ -503,10 +500,8 @@ class RecordService(MergeHooks[M]):
     async def delete(self, id: UUID, *, expected_version: int | None) -> None:
         """Soft-delete. Raises `NotFound`, `Forbidden`, `StaleVersion`, and what `before_delete` refuses."""
         row = await self.get(id, action="delete", lock="update")
-        if expected_version is not None and row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        if expected_version is not None:
+            require_version(row.version, expected=expected_version)
         await self.before_delete(row)
         await self.uow.delete(row, audit=self.record.object)
         self.uow.publish_record(self.record.deleted, row.id, row.version + 1)

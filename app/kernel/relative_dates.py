@@ -6,15 +6,14 @@
 
 from __future__ import annotations
 
-import calendar
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from app.kernel.access import TenantProfile
+from app.kernel.periods import PERIOD_MONTHS, add_months, period_start
 
 _OFFSET = re.compile(r"([+-])(\d{1,4})([dwmy])$")
 _PERIOD = re.compile(r"(this|last|next)_(week|month|quarter|year)$")
-_MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _DAYS = {"today": 0, "yesterday": -1, "tomorrow": 1}
 
 
@@ -22,7 +21,7 @@ def resolve_date(value: object, now: datetime, tenant: TenantProfile) -> date:
     """A date from `2026-01-31` or a relative name. Raises ValueError, TypeError."""
     if not isinstance(value, str):
         raise TypeError("a date is text")
-    today = now.astimezone(tenant.zone).date()
+    today = tenant.day_of(now)
     if value in _DAYS:
         return today + timedelta(days=_DAYS[value])
     offset = _OFFSET.fullmatch(value)
@@ -30,7 +29,7 @@ def resolve_date(value: object, now: datetime, tenant: TenantProfile) -> date:
         return _shift(today, int(offset[1] + offset[2]), offset[3])
     period = _PERIOD.fullmatch(value)
     if period:
-        return _period_start(today, period[2], {"this": 0, "last": -1, "next": 1}[period[1]], tenant)
+        return _period(today, period[2], {"this": 0, "last": -1, "next": 1}[period[1]], tenant)
     found = date.fromisoformat(value)
     if not 1000 <= found.year <= 9998:
         raise ValueError("out of range")
@@ -50,7 +49,7 @@ def resolve_datetime(value: object, now: datetime, tenant: TenantProfile) -> dat
             raise ValueError("a moment needs an offset and a year from 1000 to 9998")
         return found.astimezone(UTC)
     day = resolve_date(value, now, tenant)
-    return datetime.combine(day, time(), tenant.zone).astimezone(UTC)
+    return tenant.midnight(day)
 
 
 def _shift(day: date, amount: int, unit: str) -> date:
@@ -59,17 +58,8 @@ def _shift(day: date, amount: int, unit: str) -> date:
     return add_months(day, amount * (12 if unit == "y" else 1))
 
 
-def add_months(day: date, months: int) -> date:
-    """The same day `months` later, or the last day of that month where it is shorter."""
-    index = day.year * 12 + day.month - 1 + months
-    year, month = divmod(index, 12)
-    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
-
-
-def _period_start(today: date, period: str, steps: int, tenant: TenantProfile) -> date:
+def _period(today: date, period: str, steps: int, tenant: TenantProfile) -> date:
     if period == "week":
         return today - timedelta(days=today.weekday()) + timedelta(weeks=steps)
-    length = _MONTHS[period]
-    first = tenant.fiscal_year_start_month - 1 if length > 1 else 0
-    offset = (today.month - 1 - first) % 12 % length
-    return add_months(today.replace(day=1), -offset + steps * length)
+    start = period_start(today, period, tenant.fiscal_year_start_month)
+    return add_months(start, steps * PERIOD_MONTHS[period])

@@ -8,7 +8,6 @@ application does not start.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
@@ -477,7 +476,3 @@ def path_id(request: Request, name: str = "id") -> UUID:
         return UUID(request.path_params[name])
     except ValueError:
         raise NotFound from None
-
-
-def monotonic_ms(since: float) -> float:
-    return round((time.perf_counter() - since) * 1000, 2)

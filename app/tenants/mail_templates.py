@@ -149,7 +149,7 @@ def language(locale: str) -> str:
 
 
 def _page(uow: UnitOfWork, name: str) -> str:
-    return f"{uow.kernel.settings.public_url.rstrip('/')}/app/{name}"
+    return uow.kernel.settings.address_of(f"/app/{name}")
 
 
 def _link(uow: UnitOfWork, name: str, token: str) -> str:

@@ -147,7 +147,7 @@ BAD_QUERIES = [
     "seen_at=2026-01-01T00:00:00", "seen_at=0001-01-01T00:00:00%2B14:00", "colour=green", "fragile=maybe",
     "name=%00", "q=%00",
     "q=" + "x" * 300, "name=" + "x" * 2_000, "tags=x", "custom.nothing=1", "custom=1", "price[gt]=1e400", "price=NaN",
-    "owner_id=1", "created_at[gt]=soon", "name[=x", "name]=x", "=x", "NAME=x", "tenant_id=x",
+    "owner_id=1", "created_at[gt]=soon", "sold_on[gt]=now", "name[=x", "name]=x", "=x", "NAME=x", "tenant_id=x",
     "deleted_at[is_null]=false",
     "tokens=x", "sold_on[gt]=-9999y", "sold_on[gt]=%2B9999y", "%FF=1", "name%00=1", "pieces=%D9%A1%20",
 ]  # fmt: skip

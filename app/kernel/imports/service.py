@@ -12,7 +12,6 @@ from uuid import UUID
 from app.kernel.errors import (
     Conflict,
     FieldError,
-    Forbidden,
     Invalid,
     InvalidTransition,
     NotFound,
@@ -327,9 +326,3 @@ def missing_fields(found: Import, targets: Mapping[str, ImportTarget]) -> list[s
     if found.mode == "upsert":
         wanted.append(found.key)
     return [name for name in wanted if name not in mapped]
-
-
-def require_owner(actor_member: UUID | None, created_by: UUID | None) -> None:
-    """Refuse to change what someone else started. Raises `Forbidden`."""
-    if actor_member is None or actor_member != created_by:
-        raise Forbidden("Only the member who started this may change it.")

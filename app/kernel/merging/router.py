@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kernel.audit import history_page
-from app.kernel.errors import DuplicateValue, InvalidCursor, NotFound, problems
-from app.kernel.listing import MAX_LIMIT, Bindings, read_cursor, sign_cursor
-from app.kernel.listing import Query as ListQuery
+from app.kernel.errors import DuplicateValue, NotFound, problems
+from app.kernel.listing import Bindings
 from app.kernel.merging.merge import Merged, fields_of
 from app.kernel.merging.models import Merge
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import CustomReferences, shares
 from app.kernel.merging.schemas import MergeRead, UndoneMerge
 from app.kernel.merging.undo import MergeNotUndoable, get_merge, undo_merge, visible_merges
+from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.records import RecordType, to_json
 from app.kernel.registry import Module
 from app.kernel.routing import Router, Uow
@@ -73,12 +72,6 @@ async def list_merges(
 ) -> Page[MergeRead]:
     """Merges whose surviving record you may read, newest first."""
     limit = min(limit, MAX_LIMIT)
-    query = ListQuery(
-        groups=(),
-        text=orjson.dumps([object_name, record_id], default=str).decode(),
-        limit=limit,
-        cursor=cursor,
-    )
     bind = Bindings(uow.tenant_id)
     clauses = ["m.tenant_id = $1", visible_merges(uow, bind)]
     if object_name is not None:
@@ -86,10 +79,9 @@ async def list_merges(
     if record_id is not None:
         place = bind(record_id)
         clauses.append(f"(m.survivor_id = {place} OR {place} = ANY(m.merged_ids))")
-    if cursor is not None:
-        after = read_cursor(uow.kernel.secrets, uow.tenant_id, "merges", query)
-        if len(after) != 1 or after[0] is None:
-            raise InvalidCursor
+    name = f"merges:{object_name}:{record_id}"
+    after = read_position(uow, name, cursor)
+    if after:
         clauses.append(f"m.id < {bind(UUID(after[0]))}")
     columns = ", ".join(f"m.{name}" for name in columns_of(Merge))
     rows = await uow.fetch(
@@ -98,11 +90,9 @@ async def list_merges(
         *bind.values,
     )
     found = [read_merge(uow, merge) for merge in entities(Merge, rows[:limit])]
-    following = None
-    if len(rows) > limit:
-        position = orjson.dumps([str(found[-1].id)]).decode()
-        following = sign_cursor(uow.kernel.secrets, uow.tenant_id, "merges", query, position)
-    return Page[MergeRead](data=found, next_cursor=following, has_more=following is not None)
+    more = len(rows) > limit
+    following = sign_position(uow, name, [found[-1].id]) if more else None
+    return Page[MergeRead](data=found, next_cursor=following, has_more=more)
 
 
 @router.get("/{id}", access="signed_in")

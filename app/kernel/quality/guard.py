@@ -102,4 +102,4 @@ async def _broken(
 
 
 def _says(uow: UnitOfWork, rule: Rule) -> str:
-    return f"This breaks the rule “{rule.name(uow.actor.tenant.locale)}”."
+    return f"This breaks the rule “{rule.name(uow.actor.tenant.language)}”."

@@ -8,8 +8,7 @@ from uuid import UUID
 from fastapi import Query, Response
 
 from app.kernel.access import Scope
-from app.kernel.errors import InvalidCursor
-from app.kernel.job_router import Cursor, Limit, read_position, sign_position
+from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
 from app.kernel.quality import report as reports
 from app.kernel.quality.rules import QualityRules
 from app.kernel.quality.schemas import (
@@ -19,12 +18,13 @@ from app.kernel.quality.schemas import (
     QualityRuleRead,
     QualityRuleUpdate,
 )
+from app.kernel.record_router import etag
 from app.kernel.registry import Module, Permission
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
 
 router = Router(tags=["data quality"])
-MOST = 200
+
 ObjectName = Annotated[
     str | None, Query(alias="object", max_length=60, description="Only of this record type.")
 ]
@@ -32,7 +32,7 @@ ObjectName = Annotated[
 
 def _rule(row: Any, response: Response | None = None) -> QualityRuleRead:
     if response is not None:
-        response.headers["ETag"] = f'"{row.version}"'
+        response.headers["ETag"] = etag(row.version)
     return QualityRuleRead.model_validate({name: row.__dict__[name] for name in QualityRuleRead.model_fields})
 
 
@@ -83,11 +83,8 @@ async def list_data_quality_rule_records(
     """The records that break a rule, newest first, as far as you may see them."""
     name = f"data-quality:{id}"
     position = read_position(uow, name, cursor)
-    try:
-        after = UUID(position[0]) if position else None
-    except (ValueError, IndexError):
-        raise InvalidCursor from None
-    found = await reports.failing(uow, id, after=after, limit=min(limit, MOST))
+    after = UUID(position[0]) if position else None
+    found = await reports.failing(uow, id, after=after, limit=min(limit, MAX_LIMIT))
     return Page[FailingRecord](
         data=found.records,
         next_cursor=sign_position(uow, name, [found.last]) if found.last else None,

@@ -11,7 +11,7 @@ import asyncpg
 import re2  # type: ignore[import-untyped]
 
 from app.kernel.conditions import Groups, all_fields, check_tree, groups_of
-from app.kernel.errors import Invalid, InvalidFilter, StaleVersion
+from app.kernel.errors import Invalid, InvalidFilter, require_version
 from app.kernel.listing import Bindings, Condition, Field, FieldSet, Kind, compile_filter
 from app.kernel.memory import Remembered
 from app.kernel.quality.models import QualityRule, Severity
@@ -43,9 +43,9 @@ class Rule:
         """Every field that the rule is about, its conditions included."""
         return frozenset({self.field, *(c.field for group in self.condition for c in group)})
 
-    def name(self, locale: str) -> str:
+    def name(self, language: str) -> str:
         """Its name in the company's language."""
-        return self.name_zh if self.name_zh and locale.startswith("zh") else self.name_en
+        return self.name_zh if self.name_zh and language == "zh" else self.name_en
 
 
 def rule_of(row: QualityRule) -> Rule:
@@ -160,10 +160,7 @@ class QualityRules:
 
     async def _locked(self, id: UUID, expected_version: int) -> QualityRule:
         row = await self.uow.get(QualityRule, id, lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _make_room(self) -> None:

@@ -9,12 +9,13 @@ from uuid import UUID
 
 import orjson
 
-from app.kernel.errors import Conflict, Invalid, InvalidCursor, StaleVersion
+from app.kernel.errors import Conflict, Invalid, require_version
 from app.kernel.event_feed import cloud_event
 from app.kernel.event_tables import WebhookDelivery, WebhookEndpoint
 from app.kernel.events import Event
 from app.kernel.ids import new_id
-from app.kernel.listing import Bindings, Query, read_cursor, sign_cursor
+from app.kernel.listing import Bindings
+from app.kernel.paging import read_position, sign_position
 from app.kernel.records import to_json
 from app.kernel.uow import UnitOfWork
 from app.kernel.webhooks.addresses import check_url
@@ -211,16 +212,13 @@ class Endpoints:
         """A page of deliveries with their attempts, newest first. Raises `NotFound`, `InvalidCursor`."""
         uow = self.uow
         await uow.get(WebhookEndpoint, id)
-        query = Query(text=f"{state}:{event_id}", limit=limit, cursor=cursor)
-        name = f"webhook-deliveries:{id}"
+        name = f"webhook-deliveries:{id}:{state}:{event_id}"
         bind = Bindings(uow.tenant_id, id)
         where = f" AND d.state = {bind(state)}" if state else ""
         where += f" AND d.event_id = {bind(event_id)}" if event_id else ""
-        if cursor is not None:
-            position = read_cursor(uow.kernel.secrets, uow.tenant_id, name, query)
-            if len(position) != 2:
-                raise InvalidCursor
-            at, last_id = bind(position[0]), bind(position[1])
+        after = read_position(uow, name, cursor)
+        if after:
+            at, last_id = bind(after[0]), bind(after[1])
             where += f" AND (d.created_at, d.id) < ({at}::text::timestamptz, {last_id}::text::uuid)"
         rows = await uow.fetch(
             "SELECT d.id, d.event_id, d.event_type, d.state, d.created_at, d.next_attempt_at, d.finished_at"
@@ -231,13 +229,10 @@ class Endpoints:
         shown = [dict(row) for row in rows[:limit]]
         await self._add_attempts(shown)
         more = len(rows) > limit
-        next_cursor = None
-        if more:
-            last = orjson.dumps([shown[-1]["created_at"].isoformat(), str(shown[-1]["id"])]).decode()
-            next_cursor = sign_cursor(uow.kernel.secrets, uow.tenant_id, name, query, last)
+        last = [shown[-1]["created_at"].isoformat(), shown[-1]["id"]] if more else []
         return {
             "data": shown,
-            "next_cursor": next_cursor,
+            "next_cursor": sign_position(uow, name, last) if more else None,
             "has_more": more,
             "total": None,
             "total_is_estimate": None,
@@ -261,11 +256,7 @@ class Endpoints:
 
     async def _locked(self, id: UUID, expected_version: int) -> WebhookEndpoint:
         endpoint = await self.uow.get(WebhookEndpoint, id, lock="update")
-        if endpoint.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {endpoint.version} now.",
-                current_version=endpoint.version,
-            )
+        require_version(endpoint.version, expected=expected_version)
         return endpoint
 
     async def _enabled(self, id: UUID) -> WebhookEndpoint:

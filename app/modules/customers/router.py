@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Path, Query, Response
 
 from app.kernel.duplicate_router import duplicate_routes
 from app.kernel.errors import StaleVersion, VersionRequired, problems
-from app.kernel.record_router import etag, fields_of, record_router, set_fields_of
+from app.kernel.record_router import etag, fields_of, record_response, record_router, set_fields_of
 from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import BatchAnswer, Output, Page
@@ -30,7 +30,6 @@ from app.modules.customers.interface import (
     PoolRelease,
     Pools,
 )
-from app.modules.customers.models import Contact
 from app.modules.customers.schemas import (
     AccountQuery,
     AccountRead,
@@ -124,7 +123,9 @@ async def set_contact_role(
 ) -> Response:
     """Give a contact a part in an account, or another one; the version is the contact's."""
     service = ContactService(uow)
-    return _contact(uow, await service.set_role(id, account_id, part, expected_version=version))
+    return record_response(
+        uow, CONTACT, await service.set_role(id, account_id, part, expected_version=version)
+    )
 
 
 @router.delete(
@@ -135,12 +136,9 @@ async def set_contact_role(
 )
 async def remove_contact_role(uow: Uow, id: UUID, account_id: AccountId, version: IfMatch) -> Response:
     """End a contact's part in an account; the version is the contact's."""
-    return _contact(uow, await ContactService(uow).remove_role(id, account_id, expected_version=version))
-
-
-def _contact(uow: UnitOfWork, row: Contact) -> Response:
-    body: Any = CONTACT.dump(row, uow.actor.hidden("contact"))
-    return Response(body, media_type="application/json", headers={"ETag": etag(row.version)})
+    return record_response(
+        uow, CONTACT, await ContactService(uow).remove_role(id, account_id, expected_version=version)
+    )
 
 
 @router.post("/accounts/{id}/consents", access="account:update", status_code=201)
@@ -298,6 +296,4 @@ def _tagged(response: Response, pool: PoolRead) -> PoolRead:
 
 
 async def _account(uow: UnitOfWork, id: UUID) -> Response:
-    row = await AccountService(uow).get(id)
-    body: Any = ACCOUNT.dump(row, uow.actor.hidden("account"))
-    return Response(body, media_type="application/json", headers={"ETag": etag(row.version)})
+    return record_response(uow, ACCOUNT, await AccountService(uow).get(id))

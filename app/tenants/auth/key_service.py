@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.kernel.access import Scope
-from app.kernel.errors import Invalid, NotFound, StaleVersion
+from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.ids import new_id
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.api_keys import generate_api_key
@@ -86,10 +86,7 @@ class ApiKeys:
 
     async def _at(self, id: UUID, version: int) -> ApiKey:
         row = await self.get(id, lock=True)
-        if row.version != version:
-            raise StaleVersion(
-                f"You read version {version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=version)
         return row
 
     def _mine_only(self) -> bool:

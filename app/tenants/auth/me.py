@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Response
 
-from app.kernel.errors import Invalid, StaleVersion, Unauthenticated
+from app.kernel.errors import Invalid, Unauthenticated, require_version
 from app.kernel.record_router import etag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.uow import UnitOfWork
@@ -45,10 +45,7 @@ async def update_me(body: MeUpdate, uow: Uow, caller: CallerDep, version: IfMatc
         if name in changes and changes[name] is None:
             raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
     member = await uow.get(Member, person.member_id, lock="update")
-    if member.version != version:
-        raise StaleVersion(
-            f"You read version {version}; it is {member.version} now.", current_version=member.version
-        )
+    require_version(member.version, expected=version)
     locale = changes.pop("locale", None)
     if locale is not None:
         await uow.fetch(

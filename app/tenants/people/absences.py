@@ -10,12 +10,11 @@ from sqlalchemy import Text
 from sqlalchemy.sql.expression import cast as sql_cast
 
 from app.kernel.access import Scope
-from app.kernel.errors import Forbidden, Invalid
+from app.kernel.errors import Forbidden, Invalid, require_version
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.tenants.models import Absence, Member
 from app.tenants.people.paging import Slice, page
-from app.tenants.people.roles import expect_version
 
 OBJECT: Final = "absence"
 
@@ -73,7 +72,7 @@ class AbsenceService:
     async def _locked(self, id: UUID, expected_version: int) -> Absence:
         row = await self.uow.get(Absence, id, lock="update")
         await self._require_reach(row.member_id)
-        expect_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _require_reach(self, member_id: UUID) -> None:

@@ -7,12 +7,12 @@ from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
-from app.kernel.errors import Invalid
+from app.kernel.errors import Invalid, require_version
+from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
 from app.kernel.working_time import CalendarDefinition, Interval, WorkingCalendar, calendar_of, has_holidays
 from app.tenants.interface import CalendarInUse
 from app.tenants.models import Calendar
-from app.tenants.people.roles import expect_version
 
 OBJECT: Final = "calendar"
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -43,7 +43,7 @@ class CalendarService:
     async def update(self, id: UUID, changes: dict[str, Any], *, expected_version: int) -> Calendar:
         """Raises: NotFound; StaleVersion; Invalid; DuplicateValue."""
         row = await self.uow.get(Calendar, id, lock="update")
-        expect_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         after = {**row.__dict__, **changes}
         if {"country", "subdivision"} & changes.keys():
             _check_holidays(after["country"], after["subdivision"])
@@ -58,7 +58,7 @@ class CalendarService:
             "SELECT 1 FROM tenants.calendars WHERE tenant_id = $1 AND id = $2 FOR UPDATE", uow.tenant_id, id
         )
         row = await uow.get(Calendar, id)
-        expect_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         used = await uow.fetchrow(
             "SELECT (SELECT count(*) FROM tenants.members WHERE tenant_id = $1 AND calendar_id = $2) AS members,"
             " (SELECT count(*) FROM tenants.teams WHERE tenant_id = $1 AND calendar_id = $2) AS teams",
@@ -72,9 +72,7 @@ class CalendarService:
     async def _unset_default(self) -> None:
         """One after the other: whoever comes second sees the first one's default."""
         uow = self.uow
-        await uow.fetch(
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"default_calendar:{uow.tenant_id}"
-        )
+        await lock_name(uow, "default_calendar")
         former = await uow.first(uow.select(Calendar).where(Calendar.is_default))
         if former is not None:
             await uow.update(former, audit=OBJECT, is_default=False)

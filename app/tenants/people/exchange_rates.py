@@ -10,12 +10,12 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from app.kernel.errors import Invalid
+from app.kernel.errors import Invalid, require_version
+from app.kernel.locks import lock_name
 from app.kernel.money import MAX_MINOR, Money, exponent_of
 from app.kernel.uow import UnitOfWork
 from app.tenants.interface import DatedRate, ExchangeRateChanged
 from app.tenants.models import ExchangeRate
-from app.tenants.people.roles import expect_version
 
 OBJECT = "exchange_rate"
 
@@ -55,23 +55,18 @@ class RatesOfTenant:
 
     async def settled(self) -> None:
         """See `ExchangeRates`."""
-        await self._lock("pg_advisory_xact_lock")
+        await lock_name(self.uow, "exchange_rates")
 
     async def _learn(self, currencies: set[str]) -> None:
         if not currencies:
             return
         if not self.uow.read_only:
-            # In a statement of its own: what is read below is then at least as new as the lock.
-            await self._lock("pg_advisory_xact_lock_shared")
+            await lock_name(self.uow, "exchange_rates", shared=True)
         self._known |= {currency: ([], []) for currency in currencies}
         for found in await self.rates(currencies):
             days, values = self._known[found.currency]
             days.append(found.valid_from)
             values.append(found.rate)
-
-    async def _lock(self, function: str) -> None:
-        key = f"exchange_rates:{self.uow.tenant_id}"
-        await self.uow.fetch(f"SELECT {function}(hashtextextended($1, 0))", key)
 
     def _converted(self, money: Money, day: date) -> Money | None:
         if money.currency == self.home:
@@ -123,7 +118,7 @@ class ExchangeRateService:
 
     async def _locked(self, id: UUID, expected_version: int) -> ExchangeRate:
         row = await self.uow.get(ExchangeRate, id, lock="update")
-        expect_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         return row
 
     def _publish(self, row: ExchangeRate) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.sql.expression import cast as sql_cast
 
 from app.kernel.access import TenantProfile
 from app.kernel.contact import normalise_email
+from app.kernel.errors import require_version
 from app.kernel.ids import new_id
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
@@ -34,7 +35,7 @@ from app.tenants.interface import (
 )
 from app.tenants.models import Invitation, InvitationStatus, Member, MemberStatus
 from app.tenants.people.paging import Slice, page
-from app.tenants.people.roles import Roles, expect_version
+from app.tenants.people.roles import Roles
 
 OBJECT = "invitation"
 DEFAULT_ROLE = "salesperson"
@@ -129,7 +130,7 @@ class Invitations:
 
     async def _pending(self, id: UUID, version: int) -> Invitation:
         row = await self.uow.get(Invitation, id, lock="update")
-        expect_version(row, version)
+        require_version(row.version, expected=version)
         if row.status != InvitationStatus.PENDING:
             raise LinkUsed
         return row

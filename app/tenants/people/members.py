@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Text, any_, func, literal
 from sqlalchemy.sql.expression import cast as sql_cast
 
-from app.kernel.errors import Conflict, Invalid
+from app.kernel.errors import Conflict, Invalid, require_version
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import access_changed
@@ -20,7 +20,7 @@ from app.tenants.models import ApiKey, Member, MemberStatus, Team
 from app.tenants.people.built_in_roles import OWNER
 from app.tenants.people.calendars import require_calendar
 from app.tenants.people.paging import Slice, page
-from app.tenants.people.roles import Roles, expect_version
+from app.tenants.people.roles import Roles
 from app.tenants.people.trees import check_parent
 
 OBJECT = "member"
@@ -86,7 +86,7 @@ class MemberService:
         Raises: NotFound; StaleVersion; Invalid; GrantTooWide and Forbidden beyond one's own rights; LastOwner.
         """
         member = await self.uow.get(Member, id, lock="update")
-        expect_version(member, expected_version)
+        require_version(member.version, expected=expected_version)
         if "role_ids" in changes and set(changes["role_ids"]) != set(member.role_ids):
             await self.roles.refuse_beyond(member.role_ids)
             changes["role_ids"] = [*await self.roles.to_give(changes["role_ids"])]
@@ -118,7 +118,7 @@ class MemberService:
         """
         uow = self.uow
         member = await uow.get(Member, id, lock="update")
-        expect_version(member, expected_version)
+        require_version(member.version, expected=expected_version)
         if member.status != MemberStatus.ACTIVE:
             raise MemberInactive
         await self.roles.refuse_beyond(member.role_ids)
@@ -147,7 +147,7 @@ class MemberService:
     async def reactivate(self, id: UUID, *, expected_version: int) -> Member:
         """Let a member in again, with the roles and teams they had. Raises: NotFound; StaleVersion; MemberActive."""
         member = await self.uow.get(Member, id, lock="update")
-        expect_version(member, expected_version)
+        require_version(member.version, expected=expected_version)
         if member.status == MemberStatus.ACTIVE:
             raise MemberActive
         await self.roles.refuse_beyond(member.role_ids)

@@ -7,9 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.access import Scope
-from app.kernel.errors import FieldError, Forbidden, Invalid, NotFound, StaleVersion
+from app.kernel.errors import FieldError, Forbidden, Invalid, NotFound, require_version
 from app.kernel.ids import new_id
-from app.kernel.models import Versioned
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import pointer_of
 from app.tenants.auth.actors import parse_grants
@@ -22,14 +21,6 @@ from app.tenants.people.lookups import any_of
 
 OBJECT = "role"
 _ALWAYS_SHOWN = frozenset({"id", "version"})
-
-
-def expect_version(row: Versioned, version: int) -> None:
-    """Raises: StaleVersion unless this is the version that the caller read."""
-    if row.version != version:
-        raise StaleVersion(
-            f"You read version {version}; it is {row.version} now.", current_version=row.version
-        )
 
 
 class Roles:
@@ -112,7 +103,7 @@ class Roles:
             "SELECT id FROM tenants.roles WHERE tenant_id = $1 AND id = $2 FOR UPDATE", self.uow.tenant_id, id
         )
         role = await self.uow.get(Role, row["id"] if row else id)
-        expect_version(role, version)
+        require_version(role.version, expected=version)
         if role.built_in:
             raise BuiltInRoleFixed
         return role

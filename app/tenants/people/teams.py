@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from app.kernel.errors import require_version
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import access_changed
 from app.tenants.interface import TeamInUse
 from app.tenants.models import Team
 from app.tenants.people.calendars import require_calendar
-from app.tenants.people.roles import expect_version
 from app.tenants.people.trees import check_parent
 
 OBJECT = "team"
@@ -50,7 +50,7 @@ class TeamService:
     async def update(self, id: UUID, changes: dict[str, Any], *, expected_version: int) -> Team:
         """Raises: NotFound; StaleVersion; Invalid for a circle; DuplicateValue."""
         team = await self.uow.get(Team, id, lock="update")
-        expect_version(team, expected_version)
+        require_version(team.version, expected=expected_version)
         await self._check(id, changes)
         changed = await self.uow.update(team, audit=OBJECT, **changes)
         if changed is not team:
@@ -64,7 +64,7 @@ class TeamService:
             "SELECT 1 FROM tenants.teams WHERE tenant_id = $1 AND id = $2 FOR UPDATE", uow.tenant_id, id
         )
         team = await uow.get(Team, id)
-        expect_version(team, expected_version)
+        require_version(team.version, expected=expected_version)
         used = await uow.fetchrow(
             "SELECT (SELECT count(*) FROM tenants.members WHERE tenant_id = $1 AND $2 = ANY(team_ids)) AS members,"
             " (SELECT count(*) FROM tenants.invitations WHERE tenant_id = $1 AND $2 = ANY(team_ids)"

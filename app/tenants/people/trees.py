@@ -6,6 +6,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from app.kernel.errors import Invalid
+from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
 
 MAX_DEPTH: Final = 20
@@ -51,7 +52,7 @@ async def check_parent(
 
     Raises: Invalid at `pointer` for a circle, or more than twenty levels.
     """
-    await uow.fetch("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"{tree}:{uow.tenant_id}")
+    await lock_name(uow, tree)
     above = [row["id"] for row in await uow.fetch(_ABOVE[tree], uow.tenant_id, parent)]
     if id is not None and id in above:
         raise Invalid.at(pointer, "circle", "This would close a circle.")

@@ -266,6 +266,7 @@ async def test_rules_that_make_no_sense_are_refused(company: Company, owner: Cli
     team = await rival.owner.ok("POST", "/v1/teams", json={"name": "Foreign"})
     for fields, status, code in (
         ({"target": "moon", "target_id": team["id"]}, 422, "unknown_target"),
+        ({"target": "pool", "target_id": team["id"]}, 422, "unknown_reference"),
         ({"target": "team", "target_id": team["id"]}, 422, "unknown_team"),
         ({"target": "member"}, 422, "required"),
         ({"target": "queue", "target_id": team["id"]}, 422, "unknown_reference"),

@@ -13,10 +13,10 @@ import asyncpg
 import pytest
 
 from app.kernel.jobs import JobCancelled, JobContext, JobPaused
-from app.modules.leads.services.optimisation_plan import show_plan
-from app.modules.leads.services.optimisation_run import watched
-from app.modules.leads.services.optimisations import Optimisations
-from app.modules.leads.services.optimizer.search import load_kernels
+from app.modules.leads.services.optimisation.plan import show_plan
+from app.modules.leads.services.optimisation.plans import Optimisations
+from app.modules.leads.services.optimisation.run import watched
+from app.modules.leads.services.optimisation.solver.search import load_kernels
 from tests.modules.leads.optimising import URL, Sales, member, members, sales_of, usd
 from tests.modules.support import acting, actor_of, make
 from tests.support.api import Client, Company

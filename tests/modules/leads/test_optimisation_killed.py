@@ -15,7 +15,7 @@ import pytest
 
 from app.kernel.clock import FixedClock
 from app.kernel.jobs import JobRunner
-from app.modules.leads.services.optimizer.search import load_kernels
+from app.modules.leads.services.optimisation.solver.search import load_kernels
 from tests.modules.leads.optimising import members, sales_of
 from tests.support.api import running, sign_up
 from tests.support.postgres import ROOT

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.kernel.ids import new_id
-from app.modules.leads.services.optimisation_states import PLAN
-from app.modules.leads.services.optimisation_value import (
+from app.modules.leads.services.optimisation.states import PLAN
+from app.modules.leads.services.optimisation.value import (
     Candidate,
     History,
     LeadFacts,

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.modules.leads.services.optimizer.exact import solve_exactly
-from app.modules.leads.services.optimizer.problem import (
+from app.modules.leads.services.optimisation.solver.exact import solve_exactly
+from app.modules.leads.services.optimisation.solver.problem import (
     AssignmentProblem,
     Outcome,
     as_matrix,
     relative_gap,
 )
-from app.modules.leads.services.optimizer.search import AntColony, solve
+from app.modules.leads.services.optimisation.solver.search import AntColony, solve
 from bench import gap_instances
 from tests.support.postgres import ROOT
 

@@ -16,10 +16,10 @@ from app.kernel.jobs import JobContext, JobPaused, JobRunner
 from app.kernel.outbox import Relay
 from app.kernel.schedules import ScheduledRun
 from app.modules.leads.jobs.scoring import Nothing, daily, score_all
+from app.modules.leads.schemas.scoring import PreviewRequest
 from app.modules.leads.services.leads import LEAD, LeadService
 from app.modules.leads.services.scoring.explain import explain
 from app.modules.leads.services.scoring.preview import preview
-from app.modules.leads.services.scoring.schemas import PreviewRequest
 from app.modules.leads.services.scoring.scorer import Scorer
 from tests.modules.leads.scoring import (
     behave,

@@ -10,13 +10,12 @@ from fastapi import Query, Response
 from pydantic import AwareDatetime
 
 from app.kernel.errors import InvalidFilter, InvalidTransition, StaleVersion, VersionRequired, problems
-from app.kernel.record_router import set_fields_of
+from app.kernel.record_router import etag, record_response, set_fields_of
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Output
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import AlreadyCheckedIn, InvitationClosed, NotCheckedIn
 from app.modules.activities.models import Attendee
-from app.modules.activities.router.records import answer
 from app.modules.activities.schemas import (
     ActivityRead,
     Answer,
@@ -28,7 +27,7 @@ from app.modules.activities.schemas import (
     OccurrenceCancel,
     OccurrenceChange,
 )
-from app.modules.activities.services.activities import ActivityService
+from app.modules.activities.services.activities import ACTIVITY, ActivityService
 from app.modules.activities.services.invitations import Invitations
 from app.modules.activities.services.occurrences import NotRecurring, Occurrences
 from app.modules.activities.services.visits import Visits
@@ -69,7 +68,7 @@ async def set_activity_attendees(
 ) -> AttendeePage:
     """Say who is invited: new ones are mailed an invitation, those left out that there is none any more."""
     row = await ActivityService(uow).set_attendees(id, body.attendees, expected_version=version)
-    response.headers["ETag"] = f'"{row.version}"'
+    response.headers["ETag"] = etag(row.version)
     return AttendeePage(data=[_attendee(uow, one) for one in await Invitations(uow).attendees_of(id)])
 
 
@@ -98,7 +97,7 @@ def _attendee(uow: UnitOfWork, row: Attendee) -> AttendeeRead:
 )
 async def check_in_activity(id: UUID, body: CheckIn, version: IfMatch, uow: Uow) -> Response:
     """Say that you have arrived at a visit, and where you are: once."""
-    return answer(uow, await Visits(uow).check_in(id, body, expected_version=version))
+    return record_response(uow, ACTIVITY, await Visits(uow).check_in(id, body, expected_version=version))
 
 
 @router.post(
@@ -111,7 +110,7 @@ async def check_out_activity(id: UUID, version: IfMatch, uow: Uow, how: Completi
     """Say that you have left: the visit is done, and its duration known."""
     how = how or Completion()
     row = await Visits(uow).check_out(id, outcome=how.outcome, note=how.note, expected_version=version)
-    return answer(uow, row)
+    return record_response(uow, ACTIVITY, row)
 
 
 # -- occurrences -------------------------------------------------------------------------------------------------
@@ -145,7 +144,7 @@ async def change_activity_occurrence(
     row = await Occurrences(uow).change(
         id, body.occurrence_at, body.scope, set_fields_of(body.changes), expected_version=version
     )
-    return answer(uow, row)
+    return record_response(uow, ACTIVITY, row)
 
 
 @router.post(
@@ -159,7 +158,7 @@ async def cancel_activity_occurrence(
 ) -> Response:
     """Cancel one occurrence, it and those that follow, or all. Answers the series."""
     row = await Occurrences(uow).cancel(id, body.occurrence_at, body.scope, expected_version=version)
-    return answer(uow, row)
+    return record_response(uow, ACTIVITY, row)
 
 
 def check_window(start: datetime, end: datetime) -> None:

@@ -19,12 +19,11 @@ from app.kernel.errors import (
     problems,
 )
 from app.kernel.record_reads import list_records
-from app.kernel.record_router import etag, json_response, record_router
+from app.kernel.record_router import json_response, record_response, record_router
 from app.kernel.routing import IfMatch, KernelDep, Router, Uow
 from app.kernel.schemas import Output, Page
-from app.kernel.uow import UnitOfWork
 from app.kernel.uploads import download
-from app.modules.activities.models import Activity, Attachment
+from app.modules.activities.models import Attachment
 from app.modules.activities.schemas import ActivityRead, AttachmentInput, AttachmentRead, Completion
 from app.modules.activities.services.activities import ACTIVITY, ActivityService
 from app.modules.activities.services.attachments import Attachments
@@ -54,7 +53,7 @@ async def complete_activity(id: UUID, version: IfMatch, uow: Uow, how: Completio
     row = await ActivityService(uow).complete(
         id, outcome=how.outcome, note=how.note, expected_version=version
     )
-    return answer(uow, row)
+    return record_response(uow, ACTIVITY, row)
 
 
 @router.post(
@@ -65,14 +64,7 @@ async def complete_activity(id: UUID, version: IfMatch, uow: Uow, how: Completio
 )
 async def reopen_activity(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Open a task, call or meeting again that was done or cancelled."""
-    return answer(uow, await ActivityService(uow).reopen(id, expected_version=version))
-
-
-def answer(uow: UnitOfWork, row: Activity) -> Response:
-    """An activity as it is now, with its version."""
-    return json_response(
-        ACTIVITY.dump(row, uow.actor.hidden("activity")), headers={"ETag": etag(row.version)}
-    )
+    return record_response(uow, ACTIVITY, await ActivityService(uow).reopen(id, expected_version=version))
 
 
 @router.get("/v1/me/tasks", access="activity:read", response_model=Page[ActivityRead], open_query=True)

@@ -10,8 +10,8 @@ from uuid import UUID
 from fastapi import Path
 from fastapi import Query as QueryParameter
 
-from app.kernel import listing
 from app.kernel.errors import InvalidFilter, NotFound
+from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
@@ -61,31 +61,21 @@ async def _page(
     kinds = tuple(sorted(set(kind.split(",")))) if kind is not None else ()
     if len(kinds) > 20 or "" in kinds:
         raise InvalidFilter("kind takes up to 20 names, by comma.", parameter="kind")
-    limit = min(limit, listing.MAX_LIMIT)
+    limit = min(limit, MAX_LIMIT)
     timeline = Timeline(uow)
     await timeline.require_visible(subject)
-    # A cursor is bound to the subject and the kinds, like that of any list to its filters.
-    query = listing.Query(
-        groups=((listing.Condition(subject.object, "eq", str(subject.record_id)),),),
-        text=",".join(kinds),
-        cursor=cursor,
-    )
-    before = _position(uow, query) if cursor is not None else None
+    name = f"timeline:{subject.object}:{subject.record_id}:{','.join(kinds)}"
+    after = read_position(uow, name, cursor)
+    before = Position(datetime.fromisoformat(after[0]), UUID(after[1])) if after else None
     found = await timeline.entries(subject, before=before, limit=limit + 1, kinds=kinds)
     has_more = len(found) > limit
     found = found[:limit]
     following = None
     if has_more:
-        values = f'["{found[-1].at.isoformat()}", "{found[-1].id}"]'
-        following = listing.sign_cursor(uow.kernel.secrets, uow.tenant_id, "timeline", query, values)
+        following = sign_position(uow, name, [found[-1].at.isoformat(), found[-1].id])
     items = [TimelineItem.model_validate(_wire(asdict(entry))) for entry in found]
     return Page[TimelineItem](data=items, next_cursor=following, has_more=has_more)
 
 
 def _wire(entry: dict[str, Any]) -> dict[str, Any]:
     return entry | {"data": dict(entry["data"])}
-
-
-def _position(uow: UnitOfWork, query: listing.Query) -> Position:
-    at, id = listing.read_cursor(uow.kernel.secrets, uow.tenant_id, "timeline", query)
-    return Position(datetime.fromisoformat(at or ""), UUID(id or ""))

@@ -7,14 +7,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-import orjson
 from fastapi import Query
 
-from app.kernel import listing
 from app.kernel.errors import InvalidCursor, InvalidFilter, problems
+from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Page
-from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import ToDoPlace
 from app.modules.activities.schemas import ToDoCount, ToDoCounts, ToDoItem
 from app.modules.activities.services.to_dos import ToDos
@@ -33,25 +31,21 @@ async def list_to_dos(
     kinds = tuple(sorted(set(kind.split(",")))) if kind is not None else ()
     if len(kinds) > 50:
         raise InvalidFilter("kind takes up to 50 names, by comma.", parameter="kind")
-    limit = min(limit, listing.MAX_LIMIT)
-    query = listing.Query(text=",".join(kinds), cursor=cursor)
-    after = _place(uow, query) if cursor is not None else None
+    limit = min(limit, MAX_LIMIT)
+    name = f"to-dos:{','.join(kinds)}"
+    position = read_position(uow, name, cursor)
+    after = _place(*position) if position else None
     found = await ToDos(uow).page(kinds=kinds, after=after, limit=limit + 1)
     following = None
     if len(found) > limit:
         last = found[limit - 1]
-        place = orjson.dumps([last.due_at.isoformat() if last.due_at else None, str(last.id)]).decode()
-        following = listing.sign_cursor(uow.kernel.secrets, uow.tenant_id, "to-dos", query, place)
+        following = sign_position(uow, name, [last.due_at.isoformat() if last.due_at else "", last.id])
     items = [ToDoItem.model_validate(asdict(one) | {"data": dict(one.data)}) for one in found[:limit]]
     return Page[ToDoItem](data=items, next_cursor=following, has_more=following is not None)
 
 
-def _place(uow: UnitOfWork, query: listing.Query) -> ToDoPlace:
-    position = listing.read_cursor(uow.kernel.secrets, uow.tenant_id, "to-dos", query)
-    if len(position) != 2 or position[1] is None:
-        raise InvalidCursor
-    due = datetime.fromisoformat(position[0]) if position[0] else None
-    return ToDoPlace(due, UUID(position[1]))
+def _place(due: str, id: str) -> ToDoPlace:
+    return ToDoPlace(datetime.fromisoformat(due) if due else None, UUID(id))
 
 
 @router.get("/v1/to-dos/counts", access="signed_in")

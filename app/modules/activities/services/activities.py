@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from app.kernel.errors import Invalid, InvalidTransition, StaleVersion
+from app.kernel.errors import Invalid, InvalidTransition, require_version
 from app.kernel.notifications import Notice, Notifications
 from app.kernel.people import People
 from app.kernel.records import RecordService, RecordType, Search
@@ -18,7 +18,6 @@ from app.modules.activities.interface import ActivityFollower, Subject
 from app.modules.activities.models import Activity, ActivityKind, ActivityStatus, Link
 from app.modules.activities.schemas import ActivityCreate, ActivityRead, ActivityUpdate, AttendeeInput
 from app.modules.activities.services.attendees import AttendeeLists
-from app.modules.activities.services.invitations import language_of
 from app.modules.activities.services.people import OBJECT, Invitee, let_see, mentioned_in, my_zone
 from app.modules.activities.services.planning import (
     RESCHEDULED,
@@ -113,7 +112,7 @@ class ActivityService(RecordService[Activity]):
 
     async def _tell(self, row: Activity, *, mentioned: Sequence[UUID], assigned: bool) -> None:
         """Tell whoever is mentioned, and the owner of what somebody else gave them."""
-        language = language_of(self.uow)
+        language = self.uow.actor.tenant.language
         if mentioned:
             await let_see(self.uow, row.id, row.owner_id, mentioned)
             title = _MENTIONED[language].format(who=self.actor.name, what=row.subject)
@@ -323,10 +322,7 @@ class ActivityService(RecordService[Activity]):
 
     async def locked(self, id: UUID, expected_version: int) -> Activity:
         row = await self.get(id, action="update", lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
 

@@ -13,7 +13,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import AttendeeResponded, InvitationAnswered, InvitationClosed
 from app.modules.activities.models import Activity, ActivityStatus, Attendee, AttendeeResponse
 from app.modules.activities.schemas import Answer, AttendeeInput
-from app.modules.activities.services.invitations import Invitations, language_of
+from app.modules.activities.services.invitations import Invitations
 from app.modules.activities.services.people import (
     OBJECT,
     Invitee,
@@ -187,7 +187,7 @@ class AttendeeLists:
             )
         )
         if row.owner_id is not None:
-            said = _ANSWERS[language_of(self.uow)][answer.response].format(who=one.name)
+            said = _ANSWERS[self.uow.actor.tenant.language][answer.response].format(who=one.name)
             notice = Notice(
                 ANSWERED, f"{said}: {row.subject}", body=answer.comment, object=OBJECT, record_id=row.id
             )

@@ -16,7 +16,7 @@ from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork, transaction
 from app.modules.activities.models import Activity, CalendarFeed
 from app.modules.activities.services import ics
-from app.modules.activities.services.links import FEED, address_of, new_link, tenant_of_link
+from app.modules.activities.services.links import FEED, new_link, tenant_of_link
 from app.modules.activities.services.people import OBJECT
 
 PAST: Final = timedelta(days=90)
@@ -49,7 +49,7 @@ class CalendarFeeds:
             self.uow.now,
         )
         self.uow.record_audit("member", self._me, "calendar_feed_made")
-        return address_of(self.uow, f"/public/calendars/{token}{SUFFIX}")
+        return self.uow.kernel.settings.address_of(f"/public/calendars/{token}{SUFFIX}")
 
     async def revoke(self) -> None:
         """The address stops working. Raises `NotFound` when there is none."""

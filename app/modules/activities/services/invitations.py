@@ -14,7 +14,7 @@ from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.models import Activity, ActivityStatus, Attendee, AttendeeResponse
 from app.modules.activities.services import ics
-from app.modules.activities.services.links import RSVP, address_of, new_link
+from app.modules.activities.services.links import RSVP, new_link
 from app.modules.activities.services.people import OBJECT
 
 Occasion = Literal["invitation", "update", "cancellation"]
@@ -47,7 +47,7 @@ class Invitations:
 
     def __init__(self, uow: UnitOfWork) -> None:
         self.uow = uow
-        self._language = language_of(uow)
+        self._language = uow.actor.tenant.language
 
     async def attendees_of(self, activity_id: UUID) -> list[Attendee]:
         """Everybody who is invited, as they were added."""
@@ -168,12 +168,10 @@ class Invitations:
                 [made[one.id][1] if one.id in made else None for one in to],
                 self.uow.now,
             )
-        return {id: address_of(self.uow, f"/public/rsvp/{token}") for id, (token, _) in made.items()}
-
-
-def language_of(uow: UnitOfWork) -> str:
-    """The language of what the company sends."""
-    return "zh" if uow.actor.tenant.locale.lower().startswith("zh") else "en"
+        return {
+            id: self.uow.kernel.settings.address_of(f"/public/rsvp/{token}")
+            for id, (token, _) in made.items()
+        }
 
 
 def _mailbox(name: str, email: str) -> str:

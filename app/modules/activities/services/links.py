@@ -36,8 +36,3 @@ def tenant_of_link(kernel: Kernel, token: str, purpose: str) -> tuple[UUID, byte
     if len(payload) != 16 + _RANDOM_BYTES or not token.startswith(_PREFIX):
         raise NotFound
     return UUID(bytes=payload[:16]), hash_token(token)
-
-
-def address_of(uow: UnitOfWork, path: str) -> str:
-    """The address that people outside reach."""
-    return f"{uow.kernel.settings.public_url.rstrip('/')}{path}"

@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 from app.kernel.notifications import Notice, Notifications
 from app.kernel.schedules import ScheduledRun
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.services.invitations import language_of
 from app.modules.activities.services.people import OBJECT, zone_names
 from app.modules.activities.services.planning import after_reminder, reminded_start
 
@@ -57,7 +56,7 @@ async def _notices(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[t
     concerned = {row["id"]: list(dict.fromkeys([row["owner_id"], *row["members"]])) for row in rows}
     members = {id for ids in concerned.values() for id in ids if id is not None}
     zones = await zone_names(uow, members)
-    titles = _TITLES[language_of(uow)]
+    titles = _TITLES[uow.actor.tenant.language]
     found = []
     for row in rows:
         start = reminded_start(row)

@@ -72,7 +72,7 @@ async def show_invitation(kernel: Kernel, token: str) -> HTMLResponse:
     language = "en"
     try:
         profile, hashed = await _company(kernel, token)
-        language = _language(profile)
+        language = profile.language
         async with transaction(kernel, system_actor(profile), read_only=True) as uow:
             row, one = await AttendeeLists(uow).by_link(hashed)
     except NotFound as refusal:
@@ -85,7 +85,7 @@ async def take_answer(kernel: Kernel, token: str, form: bytes) -> HTMLResponse:
     language = "en"
     try:
         profile, hashed = await _company(kernel, token)
-        language = _language(profile)
+        language = profile.language
         if profile.status not in OPEN_TENANT_STATES:
             raise NotFound
         answer = _answer(form)
@@ -116,12 +116,8 @@ def _answer(form: bytes) -> Answer:
         raise Invalid("That is no answer.") from None
 
 
-def _language(profile: TenantProfile) -> str:
-    return "zh" if profile.locale.lower().startswith("zh") else "en"
-
-
 def _invitation(profile: TenantProfile, row: Activity, one: Attendee) -> str:
-    texts = _TEXTS[_language(profile)]
+    texts = _TEXTS[profile.language]
     head = texts["from"].format(company=escape(profile.name), name=escape(one.name))
     lines = [
         f'<p class="soft">{head}</p>',

@@ -10,7 +10,7 @@ from app.kernel.access import visible_rows
 from app.kernel.company_names import person_core
 from app.kernel.duplicate_imports import mark_duplicates
 from app.kernel.duplicates import DuplicateAware, DuplicateSpec, scoped
-from app.kernel.errors import Conflict, Invalid, NotFound, Problem, StaleVersion
+from app.kernel.errors import Conflict, Invalid, NotFound, Problem, require_version
 from app.kernel.imports.rules import ImportOptions, ImportRow, ImportRules
 from app.kernel.listing import Bindings
 from app.kernel.records import RecordType, Search
@@ -224,10 +224,7 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
 
     async def _locked(self, id: UUID, expected_version: int) -> Contact:
         row = await self.get(id, action="update", lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _link(self, id: UUID, account_id: UUID, role: str | None) -> str | None:

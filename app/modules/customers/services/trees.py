@@ -10,8 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.kernel.duplicates import lock_keys
 from app.kernel.errors import Conflict, Invalid
+from app.kernel.locks import lock_keys
 from app.kernel.uow import UnitOfWork
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from app.kernel.registry import JobKind, Schedule
 from app.modules.leads.jobs import assignment, scoring
 from app.modules.leads.services.capture import retention
-from app.modules.leads.services.optimisation_run import JOB as OPTIMISE_JOB
+from app.modules.leads.services.optimisation.run import JOB as OPTIMISE_JOB
 
 JOBS: Final[tuple[JobKind, ...]] = (assignment.ASSIGN_JOB, OPTIMISE_JOB, *scoring.JOBS)
 SCHEDULES: Final[tuple[Schedule, ...]] = (

@@ -13,11 +13,9 @@ from app.kernel.duplicate_router import duplicate_routes
 from app.kernel.duplicates import DuplicateFound
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.listing import query_from_parameters
-from app.kernel.record_router import etag, fields_of, record_router
+from app.kernel.record_router import etag, fields_of, record_response, record_router
 from app.kernel.routing import IfMatch, Router, Uow
-from app.kernel.uow import UnitOfWork
 from app.modules.leads.interface import LeadAlreadyConverted, LeadStageInUse
-from app.modules.leads.models import Lead
 from app.modules.leads.router import assignment, form_pages, forms, optimisation, pools, scoring
 from app.modules.leads.schemas import (
     Conversion,
@@ -50,19 +48,21 @@ _STEP = problems(InvalidTransition, LeadAlreadyConverted, StaleVersion, VersionR
 @router.post("/v1/leads/{id}/start-working", access="lead:update", response_model=LeadRead, responses=_STEP)
 async def start_working_lead(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Take up a lead that is new, nurtured or qualified."""
-    return _answer(uow, await LeadService(uow).step(id, "start_working", expected_version=version))
+    return record_response(
+        uow, LEAD, await LeadService(uow).step(id, "start_working", expected_version=version)
+    )
 
 
 @router.post("/v1/leads/{id}/nurture", access="lead:update", response_model=LeadRead, responses=_STEP)
 async def nurture_lead(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Put a lead aside for marketing to keep warm."""
-    return _answer(uow, await LeadService(uow).step(id, "nurture", expected_version=version))
+    return record_response(uow, LEAD, await LeadService(uow).step(id, "nurture", expected_version=version))
 
 
 @router.post("/v1/leads/{id}/qualify", access="lead:update", response_model=LeadRead, responses=_STEP)
 async def qualify_lead(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Say that a lead is worth selling to."""
-    return _answer(uow, await LeadService(uow).step(id, "qualify", expected_version=version))
+    return record_response(uow, LEAD, await LeadService(uow).step(id, "qualify", expected_version=version))
 
 
 @router.post("/v1/leads/{id}/disqualify", access="lead:update", response_model=LeadRead, responses=_STEP)
@@ -75,19 +75,21 @@ async def disqualify_lead(id: UUID, version: IfMatch, why: Disqualification, uow
         disqualified_reason=why.reason,
         disqualified_note=why.note,
     )
-    return _answer(uow, row)
+    return record_response(uow, LEAD, row)
 
 
 @router.post("/v1/leads/{id}/reopen", access="lead:update", response_model=LeadRead, responses=_STEP)
 async def reopen_lead(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Work on a disqualified lead again."""
-    return _answer(uow, await LeadService(uow).step(id, "reopen", expected_version=version))
+    return record_response(uow, LEAD, await LeadService(uow).step(id, "reopen", expected_version=version))
 
 
 @router.post("/v1/leads/{id}/touches", access="lead:update", response_model=LeadRead, responses=_STEP)
 async def touch_lead(id: UUID, version: IfMatch, touch: Touch, uow: Uow) -> Response:
     """Note a later touch: it becomes the last one, the first stays."""
-    return _answer(uow, await LeadService(uow).touch(id, fields_of(touch), expected_version=version))
+    return record_response(
+        uow, LEAD, await LeadService(uow).touch(id, fields_of(touch), expected_version=version)
+    )
 
 
 @router.post(
@@ -145,14 +147,6 @@ async def set_lead_conversion_mapping(
     found = await ConversionMappings(uow).replace(body, expected_version=version)
     response.headers["ETag"] = etag(found.version)
     return found
-
-
-def _answer(uow: UnitOfWork, row: Lead) -> Response:
-    return Response(
-        LEAD.dump(row, uow.actor.hidden("lead")),
-        media_type="application/json",
-        headers={"ETag": etag(row.version)},
-    )
 
 
 @router.get("/v1/lead-stages", access="lead:read")

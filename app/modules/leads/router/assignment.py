@@ -12,11 +12,7 @@ from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.leads.interface import QueueInUse, TerritoryInUse
 from app.modules.leads.models import Territory
-from app.modules.leads.services.assignment.pulling import pull
-from app.modules.leads.services.assignment.runs import Runs
-from app.modules.leads.services.assignment.settings import QueueService, RuleService, SettingsService
-from app.modules.leads.services.assignment.territories import TerritoryService
-from app.modules.leads.services.assignment.wire import (
+from app.modules.leads.schemas.assignment import (
     AssigneeInput,
     AssigneeRead,
     AssignmentRead,
@@ -43,6 +39,10 @@ from app.modules.leads.services.assignment.wire import (
     queue_read,
     rule_read,
 )
+from app.modules.leads.services.assignment.pulling import pull
+from app.modules.leads.services.assignment.runs import Runs
+from app.modules.leads.services.assignment.settings import QueueService, RuleService, SettingsService
+from app.modules.leads.services.assignment.territories import TerritoryService
 from app.modules.leads.services.leads import LEAD
 
 router = Router(tags=["leads"])

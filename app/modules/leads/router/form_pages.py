@@ -187,7 +187,7 @@ async def _config(form: OpenForm) -> dict[str, Any]:
     names = ("send", "required", "choose", "failed", "too_many")
     return {
         "key": row.public_key,
-        "endpoint": f"{form.visit.kernel.settings.public_url.rstrip('/')}/v1/forms/{row.public_key}/submissions",
+        "endpoint": form.visit.kernel.settings.address_of(f"/v1/forms/{row.public_key}/submissions"),
         "language": language,
         "honeypot": row.honeypot,
         "fields": fields,

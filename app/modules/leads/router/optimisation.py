@@ -9,7 +9,8 @@ from fastapi import Path, Response
 from fastapi import Query as QueryParameter
 
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
-from app.kernel.job_router import MAX_LIMIT, RETRY_AFTER, Cursor, Limit
+from app.kernel.job_router import RETRY_AFTER
+from app.kernel.paging import MAX_LIMIT, Cursor, Limit
 from app.kernel.record_router import etag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
@@ -22,10 +23,10 @@ from app.modules.leads.schemas.optimisation import (
     OptimisationRead,
     OptimisationRequest,
 )
-from app.modules.leads.services.optimisation_apply import PlanApplier
-from app.modules.leads.services.optimisation_events import PlanCapacityReached, PlanConflicts
-from app.modules.leads.services.optimisation_plan import show_plan
-from app.modules.leads.services.optimisations import Optimisations
+from app.modules.leads.services.optimisation.apply import PlanApplier
+from app.modules.leads.services.optimisation.events import PlanCapacityReached, PlanConflicts
+from app.modules.leads.services.optimisation.plan import show_plan
+from app.modules.leads.services.optimisation.plans import Optimisations
 
 router = Router(prefix="/v1/leads/assignments", tags=["leads"])
 

@@ -9,10 +9,9 @@ from fastapi import Query as QueryParameter
 from fastapi import Response
 
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
-from app.kernel.record_router import etag
+from app.kernel.record_router import record_response
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
-from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import (
     AlreadyPooled,
     ClaimLimitReached,
@@ -29,7 +28,6 @@ from app.modules.customers.interface import (
     RecordClosed,
 )
 from app.modules.leads.interface import LeadAlreadyConverted
-from app.modules.leads.models import Lead
 from app.modules.leads.schemas import LeadRead
 from app.modules.leads.services.leads import LEAD, LeadService
 
@@ -46,7 +44,7 @@ _CLAIM = problems(
 async def claim_lead(id: UUID, uow: Uow) -> Response:
     """Claim a lead from the pool that it lies in."""
     await uow.of(Pools).claim("lead", id)
-    return _answer(uow, await LeadService(uow).get(id))
+    return record_response(uow, LEAD, await LeadService(uow).get(id))
 
 
 @router.post(
@@ -64,14 +62,14 @@ async def release_lead(id: UUID, given: PoolRelease, version: IfMatch, uow: Uow)
 async def lock_lead(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Keep a lead from being recycled."""
     await uow.of(Pools).lock("lead", id, locked=True, expected_version=version)
-    return _answer(uow, await LeadService(uow).get(id))
+    return record_response(uow, LEAD, await LeadService(uow).get(id))
 
 
 @router.post("/v1/leads/{id}/unlock", access="pool:manage", response_model=LeadRead, responses=_STEP)
 async def unlock_lead(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Let a lead be recycled again."""
     await uow.of(Pools).lock("lead", id, locked=False, expected_version=version)
-    return _answer(uow, await LeadService(uow).get(id))
+    return record_response(uow, LEAD, await LeadService(uow).get(id))
 
 
 @router.get("/v1/leads/{id}/pool-movements", access="lead:read")
@@ -83,11 +81,3 @@ async def list_lead_pool_movements(
 ) -> Page[PoolMovementRead]:
     """A lead's ways into pools and out of them, newest first: who had it from when to when, and why it left."""
     return await uow.of(Pools).movements("lead", id, limit=limit, cursor=cursor)
-
-
-def _answer(uow: UnitOfWork, row: Lead) -> Response:
-    return Response(
-        LEAD.dump(row, uow.actor.hidden("lead")),
-        media_type="application/json",
-        headers={"ETag": etag(row.version)},
-    )

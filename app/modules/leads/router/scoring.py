@@ -8,19 +8,15 @@ from uuid import UUID
 
 from fastapi import Response
 
-from app.kernel.errors import InvalidCursor, problems
-from app.kernel.job_router import Cursor, JobRead, Limit, answer, read_job, read_position, sign_position
+from app.kernel.errors import problems
+from app.kernel.job_router import JobRead, answer, read_job
+from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
 from app.kernel.record_router import etag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
 from app.modules.leads.interface import BehaviourDiffers, LeadAlreadyConverted, ScoringModelActive
 from app.modules.leads.models import Behaviour, ScoringModel
-from app.modules.leads.services.leads import LEAD, LeadService
-from app.modules.leads.services.scoring.behaviours import Behaviours
-from app.modules.leads.services.scoring.explain import explain
-from app.modules.leads.services.scoring.models import JOB, ScoringModels
-from app.modules.leads.services.scoring.preview import preview as preview_model
-from app.modules.leads.services.scoring.schemas import (
+from app.modules.leads.schemas.scoring import (
     BehaviourInput,
     BehaviourRead,
     Explanation,
@@ -31,6 +27,11 @@ from app.modules.leads.services.scoring.schemas import (
     ScoringModelRead,
     ScoringModelUpdate,
 )
+from app.modules.leads.services.leads import LEAD, LeadService
+from app.modules.leads.services.scoring.behaviours import Behaviours
+from app.modules.leads.services.scoring.explain import explain
+from app.modules.leads.services.scoring.models import JOB, ScoringModels
+from app.modules.leads.services.scoring.preview import preview as preview_model
 
 router = Router(tags=["leads"])
 
@@ -71,11 +72,8 @@ async def list_lead_behaviours(
     await LeadService(uow).get(id)
     name = f"behaviours:{id}"
     position = read_position(uow, name, cursor)
-    try:
-        after = (datetime.fromisoformat(position[0]), UUID(position[1])) if position else None
-    except (ValueError, IndexError):
-        raise InvalidCursor from None
-    rows, has_more = await Behaviours(uow).page(id, after=after, limit=min(limit, 200))
+    after = (datetime.fromisoformat(position[0]), UUID(position[1])) if position else None
+    rows, has_more = await Behaviours(uow).page(id, after=after, limit=min(limit, MAX_LIMIT))
     last = [rows[-1].occurred_at.isoformat(), rows[-1].id] if has_more else []
     return Page[BehaviourRead](
         data=[BehaviourRead(**_behaviour(row)) for row in rows],

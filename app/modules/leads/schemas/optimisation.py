@@ -237,10 +237,3 @@ class OptimisationItemRead(Output):
     adjusted: bool
     outcome: ItemOutcome
     conflict: Conflict | None
-
-
-class OptimisationConflict(Output):
-    """A lead that a plan cannot be applied to, and why."""
-
-    lead_id: UUID
-    reason: Conflict

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from app.kernel.errors import Invalid, StaleVersion
+from app.kernel.errors import Invalid, require_version
 from app.kernel.people import People
 from app.kernel.quality.guard import guard_change
 from app.kernel.uow import UnitOfWork
@@ -57,10 +57,7 @@ class Converter:
         row = await self._leads.get(id, action="convert", lock="update")
         if row.status == CONVERTED:
             return Conversion.model_validate(row.conversion)
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         MACHINE.next(LeadStatus(row.status), "convert")
         draft = await self.draft(row, plan)
         matched = await self._uow.of(Customers).match_or_create(draft.request)

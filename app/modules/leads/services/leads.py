@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.kernel.company_names import company_core, person_core
 from app.kernel.duplicates import DuplicateSpec, scoped
-from app.kernel.errors import Invalid, StaleVersion
+from app.kernel.errors import Invalid, require_version
 from app.kernel.merging.rules import MergeSpec
 from app.kernel.records import RecordType, Search
 from app.modules.customers.interface import Pools
@@ -248,10 +248,7 @@ class LeadService(LeadImport):
     async def locked(self, id: UUID, expected_version: int, *, action: str = "update") -> Lead:
         """A lead that the actor may change, locked. Raises `NotFound`, `Forbidden`, `StaleVersion`."""
         row = await self.get(id, action=action, lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
 

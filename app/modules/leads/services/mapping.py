@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.kernel.errors import FieldError, Invalid, StaleVersion
+from app.kernel.errors import FieldError, Invalid, require_version
 from app.kernel.listing import Kind
 from app.kernel.records import kind_of
 from app.kernel.uow import UnitOfWork
@@ -79,10 +79,7 @@ class ConversionMappings:
         """Set the whole mapping. Raises `StaleVersion`, `Invalid` for fields that are unknown or do not fit."""
         stored = await self._stored(lock=True)
         version = stored.version if stored else 0
-        if version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {version} now.", current_version=version
-            )
+        require_version(version, expected=expected_version)
         await self._check(body)
         fields = body.model_dump(mode="json")["fields"]
         if stored is None:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from app.kernel.listing import Bindings, Query
 from app.kernel.money import Money
+from app.kernel.periods import period_start_sql
 from app.kernel.record_reads import field_set, select_records
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.schemas import Period, SourceRow, SourcesReport, TouchKind
@@ -48,10 +49,8 @@ def _period_start(uow: UnitOfWork, period: Period, bind: Bindings) -> str:
     if period == "all":
         return "NULL::date"
     tenant = uow.actor.tenant
-    shift = 0 if period == "month" else tenant.fiscal_year_start_month - 1
-    months = f"make_interval(months => {int(shift)})"
     local = f"(t.created_at AT TIME ZONE {bind(tenant.time_zone)}::text)"
-    return f"(date_trunc('{period}', {local} - {months}) + {months})::date"
+    return period_start_sql(local, period, tenant.fiscal_year_start_month)
 
 
 def _row(row: Any, won: Mapping[UUID, Money | None]) -> SourceRow:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from app.kernel.errors import Invalid, StaleVersion
+from app.kernel.errors import Invalid, require_version
 from app.kernel.schemas import Input, Output, ShortText
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.interface import LeadStageInUse
@@ -95,10 +95,7 @@ class Stages:
         # The strongest lock: whoever puts a lead into a stage holds FOR KEY SHARE.
         row = await self._uow.first(self._uow.select(StageList).with_for_update())
         version = row.version if row else 0
-        if version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {version} now.", current_version=version
-            )
+        require_version(version, expected=expected_version)
         stages = body.model_dump(mode="json")["stages"]
         kept = {stage["key"]: stage["category"] for stage in stages}
         before = {entry["key"]: entry["category"] for entry in (row.stages if row else ())}

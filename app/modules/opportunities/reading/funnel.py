@@ -17,12 +17,12 @@ from typing import Literal
 from uuid import UUID
 
 from app.kernel.listing import Bindings
+from app.kernel.periods import period_start_sql
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.reading.reach import Reach, require_shown
 from app.modules.opportunities.reading.schemas import Funnel, FunnelCohort, FunnelStage, share
 from app.modules.opportunities.schemas import NamesRead
 from app.modules.opportunities.services.pipelines import PipelineInfo, PipelineService, StageInfo
-from app.modules.opportunities.services.statistics import period_start
 
 CohortKind = Literal["month", "quarter", "year"]
 
@@ -120,7 +120,7 @@ class FunnelService:
         """SQL of the first day of the cohort's period."""
         if question.cohort is None:
             return "NULL::date"
-        return period_start("month", question.cohort, self._uow.actor.tenant.fiscal_year_start_month)
+        return period_start_sql("month", question.cohort, self._uow.actor.tenant.fiscal_year_start_month)
 
 
 def _where(pipeline_id: UUID, question: FunnelQuestion, bind: Bindings) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.access import Scope
-from app.kernel.listing import Bindings, Condition, Query, read_cursor, sign_cursor
+from app.kernel.listing import Bindings
 from app.kernel.money import Money
-from app.kernel.records import to_json
+from app.kernel.paging import read_position, sign_position
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.reading.models import ForecastSubmission, Target
@@ -85,11 +85,12 @@ async def _page(
     cursor: str | None,
 ) -> tuple[Sequence[Any], str | None]:
     given = {name: value for name, value in filters.items() if value is not None}
-    query = Query(groups=(tuple(Condition(name, "eq", str(v)) for name, v in given.items()),), cursor=cursor)
+    name = f"{table}:{given}"
     clauses = ["t.tenant_id = $1", seen]
     clauses += [f"t.{name} = {bind(value)}::{_type(value)}" for name, value in given.items()]
-    if cursor is not None:
-        after, id = read_cursor(uow.kernel.secrets, uow.tenant_id, table, query)
+    position = read_position(uow, name, cursor)
+    if position:
+        after, id = position
         kind = "date" if order == "starts_on" else "timestamptz"
         clauses.append(f"(t.{order}, t.id) < ({bind(after)}::text::{kind}, {bind(id)}::text::uuid)")
     rows = await uow.fetch(
@@ -100,8 +101,7 @@ async def _page(
     plain = [{name: value for name, value in row.items() if name != "position"} for row in rows[:limit]]
     if len(rows) <= limit:
         return plain, None
-    last = to_json([rows[limit - 1]["position"], str(rows[limit - 1]["id"])]).decode()
-    return plain, sign_cursor(uow.kernel.secrets, uow.tenant_id, table, query, last)
+    return plain, sign_position(uow, name, [rows[limit - 1]["position"], rows[limit - 1]["id"]])
 
 
 def _type(value: Any) -> str:

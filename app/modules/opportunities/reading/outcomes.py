@@ -18,6 +18,7 @@ from uuid import UUID
 from app.kernel.listing import Query
 from app.kernel.money import MoneySum
 from app.kernel.people import People
+from app.kernel.periods import period_start_sql
 from app.kernel.record_reads import field_set, select_records
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
@@ -33,7 +34,6 @@ from app.modules.opportunities.reading.schemas import (
 from app.modules.opportunities.reading.sums import whole
 from app.modules.opportunities.services.competitors import CompetitorService
 from app.modules.opportunities.services.opportunities import OPPORTUNITY
-from app.modules.opportunities.services.statistics import period_start
 from app.tenants.interface import Teams
 
 _COLUMNS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
@@ -162,7 +162,7 @@ class OutcomeService:
     def _key(self, group_by: str) -> tuple[str, tuple[str, ...]]:
         if group_by in _PERIODS:
             first = self._uow.actor.tenant.fiscal_year_start_month
-            return period_start("t.closed_on", group_by, first), ("closed_on",)
+            return period_start_sql("t.closed_on", group_by, first), ("closed_on",)
         return _COLUMNS[group_by]
 
     async def _managers(self, rows: Sequence[Any]) -> dict[UUID, UUID | None]:

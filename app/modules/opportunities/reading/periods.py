@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, Literal
+from datetime import date, datetime, timedelta
+from typing import Literal
 
 from app.kernel.access import TenantProfile
 from app.kernel.errors import Invalid
-from app.kernel.relative_dates import add_months
+from app.kernel.periods import PERIOD_MONTHS, add_months, period_start
 
 PeriodKind = Literal["month", "quarter", "year"]
-LENGTHS: Final[dict[str, int]] = {"month": 1, "quarter": 3, "year": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +23,11 @@ class Period:
     @property
     def before(self) -> date:
         """The day after the last."""
-        return add_months(self.starts_on, LENGTHS[self.kind])
+        return add_months(self.starts_on, PERIOD_MONTHS[self.kind])
 
     @property
     def ends_on(self) -> date:
         return self.before - timedelta(days=1)
-
-
-def period_start(day: date, kind: str, fiscal_year_start_month: int) -> date:
-    """The first day of the month, fiscal quarter or fiscal year in which `day` lies."""
-    first = fiscal_year_start_month - 1 if kind != "month" else 0
-    return add_months(day.replace(day=1), -((day.month - 1 - first) % 12 % LENGTHS[kind]))
 
 
 def plausible(day: date) -> bool:
@@ -42,19 +35,9 @@ def plausible(day: date) -> bool:
     return 1900 <= day.year < 2200
 
 
-def today(now: datetime, tenant: TenantProfile) -> date:
-    """The day it is where the tenant is."""
-    return now.astimezone(tenant.zone).date()
-
-
 def week_start(day: date) -> date:
     """Its Monday."""
     return day - timedelta(days=day.weekday())
-
-
-def midnight(day: date, tenant: TenantProfile) -> datetime:
-    """When a day begins where the tenant is, in UTC."""
-    return datetime.combine(day, time(), tenant.zone).astimezone(UTC)
 
 
 def period_of(
@@ -63,7 +46,7 @@ def period_of(
     """The period that begins on a day; the present one when None. Raises `Invalid` where none begins."""
     first = tenant.fiscal_year_start_month
     if starts_on is None:
-        return Period(kind, period_start(today(now, tenant), kind, first))
+        return Period(kind, period_start(tenant.day_of(now), kind, first))
     if not plausible(starts_on):
         raise Invalid.at(pointer, "implausible_date", "A period lies between the years 1900 and 2200.")
     begins = period_start(starts_on, kind, first)

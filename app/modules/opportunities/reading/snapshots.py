@@ -19,9 +19,9 @@ from app.kernel.access import owned_rows
 from app.kernel.ids import new_id
 from app.kernel.listing import Bindings
 from app.kernel.money import Money, MoneySum
-from app.kernel.relative_dates import add_months
+from app.kernel.periods import add_months, period_start
 from app.kernel.uow import UnitOfWork
-from app.modules.opportunities.reading.periods import Period, period_start, today, week_start
+from app.modules.opportunities.reading.periods import Period, week_start
 from app.modules.opportunities.reading.reach import Reach, amounts_hidden, require_shown
 from app.modules.opportunities.reading.schemas import Accuracy, WeekForecast, share
 from app.modules.opportunities.reading.submissions import SubmissionService
@@ -55,7 +55,7 @@ class SnapshotService:
     async def take(self) -> bool:
         """The snapshot of this week, unless there is one; whether it was taken now."""
         uow, tenant = self._uow, self._uow.actor.tenant
-        day = today(uow.now, tenant)
+        day = tenant.day_of(uow.now)
         week = await uow.fetchrow(
             "INSERT INTO opportunities.forecast_weeks (tenant_id, id, starts_on, taken_at, currency)"
             " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant_id, starts_on) DO NOTHING RETURNING id",

@@ -96,11 +96,6 @@ class SubmissionService:
         if note is None:
             raise Invalid.at("/note", "required", "Say why the figure is another.")
 
-    async def seen_members(self) -> list[UUID]:
-        """Whose submissions one sees."""
-        people = await Organisation.load(self._uow)
-        return sorted(reached_members(self._uow, "opportunity:read", people))
-
     async def latest(self, period: Period, people: Organisation) -> Submitted:
         """The figures that count, of the members that one sees."""
         rows = await self._uow.fetch(

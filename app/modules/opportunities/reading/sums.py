@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
 
 NONE: Final = UUID(int=2**128 - 1)
@@ -183,8 +184,7 @@ class KeptSums:
 
     async def _lock(self) -> None:
         """Folding and building take turns; readers and writers are not disturbed."""
-        key = f"opportunities.sums:{self._uow.tenant_id}"
-        await self._uow.fetch("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key)
+        await lock_name(self._uow, "opportunities.sums")
 
 
 def none(id: UUID) -> UUID | None:

@@ -14,14 +14,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.access import Scope, visible_rows
-from app.kernel.errors import Forbidden, Invalid, NotFound, StaleVersion
+from app.kernel.errors import Forbidden, Invalid, NotFound, require_version
 from app.kernel.listing import Bindings
 from app.kernel.money import Money, MoneySum
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import ActivityCounts
 from app.modules.opportunities.reading.models import Target
-from app.modules.opportunities.reading.periods import Period, midnight, period_of
+from app.modules.opportunities.reading.periods import Period, period_of
 from app.modules.opportunities.reading.reach import TeamTree, amounts_hidden
 from app.modules.opportunities.reading.schemas import TargetCreate, TargetRead, TargetUpdate, share
 from app.tenants.interface import MemberRef, Members
@@ -136,10 +136,7 @@ class TargetService:
         await self.get(id)
         row = await self._uow.get(Target, id, lock="update")
         await self._require(row.subject, row.subject_id)
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _require(self, subject: str, id: UUID) -> None:
@@ -263,7 +260,7 @@ class Attained:
         tenant = uow.actor.tenant
         if activities:
             counts = await uow.of(ActivityCounts).done(
-                midnight(period.starts_on, tenant), midnight(period.before, tenant)
+                tenant.midnight(period.starts_on), tenant.midnight(period.before)
             )
             return cls([(row.member_id, None, {"activities": row.count}) for row in counts])
         bind = Bindings(uow.tenant_id)

@@ -18,10 +18,10 @@ from app.kernel.errors import InvalidFilter
 from app.kernel.listing import Bindings
 from app.kernel.money import MoneySum
 from app.kernel.people import People
-from app.kernel.relative_dates import add_months
+from app.kernel.periods import add_months, period_start
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import ActivityCounts
-from app.modules.opportunities.reading.periods import PeriodKind, midnight, period_start, plausible
+from app.modules.opportunities.reading.periods import PeriodKind, plausible
 from app.modules.opportunities.reading.reach import amounts_hidden
 from app.modules.opportunities.reading.schemas import ActivityReport, MemberActivity
 
@@ -89,7 +89,7 @@ class WorkService:
         """(month, member) → what they did, of what the actor sees."""
         found: dict[tuple[date, UUID | None], Done] = {}
         tenant = self._uow.actor.tenant
-        starts, ends = midnight(since, tenant), midnight(before, tenant)
+        starts, ends = tenant.midnight(since), tenant.midnight(before)
         for row in await self._uow.of(ActivityCounts).done(starts, ends):
             found.setdefault((row.month, row.member_id), Done()).activities[row.kind] += row.count
         for row in await self._deals(since, before):
@@ -128,8 +128,8 @@ class WorkService:
             f"SELECT date_trunc('month', h.entered_at AT TIME ZONE {bind(tenant.time_zone)})::date AS month,"
             " h.changed_by, count(*) AS n FROM opportunities.stage_history h JOIN opportunities.opportunities t"
             " ON t.tenant_id = h.tenant_id AND t.id = h.opportunity_id WHERE h.tenant_id = $1"
-            f" AND h.entered_at >= {bind(midnight(since, tenant))}"
-            f" AND h.entered_at < {bind(midnight(before, tenant))}"
+            f" AND h.entered_at >= {bind(tenant.midnight(since))}"
+            f" AND h.entered_at < {bind(tenant.midnight(before))}"
             " AND h.from_stage IS NOT NULL AND h.from_stage <> h.to_stage AND h.status = 'open'"
             f" AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''} GROUP BY 1, 2",
             *bind.values,

@@ -11,11 +11,10 @@ from starlette.requests import Request
 
 from app.kernel.errors import DuplicateValue, InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.listing import query_from_parameters
-from app.kernel.record_router import etag, fields_of, record_router
+from app.kernel.record_router import etag, fields_of, record_response, record_router
 from app.kernel.routing import IfMatch, Router, Uow
-from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.interface import StageInUse
-from app.modules.opportunities.models import Opportunity, OpportunityStatus
+from app.modules.opportunities.models import OpportunityStatus
 from app.modules.opportunities.schemas import (
     DateField,
     GroupBy,
@@ -52,7 +51,7 @@ async def win_opportunity(id: UUID, version: IfMatch, uow: Uow, how: Win | None 
     row = await OpportunityService(uow).close(
         id, given, status=OpportunityStatus.WON, expected_version=version
     )
-    return _answer(uow, row)
+    return record_response(uow, OPPORTUNITY, row)
 
 
 @router.post(
@@ -66,7 +65,7 @@ async def lose_opportunity(id: UUID, version: IfMatch, why: Loss, uow: Uow) -> R
     row = await OpportunityService(uow).close(
         id, fields_of(why), status=OpportunityStatus.LOST, expected_version=version
     )
-    return _answer(uow, row)
+    return record_response(uow, OPPORTUNITY, row)
 
 
 @router.post(
@@ -77,7 +76,9 @@ async def lose_opportunity(id: UUID, version: IfMatch, why: Loss, uow: Uow) -> R
 )
 async def reopen_opportunity(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Open a won or lost opportunity again, in the last open stage."""
-    return _answer(uow, await OpportunityService(uow).reopen(id, expected_version=version))
+    return record_response(
+        uow, OPPORTUNITY, await OpportunityService(uow).reopen(id, expected_version=version)
+    )
 
 
 @router.get("/v1/opportunities/{id}/stage-history", access="opportunity:read")
@@ -105,14 +106,6 @@ async def get_opportunity_statistics(
     own = {"group_by", "date_field"}
     given = [(name, value) for name, value in request.query_params.multi_items() if name not in own]
     return await StatisticsService(uow).grouped(group_by, date_field, query_from_parameters(given))
-
-
-def _answer(uow: UnitOfWork, row: Opportunity) -> Response:
-    return Response(
-        OPPORTUNITY.dump(row, uow.actor.hidden("opportunity")),
-        media_type="application/json",
-        headers={"ETag": etag(row.version)},
-    )
 
 
 @router.get("/v1/pipelines", access="opportunity:read")

@@ -8,10 +8,9 @@ from uuid import UUID
 from fastapi import Path, Query, Response
 
 from app.kernel.errors import DuplicateValue, InvalidTransition, StaleVersion, VersionRequired, problems
-from app.kernel.record_router import etag, record_router
+from app.kernel.record_router import etag, record_response, record_router
 from app.kernel.routing import IfMatch, Router, Uow
-from app.kernel.uow import UnitOfWork
-from app.modules.opportunities.models.work import Outcome, PresalesRequest
+from app.modules.opportunities.models.work import Outcome
 from app.modules.opportunities.schemas import StageVisitCorrection, StageVisitRead
 from app.modules.opportunities.schemas.work import (
     CostCreate,
@@ -155,7 +154,9 @@ async def remove_opportunity_cost(id: UUID, cost_id: CostId, version: IfMatch, u
 )
 async def accept_presales_request(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Take a request that you were asked, or that is anybody's."""
-    return _answer(uow, await PresalesService(uow).accept(id, expected_version=version))
+    return record_response(
+        uow, PRESALES_REQUEST, await PresalesService(uow).accept(id, expected_version=version)
+    )
 
 
 @router.post(
@@ -166,7 +167,9 @@ async def accept_presales_request(id: UUID, version: IfMatch, uow: Uow) -> Respo
 )
 async def decline_presales_request(id: UUID, body: PresalesDecline, version: IfMatch, uow: Uow) -> Response:
     """Say no to a request, and why."""
-    return _answer(uow, await PresalesService(uow).decline(id, body.reason, expected_version=version))
+    return record_response(
+        uow, PRESALES_REQUEST, await PresalesService(uow).decline(id, body.reason, expected_version=version)
+    )
 
 
 @router.post(
@@ -180,7 +183,7 @@ async def hand_over_presales_request(
 ) -> Response:
     """Ask somebody else instead; they accept or decline it anew."""
     row = await PresalesService(uow).hand_over(id, body.owner_id, body.note, expected_version=version)
-    return _answer(uow, row)
+    return record_response(uow, PRESALES_REQUEST, row)
 
 
 @router.post(
@@ -193,12 +196,6 @@ async def complete_presales_request(
     id: UUID, body: PresalesCompletion, version: IfMatch, uow: Uow
 ) -> Response:
     """It is done; with a rate its hours become a cost of the opportunity."""
-    return _answer(uow, await PresalesService(uow).complete(id, body, expected_version=version))
-
-
-def _answer(uow: UnitOfWork, row: PresalesRequest) -> Response:
-    return Response(
-        PRESALES_REQUEST.dump(row, uow.actor.hidden("presales_request")),
-        media_type="application/json",
-        headers={"ETag": etag(row.version)},
+    return record_response(
+        uow, PRESALES_REQUEST, await PresalesService(uow).complete(id, body, expected_version=version)
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from app.kernel.errors import Invalid, NotFound, StaleVersion
+from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.models.selling import Attitude, CommitteeRole, CommitteeSeat
@@ -84,10 +84,7 @@ class CommitteeService:
         row = await self._uow.get(CommitteeSeat, seat_id)
         if row.opportunity_id != opportunity_id:
             raise NotFound
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _read(self, seats: Sequence[CommitteeSeat]) -> list[SeatRead]:

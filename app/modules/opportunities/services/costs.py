@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from app.kernel.errors import Invalid, NotFound, StaleVersion
+from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.money import AmountOutOfRange, Money, UnitPrice
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
@@ -56,7 +56,7 @@ class CostService:
             audit=AUDITED_AS,
             opportunity_id=opportunity_id,
             kind=body.kind.value,
-            incurred_on=body.incurred_on or self._uow.now.astimezone(self._uow.actor.tenant.zone).date(),
+            incurred_on=body.incurred_on or self._uow.actor.tenant.day_of(self._uow.now),
             member_id=member,
             note=body.note,
             **_worth(body.amount, hours, body.rate),
@@ -107,10 +107,7 @@ class CostService:
         row = await self._uow.get(Cost, cost_id)
         if row.opportunity_id != opportunity_id:
             raise NotFound
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _read(self, costs: Sequence[Cost]) -> list[CostRead]:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from app.kernel.errors import Conflict, Invalid, NotFound, StaleVersion
+from app.kernel.errors import Conflict, Invalid, NotFound, require_version
 from app.kernel.money import AmountOutOfRange, Money, UnitPrice, exponent_of
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.models import Opportunity
@@ -170,11 +170,7 @@ class LineService:
 
     async def _current(self, opportunity_id: UUID, line_id: UUID, expected_version: int) -> Line:
         line = await self._line(opportunity_id, line_id)
-        if line.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {line.version} now.",
-                current_version=line.version,
-            )
+        require_version(line.version, expected=expected_version)
         return line
 
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
-from app.kernel.errors import Invalid, InvalidTransition, StaleVersion
+from app.kernel.errors import Invalid, InvalidTransition, require_version
 from app.kernel.ids import new_id
 from app.kernel.money import format_minor
 from app.kernel.records import RecordService, RecordType, Search
@@ -144,7 +144,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         if values.get("opened_on") is None:
             # What was imported as closed long ago was not opened today.
             since = values.get("created_at")
-            opened = since.astimezone(self.actor.tenant.zone).date() if since else today
+            opened = self.actor.tenant.day_of(since) if since else today
             values["opened_on"] = min(opened, values.get("closed_on") or opened)
         if status is not OPEN:
             values["closed_on"] = values.get("closed_on") or today
@@ -394,16 +394,13 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
     async def locked(self, id: UUID, expected_version: int) -> Opportunity:
         """The row, held until the transaction ends. Raises `NotFound`, `Forbidden`, `StaleVersion`."""
         row = await self.get(id, action="update", lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     # -- helpers -------------------------------------------------------------------------------------------
 
     def _today(self) -> date:
-        return self.uow.now.astimezone(self.actor.tenant.zone).date()
+        return self.actor.tenant.day_of(self.uow.now)
 
     def _fresh(self, status: str, stage: StageInfo | None) -> dict[str, Any]:
         """The columns of one that somebody has just touched."""

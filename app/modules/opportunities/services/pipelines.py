@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
 
-from app.kernel.errors import Invalid, NotFound, StaleVersion
+from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.interface import StageInUse
@@ -241,10 +241,7 @@ class PipelineService:
         """Raises `NotFound`, `StaleVersion`, `StageInUse` for a stage that is left out and not empty."""
         await self.ensure_default()
         row = await self.uow.get(Pipeline, id, lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         await self.uow.of(People).require_teams(body.team_ids or (), pointer="/team_ids")
         await check_rules(self.uow, body.stages or ())
         changes: dict[str, Any] = {}

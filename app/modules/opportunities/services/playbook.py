@@ -30,7 +30,7 @@ class Playbooks:
         if not due:
             return
         owners = await self._owners(row, due)
-        chinese = self._uow.actor.tenant.locale.startswith("zh")
+        chinese = self._uow.actor.tenant.language == "zh"
         made: list[dict[str, Any]] = []
         for rule in due:
             days = rule.due_in_days

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from app.kernel.access import Scope
-from app.kernel.errors import Invalid, StaleVersion
+from app.kernel.errors import Invalid, require_version
 from app.kernel.people import People
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.states import StateMachine
@@ -161,10 +161,7 @@ class PresalesService(RecordService[PresalesRequest]):
         if open_to_all and (await self.get(id)).owner_id is None:
             action = "read"
         row = await self.get(id, action=action, lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from app.kernel.errors import Invalid, StaleVersion
+from app.kernel.errors import Invalid, require_version
 from app.kernel.statements import Lock
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.models import OpportunityStatus
@@ -90,10 +90,7 @@ class OutcomeReasons:
 
     async def _current(self, id: UUID, expected_version: int) -> OutcomeReason:
         row = await self.get(id, lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
 

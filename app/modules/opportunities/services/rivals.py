@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.access import visible_rows
-from app.kernel.errors import Forbidden, NotFound, StaleVersion
+from app.kernel.errors import Forbidden, NotFound, require_version
 from app.kernel.listing import Query
 from app.kernel.money import Money
 from app.kernel.record_reads import select_records
@@ -94,10 +94,7 @@ class RivalService:
         row = await self._uow.get(Rival, rival_id)
         if row.opportunity_id != opportunity_id:
             raise NotFound
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _one(self, row: Rival) -> RivalRead:

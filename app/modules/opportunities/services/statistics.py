@@ -15,6 +15,7 @@ from uuid import UUID
 from app.kernel.listing import Query
 from app.kernel.money import Money, MoneySum
 from app.kernel.people import People
+from app.kernel.periods import period_start_sql
 from app.kernel.record_reads import field_set, select_records
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
@@ -36,13 +37,6 @@ _COLUMNS: Mapping[str, str] = {
 }
 _PERIODS = frozenset({"month", "quarter", "year"})
 _STATUSES: tuple[str, ...] = tuple(OpportunityStatus)
-
-
-def period_start(column: str, period: str, fiscal_year_start_month: int) -> str:
-    """SQL of the first day of the month, fiscal quarter or fiscal year in which the date `column` lies."""
-    shift = 0 if period == "month" else fiscal_year_start_month - 1
-    months = f"make_interval(months => {int(shift)})"
-    return f"(date_trunc('{period}', {column} - {months}) + {months})::date"
 
 
 @dataclass
@@ -100,7 +94,7 @@ class StatisticsService:
         )
 
     def _period(self, period: str, date_field: str) -> str:
-        return period_start(f"t.{date_field}", period, self._uow.actor.tenant.fiscal_year_start_month)
+        return period_start_sql(f"t.{date_field}", period, self._uow.actor.tenant.fiscal_year_start_month)
 
     async def _managers(self, rows: list[Any]) -> dict[UUID, UUID | None]:
         """The manager of each team."""

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel import sharing
-from app.kernel.errors import DuplicateValue, FieldError, Invalid, NotFound, StaleVersion
+from app.kernel.errors import DuplicateValue, FieldError, Invalid, NotFound, require_version
 from app.kernel.people import People
 from app.kernel.schemas import ShareInput
 from app.kernel.uow import UnitOfWork
@@ -177,11 +177,7 @@ class TeamService:
         member = await self._uow.get(TeamMember, id)
         if member.opportunity_id != opportunity_id:
             raise NotFound
-        if member.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {member.version} now.",
-                current_version=member.version,
-            )
+        require_version(member.version, expected=expected_version)
         return member
 
     async def _read(self, row: Opportunity) -> OpportunityTeam:

@@ -22,7 +22,7 @@ class OpportunityToDos:
         self._uow = uow
         self._me = uow.actor.member_id or NOBODY
         self._zone = uow.actor.tenant.zone
-        self._today = uow.now.astimezone(self._zone).date()
+        self._today = uow.actor.tenant.day_of(uow.now)
 
     async def to_dos(self, *, kinds: Collection[str], after: ToDoPlace | None, limit: int) -> Sequence[ToDo]:
         if not self._uow.actor.may("opportunity:read"):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kernel.money import EXPONENTS, Money
+from app.kernel.money import EXPONENTS, MAX_MINOR, Money
 from app.tenants.interface import ExchangeRates
 from app.tenants.people.exchange_rates import converted
 from tests.modules.opportunities.reading.support import RIGHT, background, eur, kept_right, usd
@@ -198,4 +198,5 @@ def test_conversion_rounds_half_up_once(minor: int, rate: Decimal, pair: tuple[s
     foreign, own = pair
     major = Decimal(minor).scaleb(-EXPONENTS[foreign]) * rate
     expected = int(major.scaleb(EXPONENTS[own]).quantize(Decimal(1), ROUND_HALF_UP))
-    assert converted(Money(minor, foreign), rate, own) == Money(expected, own)
+    held = Money(expected, own) if abs(expected) <= MAX_MINOR else None
+    assert converted(Money(minor, foreign), rate, own) == held

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from app.kernel.periods import period_start
 from app.kernel.schedules import ScheduledRun
 from app.modules.opportunities.reading.forecast import ForecastService
-from app.modules.opportunities.reading.periods import Period, period_start
+from app.modules.opportunities.reading.periods import Period
 from app.modules.opportunities.reading.snapshots import SnapshotService
 from app.modules.opportunities.reading.upkeep import look_after
 from tests.modules.opportunities.reading.support import eur, lived, usd

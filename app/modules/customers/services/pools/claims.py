@@ -16,9 +16,9 @@ from uuid import UUID
 
 from app.kernel.access import visible_rows
 from app.kernel.batches import BatchFailed
-from app.kernel.duplicates import lock_keys
 from app.kernel.errors import Forbidden, NotFound, Problem
 from app.kernel.listing import Bindings
+from app.kernel.locks import lock_keys
 from app.kernel.schemas import BatchAnswer, BatchItemError, BatchResult
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import (

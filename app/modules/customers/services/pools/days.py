@@ -10,7 +10,7 @@ from app.kernel.uow import UnitOfWork
 
 def local_day(uow: UnitOfWork) -> date:
     """The tenant's date at this moment: what limits per day count for."""
-    return uow.now.astimezone(uow.actor.tenant.zone).date()
+    return uow.actor.tenant.day_of(uow.now)
 
 
 def days_before(moment: datetime, days: int, zone: ZoneInfo) -> datetime:

@@ -8,11 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
-
-from app.kernel.errors import InvalidCursor
 from app.kernel.events import Event
-from app.kernel.listing import Query, read_cursor, sign_cursor
+from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.records import RecordType
 from app.kernel.schemas import Page
 from app.kernel.statements import entity
@@ -21,7 +18,6 @@ from app.modules.customers.interface import PoolMovementRead
 from app.modules.customers.models import Pool, PoolMovement, PoolMovementKind
 from app.modules.customers.services.pools.desk import Desk
 
-MAX_PAGE = 200
 _CHANGED = ("pool_id", "pooled_at", "owner_id", "team_id", "former_owner_id", "received_at")
 
 
@@ -189,28 +185,23 @@ class Movements:
         self, where: Mapping[str, Any], name: str, *, limit: int, cursor: str | None
     ) -> Page[PoolMovementRead]:
         """The log where these columns have these values, newest first. Raises `InvalidCursor`."""
-        uow, query = self.uow, Query(cursor=cursor, limit=min(limit, MAX_PAGE))
+        uow, limit = self.uow, min(limit, MAX_LIMIT)
         arguments: list[Any] = [uow.tenant_id, *where.values()]
         clauses = [f"{column} = ${place}" for place, column in enumerate(where, 2)]
-        if cursor is not None:
-            values = read_cursor(uow.kernel.secrets, uow.tenant_id, name, query)
-            if len(values) != 1 or values[0] is None:
-                raise InvalidCursor
-            arguments.append(UUID(values[0]))
+        after = read_position(uow, name, cursor)
+        if after:
+            arguments.append(UUID(after[0]))
             clauses.append(f"id < ${len(arguments)}")
         rows = await uow.fetch(
             f"SELECT {', '.join(PoolMovementRead.model_fields)} FROM customers.pool_movements"
-            f" WHERE tenant_id = $1 AND {' AND '.join(clauses)} ORDER BY id DESC LIMIT {query.limit + 1}",
+            f" WHERE tenant_id = $1 AND {' AND '.join(clauses)} ORDER BY id DESC LIMIT {limit + 1}",
             *arguments,
         )
-        more = len(rows) > query.limit
-        rows = rows[: query.limit]
-        position = orjson.dumps([str(rows[-1]["id"])]).decode() if more else ""
+        more = len(rows) > limit
+        rows = rows[:limit]
         return Page[PoolMovementRead](
             data=[PoolMovementRead.model_validate(dict(row)) for row in rows],
-            next_cursor=sign_cursor(uow.kernel.secrets, uow.tenant_id, name, query, position)
-            if more
-            else None,
+            next_cursor=sign_position(uow, name, [rows[-1]["id"]]) if more else None,
             has_more=more,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from app.kernel.errors import FieldError, Invalid, NotFound, StaleVersion
+from app.kernel.errors import FieldError, Invalid, NotFound, require_version
 from app.kernel.people import People
 from app.kernel.statements import columns_of
 from app.kernel.uow import UnitOfWork
@@ -105,10 +105,7 @@ class PoolService:
 
     async def _locked(self, id: UUID, expected_version: int) -> Pool:
         row = await self.uow.get(Pool, id, lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _require_another(self, row: Pool) -> None:

@@ -81,8 +81,8 @@ class Reminders:
     def _subject(self, pool: Pool, theirs: Sequence[Reminder]) -> str:
         """In the company's language."""
         count, (en, zh) = len(theirs), _NOUNS[pool.object]
-        day = theirs[0].due_at.astimezone(self.uow.actor.tenant.zone).date()
-        if self.uow.actor.tenant.locale.startswith("zh"):
+        day = self.uow.actor.tenant.day_of(theirs[0].due_at)
+        if self.uow.actor.tenant.language == "zh":
             return f"{count} {zh}将从 {day} 起回收到公海「{(pool.name_zh or pool.name_en)[:100]}」"
         noun = en if count > 1 else en.removesuffix("s")
         return f"{count} {noun} will go back to the pool “{pool.name_en[:100]}” from {day} on"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from app.kernel.errors import Invalid, StaleVersion
+from app.kernel.errors import Invalid, require_version
 from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import AlreadyPooled, NoPool, PoolDisabled, PoolRelease, RecordClosed
@@ -66,10 +66,7 @@ class Returns:
 
     async def _locked(self, object_name: str, id: UUID, action: str, expected_version: int) -> Any:
         row = await self.desk.record(object_name).service(self.uow).get(id, action=action, lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _pool(self, object_name: str, pool_id: UUID | None, owner_id: UUID | None) -> Pool:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from app.kernel.holding import taken_over_sql
 from app.kernel.ids import new_id
+from app.kernel.locks import lock_name
 from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork
 from app.kernel.working_time import NeverOpen
@@ -44,9 +45,7 @@ class Assigner:
 
     async def hold(self) -> None:
         """Wait for the tenant's other assignments; theirs wait for this transaction."""
-        await self.uow.fetch(
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"lead_assignment:{self.uow.tenant_id}"
-        )
+        await lock_name(self.uow, "lead_assignment")
 
     async def assign(
         self,

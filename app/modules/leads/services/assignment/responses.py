@@ -45,7 +45,7 @@ class ResponseWatch:
         waiting = [row for row in rows if row["waiting"]]
         owners = {row["owner_id"] for row in waiting if row["owner_id"]}
         active = await self.uow.of(Colleagues).among(owners)
-        text = _TASK["zh" if self.uow.actor.tenant.locale.startswith("zh") else "en"]
+        text = _TASK[self.uow.actor.tenant.language]
         for row in waiting:
             self.uow.publish(
                 LeadResponseDueSoon(

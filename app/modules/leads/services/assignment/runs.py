@@ -14,15 +14,15 @@ from app.kernel.listing import Bindings, compile_filter, query_from_body
 from app.kernel.record_reads import field_set
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.models import Assignment, Cause
-from app.modules.leads.services.assignment.assigner import Assigner, log_entry
-from app.modules.leads.services.assignment.facts import Decision
-from app.modules.leads.services.assignment.wire import (
+from app.modules.leads.schemas.assignment import (
     AssignmentRead,
     AssignPreview,
     AssignRequest,
     AssignRun,
     DecisionRead,
 )
+from app.modules.leads.services.assignment.assigner import Assigner, log_entry
+from app.modules.leads.services.assignment.facts import Decision
 from app.modules.leads.services.leads import LEAD, LeadService
 
 AT_ONCE: Final = 100  # leads that a request assigns itself

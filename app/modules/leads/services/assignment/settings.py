@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from app.kernel.errors import Invalid, NotFound
+from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.listing import Bindings
 from app.kernel.people import People
 from app.kernel.record_reads import field_set
@@ -19,11 +19,11 @@ from app.modules.leads.models import (
     Queue,
     Strategy,
 )
+from app.modules.leads.schemas.assignment import AssigneeRead
 from app.modules.leads.services.assignment.book import compile_rule, default_queue_id
 from app.modules.leads.services.assignment.decisions import MEMBER, QUEUE, TARGETS, TEAM, TERRITORY
 from app.modules.leads.services.assignment.distribution import DEFAULT_CAPACITY, DEFAULT_WEIGHT, day_quota
-from app.modules.leads.services.assignment.territories import lock_settings, require_version
-from app.modules.leads.services.assignment.wire import AssigneeRead
+from app.modules.leads.services.assignment.territories import lock_settings
 from app.tenants.interface import Members
 
 MAX_RULES: Final = 200
@@ -52,9 +52,9 @@ class SettingsService:
         await lock_settings(self.uow)
         row = await self.read()
         if row is None:
-            require_version(_Unset, expected_version)
+            require_version(0, expected=expected_version)
             return await self.uow.insert(AssignmentSettings, audit="lead_assignment", active=active)
-        require_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         return await self.uow.update(row, audit="lead_assignment", active=active)
 
     async def assignee(self, member_id: UUID) -> AssigneeRead:
@@ -70,7 +70,7 @@ class SettingsService:
         await lock_settings(self.uow)
         await self.assignee(member_id)
         row = await self.uow.find(Assignee, member_id)
-        require_version(row or _Unset, expected_version)
+        require_version(row.version if row else 0, expected=expected_version)
         if row is None:
             row = await self.uow.insert(Assignee, audit="lead_assignee", id=member_id, **values)
         else:
@@ -88,12 +88,6 @@ def _assignee(member_id: UUID, row: Assignee | None) -> AssigneeRead:
         accepting=row.accepting if row else True,
         day_quota=day_quota(capacity),
     )
-
-
-class _Unset:
-    """Settings without a row."""
-
-    version = 0
 
 
 class RuleService:
@@ -123,7 +117,7 @@ class RuleService:
         """Raises: NotFound; StaleVersion; Invalid; InvalidFilter; DuplicateValue."""
         await lock_settings(self.uow)
         row = await self.uow.get(AssignmentRule, id, lock="update")
-        require_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         if changes.keys() & {"target", "target_id", "strategy", "filter"}:
             await self._check({**row.__dict__, **changes}, filter_changed="filter" in changes)
         return await self.uow.update(row, audit="lead_assignment_rule", **changes)
@@ -131,7 +125,7 @@ class RuleService:
     async def delete(self, id: UUID, *, expected_version: int) -> None:
         """Raises: NotFound; StaleVersion. Deadlines that it set stay."""
         row = await self.uow.get(AssignmentRule, id, lock="update")
-        require_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         await self.uow.delete(row, audit="lead_assignment_rule")
 
     async def _check(self, values: Mapping[str, Any], *, filter_changed: bool = True) -> None:
@@ -209,7 +203,7 @@ class QueueService:
         """Raises: NotFound; StaleVersion; Invalid; DuplicateValue."""
         await lock_settings(self.uow)
         row = await self.uow.get(Queue, id, lock="update")
-        require_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         await self._check(changes)
         if changes.get("is_default") is False and row.is_default:
             raise Invalid.at("/is_default", "one_default", "Make another queue the default instead.")
@@ -224,7 +218,7 @@ class QueueService:
             "SELECT 1 FROM leads.queues WHERE tenant_id = $1 AND id = $2 FOR UPDATE", self.uow.tenant_id, id
         )
         row = await self.uow.get(Queue, id)
-        require_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         await self.uow.fetch(
             "UPDATE leads.leads SET queue_id = NULL, queued_at = NULL"
             " WHERE tenant_id = $1 AND queue_id = $2 AND deleted_at IS NOT NULL",

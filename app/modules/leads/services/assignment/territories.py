@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from app.kernel.errors import Invalid, StaleVersion
+from app.kernel.errors import Invalid, require_version
+from app.kernel.locks import lock_name
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.interface import TerritoryInUse
@@ -108,7 +109,7 @@ class TerritoryService:
     async def update(self, id: UUID, changes: dict[str, Any], *, expected_version: int) -> Territory:
         """Raises: NotFound; StaleVersion; Invalid for a circle; DuplicateValue."""
         row = await self.uow.get(Territory, id, lock="update")
-        require_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         await self._check(id, changes)
         return await self.uow.update(row, audit=OBJECT, **changes)
 
@@ -116,7 +117,7 @@ class TerritoryService:
         """Raises: NotFound; StaleVersion; TerritoryInUse while others lie in it or a rule names it."""
         await lock_settings(self.uow)
         row = await self.uow.get(Territory, id)
-        require_version(row, expected_version)
+        require_version(row.version, expected=expected_version)
         below = await self.uow.first(self.uow.select(Territory).where(Territory.parent_id == id))
         rule = await self.uow.first(self.uow.select(AssignmentRule).where(AssignmentRule.target_id == id))
         if below is not None or rule is not None:
@@ -142,14 +143,4 @@ class TerritoryService:
 
 async def lock_settings(uow: UnitOfWork) -> None:
     """Changes of what assignment goes by that depend on each other wait for each other, until the commit."""
-    await uow.fetch(
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"lead_assignment_settings:{uow.tenant_id}"
-    )
-
-
-def require_version(row: Any, expected: int) -> None:
-    """Raises: StaleVersion."""
-    if row.version != expected:
-        raise StaleVersion(
-            f"You read version {expected}; it is {row.version} now.", current_version=row.version
-        )
+    await lock_name(uow, "lead_assignment_settings")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from app.kernel.custom_fields.models import FieldType
-from app.kernel.errors import Invalid, StaleVersion
+from app.kernel.errors import Invalid, require_version
 from app.kernel.people import People
 from app.kernel.record_router import set_fields_of
 from app.kernel.uow import UnitOfWork
@@ -82,10 +82,7 @@ class Forms:
 
     async def _locked(self, id: UUID, expected_version: int) -> LeadForm:
         row = await self.uow.get(LeadForm, id, lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row
 
     async def _check_references(self, given: dict[str, Any]) -> None:
@@ -164,7 +161,7 @@ def text_version(text: str) -> str:
 
 def form_read(uow: UnitOfWork, row: LeadForm) -> FormRead:
     """A form as answered, with the addresses that follow from its key."""
-    base = uow.kernel.settings.public_url.rstrip("/")
+    base = uow.kernel.settings.address_of("")
     page = f"{base}/forms/{row.public_key}"
     values = {name: value for name, value in row.__dict__.items() if name in FormRead.model_fields}
     values["consents"] = [

@@ -20,6 +20,7 @@ from typing import Final
 from app.kernel.contact import EmailInvalid, clean_email
 from app.kernel.errors import Conflict, Invalid
 from app.kernel.ids import new_id
+from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Activities, Subject
 from app.modules.leads.models.capture import CapturedMail
@@ -64,10 +65,7 @@ async def take_mail(uow: UnitOfWork, raw: bytes) -> MailAnswer:
     if mail.machine is not None:
         return MailAnswer(status="ignored", reason=mail.machine, repeated=False, lead_id=None)
     # Held until the end, so that of two deliveries at once the second finds the first.
-    await uow.fetch(
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-        f"{uow.tenant_id}:mail:{mail.fingerprint.hex()}",
-    )
+    await lock_name(uow, f"mail:{mail.fingerprint.hex()}")
     known = await uow.first(uow.select(CapturedMail).where(CapturedMail.message_hash == mail.fingerprint))
     if known is not None:
         return MailAnswer.model_validate(

@@ -6,11 +6,10 @@ from datetime import date, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import orjson
-
 from app.kernel.access import Scope
-from app.kernel.errors import Invalid, InvalidCursor
-from app.kernel.listing import Bindings, Query, read_cursor, sign_cursor
+from app.kernel.errors import Invalid
+from app.kernel.listing import Bindings
+from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.models.capture import LeadForm, SubmissionStatus
@@ -22,7 +21,6 @@ from app.modules.leads.schemas.capture import (
     SubmissionRead,
 )
 
-MAX_LIMIT: Final = 200
 MAX_DAYS: Final = 366
 DEFAULT_DAYS: Final = 30
 _SHOWN: Final = (
@@ -36,30 +34,24 @@ async def submissions(
     """The newest first. Raises `NotFound`, `InvalidCursor`."""
     await uow.get(LeadForm, form_id)
     limit = min(limit, MAX_LIMIT)
-    query = Query(text=str(status), limit=limit, cursor=cursor)
-    name = f"form-submissions:{form_id}"
+    name = f"form-submissions:{form_id}:{status}"
     bind = Bindings(uow.tenant_id, form_id)
     where = f" AND status = {bind(status.value)}" if status else ""
-    if cursor is not None:
-        position = read_cursor(uow.kernel.secrets, uow.tenant_id, name, query)
-        if len(position) != 2:
-            raise InvalidCursor
-        at, last_id = bind(position[0]), bind(position[1])
+    after = read_position(uow, name, cursor)
+    if after:
+        at, last_id = bind(after[0]), bind(after[1])
         where += f" AND (created_at, id) < ({at}::text::timestamptz, {last_id}::text::uuid)"
     rows = await uow.fetch(
         f"SELECT {', '.join(_SHOWN)} FROM leads.form_submissions WHERE tenant_id = $1 AND form_id = $2{where}"
         f" ORDER BY created_at DESC, id DESC LIMIT {limit + 1}",
         *bind.values,
     )
-    shown = rows[:limit]
-    next_cursor = None
-    if len(rows) > limit:
-        last = orjson.dumps([shown[-1]["created_at"].isoformat(), str(shown[-1]["id"])]).decode()
-        next_cursor = sign_cursor(uow.kernel.secrets, uow.tenant_id, name, query, last)
+    shown, more = rows[:limit], len(rows) > limit
+    last = [shown[-1]["created_at"].isoformat(), shown[-1]["id"]] if more else []
     return Page[SubmissionRead](
         data=[_shown(uow, row) for row in shown],
-        next_cursor=next_cursor,
-        has_more=next_cursor is not None,
+        next_cursor=sign_position(uow, name, last) if more else None,
+        has_more=more,
         total=None,
         total_is_estimate=None,
     )
@@ -89,8 +81,7 @@ async def statistics(
 ) -> FormStatistics:
     """Submissions per day of the company's time zone. Raises `NotFound`; `Invalid` for over a year."""
     await uow.get(LeadForm, form_id)
-    zone = uow.actor.tenant.zone
-    until = until or uow.now.astimezone(zone).date()
+    until = until or uow.actor.tenant.day_of(uow.now)
     since = since or until - timedelta(days=DEFAULT_DAYS - 1)
     if not 0 <= (until - since).days < MAX_DAYS:
         raise Invalid.at("since", "range", f"A range of 1 to {MAX_DAYS} days, please.")

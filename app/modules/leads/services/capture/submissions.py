@@ -216,7 +216,7 @@ async def _ask_to_confirm(uow: UnitOfWork, form: OpenForm, id: UUID, answers: An
     )
     texts, row = TEXTS[form.visit.language], form.row
     name = (row.name_zh if form.visit.language == "zh" else None) or row.name_en
-    link = f"{uow.kernel.settings.public_url.rstrip('/')}/forms/confirmations/{token}"
+    link = uow.kernel.settings.address_of(f"/forms/confirmations/{token}")
     uow.enqueue(
         "mail.send",
         {

@@ -11,6 +11,13 @@ from uuid import UUID
 from app.kernel.errors import Forbidden
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.models import Lead
+from app.modules.leads.schemas.scoring import (
+    CountedOccurrence,
+    ExplainedModel,
+    Explanation,
+    ScoreAdjustment,
+    ScorePart,
+)
 from app.modules.leads.services.leads import LEAD, LeadService
 from app.modules.leads.services.scoring.engine import (
     BehaviourRule,
@@ -19,13 +26,6 @@ from app.modules.leads.services.scoring.engine import (
     RuleScore,
     Scored,
     in_points,
-)
-from app.modules.leads.services.scoring.schemas import (
-    CountedOccurrence,
-    ExplainedModel,
-    Explanation,
-    ScoreAdjustment,
-    ScorePart,
 )
 from app.modules.leads.services.scoring.scorer import Scorer
 

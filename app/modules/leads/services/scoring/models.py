@@ -10,19 +10,19 @@ from uuid import UUID
 from pydantic_core import PydanticCustomError
 
 from app.kernel.conditions import check_tree, groups_of
-from app.kernel.errors import Invalid, InvalidFilter, StaleVersion
+from app.kernel.errors import Invalid, InvalidFilter, require_version
 from app.kernel.memory import STALE_SECONDS, Remembered
 from app.kernel.records import RecordType
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.interface import ScoringModelActive
 from app.modules.leads.models import ScoringModel
-from app.modules.leads.services.scoring.engine import BehaviourRule, FitRule, Model
-from app.modules.leads.services.scoring.schemas import (
+from app.modules.leads.schemas.scoring import (
     ScoringModelCreate,
     ScoringModelDraft,
     ScoringModelUpdate,
     require_range,
 )
+from app.modules.leads.services.scoring.engine import BehaviourRule, FitRule, Model
 
 JOB = "leads.score"
 MOST_MODELS = 20
@@ -171,8 +171,5 @@ class ScoringModels:
 
     async def _locked(self, id: UUID, expected_version: int) -> ScoringModel:
         row = await self._uow.get(ScoringModel, id, lock="update")
-        if row.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {row.version} now.", current_version=row.version
-            )
+        require_version(row.version, expected=expected_version)
         return row

@@ -9,11 +9,11 @@ from app.kernel.access import visible_rows
 from app.kernel.conditions import compile_each
 from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
+from app.modules.leads.schemas.scoring import Bucket, GradeShare, Preview, PreviewRequest
 from app.modules.leads.services.leads import LEAD
 from app.modules.leads.services.scoring.engine import Model, Scored
 from app.modules.leads.services.scoring.explain import explanation, require_seen
 from app.modules.leads.services.scoring.models import ScoringModels, model_of_draft
-from app.modules.leads.services.scoring.schemas import Bucket, GradeShare, Preview, PreviewRequest
 from app.modules.leads.services.scoring.scorer import Scorer
 
 MOST: Final = 5_000

@@ -26,20 +26,20 @@ from app.kernel.registry import JobKind
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.models import ItemOutcome, Optimisation, OptimisationItem
 from app.modules.leads.schemas.optimisation import OptimisationOptions
-from app.modules.leads.services.optimisation_events import (
+from app.modules.leads.services.optimisation.events import (
     OBJECT,
     LeadOptimisationFailed,
     LeadOptimisationSolved,
     LeadOptimisationStarted,
 )
-from app.modules.leads.services.optimisation_facts import Facts, gather
-from app.modules.leads.services.optimisation_plan import members_of, options_of, reason_of
-from app.modules.leads.services.optimisation_states import DRAFT, PLAN, SOLVING
-from app.modules.leads.services.optimisation_value import Candidate, Penalties, Rates, worth
+from app.modules.leads.services.optimisation.facts import Facts, gather
+from app.modules.leads.services.optimisation.plan import members_of, options_of, reason_of
+from app.modules.leads.services.optimisation.states import DRAFT, PLAN, SOLVING
+from app.modules.leads.services.optimisation.value import Candidate, Penalties, Rates, worth
 
 if TYPE_CHECKING:
-    from app.modules.leads.services.optimizer.exact import ExactSolution
-    from app.modules.leads.services.optimizer.problem import AssignmentProblem, Solution
+    from app.modules.leads.services.optimisation.solver.exact import ExactSolution
+    from app.modules.leads.services.optimisation.solver.problem import AssignmentProblem, Solution
 
 ATTEMPTS = 5
 EXACT_PAIRS = 200_000
@@ -169,7 +169,7 @@ def _problem(work: _Work) -> AssignmentProblem:
     """Members and, last, nobody, who takes any number of leads at value 0; each lead takes one place."""
     import numpy as np
 
-    from app.modules.leads.services.optimizer.problem import AssignmentProblem
+    from app.modules.leads.services.optimisation.solver.problem import AssignmentProblem
 
     penalties = Penalties(work.options.switching_penalty, work.options.skill_penalty)
     leads = work.facts.facts
@@ -190,7 +190,7 @@ def _search(
 ) -> Solution:
     import time
 
-    from app.modules.leads.services.optimizer.search import AntColony, Settings
+    from app.modules.leads.services.optimisation.solver.search import AntColony, Settings
 
     ants = max(2, min(8, 4_000 // max(1, problem.jobs)))  # so that a slice stays short enough to be stopped
     colony = AntColony(problem, seed=options.seed, settings=Settings(ants=ants), cache_dir=cache)
@@ -203,7 +203,7 @@ def _search(
 
 
 def _exact(problem: AssignmentProblem, options: OptimisationOptions, stop: threading.Event) -> ExactSolution:
-    from app.modules.leads.services.optimizer.exact import solve_exactly
+    from app.modules.leads.services.optimisation.solver.exact import solve_exactly
 
     return solve_exactly(problem, seconds=options.exact_seconds, stop=stop.is_set)
 

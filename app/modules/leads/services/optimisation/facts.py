@@ -26,7 +26,7 @@ from app.modules.leads.schemas.optimisation import (
     OptimisedMember,
 )
 from app.modules.leads.services.leads import LEAD, LeadService
-from app.modules.leads.services.optimisation_value import Candidate, History, LeadFacts, segment_key
+from app.modules.leads.services.optimisation.value import Candidate, History, LeadFacts, segment_key
 from app.modules.leads.services.states import CONVERTED, DISQUALIFIED
 from app.modules.opportunities.interface import Opportunities, OutcomeCount
 from app.tenants.interface import Members, Teams

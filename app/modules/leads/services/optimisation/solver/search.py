@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from app.modules.leads.services.optimizer.problem import (
+from app.modules.leads.services.optimisation.solver.problem import (
     LARGEST,
     AssignmentProblem,
     Integers,
@@ -49,7 +49,7 @@ def load_kernels(cache_dir: Path | None = None) -> Any:
         if cache_dir is not None:
             cache_dir.mkdir(parents=True, exist_ok=True)
             vars(numba.config)["CACHE_DIR"] = str(cache_dir)
-        from app.modules.leads.services.optimizer import kernels
+        from app.modules.leads.services.optimisation.solver import kernels
 
         _loaded.append(kernels)
         ones = np.ones((2, 2), dtype=np.int64)

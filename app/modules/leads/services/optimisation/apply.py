@@ -16,15 +16,15 @@ from app.kernel.uow import UnitOfWork
 from app.modules.leads.models import ItemOutcome, Lead, Optimisation, OptimisationItem, OptimisationState
 from app.modules.leads.schemas.optimisation import OptimisationApplication
 from app.modules.leads.services.leads import LeadService
-from app.modules.leads.services.optimisation_events import (
+from app.modules.leads.services.optimisation.events import (
     OBJECT,
     LeadOptimisationApplied,
     LeadOptimisationUndone,
     PlanConflicts,
 )
-from app.modules.leads.services.optimisation_facts import CLOSED, locked_leads
-from app.modules.leads.services.optimisation_states import PLAN
-from app.modules.leads.services.optimisations import Optimisations
+from app.modules.leads.services.optimisation.facts import CLOSED, locked_leads
+from app.modules.leads.services.optimisation.plans import Optimisations
+from app.modules.leads.services.optimisation.states import PLAN
 from app.tenants.interface import Members, Teams
 
 Found = Mapping[UUID, tuple[Lead, bool]]

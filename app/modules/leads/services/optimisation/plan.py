@@ -24,8 +24,8 @@ from app.modules.leads.schemas.optimisation import (
     OptimisationReason,
     OptimisationSearch,
 )
-from app.modules.leads.services.optimisation_states import DRAFT, FAILED, SOLVING
-from app.modules.leads.services.optimisation_value import Candidate, Worth
+from app.modules.leads.services.optimisation.states import DRAFT, FAILED, SOLVING
+from app.modules.leads.services.optimisation.value import Candidate, Worth
 
 ADJUSTED = "adjusted"
 

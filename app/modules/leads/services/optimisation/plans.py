@@ -7,34 +7,34 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.access import Scope
-from app.kernel.errors import Invalid, NotFound, StaleVersion
+from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.ids import new_id
-from app.kernel.job_router import read_position, sign_position
+from app.kernel.paging import read_position, sign_position
 from app.kernel.schemas import Page
 from app.kernel.statements import Lock
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.models import ItemOutcome, Optimisation, OptimisationItem, OptimisationState
 from app.modules.leads.schemas.optimisation import OptimisationItemRead, OptimisationRequest
-from app.modules.leads.services.optimisation_events import (
+from app.modules.leads.services.optimisation.events import (
     OBJECT,
     LeadOptimisationRequested,
     PlanCapacityReached,
 )
-from app.modules.leads.services.optimisation_facts import (
+from app.modules.leads.services.optimisation.facts import (
     check_options,
     chosen_leads,
     chosen_members,
     locked_leads,
 )
-from app.modules.leads.services.optimisation_plan import (
+from app.modules.leads.services.optimisation.plan import (
     members_of,
     options_of,
     reason_of,
     show_item,
     stored_member,
 )
-from app.modules.leads.services.optimisation_states import DRAFT, PLAN
-from app.modules.leads.services.optimisation_value import (
+from app.modules.leads.services.optimisation.states import DRAFT, PLAN
+from app.modules.leads.services.optimisation.value import (
     History,
     LeadFacts,
     Penalties,
@@ -86,11 +86,7 @@ class Optimisations:
     async def locked(self, id: UUID, expected_version: int) -> Optimisation:
         """A plan to be changed. Raises `NotFound`, `StaleVersion`."""
         plan = await self.get(id, lock="update")
-        if plan.version != expected_version:
-            raise StaleVersion(
-                f"You read version {expected_version}; it is {plan.version} now.",
-                current_version=plan.version,
-            )
+        require_version(plan.version, expected=expected_version)
         return plan
 
     # -- lines ---------------------------------------------------------------------------------------------

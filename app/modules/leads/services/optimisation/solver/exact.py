@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from app.modules.leads.services.optimizer.problem import AssignmentProblem, Integers, Outcome
+from app.modules.leads.services.optimisation.solver.problem import AssignmentProblem, Integers, Outcome
 
 _STATUSES = {"kOptimal": Outcome.FEASIBLE, "kInfeasible": Outcome.INFEASIBLE}
 
