@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -75,6 +76,32 @@ def test_what_is_no_file_of_cards_is_refused(text: bytes, error: str) -> None:
     with pytest.raises(CardInvalid) as refusal:
         read_cards(text)
     assert str(refusal.value) == error
+
+
+async def test_a_hostile_card_fails_alone(company: Company, owner: Client) -> None:
+    lines = (
+        b"EMAIL;PREF=" + b"9" * 5_000 + b":li@sail.example.com",
+        b"NOTE;CHARSET=punycode:" + b"a" * 200,
+        b"NOTE;CHARSET=unicode_escape:\\ud800",
+        b"NOTE;CHARSET=utf-7:+2AA-",
+        b"NOTE;ENCODING=QUOTED-PRINTABLE:a=00",
+        b"NOTE:a\0",
+        b"NOTE;CHARSET=nope:a",
+    )
+    cards = b"".join(b"BEGIN:VCARD\nVERSION:4.0\nFN:L%d\n%s\nEND:VCARD\n" % one for one in enumerate(lines))
+    answer = await owner.request(
+        "POST", "/v1/leads/from-vcard", content=cards, headers={"Content-Type": "text/vcard"}
+    )
+    assert answer.status_code == 207
+    assert [one["status"] for one in answer.json()["results"]] == [201, *[422] * 6]
+    assert await count(company, "leads.leads") == 1
+
+
+def test_a_line_of_many_pieces_is_joined_once() -> None:
+    since = time.perf_counter()
+    found = lead(b"BEGIN:VCARD\nVERSION:4.0\nFN:" + b"\n a" * 300_000 + b"\nEND:VCARD\n")
+    assert len(found["name"]) == 300_000
+    assert time.perf_counter() - since < 2
 
 
 @given(st.lists(st.sampled_from([b"BEGIN:VCARD\n", b"VERSION:4.0\n", b"END:VCARD\n", b"FN:", b"N;X=", b" ", b'"', b"=\n",

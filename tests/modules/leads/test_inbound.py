@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 
 import httpx
@@ -145,6 +146,112 @@ async def test_another_companys_mail_with_the_same_id_is_its_own(
     answers = [(await take(who, mail())).json() for who in (owner, rival.owner)]
     assert [answer["repeated"] for answer in answers] == [False, False]
     assert (await count(company, "leads.leads"), await count(rival, "leads.leads")) == (1, 1)
+
+
+def nested(depth: int) -> str:
+    """The text of a mail whose boundary is b0."""
+    return "".join(
+        f"--b{n}\r\nContent-Type: multipart/mixed; boundary=b{n + 1}\r\n\r\n" for n in range(depth)
+    )
+
+
+ADDRESSES = ", ".join(f"a{n}@x.example.com" for n in range(20_000))
+HOSTILE = {
+    "encoded words": mail(Subject="=?utf-8?q?a?= " * 20_000),
+    "parameters": mail(**{"Content-Type": "text/plain" + "; a*0*=x''b" * 1_000}),
+    "addresses": mail(From=ADDRESSES),
+    "addresses to reply to": mail(Reply_To=ADDRESSES),
+    "comments": mail(From="(" * 5_000 + "x" + ")" * 5_000 + " <li@sail.example.com>"),
+    "headers": mail(**{f"X-{n}": "x" for n in range(200)}),
+    "parts": mail("--x\r\n\r\na\r\n" * 51, **{"Content-Type": "multipart/mixed; boundary=x"}),
+    "nested parts": mail(nested(1_000), **{"Content-Type": "multipart/mixed; boundary=b0"}),
+    "nested mails": mail("Content-Type: message/rfc822\r\n\r\n" * 3_000, **{"Content-Type": "message/rfc822"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_mail_that_would_take_long_is_refused(company: Company, owner: Client, name: str) -> None:
+    since = time.perf_counter()
+    with pytest.raises(Invalid):
+        read_mail(HOSTILE[name])
+    assert time.perf_counter() - since < 2
+    refused = await take(owner, HOSTILE[name])
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "invalid_mail")
+    assert (await count(company, "leads.leads"), await rows(company, "leads.captured_mails")) == (0, 0)
+
+
+@pytest.mark.parametrize("text", [
+    "<!--", "<a ", "<a b='", "<a b='x'>", '<a " =">', '<a =">', "<script>", "<p", "<", "&#", "&lt", "<head>", "</p ",
+    "=  ", "<title></titl",
+])  # fmt: skip
+def test_html_takes_one_pass(text: str) -> None:
+    since = time.perf_counter()
+    raw = mail("Hello " + text * 20_000, **{"Content-Type": "text/html"})
+    assert read_mail(raw).text.startswith("Hello")
+    assert time.perf_counter() - since < 2
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ('<p title="a > b">x</p>', "x"),
+        ("a<!-- > --> b <BR>c", "a b\nc"),
+        ("1 < 2 &amp;&lt;br&gt; <3", "1 < 2 &<br> <3"),
+        ("<head><title>t</title><meta x></head>y", "y"),
+        ("<head><style>a</style><body>y", "y"),
+        ("<SCRIPT>a</b><p></script >y", "y"),
+        ("<a b='x>y</a> z", "y z"),
+        ("x &#" + "9" * 5_000 + "; y", "x \ufffd y"),
+        ("<!doctype html><?xml?>x", "x"),
+    ],
+)
+def test_the_text_of_html(html: str, text: str) -> None:
+    assert read_mail(mail(html, **{"Content-Type": "text/html"})).text == text
+
+
+def test_comments_and_groups_without_end_are_no_sender() -> None:
+    for sender in ("(" * 1_000, "a:" * 1_000, "(" * 900 + ")" * 900):
+        with pytest.raises(Invalid) as refusal:
+            read_mail(mail(From=sender))
+        assert refusal.value.status == 422
+    assert read_mail(mail(From="((a) b) Li (c) <li@x.example.com>")).name == "Li"
+
+
+@pytest.mark.parametrize(
+    ("charset", "body", "text"),
+    [
+        ("punycode", b"a" * 200_000, "a" * 20_000),
+        ("unicode_escape", b"\\u0041", "\\u0041"),
+        ("nope", "泵".encode(), "泵"),
+        ("GBK", "泵".encode("gbk"), "泵"),
+        ("Shift_JIS", "ポンプ".encode("shift_jis"), "ポンプ"),
+        ("iso-8859-1", b"M\xfcller", "Müller"),
+        ('"Windows-1252"', b"10 \x80", "10 €"),
+    ],
+)
+def test_character_sets(charset: str, body: bytes, text: str) -> None:
+    raw = mail("@", **{"Content-Type": f"text/plain; charset={charset}"}).replace(
+        b"\r\n@\r\n", b"\r\n" + body
+    )
+    assert read_mail(raw).text == text
+
+
+def test_the_plain_part_is_read_and_attachments_are_not() -> None:
+    body = (
+        '--o\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename="a"\r\n\r\nno\r\n'
+        '--o\r\nContent-Type: multipart/alternative;\r\n boundary="i n"\r\n\r\n'
+        "--i n\r\nContent-Type: text/html\r\n\r\n<b>no</b>\r\n"
+        "--i n\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n5rO1\r\nIQ\r\n"
+        "--i n--\r\n--o\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nno\r\n--o--\r\n"
+    )
+    assert read_mail(mail(body, **{"Content-Type": "multipart/mixed; boundary=o"})).text == "泵!"
+    related = "--o\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<p>a=C3=\r\n=A9\r\n--o\r\n\r\nno"
+    assert read_mail(mail(related, **{"Content-Type": "multipart/related; boundary=o"})).text == "aé"
+
+
+def test_encoded_words_that_share_a_character_are_joined() -> None:
+    raw = mail(Subject="Re: =?utf-8?b?5rM=?=\r\n =?UTF-8*zh?q?=B5_x?= =?gbk?b?sck=?= end")
+    assert read_mail(raw).subject == "Re: 泵 x" + b"\xb1\xc9".decode("gbk") + " end"
 
 
 @given(st.lists(st.sampled_from([b"From: ", b"a@b.cc", b"\r\n", b" ", b"=?utf-8?q?=ff?=", b'"', b"<", b">", b":", b";", b",",

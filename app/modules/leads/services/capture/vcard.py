@@ -17,7 +17,16 @@ MAX_CARDS: Final = 500
 _VERSIONS: Final = frozenset({"2.1", "3.0", "4.0"})
 _NAME: Final = re.compile(rb"(?:[A-Za-z0-9-]+\.)?([A-Za-z0-9-]+)")
 _PARAMETER: Final = re.compile(r';(?:([A-Za-z0-9-]+)=)?((?:"[^"]*"|[^;"])*)')
-_CHARSETS: Final = {"GB2312": "gb18030", "GBK": "gb18030"}  # the later set reads the earlier ones, too
+# Those that people write in. Others of Python's decode slowly (punycode) or to what is no text (unicode_escape).
+_CHARSETS: Final = (
+    {name: name for name in ("gb18030", "big5", "iso-2022-jp", "euc-jp", "euc-kr", "koi8-r")}
+    | {"utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "utf-8", "ascii": "utf-8"}
+    | {"gb2312": "gb18030", "gbk": "gb18030"}  # the later set reads the earlier ones, too
+    | {"shift-jis": "shift_jis"}
+    | {f"iso-8859-{part}": f"iso-8859-{part}" for part in range(1, 17) if part != 12}
+    | {f"{brand}125{page}": f"cp125{page}" for brand in ("windows-", "cp") for page in range(9)}
+)
+_NO_TEXT: Final = re.compile(r"[\0\ud800-\udfff]")
 _IDEOGRAPHS: Final = re.compile(r"[\u3400-\u9fff\uac00-\ud7af\u3040-\u30ff]")
 _USED: Final = frozenset({"FN", "N", "ORG", "TITLE", "ROLE", "EMAIL", "TEL", "ADR", "URL", "NOTE"})
 
@@ -38,7 +47,7 @@ class Property:
     def rank(self) -> float:
         """Preference, smaller first: `PREF=1` of 4.0, `TYPE=pref` of the others, else by the order of the card."""
         for text in self.parameters.get("PREF", ()):
-            if text.isascii() and text.isdigit():
+            if len(text) <= 3 and text.isascii() and text.isdigit():
                 return int(text)
         return 1 if "PREF" in self.types else 101
 
@@ -103,18 +112,22 @@ def read_cards(raw: bytes) -> list[Card]:
 
 def _unfolded(raw: bytes) -> Iterator[bytes]:
     """Logical lines: a blank at the beginning, or a quoted-printable `=` at the end, continues (RFC 6350, 3.2)."""
-    pending: bytes | None = None
+    pending: list[bytes] = []  # joined once: a line of many pieces would be copied for each
+    quoted = False
     for line in re.split(rb"\r\n|\n|\r", raw):
-        if pending is not None and line[:1] in (b" ", b"\t"):
-            pending += line[1:]
-        elif pending is not None and pending.endswith(b"=") and _is_quoted(pending):
-            pending = pending[:-1] + line
+        if pending and line[:1] in (b" ", b"\t"):
+            pending.append(line[1:])
+        elif quoted and pending[-1].endswith(b"="):
+            pending[-1] = pending[-1][:-1]
+            pending.append(line)
         else:
-            if pending is not None:
-                yield pending
-            pending = line
-    if pending is not None:
-        yield pending
+            if pending:
+                yield b"".join(pending)
+            pending, quoted = [line], False
+        if not quoted and line.endswith(b"="):
+            quoted = _is_quoted(b"".join(pending))
+    if pending:
+        yield b"".join(pending)
 
 
 def _is_quoted(line: bytes) -> bool:
@@ -184,13 +197,21 @@ def _parameters(text: str) -> dict[str, list[str]]:
     return found
 
 
+def codec_of(charset: str) -> str | None:
+    """Python's codec for a character set that people write in; None for any other."""
+    return _CHARSETS.get(charset.strip().lower().replace("_", "-"))
+
+
 def _decoded(value: bytes, charset: str, name: str) -> str:
+    codec = codec_of(charset)
+    if codec is None:
+        raise CardInvalid(f"{name} is in {charset[:40]}, which is not read here.")
     try:
-        text = value.decode(_CHARSETS.get(charset.upper(), charset))
-    except (UnicodeDecodeError, LookupError):
+        text = value.decode(codec)
+    except UnicodeDecodeError:
         raise CardInvalid(f"{name} is not {charset[:40]}.") from None
-    if "\0" in text:
-        raise CardInvalid(f"{name} has a NUL character.")
+    if _NO_TEXT.search(text):
+        raise CardInvalid(f"{name} has a NUL character or half a surrogate pair.")
     return text
 
 
