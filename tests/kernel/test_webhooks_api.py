@@ -86,11 +86,10 @@ async def test_from_a_change_to_a_verified_message_and_its_record(app, owner):
     async with receiving() as receiver:
         made = await create(owner, url=receiver.url, event_types=["toys.*"])
         toy = await make_toy(owner)
-        for _ in range(20):
-            await Relay(app.kernel).run_once()
+        while await Relay(app.kernel).run_once():
+            pass  # other tests left events that nobody relayed
+        while not receiver.received:
             await WebhookSender(app.kernel).run_once()
-            if receiver.received:
-                break
         [request] = receiver.received
     event = Webhook(made["secret"]).verify(request.body, request.headers)
     assert (event["type"], event["data"]["id"]) == ("toys.toy.created.v1", toy["id"])
