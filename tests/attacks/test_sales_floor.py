@@ -95,3 +95,21 @@ async def test_a_pooled_record_takes_the_owner_of_what_is_merged_into_it(owner):
         other["owner_id"],
         None,
     )
+
+
+async def test_a_merge_that_is_undone_brings_nothing_into_a_pool_that_is_gone(owner):
+    pool = await make_pool(owner, "lead")
+    (buried,) = await pooled(owner, pool)
+    master = await make(owner, "leads", name="Master")
+    records = [{"id": one["id"], "version": one["version"]} for one in (master, buried)]
+    merged = await owner.ok("POST", "/v1/leads/merge", json={"records": records, "master_id": master["id"]})
+    found = await owner.ok("GET", f"/v1/pools/{pool['id']}")
+    await owner.ok("DELETE", f"/v1/pools/{pool['id']}", if_match=found["version"])
+    await owner.ok("POST", f"/v1/merges/{merged['merge']['id']}/undo")
+    back = await owner.ok("GET", f"/v1/leads/{buried['id']}")
+    assert (back["id"], back["owner_id"], back["pool_id"], back["pooled_at"]) == (
+        buried["id"],
+        None,
+        None,
+        None,
+    )

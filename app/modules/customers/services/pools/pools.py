@@ -98,6 +98,13 @@ class PoolService:
         )
         if found is not None and found[0]:
             raise PoolNotEmpty(f"{found[0]} records lie in this pool.", records=found[0])
+        # Records that were deleted or merged away while they lay here come back, if they do, out of every pool.
+        await self.uow.fetch(
+            f"UPDATE {self.desk.record(row.object).table} SET pool_id = NULL, pooled_at = NULL"
+            " WHERE tenant_id = $1 AND pool_id = $2 AND deleted_at IS NOT NULL",
+            self.uow.tenant_id,
+            id,
+        )
         await self.uow.delete(row, audit="pool")
         await self.uow.of(Access).changed()
 
