@@ -47,7 +47,9 @@ refused = isinstance(answer, dict) and str(answer.get("type")).startswith("/prob
 if not paths or (refused and not all(path.split(".")[0] in answer for path in paths)):
     sys.exit(print(json.dumps(answer, indent=2, ensure_ascii=False)))
 def step(value, name):
-    return value[int(name)] if isinstance(value, list) else (value or {}).get(name)
+    if isinstance(value, list):
+        return value[int(name)] if int(name) < len(value) else None
+    return (value or {}).get(name)
 def text(value):
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 records = answer.get("data", [answer]) if isinstance(answer, dict) else answer
