@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from pydantic import SecretStr
 
@@ -28,8 +29,13 @@ def key_ring(settings: Settings) -> KeyRing:
     path = settings.data_dir / "secret.key"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(KeyRing.generate())
+        # Linked in whole: processes that start together agree on the first, and a kill leaves no empty key.
+        made = path.with_name(f"{path.name}.{os.getpid()}")
+        made.touch(mode=0o600)
+        made.write_text(KeyRing.generate())
+        with suppress(FileExistsError):
+            os.link(made, path)
+        made.unlink()
     return KeyRing.from_texts([SecretStr(path.read_text().strip()).get_secret_value()])
 
 
