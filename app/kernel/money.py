@@ -147,7 +147,7 @@ def _in_range(minor: int) -> int:
     return minor
 
 
-def _half_up(value: Fraction) -> int:
+def half_up(value: Fraction) -> int:
     """The nearest whole number, halves away from zero, as invoices are rounded."""
     whole = (2 * abs(value.numerator) + value.denominator) // (2 * value.denominator)
     return -whole if value < 0 else whole
@@ -218,7 +218,7 @@ class Money:
     @classmethod
     def rounded(cls, major: Decimal, currency: str) -> Self:
         """`major` units rounded half up (away from zero) to the minor unit."""
-        return cls(_half_up(_exact(major) * 10 ** exponent_of(currency)), currency)
+        return cls(half_up(_exact(major) * 10 ** exponent_of(currency)), currency)
 
     @classmethod
     def total(cls, amounts: Iterable[Money], currency: str) -> Self:
@@ -287,7 +287,7 @@ class Money:
 
         Raises: InvalidAmount for NaN, infinity and factors beyond 60 digits; AmountOutOfRange.
         """
-        return Money(_half_up(self.amount_minor * _exact(factor)), self.currency)
+        return Money(half_up(self.amount_minor * _exact(factor)), self.currency)
 
     def allocate(self, weights: Sequence[Decimal | int]) -> list[Money]:
         """Share the amount by `weights` so that the shares add up to it exactly.
@@ -354,7 +354,7 @@ class UnitPrice:
     def times(self, quantity: Decimal | int) -> Money:
         """The price of `quantity` units, rounded once, half up, to the minor unit."""
         scale = 10 ** exponent_of(self.currency)
-        return Money(_half_up(_exact(self.amount) * _exact(quantity) * scale), self.currency)
+        return Money(half_up(_exact(self.amount) * _exact(quantity) * scale), self.currency)
 
     def to_major(self) -> str:
         """The shortest plain decimal string with at least the currency's decimals: `"0.0035"`, `"12.00"`."""

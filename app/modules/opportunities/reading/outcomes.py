@@ -16,7 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.listing import Query
-from app.kernel.money import MoneySum
+from app.kernel.money import MoneySum, half_up
 from app.kernel.people import People
 from app.kernel.periods import period_start_sql
 from app.kernel.record_reads import field_set, select_records
@@ -134,9 +134,9 @@ class OutcomeService:
             won=sums.won,
             lost=sums.lost,
             win_rate=share(sums.won, closed),
-            average_amount=None if hidden or average is None else MoneySum(_half_up(average), home),
+            average_amount=None if hidden or average is None else MoneySum(half_up(average), home),
             average_cycle_days=_cycle(sums),
-            velocity=None if hidden or velocity is None else MoneySum(_half_up(velocity), home),
+            velocity=None if hidden or velocity is None else MoneySum(half_up(velocity), home),
             unconverted=sums.unconverted,
         )
 
@@ -199,8 +199,3 @@ class OutcomeService:
 
 def _cycle(sums: _Figures) -> str | None:
     return days_with_decimal(Decimal(sums.cycle) / sums.won) if sums.won else None
-
-
-def _half_up(value: Fraction) -> int:
-    """The nearest whole number of what is not negative, halves up."""
-    return (2 * value.numerator + value.denominator) // (2 * value.denominator)

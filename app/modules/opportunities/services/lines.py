@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid, NotFound, require_version
-from app.kernel.money import AmountOutOfRange, Money, UnitPrice, exponent_of
+from app.kernel.money import AmountOutOfRange, Money, UnitPrice, exponent_of, half_up
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.models import Opportunity
 from app.modules.opportunities.models.selling import Line
@@ -44,8 +44,7 @@ def line_amount(
         scaled -= discount_amount.amount_minor
     if scaled < 0:
         raise ValueError("the discount is more than the price")
-    # Halves go up: nothing here is negative.
-    return Money((2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator), price.currency)
+    return Money(half_up(scaled), price.currency)
 
 
 class LineService:

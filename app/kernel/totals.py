@@ -1,0 +1,165 @@
+"""Totals of documents with lines: quotes, orders, invoices and credit notes add up in one way.
+
+All amounts are whole minor units of the document's currency. A line is computed exactly and rounded once, half up
+(away from zero). The header's discount is shared out over the lines by largest remainder, so that the lines always
+sum to the header; tax is computed and rounded per line, from the net amount, or out of the gross one where prices
+include it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from app.kernel.money import Money, exponent_of, half_up
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineInput:
+    """What a line is computed from.
+
+    `unit_price` is in major units. `gross` is the exact price of the whole quantity in major units where that is not
+    quantity x unit price, as with slab tiers. Discounts come off one after the other: `discount_percent` first, then
+    `discount_amount` in minor units. `tax_rate` is in percent.
+    """
+
+    quantity: Decimal
+    unit_price: Decimal
+    gross: Decimal | None = None
+    discount_percent: Decimal = _ZERO
+    discount_amount: int = 0
+    tax_rate: Decimal = _ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class LineTotal:
+    """One line: `subtotal` = `gross` - `discount`, and what is left of it after the header's share bears the tax.
+
+    `net` + `tax` = `total`, always.
+    """
+
+    gross: int
+    discount: int
+    subtotal: int
+    header_discount: int
+    net: int
+    tax: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaxTotal:
+    """What the lines of one rate come to."""
+
+    rate: Decimal
+    net: int
+    tax: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A document: each figure is the sum of its lines'.
+
+    `discount` is the lines' own, `header_discount` the header's.
+    """
+
+    currency: str
+    lines: tuple[LineTotal, ...]
+    gross: int
+    discount: int
+    subtotal: int
+    header_discount: int
+    net: int
+    tax: int
+    total: int
+    taxes: tuple[TaxTotal, ...]
+
+
+class DiscountTooLarge(ValueError):
+    """A discount is more than what it is taken from; `line` is the line's index, None for the header's."""
+
+    def __init__(self, line: int | None) -> None:
+        super().__init__("The discount is more than the price.")
+        self.line = line
+
+
+def total(
+    lines: Sequence[LineInput],
+    *,
+    currency: str,
+    discount_percent: Decimal = _ZERO,
+    discount_amount: int = 0,
+    tax_included: bool = False,
+) -> Totals:
+    """Compute a document. `discount_percent` and then `discount_amount` (minor units) come off the sum of the lines.
+
+    Raises: DiscountTooLarge; UnknownCurrency.
+    """
+    scale = 10 ** exponent_of(currency)
+    amounts = [_line(line, scale, index) for index, line in enumerate(lines)]
+    subtotals = [gross - discount for gross, discount in amounts]
+    shares = _share(subtotals, discount_percent, discount_amount, currency)
+    done = tuple(
+        _taxed(gross, discount, share, line.tax_rate, included=tax_included)
+        for line, (gross, discount), share in zip(lines, amounts, shares, strict=True)
+    )
+    return Totals(
+        currency=currency,
+        lines=done,
+        gross=sum(line.gross for line in done),
+        discount=sum(line.discount for line in done),
+        subtotal=sum(subtotals),
+        header_discount=sum(shares),
+        net=sum(line.net for line in done),
+        tax=sum(line.tax for line in done),
+        total=sum(line.total for line in done),
+        taxes=_by_rate(lines, done),
+    )
+
+
+def _line(line: LineInput, scale: int, index: int) -> tuple[int, int]:
+    """Gross amount and own discount; their difference is the exact price rounded once."""
+    exact = (
+        Fraction(line.gross)
+        if line.gross is not None
+        else Fraction(line.quantity) * Fraction(line.unit_price)
+    )
+    exact *= scale
+    less = exact * (1 - Fraction(line.discount_percent) / 100) - line.discount_amount
+    if exact >= 0 and less < 0:
+        raise DiscountTooLarge(index)
+    gross, subtotal = half_up(exact), half_up(less)
+    return gross, gross - subtotal
+
+
+def _share(subtotals: Sequence[int], percent: Decimal, amount: int, currency: str) -> list[int]:
+    """The header's discount by line; what costs nothing, or less, takes no part in it."""
+    weights = [max(subtotal, 0) for subtotal in subtotals]
+    base = sum(weights)
+    discount = half_up(base * Fraction(percent) / 100) + amount
+    if not discount:
+        return [0] * len(subtotals)
+    if discount > base:
+        raise DiscountTooLarge(None)
+    return [share.amount_minor for share in Money(discount, currency).allocate(weights)]
+
+
+def _taxed(gross: int, discount: int, share: int, rate: Decimal, *, included: bool) -> LineTotal:
+    subtotal = gross - discount
+    after = subtotal - share
+    percent = Fraction(rate)
+    tax = half_up(after * percent / (100 + percent)) if included else half_up(after * percent / 100)
+    net = after - tax if included else after
+    return LineTotal(gross, discount, subtotal, share, net, tax, net + tax)
+
+
+def _by_rate(lines: Sequence[LineInput], done: Sequence[LineTotal]) -> tuple[TaxTotal, ...]:
+    found: dict[Decimal, tuple[int, int]] = {}
+    for line, amounts in zip(lines, done, strict=True):
+        net, tax = found.get(line.tax_rate, (0, 0))
+        found[line.tax_rate] = (net + amounts.net, tax + amounts.tax)
+    return tuple(TaxTotal(rate, net, tax) for rate, (net, tax) in sorted(found.items()))

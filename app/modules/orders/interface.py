@@ -1,0 +1,255 @@
+"""What other modules may know of orders: place one, look at some and their lines, and ports for stock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import ClassVar, Protocol
+from uuid import UUID
+
+from app.kernel.errors import Conflict
+from app.kernel.events import Event
+from app.kernel.money import Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrderLine:
+    """A line as it was agreed, price and tax included: the order copies it and never prices it again.
+
+    `unit_price` and `gross` are in major units as in `kernel.totals`, `discount_amount` in minor units.
+    `bundle_line` is the index of the bundle's line that this one is a component of.
+    """
+
+    product_id: UUID | None
+    description: str
+    unit: str
+    quantity: Decimal
+    unit_price: Decimal
+    gross: Decimal | None = None
+    discount_percent: Decimal = Decimal(0)
+    discount_amount: int = 0
+    tax_rate: Decimal = Decimal(0)
+    charge: str = "one_time"
+    unit_cost: Decimal | None = None
+    bundle_line: int | None = None
+    quote_line_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrder:
+    """An order that another module places; with `quote_id` there is never a second one for it.
+
+    `total` is what the customer agreed to, in minor units: an order that does not add up to it is refused.
+    """
+
+    account_id: UUID
+    currency: str
+    lines: tuple[NewOrderLine, ...]
+    total: int
+    tax_included: bool = False
+    discount_percent: Decimal = Decimal(0)
+    discount_amount: int = 0
+    contact_id: UUID | None = None
+    opportunity_id: UUID | None = None
+    quote_id: UUID | None = None
+    contract_id: UUID | None = None
+    partner_id: UUID | None = None
+    owner_id: UUID | None = None
+    team_id: UUID | None = None
+    customer_reference: str | None = None
+    source: str | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRef:
+    """An order as others show it."""
+
+    id: UUID
+    number: str
+    account_id: UUID
+    status: str
+    total: Money
+    ordered_on: date
+    quote_id: UUID | None
+    contract_id: UUID | None
+    opportunity_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLineRef:
+    """A line of an order as others show and copy it.
+
+    `total` is the line's, tax included; `at` is when it was ordered.
+    """
+
+    id: UUID
+    order_id: UUID
+    account_id: UUID
+    product_id: UUID | None
+    description: str
+    quantity: Decimal
+    fulfilled: Decimal
+    returned: Decimal
+    net: Money
+    total: Money
+    at: datetime
+
+
+class Orders(Protocol):
+    """Orders of the tenant at hand, as far as the actor sees them."""
+
+    async def place(self, new: NewOrder) -> OrderRef:
+        """Make a confirmed order of what was agreed, once for each quote: called again it answers with the first.
+
+        Raises: `Forbidden`; `Invalid`; `OutOfStock`; `CreditRefused`; what drawing on a contract raises.
+        """
+
+    async def get_many(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, OrderRef]:
+        """Orders by id; unknown or not visible ones are absent."""
+
+    async def of_quotes(self, quote_ids: Collection[UUID]) -> Mapping[UUID, OrderRef]:
+        """The orders that quotes became."""
+
+    async def get_lines(self, ids: Collection[UUID]) -> Mapping[UUID, OrderLineRef]:
+        """Order lines by id, of visible orders."""
+
+    async def lines_of(self, order_ids: Collection[UUID]) -> Sequence[OrderLineRef]:
+        """All lines of these orders, by order and position."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockNeed:
+    """So much of a product for one line of an order."""
+
+    order_id: UUID
+    line_id: UUID
+    product_id: UUID
+    quantity: Decimal
+
+
+class Stock(Protocol):
+    """Port: where goods lie. The default keeps a table of what is on hand; a warehouse system may take its place."""
+
+    async def reserve(self, needs: Sequence[StockNeed]) -> None:
+        """Keep goods for orders, all or none. Raises `OutOfStock`, which names products and what is available."""
+
+    async def release(self, line_ids: Collection[UUID]) -> None:
+        """Give back what is still reserved for these lines."""
+
+    async def ship(self, needs: Sequence[StockNeed]) -> None:
+        """Take out goods that were reserved."""
+
+    async def take_back(self, needs: Sequence[StockNeed]) -> None:
+        """Put returned goods on hand again."""
+
+
+class OutOfStock(Conflict):
+    """`lacking` lists product_id, wanted and available."""
+
+    code = "out_of_stock"
+    title = "There is not enough on hand"
+
+
+class CreditRefused(Conflict):
+    """Carries `limit`, `exposure` and `amount`."""
+
+    code = "credit_refused"
+    title = "The account's credit limit does not cover this order"
+
+
+class OrderPlaced(Event):
+    """An order is confirmed: the customer bought."""
+
+    type: ClassVar[str] = "orders.order.placed.v1"
+    object: ClassVar[str] = "order"
+
+    account_id: UUID
+    contact_id: UUID | None
+    opportunity_id: UUID | None
+    quote_id: UUID | None
+    contract_id: UUID | None
+    partner_id: UUID | None
+    owner_id: UUID | None
+    source: str | None
+    channel: str | None
+    net: dict[str, str]
+    total: dict[str, str]
+    placed_on: date
+
+
+class OrderCancelled(Event):
+    """An order was cancelled, whole."""
+
+    type: ClassVar[str] = "orders.order.cancelled.v1"
+    object: ClassVar[str] = "order"
+
+    account_id: UUID
+    reason: str | None
+
+
+class OrderFulfilled(Event):
+    """Everything that was ordered has been delivered."""
+
+    type: ClassVar[str] = "orders.order.fulfilled.v1"
+    object: ClassVar[str] = "order"
+
+    account_id: UUID
+
+
+class ReturnCompleted(Event):
+    """Goods came back and were refunded, replaced or repaired: whatever they earned is taken back, line by line.
+
+    `lines` hold order_line_id, product_id, quantity and the refunded net and total, as decimal strings.
+    """
+
+    type: ClassVar[str] = "orders.return.completed.v1"
+    object: ClassVar[str] = "return"
+
+    order_id: UUID | None
+    account_id: UUID
+    partner_id: UUID | None
+    resolution: str
+    currency: str
+    lines: list[dict[str, str | None]]
+
+
+class InvoiceIssued(Event):
+    """An invoice, or a credit note, got its number."""
+
+    type: ClassVar[str] = "orders.invoice.issued.v1"
+    object: ClassVar[str] = "invoice"
+
+    account_id: UUID
+    order_id: UUID | None
+    contract_id: UUID | None
+    kind: str
+    number: str
+    total: dict[str, str]
+    due_on: date | None
+
+
+class InvoicePaid(Event):
+    """Nothing is open on an invoice any more."""
+
+    type: ClassVar[str] = "orders.invoice.paid.v1"
+    object: ClassVar[str] = "invoice"
+
+    account_id: UUID
+    order_id: UUID | None
+    contract_id: UUID | None
+
+
+class PaymentReceived(Event):
+    """A customer paid, or was paid back (`kind` refund)."""
+
+    type: ClassVar[str] = "orders.payment.received.v1"
+    object: ClassVar[str] = "payment"
+
+    account_id: UUID
+    kind: str
+    method: str
+    amount: dict[str, str]
+    received_on: date
