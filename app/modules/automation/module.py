@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.kernel.access import Scope
+from app.kernel.merging.ports import Merger
 from app.kernel.registry import Module, NotificationKind, Permission, Schedule
 from app.modules.activities.interface import TimelineSource, ToDoSource
 from app.modules.automation.handlers import SUBSCRIPTIONS
@@ -10,6 +11,7 @@ from app.modules.automation.interface import Approvals
 from app.modules.automation.router import ROUTERS
 from app.modules.automation.services import chasing, telling
 from app.modules.automation.services.asking import ApprovalsOfTenant
+from app.modules.automation.services.merging import ApprovalSubjects
 from app.modules.automation.services.reading import MANAGE
 from app.modules.automation.services.timeline import ApprovalTimeline
 from app.modules.automation.services.to_dos import ApprovalToDos
@@ -25,6 +27,7 @@ MODULE = Module(
     routers=ROUTERS,
     interfaces={Approvals: ApprovalsOfTenant},
     ports=(
+        (Merger, ApprovalSubjects),
         (ToDoSource, ApprovalToDos),
         (TimelineSource, ApprovalTimeline),
     ),
