@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import re
 from datetime import timedelta
 from html import unescape
@@ -15,6 +14,7 @@ import pytest
 
 from app.kernel.clock import FixedClock, SystemClock
 from app.kernel.schedules import ScheduledRun
+from app.kernel.secrets import decode_base64url, encode_base64url
 from app.modules.leads.services.capture.retention import forget
 from tests.modules.leads.forms import SHOP, label, leads, make_form, outcomes, send
 from tests.modules.support import acting, actor_of, count
@@ -293,8 +293,8 @@ async def test_links_that_were_never_sent_or_of_a_suspended_company_lead_nowhere
 
 def link_in_of(rival: Company, token: str) -> str:
     """The same link, as if it belonged to another company."""
-    raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-    return base64.urlsafe_b64encode(rival.tenant_id.bytes + raw[16:]).rstrip(b"=").decode()
+    raw = decode_base64url(token.removeprefix("rl_"))
+    return "rl_" + encode_base64url(raw[:16] + rival.tenant_id.bytes + raw[32:])
 
 
 async def test_nobody_is_mailed_more_than_five_times_an_hour(company: Company, owner: Client) -> None:

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 
 from app.kernel.access import TenantProfile, system_actor
 from app.kernel.errors import Invalid, NotFound, Problem
+from app.kernel.links import read_link
 from app.kernel.routing import OPEN_TENANT_STATES
 from app.kernel.runtime import Kernel
 from app.kernel.uow import transaction
@@ -21,7 +22,7 @@ from app.modules.activities.interface import InvitationAnswered
 from app.modules.activities.models import Activity, Attendee, AttendeeResponse
 from app.modules.activities.schemas import Answer
 from app.modules.activities.services.attendees import AttendeeLists
-from app.modules.activities.services.links import RSVP, tenant_of_link
+from app.modules.activities.services.invitations import RSVP
 
 _STYLE: Final = (
     "body{font:17px/1.5 system-ui,sans-serif;margin:0 auto;max-width:30rem;padding:1.5rem}"
@@ -103,8 +104,8 @@ async def take_answer(kernel: Kernel, token: str, form: bytes) -> HTMLResponse:
 
 
 async def _company(kernel: Kernel, token: str) -> tuple[TenantProfile, bytes]:
-    tenant_id, hashed = tenant_of_link(kernel, token, RSVP)
-    return await kernel.authenticator.tenant_profile(tenant_id), hashed
+    link = read_link(kernel, token, RSVP)
+    return await kernel.authenticator.tenant_profile(link.tenant_id), link.hash
 
 
 def _answer(form: bytes) -> Answer:
