@@ -58,5 +58,4 @@ async def sent_quote(client: Client, *lines: dict[str, Any], **fields: Any) -> d
 
 
 async def lines_of(client: Client, quote: dict[str, Any]) -> list[dict[str, Any]]:
-    found = await client.ok("GET", f"/v1/quotes/{quote['id']}/lines")
-    return list(found["data"])
+    return list((await again(client, quote))["lines"])

@@ -24,7 +24,7 @@ from app.modules.quotes.interface import (
     QuoteSuperseded,
 )
 from app.modules.quotes.models import Quote
-from app.modules.quotes.schemas import QuoteLines, QuoteRead
+from app.modules.quotes.schemas import QuoteRead
 from app.modules.quotes.schemas.steps import (
     Acceptance,
     AnswerRead,
@@ -47,12 +47,6 @@ router = Router(tags=["quotes"])
 
 _STALE = (StaleVersion, VersionRequired)
 _ANSWER = problems(QuoteExpired, QuoteSuperseded, QuoteNotOpen, *_STALE)
-
-
-@router.get("/v1/quotes/{id}/lines", access="quote:read")
-async def list_quote_lines(id: UUID, uow: Uow) -> QuoteLines:
-    """The lines of a quote in their order, and its taxes by rate."""
-    return await QuoteReading(uow).lines(id)
 
 
 @router.get("/v1/quotes/{id}/steps", access="quote:read")

@@ -204,8 +204,8 @@ class TaxRead(Output):
     tax: MoneyOut
 
 
-class QuoteLines(Output):
-    """A quote's lines in their order, and its taxes by rate."""
+class QuoteDetail(QuoteRead):
+    """A revision of a quote with its lines in their order, and its taxes by rate."""
 
-    data: list[QuoteLineRead]
+    lines: list[QuoteLineRead]
     taxes: list[TaxRead]

@@ -119,8 +119,8 @@ def fingerprint(row: Quote, lines: Sequence[QuoteLine]) -> str:
     content = [
         [
             line.product_id, None if line.product_id else line.description, plain(line.quantity),
-            plain(line.unit_price), plain(line.exact_gross), plain(line.discount_percent), line.discount_amount, plain(line.tax_rate),
-            line.charge, line.optional, line.component_of,
+            plain(line.unit_price), plain(line.exact_gross), plain(line.discount_percent),
+            line.discount_amount, plain(line.tax_rate), line.charge, line.optional, line.component_of,
         ]
         for line in lines
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from app.modules.quotes.schemas import QuoteLineRead
 from app.modules.quotes.schemas.steps import Comparison, LineChange
 from app.modules.quotes.services.lines import given_again
 from app.modules.quotes.services.quotes import QUOTE, QuoteService
-from app.modules.quotes.services.reading import read_line
+from app.modules.quotes.services.shown import read_line
 from app.modules.quotes.services.states import REVISABLE
 
 _COPIED: Final = (

@@ -146,8 +146,8 @@ def content_hash(prices: Sequence[LinePrice]) -> str:
             line.given.product_id, line.given.component_of, line.description, line.given.detail, line.unit,
             plain(line.given.quantity), line.source, line.price_book_id, plain(line.list_price),
             plain(line.unit_price), plain(line.exact_gross), plain(line.given.discount_percent),
-            line.given.discount_amount, plain(line.tax_rate), line.given.tax_rate is not None, line.charge, line.given.optional,
-            plain(line.unit_cost), line.given.unit_cost is not None,
+            line.given.discount_amount, plain(line.tax_rate), line.given.tax_rate is not None, line.charge,
+            line.given.optional, plain(line.unit_cost), line.given.unit_cost is not None,
         ]
         for line in prices
     ]  # fmt: skip
