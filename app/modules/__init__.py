@@ -8,6 +8,7 @@ from app.modules.automation.module import MODULE as AUTOMATION
 from app.modules.customers.module import MODULE as CUSTOMERS
 from app.modules.leads.module import MODULE as LEADS
 from app.modules.opportunities.module import MODULE as OPPORTUNITIES
+from app.modules.orders.module import MODULE as ORDERS
 from app.modules.quotes.module import MODULE as QUOTES
 
-MODULES: list[Module] = [ACTIVITIES, AUTOMATION, CUSTOMERS, OPPORTUNITIES, LEADS, QUOTES]
+MODULES: list[Module] = [ACTIVITIES, AUTOMATION, CUSTOMERS, OPPORTUNITIES, LEADS, ORDERS, QUOTES]
