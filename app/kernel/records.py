@@ -362,13 +362,8 @@ class RecordService(MergeHooks[M]):
     async def before_delete(self, row: M) -> None:
         """Refuse by raising, or clean up."""
 
-<<<<<<< HEAD
-    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
-        """What `RecordType.detail` has beyond `read`, JSON-ready, for records that the actor sees; in one statement."""
-=======
     async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:  # noqa: ARG002
         """What `RecordType.detail` has beyond `read`, JSON-ready, of records that the actor sees; one statement."""
->>>>>>> orders
         return {}
 
     async def opened(self, id: UUID, pool_id: UUID) -> None:
