@@ -134,7 +134,7 @@ CREATE TABLE quotes.quote_lines (
   description text NOT NULL,
   detail text,
   unit text NOT NULL,
-  quantity numeric(18, 6) NOT NULL,
+  quantity numeric(18, 4) NOT NULL,
   price_source text NOT NULL,
   price_book_id uuid,
   list_price numeric(20, 8),

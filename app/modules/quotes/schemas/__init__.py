@@ -31,8 +31,8 @@ def _decimal(pattern: str, example: str) -> Any:
 
 
 DecimalOut = Annotated[Decimal, PlainSerializer(decimal_text, return_type=str)]
-Quantity = Annotated[str, *_decimal(r"^[0-9]{1,9}(\.[0-9]{1,6})?$", "3")]
-"""A plain decimal number as text, to six decimals."""
+Quantity = Annotated[str, *_decimal(r"^[0-9]{1,9}(\.[0-9]{1,4})?$", "3")]
+"""A plain decimal number as text, to four decimals."""
 Percent = Annotated[str, *_decimal(r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)$", "12.5")]
 """Percent as text, 0 to 100, to four decimals."""
 Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]

@@ -28,6 +28,7 @@ from app.modules.quotes.schemas import MOST_LINES
 
 _ZERO: Final = Decimal(0)
 _PIECE: Final = "piece"
+_QUANTUM: Final = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +203,10 @@ def _structure(lines: Sequence[GivenLine]) -> list[FieldError]:
         if line.quantity <= 0:
             errors.append(
                 FieldError(f"/lines/{index}/quantity", "not_positive", "A quantity is more than nothing.")
+            )
+        if line.quantity != line.quantity.quantize(_QUANTUM):
+            errors.append(
+                FieldError(f"/lines/{index}/quantity", "too_many_decimals", "A quantity has four decimals.")
             )
         if line.unit_price is not None and line.unit_price < 0:
             errors.append(FieldError(f"/lines/{index}/unit_price", "negative", "A price is not negative."))
