@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from app.kernel.registry import Module
 from app.modules.activities.module import MODULE as ACTIVITIES
+from app.modules.catalog.module import MODULE as CATALOG
 from app.modules.customers.module import MODULE as CUSTOMERS
 from app.modules.leads.module import MODULE as LEADS
 from app.modules.opportunities.module import MODULE as OPPORTUNITIES
 
-MODULES: list[Module] = [ACTIVITIES, CUSTOMERS, OPPORTUNITIES, LEADS]
+MODULES: list[Module] = [ACTIVITIES, CUSTOMERS, CATALOG, OPPORTUNITIES, LEADS]
