@@ -1,7 +1,7 @@
 """Links to records that strangers open: they expire, can be revoked, and count their views.
 
 Revision ID: 0160
-Revises: 0073
+Revises: 0150
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect
 
 revision = "0160"
-down_revision = "0073"
+down_revision = "0150"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,43 @@
+"""Registers orders: what was bought, how it went out, and what lies in stock."""
+
+from __future__ import annotations
+
+from app.kernel.access import Scope
+from app.kernel.merging.ports import Merger
+from app.kernel.merging.references import record_column
+from app.kernel.registry import Module, Permission
+from app.modules.orders.interface import Orders, Stock
+from app.modules.orders.router.orders import records, router
+from app.modules.orders.services.for_others import OrdersOfTenant
+from app.modules.orders.services.orders import ORDER
+from app.modules.orders.services.stock import OnHandStock
+
+_RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
+
+MODULE = Module(
+    name="orders",
+    description="Orders, shipments, stock, returns, and what customers owe.",
+    routers=(records, router),
+    records=(ORDER,),
+    interfaces={Orders: OrdersOfTenant},
+    ports=(
+        (Stock, OnHandStock),
+        (Merger, record_column(ORDER, "account_id", "account")),
+        (Merger, record_column(ORDER, "contact_id", "contact")),
+    ),
+    permissions=(
+        Permission(
+            "stock:read",
+            "See what lies in stock.",
+            _RUNS_IT | {"manager": Scope.ALL, "salesperson": Scope.ALL, "viewer": Scope.ALL},
+        ),
+        Permission(
+            "stock:manage", "Say what came into stock and went out.", _RUNS_IT | {"manager": Scope.ALL}
+        ),
+        Permission(
+            "order:import",
+            "Bring in orders of the past.",
+            _RUNS_IT | {"manager": Scope.ALL},
+        ),
+    ),
+)
