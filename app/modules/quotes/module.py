@@ -8,15 +8,17 @@ from app.kernel.registry import Module, Schedule
 from app.modules.automation.interface import ApprovalSubject
 from app.modules.quotes.interface import Quotes
 from app.modules.quotes.router import records, router
+from app.modules.quotes.router.public import router as public_router
 from app.modules.quotes.services.approving import QuoteSubject
 from app.modules.quotes.services.expiry import EVERY, expire_quotes
 from app.modules.quotes.services.for_others import QuotesOfTenant
+from app.modules.quotes.services.keeping import KIND, SUBSCRIPTION
 from app.modules.quotes.services.quotes import QUOTE
 
 MODULE = Module(
     name="quotes",
     description="Offers in revisions, with lines, totals, approval and the customer's answer.",
-    routers=(records, router),
+    routers=(records, router, public_router),
     records=(QUOTE,),
     interfaces={Quotes: QuotesOfTenant},
     ports=(
@@ -24,6 +26,8 @@ MODULE = Module(
         (Merger, record_column(QUOTE, "account_id", "account")),
         (Merger, record_column(QUOTE, "contact_id", "contact")),
     ),
+    jobs=(KIND,),
+    subscriptions=(SUBSCRIPTION,),
     schedules=(Schedule("quotes.expire", EVERY, expire_quotes, per_tenant=True),),
     parts={"quote_answer": ("quote", {"total": "total", "prepayment": "total"})},
 )
