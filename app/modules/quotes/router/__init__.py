@@ -29,6 +29,7 @@ from app.modules.quotes.schemas.steps import (
     Acceptance,
     AnswerRead,
     Comparison,
+    PriceChanges,
     QuoteSteps,
     Recall,
     Refusal,
@@ -37,6 +38,7 @@ from app.modules.quotes.schemas.steps import (
 )
 from app.modules.quotes.services.answering import Answers, From
 from app.modules.quotes.services.approving import QuoteApprovals
+from app.modules.quotes.services.price_changes import PriceNotices
 from app.modules.quotes.services.quotes import QUOTE, QuoteService
 from app.modules.quotes.services.reading import QuoteReading, read_answer
 from app.modules.quotes.services.revisions import Revisions
@@ -74,6 +76,23 @@ async def compare_quotes(
 async def reprice_quote(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Ask the catalogue again for every price of a draft that was not entered."""
     return record_response(uow, QUOTE, await QuoteService(uow).reprice(id, expected_version=version))
+
+
+@router.get("/v1/quotes/{id}/price-changes", access="quote:read")
+async def list_quote_price_changes(id: UUID, uow: Uow) -> PriceChanges:
+    """Prices of products in this quote that changed while it was open, until somebody has dealt with them."""
+    return await PriceNotices(uow).of(id)
+
+
+@router.post(
+    "/v1/quotes/{id}/keep-prices",
+    access="quote:update",
+    response_model=QuoteRead,
+    responses=problems(*_STALE),
+)
+async def keep_quote_prices(id: UUID, version: IfMatch, uow: Uow) -> Response:
+    """Leave the quote at its prices although some have changed."""
+    return record_response(uow, QUOTE, await PriceNotices(uow).keep(id, expected_version=version))
 
 
 @router.post(
