@@ -230,8 +230,8 @@ async def test_a_link_of_another_quote_accepts_nothing(owner: Client, company: C
     token = await link_to(owner, other)
     kernel = company.app.kernel
     assert kernel is not None
-    with pytest.raises(NotFound):
-        async with transaction(kernel, system_actor((await actor_of(company)).tenant)) as uow:
-            row, _ = await Answers(uow).behind(read_link(kernel, token, LINK_PURPOSE))
+    async with transaction(kernel, system_actor((await actor_of(company)).tenant)) as uow:
+        row, _ = await Answers(uow).behind(read_link(kernel, token, LINK_PURPOSE))
+        with pytest.raises(NotFound):
             await Answers(uow).accept(UUID(quote["id"]), Acceptance(name="X"), From(None, row))
     assert (await again(owner, quote))["status"] == "sent"

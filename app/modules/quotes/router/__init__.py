@@ -103,10 +103,7 @@ async def keep_quote_prices(id: UUID, version: IfMatch, uow: Uow) -> Response:
 )
 async def submit_quote(id: UUID, version: IfMatch, uow: Uow, given: Submission | None = None) -> Response:
     """Ask for approval; where nothing has to be asked the quote is approved at once."""
-    given = given or Submission()
-    row = await QuoteApprovals(uow).submit(
-        id, expected_version=version, note=given.note, resubmit=given.resubmit
-    )
+    row = await QuoteApprovals(uow).submit(id, given or Submission(), expected_version=version)
     return record_response(uow, QUOTE, row)
 
 

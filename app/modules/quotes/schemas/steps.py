@@ -20,6 +20,9 @@ class Submission(Input):
 
     note: LongText | None = None
     resubmit: Resubmit = Field(Resubmit.START, description="Where a request that was refused goes on.")
+    chosen_ids: Annotated[list[UUID], Field(max_length=20)] = Field(
+        default_factory=list, description="Members to decide, for steps that leave the choice to you."
+    )
 
 
 class Recall(Input):
