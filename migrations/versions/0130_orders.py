@@ -139,8 +139,8 @@ CREATE TABLE orders.order_lines (
   cancelled numeric NOT NULL DEFAULT 0,
   return_claimed numeric NOT NULL DEFAULT 0,
   returned numeric NOT NULL DEFAULT 0,
-  refunded_net bigint NOT NULL DEFAULT 0,
-  refunded_tax bigint NOT NULL DEFAULT 0,
+  returned_net bigint NOT NULL DEFAULT 0,
+  returned_tax bigint NOT NULL DEFAULT 0,
   CONSTRAINT pk_order_lines PRIMARY KEY (tenant_id, id),
   CONSTRAINT uq_order_lines_position UNIQUE (tenant_id, order_id, position),
   CONSTRAINT fk_order_lines_order_id FOREIGN KEY (tenant_id, order_id)

@@ -30,6 +30,27 @@ class Charge(StrEnum):
     YEARLY = "yearly"
 
 
+class ReturnStatus(StrEnum):
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    RECEIVED = "received"
+    INSPECTED = "inspected"
+    REFUNDED = "refunded"
+    REPLACED = "replaced"
+    REPAIRED = "repaired"
+    REJECTED = "rejected"
+
+
+class Condition(StrEnum):
+    """How goods look that came back."""
+
+    NEW = "new"
+    OPENED = "opened"
+    USED = "used"
+    DAMAGED = "damaged"
+    DEFECTIVE = "defective"
+
+
 class MovementKind(StrEnum):
     ADJUSTED = "adjusted"
     SHIPPED = "shipped"
@@ -127,8 +148,8 @@ class OrderLine(TenantOwned):
     cancelled: Mapped[Decimal]
     return_claimed: Mapped[Decimal]
     returned: Mapped[Decimal]
-    refunded_net: Mapped[int]
-    refunded_tax: Mapped[int]
+    returned_net: Mapped[int]
+    returned_tax: Mapped[int]
 
     @property
     def open(self) -> Decimal:

@@ -51,7 +51,7 @@ _PLACED = (
     "account_id", "contact_id", "opportunity_id", "quote_id", "contract_id", "partner_id", "owner_id", "team_id",
     "customer_reference", "source", "channel", "currency", "tax_included", "discount_percent", "discount_amount",
 )  # fmt: skip
-_UNSAID: dict[str, Any] = {
+UNSAID: dict[str, Any] = {
     "external_id": None, "tags": [], "custom": {}, "partner_name": None, "commission_percent": None,
     "ordered_on": None, "requested_on": None, "shipping_address": None, "billing_address": None,
 }  # fmt: skip
@@ -174,16 +174,22 @@ class OrderService(RecordService[Order]):
             first = await self.of_quotes([new.quote_id])
             if first:
                 return first[0]
-        columns = {**_UNSAID, **{name: getattr(new, name) for name in _PLACED}}
+        columns = {**UNSAID, **{name: getattr(new, name) for name in _PLACED}}
         columns["content_hash"] = None if new.customer_reference is None else content_hash(columns, new.lines)
-        self._inherited = new.owner_id is not None
-        try:
-            made = await self.make(columns, new.lines)
-        finally:
-            self._inherited = False
+        made = await self.make_for(new.owner_id, columns, new.lines)
         if made.total != new.total:
             raise Invalid.at("/total", "does_not_add_up", "The lines do not add up to what was agreed.")
         return await self.confirm_row(made)
+
+    async def make_for(
+        self, owner_id: UUID | None, columns: Mapping[str, Any], lines: Sequence[NewOrderLine]
+    ) -> Order:
+        """As `make`, with the owner of what it comes from; no right to assign is needed."""
+        self._inherited = owner_id is not None
+        try:
+            return await self.make({**columns, "owner_id": owner_id}, lines)
+        finally:
+            self._inherited = False
 
     async def of_quotes(self, quote_ids: Collection[UUID]) -> list[Order]:
         """The orders that quotes became, whoever may see them."""
