@@ -6,10 +6,12 @@ from app.kernel.access import Scope
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission
+from app.modules.catalog.interface import ProductUser
 from app.modules.orders.interface import Orders, Stock
 from app.modules.orders.router import returns
 from app.modules.orders.router.orders import records, router
 from app.modules.orders.services.for_others import OrdersOfTenant
+from app.modules.orders.services.on_products import OrderedProducts
 from app.modules.orders.services.orders import ORDER
 from app.modules.orders.services.returns import RETURN
 from app.modules.orders.services.stock import OnHandStock
@@ -24,6 +26,7 @@ MODULE = Module(
     interfaces={Orders: OrdersOfTenant},
     ports=(
         (Stock, OnHandStock),
+        (ProductUser, OrderedProducts),
         (Merger, record_column(ORDER, "account_id", "account")),
         (Merger, record_column(ORDER, "contact_id", "contact")),
         (Merger, record_column(RETURN, "account_id", "account")),

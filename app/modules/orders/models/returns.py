@@ -52,7 +52,7 @@ class ReturnLine(TenantOwned):
     return_id: Mapped[UUID]
     position: Mapped[int]
     order_line_id: Mapped[UUID | None]
-    product_id: Mapped[UUID | None]
+    product_id: Mapped[UUID | None] = module_ref("catalog.products", on_delete="restrict")
     description: Mapped[str]
     unit: Mapped[str]
     quantity: Mapped[Decimal]

@@ -19,6 +19,7 @@ from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.statements import entities, entity
 from app.kernel.states import StateMachine
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import Catalog
 from app.modules.orders.interface import NewOrderLine, ReturnCompleted, StockNeed
 from app.modules.orders.models.orders import Order, OrderLine, ReturnStatus
 from app.modules.orders.models.returns import Return, ReturnLine
@@ -35,7 +36,7 @@ from app.modules.orders.services import return_lines as of_lines
 from app.modules.orders.services.lines import as_new
 from app.modules.orders.services.orders import UNSAID, OrderService
 from app.modules.orders.services.return_lines import ReturnLines
-from app.modules.orders.services.stock import OnHandStock, stock_of
+from app.modules.orders.services.stock import stock_of
 
 NUMBER = "R-{year}-{number:05d}"
 REQUESTED, APPROVED = ReturnStatus.REQUESTED, ReturnStatus.APPROVED
@@ -232,7 +233,8 @@ class ReturnService(RecordService[Return]):
         final = await self.lines.finish(lines)
         await self.lines.set_amounts(final)
         wanted = {line.product_id for line in lines if line.restock and line.product_id is not None}
-        stocked = await OnHandStock(self.uow).stocked(wanted) if wanted else frozenset()
+        known = await self.uow.of(Catalog).get_many(wanted, hold=True) if wanted else {}
+        stocked = {id for id, product in known.items() if product.stocked}
         await stock_of(self.uow).take_back(
             [
                 StockNeed(
