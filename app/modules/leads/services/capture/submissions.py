@@ -267,6 +267,7 @@ class Confirmation:
     state: str
     language: str
     form_key: str | None
+    company: TenantProfile
     thanks: str | None = None
 
 
@@ -284,7 +285,7 @@ async def confirm(visit: Visit, token: str) -> Confirmation:
             return standing
         form = await uow.get(LeadForm, found.form_id)
         await _land(uow, form, found.id, Answers.restored(found.answers), found.created_at)
-        return Confirmation("done", found.language, standing.form_key, standing.thanks)
+        return replace(standing, state="done")
 
 
 @asynccontextmanager
@@ -309,4 +310,4 @@ async def _confirmation(uow: UnitOfWork, found: FormSubmission) -> Confirmation:
     else:
         expired = found.expires_at is None or is_over(found.expires_at, uow.now)
         state = "expired" if expired or found.status != SubmissionStatus.PENDING else "open"
-    return Confirmation(state, found.language, key, thanks)
+    return Confirmation(state, found.language, key, uow.actor.tenant, thanks)
