@@ -113,6 +113,24 @@ async def test_two_hundred_lines_are_priced_and_totalled_in_twelve_statements(
         assert uow.statements - created <= 12
 
 
+async def test_an_opportunity_s_products_are_taken_over_as_far_as_the_catalogue_knows_them(
+    owner: Client,
+) -> None:
+    pump = await product(owner, prices=[money("100.00")], costs=[money("60.00")])
+    account = await account_of(owner)
+    deal = await make(owner, "opportunities", name="Deal", account_id=account["id"])
+    for id in (pump["id"], account["id"]):
+        await owner.ok(
+            "POST",
+            f"/v1/opportunities/{deal['id']}/lines",
+            json={"product_id": id, "product_name": "Thing", "quantity": "1", "unit_price": money("80.00")},
+        )
+    quote = await make(owner, "quotes", opportunity_id=deal["id"])
+    assert [(one["product_id"], one["unit_price"], one["list_price"]) for one in quote["lines"]] == [
+        (pump["id"], money("80.00"), money("100.00")), (None, money("80.00"), None),
+    ]  # fmt: skip
+
+
 # -- prices that change --------------------------------------------------------------------------------------
 
 
