@@ -70,7 +70,7 @@ class Known:
         if owners:
             uow.actor.require("order:assign")
             found_teams = await uow.of(People).require_members(owners, pointer="/owner_id")
-            teams.update({id: team for id, team in found_teams.items()})
+            teams.update(dict(found_teams.items()))
         teams[uow.actor.member_id] = uow.actor.home_team_id
         return cls(
             accounts=accounts,
