@@ -70,9 +70,7 @@ async def test_a_refusal_makes_it_a_draft_and_a_recall_too(company: Company, hir
     assert refusal(await try_act(seller, contract, "recall")) == (409, "invalid_transition")
 
 
-async def test_conditions_are_about_the_contract(
-    company: Company, hire: Hire
-) -> None:
+async def test_conditions_are_about_the_contract(company: Company, hire: Hire) -> None:
     seller = await hire("salesperson")
     boss = await hire("manager")
     await process(company, step("boss", named(boss)), above="5000.00")
