@@ -6,10 +6,14 @@ from app.kernel.access import Scope
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission
+from app.modules.catalog.interface import ProductUser
 from app.modules.orders.interface import Orders, Stock
+from app.modules.orders.router import imports, returns
 from app.modules.orders.router.orders import records, router
 from app.modules.orders.services.for_others import OrdersOfTenant
+from app.modules.orders.services.on_products import OrderedProducts
 from app.modules.orders.services.orders import ORDER
+from app.modules.orders.services.returns import RETURN
 from app.modules.orders.services.stock import OnHandStock
 
 _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
@@ -17,13 +21,16 @@ _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 MODULE = Module(
     name="orders",
     description="Orders, shipments, stock, returns, and what customers owe.",
-    routers=(records, router),
-    records=(ORDER,),
+    routers=(records, router, returns.records, returns.router, imports.router),
+    records=(ORDER, RETURN),
     interfaces={Orders: OrdersOfTenant},
     ports=(
         (Stock, OnHandStock),
+        (ProductUser, OrderedProducts),
         (Merger, record_column(ORDER, "account_id", "account")),
         (Merger, record_column(ORDER, "contact_id", "contact")),
+        (Merger, record_column(RETURN, "account_id", "account")),
+        (Merger, record_column(RETURN, "contact_id", "contact")),
     ),
     permissions=(
         Permission(
@@ -37,6 +44,11 @@ MODULE = Module(
         Permission(
             "order:import",
             "Bring in orders of the past.",
+            _RUNS_IT | {"manager": Scope.ALL},
+        ),
+        Permission(
+            "return:import",
+            "Bring in returns of the past.",
             _RUNS_IT | {"manager": Scope.ALL},
         ),
     ),

@@ -230,8 +230,34 @@ async def test_a_link_of_another_quote_accepts_nothing(owner: Client, company: C
     token = await link_to(owner, other)
     kernel = company.app.kernel
     assert kernel is not None
-    with pytest.raises(NotFound):
-        async with transaction(kernel, system_actor((await actor_of(company)).tenant)) as uow:
-            row, _ = await Answers(uow).behind(read_link(kernel, token, LINK_PURPOSE))
+    async with transaction(kernel, system_actor((await actor_of(company)).tenant)) as uow:
+        row, _ = await Answers(uow).behind(read_link(kernel, token, LINK_PURPOSE))
+        with pytest.raises(NotFound):
             await Answers(uow).accept(UUID(quote["id"]), Acceptance(name="X"), From(None, row))
     assert (await again(owner, quote))["status"] == "sent"
+
+
+# -- contracts -----------------------------------------------------------------------------------------------
+
+
+async def test_a_quote_may_become_a_contract(owner: Client, company: Company) -> None:
+    quote = await sent_quote(
+        owner,
+        line("100.00", "12", charge="monthly", tax_rate="6"),
+        becomes="contract",
+        term_months=12,
+        name="Care",
+    )
+    answer = await accept(owner, quote)
+    assert (answer["order_id"], answer["total"]) == (None, money("1272.00"))
+    contract = await owner.ok("GET", f"/v1/contracts/{answer['contract_id']}")
+    assert (contract["title"], contract["value"], contract["quote_id"], contract["status"]) == (
+        "Care", money("1272.00"), quote["id"], "draft",
+    )  # fmt: skip
+    assert (await again(owner, quote))["made_contract_id"] == contract["id"]
+    path = f"/v1/quotes/{quote['id']}/accept"
+    answers = await asyncio.gather(
+        *(owner.post(path, {"name": "Li Hua"}, if_match=quote["version"]) for _ in range(20))
+    )
+    assert {one.json()["contract_id"] for one in answers} == {contract["id"]}
+    assert await count(company, "contracts.contracts") == 1

@@ -46,6 +46,14 @@ TABLE = {
 }  # fmt: skip
 
 
+COPY_A_LINE = (
+    "INSERT INTO quotes.quote_lines SELECT tenant_id, gen_random_uuid(), quote_id, position + 1, component_of,"
+    " product_id, description, detail, unit, quantity, price_source, price_book_id, list_price, unit_price,"
+    " exact_gross, discount_percent, discount_amount, tax_rate, tax_entered, charge, optional, unit_cost,"
+    " cost_entered, gross, discount, subtotal, header_discount, net, tax, total FROM quotes.quote_lines"
+)
+
+
 @pytest.mark.parametrize("status", QuoteStatus)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_step_leads_where_the_table_says_or_nowhere(status: QuoteStatus, action: str) -> None:
@@ -114,10 +122,7 @@ async def test_a_sent_quote_does_not_change(owner: Client) -> None:
         "UPDATE quotes.quote_lines SET description = 'Other'",
         "UPDATE quotes.quote_lines SET unit_price = unit_price + 1",
         "DELETE FROM quotes.quote_lines",
-        "INSERT INTO quotes.quote_lines SELECT tenant_id, gen_random_uuid(), quote_id, position + 1, component_of,"
-        " product_id, description, detail, unit, quantity, price_source, price_book_id, list_price, unit_price,"
-        " exact_gross, discount_percent, discount_amount, tax_rate, tax_entered, charge, optional, unit_cost,"
-        " cost_entered, gross, discount, subtotal, header_discount, net, tax, total FROM quotes.quote_lines",
+        COPY_A_LINE,
     ],
 )
 async def test_the_database_itself_keeps_what_was_sent(

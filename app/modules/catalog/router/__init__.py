@@ -26,10 +26,11 @@ from app.modules.catalog.services.categories import PRODUCT_CATEGORY
 from app.modules.catalog.services.measures import TaxClassService, UnitService
 from app.modules.catalog.services.price_books import PRICE_BOOK, PRICE_BOOK_ENTRY
 from app.modules.catalog.services.products import PRODUCT
+from app.modules.catalog.services.rules import CONFIGURATION_RULE
 
 records = [
     record_router(record)
-    for record in (PRODUCT, PRODUCT_CATEGORY, PRICE_BOOK, PRICE_BOOK_ENTRY, AGREED_PRICE)
+    for record in (PRODUCT, PRODUCT_CATEGORY, PRICE_BOOK, PRICE_BOOK_ENTRY, AGREED_PRICE, CONFIGURATION_RULE)
 ]
 router = Router(tags=["catalog"])
 _REMOVE = problems(CatalogEntryInUse, StaleVersion)

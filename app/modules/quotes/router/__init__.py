@@ -29,6 +29,7 @@ from app.modules.quotes.schemas.steps import (
     Acceptance,
     AnswerRead,
     Comparison,
+    PriceChanges,
     QuoteSteps,
     Recall,
     Refusal,
@@ -37,6 +38,7 @@ from app.modules.quotes.schemas.steps import (
 )
 from app.modules.quotes.services.answering import Answers, From
 from app.modules.quotes.services.approving import QuoteApprovals
+from app.modules.quotes.services.price_changes import PriceNotices
 from app.modules.quotes.services.quotes import QUOTE, QuoteService
 from app.modules.quotes.services.reading import QuoteReading, read_answer
 from app.modules.quotes.services.revisions import Revisions
@@ -76,6 +78,23 @@ async def reprice_quote(id: UUID, version: IfMatch, uow: Uow) -> Response:
     return record_response(uow, QUOTE, await QuoteService(uow).reprice(id, expected_version=version))
 
 
+@router.get("/v1/quotes/{id}/price-changes", access="quote:read")
+async def list_quote_price_changes(id: UUID, uow: Uow) -> PriceChanges:
+    """Prices of products in this quote that changed while it was open, until somebody has dealt with them."""
+    return await PriceNotices(uow).of(id)
+
+
+@router.post(
+    "/v1/quotes/{id}/keep-prices",
+    access="quote:update",
+    response_model=QuoteRead,
+    responses=problems(*_STALE),
+)
+async def keep_quote_prices(id: UUID, version: IfMatch, uow: Uow) -> Response:
+    """Leave the quote at its prices although some have changed."""
+    return record_response(uow, QUOTE, await PriceNotices(uow).keep(id, expected_version=version))
+
+
 @router.post(
     "/v1/quotes/{id}/submit",
     access="quote:update",
@@ -84,10 +103,7 @@ async def reprice_quote(id: UUID, version: IfMatch, uow: Uow) -> Response:
 )
 async def submit_quote(id: UUID, version: IfMatch, uow: Uow, given: Submission | None = None) -> Response:
     """Ask for approval; where nothing has to be asked the quote is approved at once."""
-    given = given or Submission()
-    row = await QuoteApprovals(uow).submit(
-        id, expected_version=version, note=given.note, resubmit=given.resubmit
-    )
+    row = await QuoteApprovals(uow).submit(id, given or Submission(), expected_version=version)
     return record_response(uow, QUOTE, row)
 
 

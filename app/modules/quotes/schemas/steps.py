@@ -20,6 +20,9 @@ class Submission(Input):
 
     note: LongText | None = None
     resubmit: Resubmit = Field(Resubmit.START, description="Where a request that was refused goes on.")
+    chosen_ids: Annotated[list[UUID], Field(max_length=20)] = Field(
+        default_factory=list, description="Members to decide, for steps that leave the choice to you."
+    )
 
 
 class Recall(Input):
@@ -111,3 +114,19 @@ class Comparison(Output):
 
     fields: dict[str, list[Any]] = Field(description="Field → [here, there].")
     lines: list[LineChange]
+
+
+class PriceChangeRead(Output):
+    """A price that changed since the quote was made, of one unit in the quote's currency."""
+
+    product_id: UUID
+    product_name: str | None
+    former: str | None
+    price: str | None
+    changed_at: datetime
+
+
+class PriceChanges(Output):
+    """What changed since, the oldest first; empty again once the quote is priced anew or its prices are kept."""
+
+    data: list[PriceChangeRead]

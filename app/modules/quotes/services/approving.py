@@ -11,16 +11,11 @@ import orjson
 
 from app.kernel.statements import columns_of
 from app.kernel.uow import UnitOfWork
-from app.modules.automation.interface import (
-    ApprovalQuestion,
-    ApprovalRef,
-    Approvals,
-    ApprovalStatus,
-    Resubmit,
-)
+from app.modules.automation.interface import ApprovalQuestion, ApprovalRef, Approvals, ApprovalStatus
 from app.modules.customers.interface import Customers
 from app.modules.quotes.interface import QuoteEmpty
 from app.modules.quotes.models import Quote, QuoteLine, QuoteStatus
+from app.modules.quotes.schemas.steps import Submission
 from app.modules.quotes.services.quotes import QuoteService
 from app.modules.quotes.services.states import MACHINE
 from app.modules.quotes.services.summing import plain
@@ -39,30 +34,26 @@ class QuoteApprovals:
         self._uow = uow
         self._quotes = QuoteService(uow)
 
-    async def submit(
-        self, id: UUID, *, expected_version: int, note: str | None = None, resubmit: Resubmit = Resubmit.START
-    ) -> Quote:
+    async def submit(self, id: UUID, given: Submission, *, expected_version: int) -> Quote:
         """Ask for approval; where nothing has to be asked the quote is approved at once.
 
         Raises: `InvalidTransition`; `QuoteEmpty`; `NoApprover`.
         """
         row = await self._quotes.locked(id, expected_version)
-        after, _ = await self.ask(row, note=note, resubmit=resubmit)
+        after, _ = await self.ask(row, given)
         return after
 
-    async def ask(
-        self, row: Quote, *, note: str | None = None, resubmit: Resubmit = Resubmit.START
-    ) -> tuple[Quote, ApprovalRef]:
+    async def ask(self, row: Quote, given: Submission) -> tuple[Quote, ApprovalRef]:
         """As `submit`, of a locked draft; also the request as it stands."""
         MACHINE.next(QuoteStatus(row.status), "submit")
         if not row.line_count:
             raise QuoteEmpty
-        request = await self._uow.of(Approvals).request(await self._question(row, note, resubmit))
+        request = await self._uow.of(Approvals).request(await self._question(row, given))
         row = await self._uow.get(Quote, row.id, lock="update")
         if row.status != QuoteStatus.DRAFT:
             return row, request  # decided while it was asked
         action = "submit" if request.status is ApprovalStatus.PENDING else "approve"
-        return await self._quotes.step(row, action, note=note), request
+        return await self._quotes.step(row, action, note=given.note), request
 
     async def recall(self, id: UUID, *, expected_version: int, note: str | None = None) -> Quote:
         """Back to the draft, while it is being approved or before it is sent. Raises `InvalidTransition`."""
@@ -72,7 +63,7 @@ class QuoteApprovals:
         await self._uow.of(Approvals).recall("quote", row.id, note=note)
         return await self._uow.get(Quote, row.id)
 
-    async def _question(self, row: Quote, note: str | None, resubmit: Resubmit) -> ApprovalQuestion:
+    async def _question(self, row: Quote, given: Submission) -> ApprovalQuestion:
         names = await self._uow.of(Customers).account_names([row.account_id])
         account = names.get(row.account_id)
         label = f"{row.number} rev. {row.revision}" + (f" · {account}" if account else "")
@@ -86,8 +77,9 @@ class QuoteApprovals:
             fingerprint=fingerprint(row, lines),
             owner_id=row.owner_id,
             earlier_ids=tuple(reversed(earlier)),
-            note=note,
-            resubmit=resubmit,
+            chosen_ids=tuple(given.chosen_ids),
+            note=given.note,
+            resubmit=given.resubmit,
         )
 
 

@@ -53,6 +53,7 @@ def given_again(line: QuoteLine) -> GivenLine:
         optional=line.optional,
         component_of=line.component_of,
         unit_cost=line.unit_cost if line.cost_entered else None,
+        kept=True,
     )
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import Catalog
 from app.modules.contracts.interface import Contracts
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import Opportunities, OpportunityLineRef
@@ -60,7 +61,8 @@ class Origin:
                 values[name] = value
         if lines and values["currency"] != currency:
             raise Invalid.at("/currency", "other_currency", f"The opportunity's lines are in {currency}.")
-        return [_copied(line) for line in lines]
+        products = await self._uow.of(Catalog).get_many({one.product_id for one in lines if one.product_id})
+        return [_copied(line, known=line.product_id in products) for line in lines]
 
     async def check(self, values: dict[str, Any], changed: Mapping[str, Any]) -> None:
         """What is named must be there and visible; an account gives an unnamed quote its name. Raises `Invalid`."""
@@ -92,10 +94,13 @@ class Origin:
             raise Invalid.at("/contract_id", "other_account", "The contract is another account's.")
 
 
-def _copied(line: OpportunityLineRef) -> GivenLine:
-    """An opportunity's line at its price; the product's tax, charge and cost are the catalogue's."""
+def _copied(line: OpportunityLineRef, *, known: bool) -> GivenLine:
+    """An opportunity's line at its price; the product's tax, charge and cost are the catalogue's.
+
+    What the catalogue does not know, since opportunities may name anything, is free text.
+    """
     return GivenLine(
-        product_id=line.product_id,
+        product_id=line.product_id if known else None,
         description=line.product_name,
         detail=line.description,
         unit=None,

@@ -33,7 +33,10 @@ _QUANTUM: Final = Decimal("0.0001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenLine:
-    """A line as somebody wrote it; what is None comes from the catalogue."""
+    """A line as somebody wrote it; what is None comes from the catalogue.
+
+    A `kept` line names a product that the quote has already: it may be sold on although it is not for sale any more.
+    """
 
     product_id: UUID | None
     description: str | None
@@ -48,6 +51,7 @@ class GivenLine:
     optional: bool
     component_of: int | None
     unit_cost: Decimal | None
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +183,7 @@ def _asked(line: GivenLine, at: Mapping[int, int]) -> PriceQueryLine:
         discount_percent=line.discount_percent,
         discount_amount=line.discount_amount,
         component_of=_new_place(line.component_of, at),
+        kept=line.kept,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from sqlalchemy import any_
+from sqlalchemy import ARRAY, Uuid, any_, literal
 
 from app.kernel.errors import FieldError, Invalid, require_version
 from app.kernel.money import Money, format_minor
@@ -122,7 +123,8 @@ class QuoteService(RecordService[Quote]):
         self._lines = None
         if wanted is not None:
             self.require_writable("total")
-            self._lines = _given(wanted, currency)
+            known = {line.product_id for line in await self.lines_of(row.id)}
+            self._lines = [replace(line, kept=line.product_id in known) for line in _given(wanted, currency)]
         return await super().change(row, values, action=action)
 
     async def before_update(self, row: Quote, changes: dict[str, Any]) -> None:
@@ -219,7 +221,7 @@ class QuoteService(RecordService[Quote]):
             self.uow.select(QuoteLine)
             .add_columns(Quote.currency)
             .join(Quote, (Quote.tenant_id == QuoteLine.tenant_id) & (Quote.id == QuoteLine.quote_id))
-            .where(QuoteLine.quote_id == any_(list(ids)))
+            .where(QuoteLine.quote_id == any_(literal(list(ids), ARRAY(Uuid()))))
             .order_by(QuoteLine.quote_id, QuoteLine.position)
         )
         hidden = self.actor.hidden("quote")

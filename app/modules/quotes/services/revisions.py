@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from app.modules.quotes.models import Quote
 from app.modules.quotes.schemas import QuoteLineRead
 from app.modules.quotes.schemas.steps import Comparison, LineChange
 from app.modules.quotes.services.lines import given_again
+from app.modules.quotes.services.pricing import GivenLine
 from app.modules.quotes.services.quotes import QUOTE, QuoteService
 from app.modules.quotes.services.shown import read_line
 from app.modules.quotes.services.states import REVISABLE
@@ -64,9 +66,10 @@ class Revisions:
         """A new quote of the actor's like this one, priced by the catalogue as of today. Raises `NotFound`."""
         row = await self._quotes.get(id)
         self._quotes.require_writable("total")
-        return await self._quotes.create_clone(_copy(row), await self._lines(row))
+        lines = [replace(line, kept=False) for line in await self._lines(row)]
+        return await self._quotes.create_clone(_copy(row), lines)
 
-    async def _lines(self, row: Quote) -> list[Any]:
+    async def _lines(self, row: Quote) -> list[GivenLine]:
         return [given_again(line) for line in await self._quotes.lines_of(row.id)]
 
     async def compare(self, id: UUID, other_id: UUID) -> Comparison:

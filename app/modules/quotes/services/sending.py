@@ -15,7 +15,7 @@ from app.modules.automation.interface import ApprovalStatus
 from app.modules.customers.interface import Customers
 from app.modules.quotes.interface import ApprovalRequired, QuoteExpired, QuoteNotOpen, QuoteSent
 from app.modules.quotes.models import Language, Quote, QuoteStatus
-from app.modules.quotes.schemas.steps import Sending
+from app.modules.quotes.schemas.steps import Sending, Submission
 from app.modules.quotes.services.approving import QuoteApprovals
 from app.modules.quotes.services.quotes import QuoteService, money_of
 from app.modules.quotes.services.states import MACHINE, WITH_CUSTOMER
@@ -74,7 +74,7 @@ class QuoteSender:
         return row
 
     async def _without_asking(self, row: Quote) -> Quote:
-        after, request = await QuoteApprovals(self._uow).ask(row)
+        after, request = await QuoteApprovals(self._uow).ask(row, Submission())
         if after.status != QuoteStatus.APPROVED:
             process = request.process if request.status is ApprovalStatus.PENDING else None
             raise ApprovalRequired(process=process)
