@@ -114,8 +114,9 @@ def document(routes: Sequence[BaseRoute], modules: Sequence[Module]) -> dict[str
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     for record in [record for module in modules for record in module.records]:
-        for name in (record.read.__name__, f"{record.read.__name__}-Output"):
-            _may_leave_out(components["schemas"].get(name))
+        for shape in filter(None, (record.read, record.detail)):
+            for name in (shape.__name__, f"{shape.__name__}-Output"):
+                _may_leave_out(components["schemas"].get(name))
     found["security"] = [{"bearer": []}]
     shared: dict[str, Any] = components.setdefault("responses", {})
     for operations in found["paths"].values():
