@@ -13,6 +13,7 @@ from app.modules.catalog.interface import Catalog
 from app.modules.contracts.interface import Contracts
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import Opportunities, OpportunityLineRef
+from app.modules.quotes.schemas import decimal_text
 from app.modules.quotes.services.pricing import GivenLine
 
 
@@ -104,7 +105,7 @@ def _copied(line: OpportunityLineRef, *, known: bool) -> GivenLine:
         description=line.product_name,
         detail=line.description,
         unit=None,
-        quantity=line.quantity,
+        quantity=Decimal(decimal_text(line.quantity)),
         unit_price=line.unit_price,
         discount_percent=line.discount_percent or Decimal(0),
         discount_amount=line.discount_amount or 0,
