@@ -63,6 +63,12 @@ NOT_AT_ONCE = {
     "delete_calendar_feed": 404,
     "generate_product_variants": 422,  # it has no options
     "detach_file_from_product": 404, "get_product_attachment_content": 404,  # no file hangs on it
+    # The contract is a draft, which nobody was asked about and which has never been in force.
+    "recall_contract": 409, "activate_contract": 409, "void_contract": 409, "reopen_contract": 409,
+    "terminate_contract": 409, "withdraw_contract_notice": 409, "renew_contract": 409,
+    "get_contract_revision": 404, "compare_contract_revisions": 404, "create_contract_amendment": 409,
+    "get_contract_amendment": 404, "update_contract_amendment": 404, "submit_contract_amendment": 404,
+    "recall_contract_amendment": 404, "withdraw_contract_amendment": 404,
 }  # fmt: skip
 """What a request that is right but comes at the wrong moment answers at most; success is fine too."""
 

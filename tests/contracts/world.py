@@ -322,6 +322,7 @@ class World:
             "create_absence": {"ends_at": "2026-03-02T12:00:00Z"},
             "assign_leads": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "preview_lead_assignment": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
+            "create_contract": {"account_id": self.ids.get("accounts")},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "optimise_assignment": {
                 "ids": [self.ids.get("leads", NOWHERE)],
