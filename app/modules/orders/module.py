@@ -8,7 +8,7 @@ from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission
 from app.modules.catalog.interface import ProductUser
 from app.modules.orders.interface import Orders, Stock
-from app.modules.orders.router import imports, returns
+from app.modules.orders.router import imports, returns, statistics
 from app.modules.orders.router.orders import records, router
 from app.modules.orders.services.for_others import OrdersOfTenant
 from app.modules.orders.services.on_products import OrderedProducts
@@ -21,7 +21,7 @@ _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 MODULE = Module(
     name="orders",
     description="Orders, shipments, stock, returns, and what customers owe.",
-    routers=(records, router, returns.records, returns.router, imports.router),
+    routers=(records, router, returns.records, returns.router, imports.router, statistics.router),
     records=(ORDER, RETURN),
     interfaces={Orders: OrdersOfTenant},
     ports=(
