@@ -26,7 +26,6 @@ from app.kernel.errors import NotFound
 from app.kernel.runtime import Kernel
 from app.kernel.secrets import SignatureInvalid
 
-LANGUAGES: Final = ("en", "zh")
 LOGOS: Final = "/public/logos/"
 _LOGO_PURPOSE: Final = "tenants.logo"
 _TAGS: Final = {"en": "en", "zh": "zh-CN"}

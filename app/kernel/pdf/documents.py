@@ -17,12 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from babel.dates import format_date
-from babel.numbers import format_currency, format_decimal, format_percent
-
 from app.kernel.colors import readable
+from app.kernel.figures import Figures, Language
 from app.kernel.files import sniff
-from app.kernel.money import exponent_of
 from app.kernel.pdf.capitals import capital_amount
 from app.kernel.pdf.render import FONT, Order, Renderer
 from app.kernel.pdf.texts import CHARGES, TEXTS, TITLES
@@ -34,7 +31,6 @@ LETTER_COUNTRIES: Final = frozenset(
 )
 """Where paper of 8.5 by 11 inches is customary; ISO 216 is everywhere else."""
 PICTURES: Final = {"image/png": "png", "image/jpeg": "jpg"}
-_LOCALES: Final = {"en": "en", "zh": "zh_Hans_CN"}
 _WORD: Final = 16
 _LONG_WORD: Final = re.compile(rf"[!-~\u00a1-\u2fff]{{{_WORD + 8},}}")
 _TEMPLATE: Final = Path(__file__).with_name("commercial.typ")
@@ -106,7 +102,7 @@ class Document:
     """
 
     kind: DocumentKind
-    language: Literal["en", "zh"]
+    language: Language
     number: str
     issued_on: date
     made_at: datetime
@@ -149,9 +145,8 @@ class _Writer:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.locale = _LOCALES[document.language]
         self.texts = TEXTS[document.language]
-        self.exponent = exponent_of(document.currency)
+        self.figures = Figures(document.language, document.currency)
 
     def data(self) -> dict[str, Any]:
         document = self.document
@@ -177,29 +172,6 @@ class _Writer:
             "sections": [{"heading": heading, "text": text} for heading, text in document.sections if text],
         }
 
-    def money(self, minor: int) -> str:
-        """With the currency's sign."""
-        amount = Decimal(minor).scaleb(-self.exponent)
-        pattern = "¤#,##0" + ("." + "0" * self.exponent if self.exponent else "")
-        return format_currency(
-            amount, self.document.currency, pattern, locale=self.locale, currency_digits=False
-        )
-
-    def _amount(self, minor: int) -> str:
-        pattern = "#,##0" + ("." + "0" * self.exponent if self.exponent else "")
-        return format_decimal(Decimal(minor).scaleb(-self.exponent), pattern, locale=self.locale)
-
-    def _price(self, major: Decimal) -> str:
-        """A unit price has all decimals that it has, and no fewer than the currency."""
-        decimals = "0" * self.exponent + "#" * max(0, 8 - self.exponent)
-        return format_decimal(major, f"#,##0.{decimals}", locale=self.locale)
-
-    def _percent(self, rate: Decimal) -> str:
-        return format_percent(rate / 100, "#,##0.####%", locale=self.locale)
-
-    def _date(self, day: date) -> str:
-        return format_date(day, "long", locale=self.locale)
-
     def _party(self, party: DocumentParty) -> dict[str, Any]:
         lines = [*party.lines]
         if party.tax_number:
@@ -208,11 +180,14 @@ class _Writer:
 
     def _facts(self) -> list[dict[str, str]]:
         document = self.document
-        rows = [(self.texts["number"], document.number), (self.texts["date"], self._date(document.issued_on))]
+        rows = [
+            (self.texts["number"], document.number),
+            (self.texts["date"], self.figures.date(document.issued_on)),
+        ]
         if document.valid_until:
-            rows.append((self.texts["valid_until"], self._date(document.valid_until)))
+            rows.append((self.texts["valid_until"], self.figures.date(document.valid_until)))
         if document.due_on:
-            rows.append((self.texts["due_on"], self._date(document.due_on)))
+            rows.append((self.texts["due_on"], self.figures.date(document.due_on)))
         rows += [(self.texts["currency"], document.currency), *document.facts]
         return [{"label": label, "value": value} for label, value in rows]
 
@@ -220,7 +195,7 @@ class _Writer:
         if line.totals is None or not line.totals.discount:
             return ""
         percent = line.discount_percent
-        return self._percent(percent) if percent else self._amount(line.totals.discount)
+        return self.figures.percent(percent) if percent else self.figures.amount(line.totals.discount)
 
     def _line(self, line: DocumentLine) -> dict[str, Any]:
         per = CHARGES[self.document.language].get(line.charge, "")
@@ -229,12 +204,14 @@ class _Writer:
             "position": line.position,
             "name": line.name,
             "detail": line.detail or "",
-            "quantity": format_decimal(line.quantity, "#,##0.########", locale=self.locale),
+            "quantity": self.figures.quantity(line.quantity),
             "unit": line.unit,
-            "price": "" if included else self._price(line.unit_price) + per,
+            "price": "" if included else self.figures.price(line.unit_price) + per,
             "discount": self._discount(line),
-            "tax": "" if included else self._percent(line.tax_rate),
-            "amount": self.texts["included"] if line.totals is None else self._amount(line.totals.subtotal),
+            "tax": "" if included else self.figures.percent(line.tax_rate),
+            "amount": self.texts["included"]
+            if line.totals is None
+            else self.figures.amount(line.totals.subtotal),
             "component": line.component,
         }
 
@@ -244,7 +221,10 @@ class _Writer:
         if totals.header_discount:
             rows += [(texts["subtotal"], totals.subtotal), (texts["discount"], -totals.header_discount)]
         taxes = [
-            (texts["tax_included" if included else "tax"].format(rate=self._percent(one.rate)), one.tax)
+            (
+                texts["tax_included" if included else "tax"].format(rate=self.figures.percent(one.rate)),
+                one.tax,
+            )
             for one in totals.taxes
             if one.tax or one.rate
         ]
@@ -255,7 +235,7 @@ class _Writer:
             rows += [(texts["net"], totals.net), *taxes, (texts["total"], totals.total)]
             strong = len(rows) - 1
         return [
-            {"label": label, "amount": self.money(amount), "strong": index == strong}
+            {"label": label, "amount": self.figures.money(amount), "strong": index == strong}
             for index, (label, amount) in enumerate(rows)
         ]
 

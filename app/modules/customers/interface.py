@@ -55,6 +55,17 @@ class ContactRef:
     phone: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class PostalAddress:
+    """Where letters to an account go, as far as it is known; `country` is an ISO 3166-1 code."""
+
+    address: str | None
+    city: str | None
+    region: str | None
+    postal_code: str | None
+    country: str | None
+
+
 class OnDuplicate(StrEnum):
     """What to do when a new account or contact looks like one that is there.
 
@@ -130,6 +141,9 @@ class Customers(Protocol):
 
     async def contact_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         """The same for contacts."""
+
+    async def postal_addresses(self, ids: Collection[UUID]) -> Mapping[UUID, PostalAddress]:
+        """Addresses of accounts by id, as `get_many`; what the actor may not read is None."""
 
     async def accounts_by_external_id(self, keys: Collection[str]) -> Mapping[str, UUID]:
         """Account ids by external id, for imports; unknown keys are absent."""

@@ -13,6 +13,7 @@ from app.modules.customers.interface import AccountPanel, AccountUser
 from app.modules.quotes.handlers import SUBSCRIPTIONS
 from app.modules.quotes.interface import Quotes
 from app.modules.quotes.router import records, router
+from app.modules.quotes.router.public import router as public_router
 from app.modules.quotes.services.approving import QuoteSubject
 from app.modules.quotes.services.expiry import EVERY, expire_quotes
 from app.modules.quotes.services.for_others import QuotesOfTenant
@@ -24,13 +25,14 @@ from app.modules.quotes.services.on_accounts import (
     QuoteWork,
 )
 from app.modules.quotes.services.price_changes import PRICE_CHANGED
+from app.modules.quotes.services.keeping import KIND, SUBSCRIPTION
 from app.modules.quotes.services.quotes import QUOTE
 from app.modules.quotes.services.to_dos import QuoteToDos
 
 MODULE = Module(
     name="quotes",
     description="Offers in revisions, with lines, totals, approval and the customer's answer.",
-    routers=(records, router),
+    routers=(records, router, public_router),
     records=(QUOTE,),
     interfaces={Quotes: QuotesOfTenant},
     ports=(
@@ -44,6 +46,8 @@ MODULE = Module(
         (Merger, record_column(QUOTE, "account_id", "account")),
         (Merger, record_column(QUOTE, "contact_id", "contact")),
     ),
+    jobs=(KIND,),
+    subscriptions=(SUBSCRIPTION,),
     schedules=(Schedule("quotes.expire", EVERY, expire_quotes, per_tenant=True),),
     subscriptions=SUBSCRIPTIONS,
     notifications=(

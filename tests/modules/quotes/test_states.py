@@ -278,12 +278,12 @@ async def test_a_quote_is_mailed_with_a_link_that_can_be_revoked(
         company.tenant_id,
     )
     assert row is not None
-    assert "/public/quotes/rl_" in row["payload"]
+    assert "/q/rl_" in row["payload"]
     assert "水泵" in row["payload"]
     links = (await owner.ok("GET", f"/v1/quotes/{quote['id']}/links"))["data"]
     assert [(link["state"], link["views"]) for link in links] == [("open", 0)]
     made = await owner.ok("POST", f"/v1/quotes/{quote['id']}/links", json={})
-    assert "/public/quotes/rl_" in made["url"]
+    assert "/q/rl_" in made["url"]
     await owner.ok("DELETE", f"/v1/quotes/{quote['id']}/links/{made['id']}")
     links = (await owner.ok("GET", f"/v1/quotes/{quote['id']}/links"))["data"]
     assert [link["state"] for link in links] == ["open", "revoked"]

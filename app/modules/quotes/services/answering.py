@@ -124,7 +124,7 @@ class Answers:
             chosen_line_ids=list(agreed.chosen),
             total=agreed.total,
             currency=row.currency,
-            prepayment=_prepayment(row, agreed.total),
+            prepayment=prepayment_of(row, agreed.total),
             order_id=order_id,
             contract_id=contract_id,
             **self._who(came),
@@ -331,7 +331,7 @@ def _check_requirements(row: Quote, given: Acceptance) -> None:
         raise Invalid(errors[0].detail, errors=errors)
 
 
-def _prepayment(row: Quote, total: int) -> int | None:
+def prepayment_of(row: Quote, total: int) -> int | None:
     """What is due on acceptance, in minor units; None where nothing was asked for."""
     if row.prepayment_percent is not None:
         return half_up(Fraction(row.prepayment_percent) * total / 100)

@@ -21,7 +21,7 @@ from app.modules.quotes.services.quotes import QuoteService, money_of
 from app.modules.quotes.services.states import MACHINE, WITH_CUSTOMER
 
 LINK_PURPOSE: Final = "quotes.page"
-PAGE: Final = "/public/quotes/"
+PAGE: Final = "/q/"
 _AFTERWARDS: Final = timedelta(days=60)
 """How long after its last day an offer can still be looked at, and explain itself."""
 _WITHOUT_END: Final = timedelta(days=365)
