@@ -114,8 +114,6 @@ def document(routes: Sequence[BaseRoute], modules: Sequence[Module]) -> dict[str
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     for record in [record for module in modules for record in module.records]:
-        for shape in filter(None, (record.read, record.detail)):
-            for name in (shape.__name__, f"{shape.__name__}-Output"):
         for shown in (record.read, record.detail or record.read):
             for name in (shown.__name__, f"{shown.__name__}-Output"):
                 _may_leave_out(components["schemas"].get(name))

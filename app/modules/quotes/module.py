@@ -17,6 +17,7 @@ from app.modules.quotes.router.public import router as public_router
 from app.modules.quotes.services.approving import QuoteSubject
 from app.modules.quotes.services.expiry import EVERY, expire_quotes
 from app.modules.quotes.services.for_others import QuotesOfTenant
+from app.modules.quotes.services.keeping import KIND, SUBSCRIPTION
 from app.modules.quotes.services.on_accounts import (
     QuotedProducts,
     QuotePanel,
@@ -25,7 +26,6 @@ from app.modules.quotes.services.on_accounts import (
     QuoteWork,
 )
 from app.modules.quotes.services.price_changes import PRICE_CHANGED
-from app.modules.quotes.services.keeping import KIND, SUBSCRIPTION
 from app.modules.quotes.services.quotes import QUOTE
 from app.modules.quotes.services.to_dos import QuoteToDos
 
@@ -47,9 +47,8 @@ MODULE = Module(
         (Merger, record_column(QUOTE, "contact_id", "contact")),
     ),
     jobs=(KIND,),
-    subscriptions=(SUBSCRIPTION,),
     schedules=(Schedule("quotes.expire", EVERY, expire_quotes, per_tenant=True),),
-    subscriptions=SUBSCRIPTIONS,
+    subscriptions=(*SUBSCRIPTIONS, SUBSCRIPTION),
     notifications=(
         NotificationKind(
             PRICE_CHANGED, "A price in one of your open quotes changed", "未结报价中的价格有变动"
