@@ -303,6 +303,8 @@ class World:
                 "entries": [{"product_id": self.ids.get("products", NOWHERE), "price": "9.50"}]
             },
             "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
+            "create_quote": _quote(self.ids.get("accounts", NOWHERE)),
+            "send_quote": {"by_mail": False},
             "create_lead_assignment_rule": {"target_id": self.ids.get("teams")},
             "create_lead_queue": {"member_ids": [str(self.company.member_id)]},
             "create_approval_process": {
@@ -360,6 +362,7 @@ PARTS = {
 }
 """What hangs on a thing and has a name of its own in paths: the name, and the operation that makes one."""
 QUERIES = {
+    "compare_quotes": "with={quotes}",
     "get_timeline": "object=account&record_id={accounts}",
     "list_import_fields": "object=lead",
     "get_opportunity_statistics": "group_by=stage",
@@ -384,3 +387,9 @@ async def world_of(app: Application, look: Look, marker: str) -> World:
 
 def tenant_ids(*worlds: World) -> list[UUID]:
     return [world.company.tenant_id for world in worlds]
+
+
+def _quote(account_id: str) -> Json:
+    """A quote that can be sent."""
+    price = {"amount": "10.00", "currency": "USD"}
+    return {"account_id": account_id, "lines": [{"description": "Work", "quantity": "1", "unit_price": price}]}
