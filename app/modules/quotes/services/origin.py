@@ -76,7 +76,8 @@ class Origin:
             values["name"] = values.get("name") or found[account].name
         if contact is not None and contact not in await customers.get_contacts([contact], hold=True):
             raise _unknown("contact_id", "contact")
-        await self._check_contract(values, changed.get("contract_id"))
+        if {"account_id", "contract_id"} & changed.keys():
+            await self._check_contract(values)
         opportunity = changed.get("opportunity_id")
         if (
             changed is not values
@@ -85,7 +86,8 @@ class Origin:
         ):
             raise _unknown("opportunity_id", "opportunity")
 
-    async def _check_contract(self, values: Mapping[str, Any], contract: UUID | None) -> None:
+    async def _check_contract(self, values: Mapping[str, Any]) -> None:
+        contract: UUID | None = values.get("contract_id")
         if contract is None:
             return
         found = (await self._uow.of(Contracts).get_many([contract], hold=True)).get(contract)
