@@ -12,6 +12,8 @@ import pytest
 from app.kernel.clock import FixedClock
 from app.kernel.logging import _SECRET_VALUES
 from app.main import Application
+from app.modules.quotes.services.public_page import visit
+from app.modules.quotes.services.public_page.standing import offer_behind
 from tests.modules.quotes.offers import account_of, again, line, lines_of, quote_of, sent_quote, step
 from tests.modules.quotes.pages import Customer, link_of, rows_in
 from tests.modules.support import acting, count
@@ -282,9 +284,6 @@ async def test_what_the_order_refuses_is_told_politely_and_nothing_is_accepted(
     await customer.look()
     async with acting(company) as uow:
         await uow.fetch(
-            "ALTER TABLE orders.orders ADD CONSTRAINT no CHECK (false) NOT VALID"
-        ) if False else None
-        await uow.fetch(
             "UPDATE customers.accounts SET deleted_at = now() WHERE tenant_id = $1 AND id::text = $2",
             uow.tenant_id,
             quote["account_id"],
@@ -443,13 +442,11 @@ async def test_tokens_stay_out_of_logs_and_rows(app: Application, owner: Client,
 async def test_a_page_takes_the_same_number_of_statements_whatever_the_number_of_lines(
     app: Application, owner: Client, monkeypatch: pytest.MonkeyPatch
 ):
-    from app.modules.quotes.services.public_page import visit
 
     counts: list[int] = []
-    inner = visit.offer_behind
 
     async def counted(uow: Any, *arguments: Any, **more: Any) -> Any:
-        found = await inner(uow, *arguments, **more)
+        found = await offer_behind(uow, *arguments, **more)
         counts.append(uow.statements)
         return found
 
