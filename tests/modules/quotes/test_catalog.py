@@ -246,3 +246,80 @@ async def test_an_offer_that_runs_out_and_one_to_send_wait_for_their_owner(owner
     counts = await owner.ok("GET", "/v1/to-dos/counts")
     waiting = {one["kind"]: one["count"] for one in counts["data"] if one["kind"].startswith("quote")}
     assert waiting == {"quote_expiring": 1, "quote_price_changed": 0, "quote_to_send": 1}
+
+
+# -- agreed prices, batches, people --------------------------------------------------------------------------
+
+
+async def test_what_was_agreed_with_the_account_or_in_the_contract_holds(owner: Client) -> None:
+    account, other = await account_of(owner), await account_of(owner, name="Other")
+    pump = await product(owner, prices=[money("100.00")])
+    contract = await make(
+        owner,
+        "contracts",
+        title="Frame",
+        account_id=account["id"],
+        value=money("5000.00"),
+        starts_on="2026-01-01",
+    )
+    for party, amount in (({"account_id": account["id"]}, "90"), ({"contract_id": contract["id"]}, "80")):
+        await make(owner, "agreed-prices", product_id=pump["id"], currency="USD", price=amount, **party)
+    plain = await quote_of(owner, of(pump), account_id=account["id"])
+    assert (plain["total"], plain["lines"][0]["price_source"]) == (money("90.00"), "agreed")
+    in_contract = await quote_of(owner, of(pump), account_id=account["id"], contract_id=contract["id"])
+    assert in_contract["total"] == money("80.00")
+    path = f"/v1/quotes/{plain['id']}"
+    moved = await owner.ok("PATCH", path, json={"contract_id": contract["id"]}, if_match=1)
+    assert moved["total"] == money("80.00")
+    wrong = await owner.patch(path, {"account_id": other["id"]}, if_match=2)
+    assert pointers(wrong) == [("/contract_id", "other_account")]
+    freed = await owner.ok("PATCH", path, json={"account_id": other["id"], "contract_id": None}, if_match=2)
+    assert freed["total"] == money("100.00")
+
+
+async def test_batches_make_and_change_quotes_with_their_lines(owner: Client) -> None:
+    account = await account_of(owner)
+
+    async def batch(verb: str, *prices: tuple[str, ...]) -> None:
+        items = [
+            {
+                "ref": str(n),
+                "record": {
+                    "account_id": account["id"],
+                    "external_id": f"q{n}",
+                    "lines": [line(price) for price in of_one],
+                },
+            }
+            for n, of_one in enumerate(prices)
+        ]
+        made = await owner.ok("POST", f"/v1/quotes/batch/{verb}", json={"items": items})
+        assert (made["succeeded"], made["failed"]) == (len(prices), 0)
+
+    await batch("create", ("1.00",), ("2.00",))
+    await batch("upsert", ("1.00", "4.00"), ("2.00",), ("3.00",))
+    found = await owner.ok("GET", "/v1/quotes?sort=external_id")
+    assert [one["total"] for one in found["data"]] == [money("5.00"), money("2.00"), money("3.00")]
+
+
+async def test_a_salesperson_sells_alone(owner: Client, hire: Hire) -> None:
+    mate = await hire("salesperson")
+    account = await make(mate, "accounts", name="Acme")
+    quote = await make(mate, "quotes", account_id=account["id"], lines=[line("10.00")])
+    sent = await mate.ok("POST", f"/v1/quotes/{quote['id']}/send", json={"by_mail": False}, if_match=1)
+    answer = await mate.ok(
+        "POST", f"/v1/quotes/{quote['id']}/accept", json={"name": "Li Hua"}, if_match=sent["version"]
+    )
+    order = await mate.ok("GET", f"/v1/orders/{answer['order_id']}")
+    assert (order["owner_id"], order["total"]) == (mate.facts["member_id"], money("10.00"))
+
+
+async def test_who_accepts_for_a_colleague_places_the_colleague_s_order(owner: Client, hire: Hire) -> None:
+    mate = await hire("salesperson")
+    account = await account_of(owner)
+    for becomes, made in (("order", "order_id"), ("contract", "contract_id")):
+        quote = await sent_quote(
+            owner, account_id=account["id"], owner_id=mate.facts["member_id"], becomes=becomes
+        )
+        answer = await step(owner, quote, "accept", name="Li Hua")
+        plural = f"{becomes}s"
+        assert (await owner.ok("GET", f"/v1/{plural}/{answer[made]}"))["owner_id"] == mate.facts["member_id"]

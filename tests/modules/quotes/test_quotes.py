@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from tests.modules.opportunities.deals import pointers
+from tests.modules.quotes.conftest import Hire
 from tests.modules.quotes.offers import account_of, again, line, lines_of, money, quote_of
 from tests.modules.support import make
 from tests.support.api import Client, Company
+from tests.tenants.people import Look, colleague
 
 
 async def test_a_quote_is_totalled_to_the_minor_unit(owner: Client) -> None:
@@ -185,3 +187,71 @@ async def test_another_company_sees_nothing(owner: Client, rival: Company) -> No
     quote = await quote_of(owner)
     for path in ("", "/steps", "/answer", "/links", f"/compare?with={quote['id']}"):
         assert (await rival.owner.get(f"/v1/quotes/{quote['id']}{path}")).status_code == 404
+
+
+# -- who sees and does what ----------------------------------------------------------------------------------
+
+
+async def seeing_all_but(owner: Client, company: Company, look: Look, *hidden: str) -> Client:
+    """A colleague who reads and changes all quotes, but not these fields."""
+    grants = {"quote:read": "all", "quote:update": "all", "quote:create": "all", "account:read": "all"}
+    rules = {"quote": {"hidden": list(hidden)}}
+    role = await owner.ok("POST", "/v1/roles", json={"name": "Blind", "grants": grants, "field_rules": rules})
+    return await colleague(company, look, "viewer", role_ids=[role["id"]])
+
+
+async def test_a_role_that_hides_costs_sees_no_margin_either(
+    owner: Client, company: Company, look: Look
+) -> None:
+    quote = await quote_of(owner, line("100.00", unit_cost=money("60.00")))
+    spy = await seeing_all_but(owner, company, look, "cost")
+    seen = await spy.ok("GET", f"/v1/quotes/{quote['id']}")
+    assert not {"cost", "margin_amount", "margin_percent"} & seen.keys()
+    assert (seen["lines"][0]["unit_cost"], seen["total"]) == (None, money("100.00"))
+    changes = [
+        entry["changes"] for entry in (await spy.ok("GET", f"/v1/quotes/{quote['id']}/history"))["data"]
+    ]
+    assert not {"cost", "margin_amount", "margin_percent"} & {name for one in changes for name in one}
+
+
+async def test_who_may_not_see_the_total_neither_sees_nor_writes_prices(
+    owner: Client, company: Company, look: Look
+) -> None:
+    quote = await quote_of(owner, line("100.00", tax_rate="10"))
+    spy = await seeing_all_but(owner, company, look, "total")
+    path = f"/v1/quotes/{quote['id']}"
+    seen = await spy.ok("GET", path)
+    assert not {"gross", "net", "tax", "total", "one_time_total", "discount_amount"} & seen.keys()
+    assert (seen["taxes"], seen["lines"][0]["unit_price"], seen["lines"][0]["total"]) == ([], None, None)
+    assert seen["lines"][0]["discount_percent"] is None
+    for answer in (
+        await spy.patch(path, {"lines": [line("1.00")]}, if_match=1),
+        await spy.post("/v1/quotes", {"account_id": quote["account_id"], "lines": [line("1.00")]}),
+        await spy.post(f"{path}/reprice", if_match=1),
+        await spy.post(f"{path}/clone"),
+    ):
+        assert answer.status_code == 403
+    assert await again(owner, quote) == quote
+
+
+async def test_whoever_only_reads_quotes_changes_nothing(owner: Client, hire: Hire) -> None:
+    quote = await quote_of(owner)
+    viewer = await hire("viewer")
+    path = f"/v1/quotes/{quote['id']}"
+    for action in (
+        "submit",
+        "send",
+        "recall",
+        "revise",
+        "accept",
+        "decline",
+        "reprice",
+        "keep-prices",
+        "clone",
+    ):
+        answer = await viewer.post(
+            f"{path}/{action}", {"name": "X"} if action == "accept" else {}, if_match=1
+        )
+        assert answer.status_code == 403, action
+    assert (await viewer.patch(path, {"lines": []}, if_match=1)).status_code == 403
+    assert await again(owner, quote) == quote

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -98,7 +99,10 @@ async def test_a_quote_without_lines_is_not_sent(owner: Client) -> None:
 async def test_a_sent_quote_does_not_change(owner: Client) -> None:
     quote = await sent_quote(owner)
     path = f"/v1/quotes/{quote['id']}"
-    for change in ({"name": "Other"}, {"lines": []}, {"discount_percent": "1"}, {"valid_until": None}):
+    changes: tuple[dict[str, Any], ...] = (
+        {"name": "Other"}, {"lines": []}, {"discount_percent": "1"}, {"valid_until": None},
+    )  # fmt: skip
+    for change in changes:
         answer = await owner.patch(path, change, if_match=quote["version"])
         assert (answer.status_code, answer.json()["code"], answer.json()["status_now"]) == (
             409, "quote_immutable", "sent",

@@ -13,6 +13,7 @@ from app.modules.catalog.interface import Catalog
 from app.modules.contracts.interface import Contracts
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import Opportunities, OpportunityLineRef
+from app.modules.quotes.schemas import decimal_text
 from app.modules.quotes.services.pricing import GivenLine
 
 
@@ -75,7 +76,8 @@ class Origin:
             values["name"] = values.get("name") or found[account].name
         if contact is not None and contact not in await customers.get_contacts([contact], hold=True):
             raise _unknown("contact_id", "contact")
-        await self._check_contract(values, changed.get("contract_id"))
+        if {"account_id", "contract_id"} & changed.keys():
+            await self._check_contract(values)
         opportunity = changed.get("opportunity_id")
         if (
             changed is not values
@@ -84,7 +86,8 @@ class Origin:
         ):
             raise _unknown("opportunity_id", "opportunity")
 
-    async def _check_contract(self, values: Mapping[str, Any], contract: UUID | None) -> None:
+    async def _check_contract(self, values: Mapping[str, Any]) -> None:
+        contract: UUID | None = values.get("contract_id")
         if contract is None:
             return
         found = (await self._uow.of(Contracts).get_many([contract], hold=True)).get(contract)
@@ -104,7 +107,7 @@ def _copied(line: OpportunityLineRef, *, known: bool) -> GivenLine:
         description=line.product_name,
         detail=line.description,
         unit=None,
-        quantity=line.quantity,
+        quantity=Decimal(decimal_text(line.quantity)),
         unit_price=line.unit_price,
         discount_percent=line.discount_percent or Decimal(0),
         discount_amount=line.discount_amount or 0,
