@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from app.demo import rows
 from app.demo.bulk import ImportOrder, follow_import, start_import
@@ -19,6 +21,7 @@ from app.demo.client import Api, ApiFailure
 from app.demo.deal_loader import DealLoader
 from app.demo.files import csv_of
 from app.demo.generator import generate
+from app.demo.quotes import QUOTES, QuoteLoader
 from app.demo.records import DemoCompany, DemoMember
 from app.demo.rows import Ids, Row
 from app.demo.state import DemoState
@@ -72,6 +75,7 @@ class DemoLoader:
             ("opportunities", self._opportunities),
             ("deals", self._deals),
             ("activities", self._activities),
+            ("quotes", self._quotes),
         )
         for name, step in steps:
             if not self._state.done(name):
@@ -301,6 +305,11 @@ class DemoLoader:
         ]
         await self._batches("activities", "create", items)
         self._state.count("activities", len(made))
+
+    async def _quotes(self) -> None:
+        today = datetime.now(ZoneInfo(self.company.time_zone)).date()
+        await QuoteLoader(self._api, await self._ids("accounts"), today, partial(self._show, "quotes")).load()
+        self._state.count("quotes", len(QUOTES))
 
     async def _upsert(
         self, plural: str, made: Sequence[Row], *, there: Collection[str] | None = None

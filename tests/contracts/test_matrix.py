@@ -61,6 +61,16 @@ NOT_AT_ONCE = {
     "list_activity_occurrences": 409, "change_activity_occurrence": 409, "cancel_activity_occurrence": 409,
     "detach_file_from_activity": 404, "get_activity_attachment_content": 404,  # no file hangs on it
     "delete_calendar_feed": 404,
+    "generate_product_variants": 422,  # it has no options
+    "detach_file_from_product": 404, "get_product_attachment_content": 404,  # no file hangs on it
+    # The contract is a draft, which nobody was asked about and which has never been in force.
+    "recall_contract": 409, "activate_contract": 409, "void_contract": 409, "reopen_contract": 409,
+    "terminate_contract": 409, "withdraw_contract_notice": 409, "renew_contract": 409,
+    "get_contract_revision": 404, "compare_contract_revisions": 404, "create_contract_amendment": 409,
+    "get_contract_amendment": 404, "update_contract_amendment": 404, "submit_contract_amendment": 404,
+    "recall_contract_amendment": 404, "withdraw_contract_amendment": 404,
+    "recall_quote": 409, "revise_quote": 409, "accept_quote": 409, "decline_quote": 409,  # nobody has sent it
+    "create_quote_link": 409, "revoke_quote_link": 404, "get_quote_answer": 404,
 }  # fmt: skip
 """What a request that is right but comes at the wrong moment answers at most; success is fine too."""
 
@@ -268,6 +278,11 @@ NOT_LOOKED_AT = {
     ): "a hint where to look first; an unknown account has no contacts",
     ("add_opportunity_line", "product_id"): "kept as it is given, to find the product by",
     ("update_opportunity_line", "product_id"): "kept as it is given, to find the product by",
+    ("resolve_prices", "contract_id"): "compared with what prices are for, in the company's own lists",
+    ("resolve_prices", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("create_quote", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("update_quote", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("submit_quote", "chosen_ids"): "only for a process that leaves the choice; none does",
     ("convert_lead", "owner_id"): "only for a lead that nobody owns; this one has an owner",
     ("preview_lead_conversion", "owner_id"): "only for a lead that nobody owns; this one has an owner",
 }

@@ -96,6 +96,8 @@ class World:
                 "competitors",
                 "leads",
                 "files",
+                "products",
+                "price-books",
             )
             if name in makers
         ]
@@ -111,6 +113,8 @@ class World:
 
     async def make(self, resource: str) -> str:
         """A new thing of this kind; later requests are about it."""
+        if resource == "price-book-entries":
+            await self.make("products")  # a product has one entry in a book
         operation = next(o for o in self.operations if o.resource == resource and self._makes(o))
         if resource == "approvals":
             await self.make("accounts")  # one request at a time about each
@@ -127,6 +131,8 @@ class World:
         """A new thing for an operation that changes the one in its path, so that no request spoils another's."""
         if operation.path.endswith(("/merge", "/merge/preview")):
             await self.twins(operation.resource)
+        if operation.resource == "price-book-entries" and not operation.safe:
+            await self.make("products")
         if not operation.safe and "id" in operation.names:
             await self._renew_thing(operation)
         for name in PARTS.keys() & set(operation.names):
@@ -288,7 +294,17 @@ class World:
                 "quantity": 5,
                 "starts_on": f"{1900 + int(number[:4], 16) % 99}-{1 + int(number[4], 16) % 12:02}-01",
             },
+            "create_product": {"status": "active", "prices": [{"amount": "10.00", "currency": "CNY"}]},
+            "create_agreed_price": {"account_id": self.ids.get("accounts", NOWHERE)},
+            "create_configuration_rule": {"kind": "quantity", "min_quantity": "1"},
+            "create_unit": {"code": f"u_{number}"},
+            "create_tax_class": {"code": f"t_{number}"},
+            "set_price_book_entries": {
+                "entries": [{"product_id": self.ids.get("products", NOWHERE), "price": "9.50"}]
+            },
             "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
+            "create_quote": _quote(self.ids.get("accounts", NOWHERE)),
+            "send_quote": {"by_mail": False},
             "create_lead_assignment_rule": {"target_id": self.ids.get("teams")},
             "create_lead_queue": {"member_ids": [str(self.company.member_id)]},
             "create_approval_process": {
@@ -308,6 +324,7 @@ class World:
             "create_absence": {"ends_at": "2026-03-02T12:00:00Z"},
             "assign_leads": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "preview_lead_assignment": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
+            "create_contract": {"account_id": self.ids.get("accounts")},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "optimise_assignment": {
                 "ids": [self.ids.get("leads", NOWHERE)],
@@ -345,6 +362,7 @@ PARTS = {
 }
 """What hangs on a thing and has a name of its own in paths: the name, and the operation that makes one."""
 QUERIES = {
+    "compare_quotes": "with={quotes}",
     "get_timeline": "object=account&record_id={accounts}",
     "list_import_fields": "object=lead",
     "get_opportunity_statistics": "group_by=stage",
@@ -369,3 +387,9 @@ async def world_of(app: Application, look: Look, marker: str) -> World:
 
 def tenant_ids(*worlds: World) -> list[UUID]:
     return [world.company.tenant_id for world in worlds]
+
+
+def _quote(account_id: str) -> Json:
+    """A quote that can be sent."""
+    price = {"amount": "10.00", "currency": "USD"}
+    return {"account_id": account_id, "lines": [{"description": "Work", "quantity": "1", "unit_price": price}]}

@@ -41,6 +41,7 @@ class AccountProfile:
 
     industry: str | None
     size: str | None
+    country: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,17 @@ class GivenConsent:
     source: str
     note: str | None
     given_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PostalAddress:
+    """Where letters to an account go, as far as it is known; `country` is an ISO 3166-1 code."""
+
+    address: str | None
+    city: str | None
+    region: str | None
+    postal_code: str | None
+    country: str | None
 
 
 class OnDuplicate(StrEnum):
@@ -139,6 +151,9 @@ class Customers(Protocol):
 
     async def contact_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         """The same for contacts."""
+
+    async def postal_addresses(self, ids: Collection[UUID]) -> Mapping[UUID, PostalAddress]:
+        """Addresses of accounts by id, as `get_many`; what the actor may not read is None."""
 
     async def accounts_by_external_id(self, keys: Collection[str]) -> Mapping[str, UUID]:
         """Account ids by external id, for imports; unknown keys are absent."""

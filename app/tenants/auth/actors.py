@@ -15,7 +15,7 @@ from app.tenants.people.built_in_roles import OWNER, built_in_grants
 
 PROFILE_COLUMNS: Final = (
     "t.id AS tenant_id, t.name AS tenant_name, t.slug, t.status AS tenant_status, t.locale, t.time_zone,"
-    " t.currency, t.country, t.fiscal_year_start_month"
+    " t.currency, t.country, t.fiscal_year_start_month, t.brand_color, t.logo_hash"
 )
 
 _MEMBER: Final = f"""
@@ -52,6 +52,8 @@ def profile_of(row: Mapping[str, Any] | asyncpg.Record) -> TenantProfile:
         currency=row["currency"],
         country=row["country"],
         fiscal_year_start_month=row["fiscal_year_start_month"],
+        brand_color=row["brand_color"],
+        logo_hash=row["logo_hash"],
     )
 
 
@@ -134,11 +136,15 @@ FieldSets = dict[str, frozenset[str]]
 def with_followers(registry: Registry, hidden: FieldSets) -> FieldSets:
     """Hidden fields with those that would tell them, such as a converted amount."""
     return {
-        name: fields | {one for one, other in registry.records[name].follows.items() if other in fields}
-        if name in registry.records
-        else fields
+        name: _followed(fields, registry.records[name].follows) if name in registry.records else fields
         for name, fields in hidden.items()
     }
+
+
+def _followed(fields: frozenset[str], follows: Mapping[str, str]) -> frozenset[str]:
+    """These fields, those that follow them, those that follow these, and so on."""
+    more = {one for one, other in follows.items() if other in fields} - fields
+    return _followed(fields | more, follows) if more else fields
 
 
 def field_rules(rules: Sequence[Mapping[str, Mapping[str, Sequence[str]]]]) -> tuple[FieldSets, FieldSets]:
