@@ -76,7 +76,9 @@ REFERENCES = {
     "primary_contact_id": "contacts", "mentions": "members", "competitor_id": "competitors", "winning_competitor_id": "competitors",
     "calendar_id": "calendars", "stand_in_id": "members", "member_ids": "members",
     "target_id": "teams", "admin_ids": "members", "pool_id": "pools",
-    "order_id": "orders", "contract_id": "contracts", "product_id": "products", "return_id": "returns",
+    "product_id": "products", "other_product_ids": "products", "category_id": "product-categories",
+    "price_book_id": "price-books",
+    "order_id": "orders", "contract_id": "contracts", "return_id": "returns",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 
