@@ -16,6 +16,7 @@ from uuid import uuid4
 from app.demo import rows
 from app.demo.bulk import ImportOrder, follow_import, start_import
 from app.demo.client import Api, ApiFailure
+from app.demo.contract_loader import ContractLoader
 from app.demo.deal_loader import DealLoader
 from app.demo.files import csv_of
 from app.demo.generator import generate
@@ -72,6 +73,7 @@ class DemoLoader:
             ("opportunities", self._opportunities),
             ("deals", self._deals),
             ("activities", self._activities),
+            ("contracts", self._contracts),
         )
         for name, step in steps:
             if not self._state.done(name):
@@ -285,6 +287,16 @@ class DemoLoader:
             members=await self._owners(self._api),
         )
         self._state.count("competitors", len(self.company.competitors))
+
+    async def _contracts(self) -> None:
+        loader = ContractLoader(self._api, self.company, partial(self._show, "contracts"))
+        await loader.load(
+            accounts=await self._ids("accounts"),
+            contacts=await self._ids("contacts"),
+            opportunities=await self._ids("opportunities"),
+            members=await self._owners(self._api),
+        )
+        self._state.count("contracts", len(loader.deals))
 
     async def _activities(self) -> None:
         ids = {
