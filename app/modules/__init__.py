@@ -7,5 +7,6 @@ from app.modules.activities.module import MODULE as ACTIVITIES
 from app.modules.customers.module import MODULE as CUSTOMERS
 from app.modules.leads.module import MODULE as LEADS
 from app.modules.opportunities.module import MODULE as OPPORTUNITIES
+from app.modules.orders.module import MODULE as ORDERS
 
-MODULES: list[Module] = [ACTIVITIES, CUSTOMERS, OPPORTUNITIES, LEADS]
+MODULES: list[Module] = [ACTIVITIES, CUSTOMERS, OPPORTUNITIES, LEADS, ORDERS]

@@ -1,0 +1,412 @@
+"""What goes over the wire for invoices, payments, ageing, statements and credit."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.kernel.money import Currency, Money, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
+from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
+from app.modules.orders.models.receivables import (
+    CreditMode,
+    InvoiceKind,
+    InvoiceStatus,
+    PaymentKind,
+    PaymentMethod,
+)
+
+MOST_LINES = 500
+MOST_SHARES = 200
+
+
+def _plain(value: Decimal) -> str:
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _positive(value: str) -> str:
+    if Decimal(value) <= 0:
+        raise PydanticCustomError("not_positive", "Give more than nothing")
+    return value
+
+
+def _positive_money(value: Money) -> Money:
+    if value.amount_minor <= 0:
+        raise PydanticCustomError("not_positive", "Give more than nothing")
+    return value
+
+
+DecimalOut = Annotated[Decimal, PlainSerializer(_plain, return_type=str)]
+Quantity = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$"),
+    Field(examples=["3"]),
+    AfterValidator(_positive),
+]
+"""More than nothing, as text, to six decimals."""
+Percent = Annotated[
+    str,
+    StringConstraints(pattern=r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)$"),
+    Field(examples=["10"]),
+]
+"""Percent as text, 0 to 100, to four decimals."""
+Amount = Annotated[MoneyIn, AfterValidator(_positive_money)]
+
+
+# -- invoices ------------------------------------------------------------------------------------------------
+
+
+class InvoiceLineInput(Input):
+    """Something that is charged for. The price includes tax where the invoice says so."""
+
+    product_id: UUID | None = Field(None, description="Kept as it is given, to find the product by.")
+    description: ShortText
+    unit: Annotated[str, StringConstraints(max_length=40)] | None = None
+    quantity: Quantity = "1"
+    unit_price: UnitPriceIn
+    discount_percent: Percent = "0"
+    tax_rate: Percent = "0"
+
+
+def _one_currency(lines: list[InvoiceLineInput]) -> list[InvoiceLineInput]:
+    if len({line.unit_price.currency for line in lines}) > 1:
+        raise PydanticCustomError("one_currency", "An invoice is in one currency")
+    if any(line.unit_price.amount < 0 for line in lines):
+        raise PydanticCustomError("negative_price", "A credit note takes money off, not a negative price")
+    return lines
+
+
+InvoiceLines = Annotated[
+    list[InvoiceLineInput], Field(min_length=1, max_length=MOST_LINES), AfterValidator(_one_currency)
+]
+
+
+class _InvoiceFields(RecordInput):
+    due_on: date | None = Field(
+        None, description="Absent: by the account's payment terms, from the day of issue."
+    )
+    reference: ShortText | None = Field(None, description="The customer's own, as of their purchase order.")
+    note: LongText | None = None
+
+
+class InvoiceCreate(_InvoiceFields):
+    """A draft of an invoice by hand; those of orders and contracts are made from them."""
+
+    account_id: UUID
+    lines: InvoiceLines
+    tax_included: bool = Field(False, description="Whether the prices include tax.")
+
+
+InvoiceUpdate = patch_of(_InvoiceFields)
+InvoiceUpdate.__name__ = InvoiceUpdate.__qualname__ = "InvoiceUpdate"
+InvoiceUpdate.__doc__ = (
+    "Changes to an invoice; what is printed on it changes only in a draft, its lines by `PUT …/lines`."
+)
+
+
+class InvoiceRead(RecordOutput):
+    """An invoice or a credit note.
+
+    `paid` is what the customer has paid for it in the end, `credited` what credit notes took off, `open_amount` what
+    is still to be paid, or, of a credit note, still to be used.
+    """
+
+    number: str | None
+    kind: InvoiceKind
+    status: InvoiceStatus
+    account_id: UUID
+    customer_name: str | None
+    order_id: UUID | None
+    contract_id: UUID | None
+    instalment_id: UUID | None
+    corrects_id: UUID | None
+    reason: str | None
+    reference: str | None
+    note: str | None
+    currency: str
+    tax_included: bool
+    net: MoneyOut
+    tax: MoneyOut
+    total: MoneyOut
+    paid: MoneyOut
+    credited: MoneyOut
+    open_amount: MoneyOut
+    issued_on: date | None
+    due_on: date | None
+    settled_on: date | None
+    overdue_since: date | None
+
+
+class InvoiceLineRead(Output):
+    """A line; `gross` less `discount` and its share of the header's discount is `net`, with prices before tax."""
+
+    id: UUID
+    position: int
+    order_line_id: UUID | None
+    corrects_line_id: UUID | None
+    product_id: UUID | None
+    description: str
+    unit: str | None
+    quantity: DecimalOut
+    unit_price: UnitPriceOut
+    tax_rate: DecimalOut
+    gross: MoneyOut
+    discount: MoneyOut
+    header_discount: MoneyOut
+    net: MoneyOut
+    tax: MoneyOut
+    total: MoneyOut
+    credited_quantity: DecimalOut
+    credited_total: MoneyOut
+
+
+class TaxRead(Output):
+    """What the lines of one rate come to."""
+
+    rate: DecimalOut
+    net: MoneyOut
+    tax: MoneyOut
+
+
+class InvoiceLinesRead(Output):
+    """The lines of an invoice in their order, and its tax by rate."""
+
+    data: list[InvoiceLineRead]
+    taxes: list[TaxRead]
+
+
+class InvoiceLinesWrite(Input):
+    """All lines of a draft, in place of those it has."""
+
+    lines: InvoiceLines
+
+
+class InvoiceIssue(Input):
+    """When it is issued: absent today, never later."""
+
+    issued_on: date | None = None
+
+
+class CreditLine(Input):
+    """So much of one line of the invoice."""
+
+    invoice_line_id: UUID
+    quantity: Quantity
+
+
+class CreditNoteCreate(Input):
+    """What to take off an invoice: these quantities, this amount, or, without either, everything that is left."""
+
+    reason: ShortText = Field(examples=["damaged in transit"])
+    lines: Annotated[list[CreditLine], Field(min_length=1, max_length=MOST_LINES)] | None = None
+    amount: Amount | None = Field(None, description="With tax; shared out over the lines.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> CreditNoteCreate:
+        if self.lines is not None and self.amount is not None:
+            raise PydanticCustomError("one_way", "Give quantities or an amount, not both")
+        return self
+
+
+class InstalmentInvoice(Input):
+    """An invoice for one payment of a contract's plan; its amounts include tax."""
+
+    instalment_id: UUID
+    amount: Amount | None = Field(None, description="Absent: what has not been invoiced of it yet.")
+    tax_rate: Percent = "0"
+
+
+# -- payments and allocations --------------------------------------------------------------------------------
+
+
+class _PaymentFields(RecordInput):
+    method: PaymentMethod
+    reference: ShortText | None = Field(None, description="The bank's; taken once per account.")
+    note: LongText | None = None
+
+
+class PaymentCreate(_PaymentFields):
+    """Money that came in."""
+
+    account_id: UUID
+    amount: Amount
+    received_on: date | None = Field(None, description="Absent means today.")
+
+
+PaymentUpdate = patch_of(_PaymentFields)
+PaymentUpdate.__name__ = PaymentUpdate.__qualname__ = "PaymentUpdate"
+PaymentUpdate.__doc__ = "Changes to a payment; its amount stays: delete it and enter it again."
+
+
+class PaymentRead(RecordOutput):
+    """A payment of a customer, or a refund to one."""
+
+    number: str
+    kind: PaymentKind
+    method: PaymentMethod
+    account_id: UUID
+    amount: MoneyOut
+    unallocated: MoneyOut
+    received_on: date
+    reference: str | None
+    note: str | None
+
+
+class Share(Input):
+    """So much for one invoice."""
+
+    invoice_id: UUID
+    amount: Amount
+
+
+class Allocate(Input):
+    """For which invoices; without any, those of the account in the same currency, the first due first."""
+
+    allocations: Annotated[list[Share], Field(min_length=1, max_length=MOST_SHARES)] | None = None
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Allocate:
+        ids = [share.invoice_id for share in self.allocations or ()]
+        if len(set(ids)) != len(ids):
+            raise PydanticCustomError("twice", "Name each invoice once")
+        return self
+
+
+class Deallocate(Input):
+    """Which allocations to take back; without any, all of them that are for invoices."""
+
+    allocation_ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST_SHARES)] | None = None
+
+
+class RefundCreate(Input):
+    """Money that goes back to the customer."""
+
+    method: PaymentMethod
+    amount: Amount | None = Field(None, description="Absent: all that is left.")
+    received_on: date | None = Field(None, description="When it was paid back; absent means today.")
+    reference: ShortText | None = None
+    note: LongText | None = None
+
+
+class AllocationRead(Output):
+    """So much of a payment or credit note, for an invoice or a refund. `reversed`: it was taken back."""
+
+    id: UUID
+    payment_id: UUID | None
+    credit_note_id: UUID | None
+    invoice_id: UUID | None
+    refund_id: UUID | None
+    amount: MoneyOut
+    counts_on: date
+    reverses_id: UUID | None
+    reversed: bool
+    created_at: datetime
+    created_by: UUID | None
+
+
+class Allocations(Output):
+    """Everything that was allocated and taken back, in that order."""
+
+    data: list[AllocationRead]
+
+
+# -- reports -------------------------------------------------------------------------------------------------
+
+
+class AgeingBuckets(Output):
+    """What is open in one currency, by the days since it fell due; `balance` = `open` - `unallocated`."""
+
+    currency: Currency
+    not_due: MoneyOut
+    days_1_to_30: MoneyOut
+    days_31_to_60: MoneyOut
+    days_61_to_90: MoneyOut
+    over_90_days: MoneyOut
+    open: MoneyOut
+    unallocated: MoneyOut = Field(description="Payments and credit notes that settle nothing yet.")
+    balance: MoneyOut
+
+
+class NamedAccount(Output):
+    id: UUID
+    name: str | None
+
+
+class AccountAgeing(AgeingBuckets):
+    """One account in one currency."""
+
+    account: NamedAccount
+
+
+class Ageing(Output):
+    """Receivables on a day in the company's time zone, the largest open amount first."""
+
+    on: date
+    totals: list[AgeingBuckets]
+    data: list[AccountAgeing]
+    next_cursor: str | None
+    has_more: bool
+
+
+class Movement(Output):
+    """Something that changed what an account owes; `amount` is negative where it owes less."""
+
+    on: date
+    kind: Literal["invoice", "credit_note", "payment", "refund"]
+    id: UUID
+    number: str
+    reference: str | None
+    amount: MoneyOut
+    balance: MoneyOut = Field(description="What is owed after it.")
+
+
+class Statement(Output):
+    """What an account owed at the beginning, what changed it, and what it owed at the end; one currency."""
+
+    account: NamedAccount
+    currency: Currency
+    begins_on: date
+    ends_on: date
+    opening: MoneyOut
+    invoiced: MoneyOut
+    credited: MoneyOut
+    received: MoneyOut
+    refunded: MoneyOut
+    closing: MoneyOut
+    data: list[Movement]
+    next_cursor: str | None
+    has_more: bool
+
+
+class CreditRead(Output):
+    """How an account stands against its credit limit, in the limit's currency; null where it has none.
+
+    `exposure` = `open_orders` (confirmed, not yet invoiced) + `receivables` - `unallocated`.
+    """
+
+    account_id: UUID
+    limit: MoneyOut | None
+    exposure: MoneyOut
+    available: MoneyOut | None
+    open_orders: MoneyOut
+    receivables: MoneyOut
+    unallocated: MoneyOut
+    overdue: MoneyOut
+
+
+class CreditSettingsRead(Output):
+    """How orders beyond a credit limit are treated."""
+
+    version: int
+    mode: CreditMode
+
+
+class CreditSettingsWrite(Input):
+    """How orders beyond a credit limit are treated: refused, or let through with a notice to the account's owner."""
+
+    mode: CreditMode
