@@ -47,7 +47,10 @@ async def read_one(uow: UnitOfWork, record: RecordType[Any], id: UUID) -> tuple[
         await record.service(uow).opened(id, row[-3])
     computed_at = row[-1]
     moved = f"-{int(computed_at.timestamp() * 1e6):x}" if computed_at is not None else ""
-    return to_json(plan.render(row)), f'"{row[-2]}{moved}"'
+    answer = plan.render(row)
+    if record.detail is not None:
+        answer |= (await record.service(uow).details([id])).get(id, {})
+    return to_json(answer), f'"{row[-2]}{moved}"'
 
 
 def _visible_names(uow: UnitOfWork, record: RecordType[Any]) -> tuple[str, ...]:

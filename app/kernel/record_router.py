@@ -201,7 +201,7 @@ class _Operations:
         )  # fmt: skip
         self._add(
             "GET", "/{id}", f"get_{name}", self.get, "read", f"Read one {self.noun}.", ID, IF_NONE_MATCH,
-            response=record.read, responses={304: {"description": "Not modified."}}, lone_read=True,
+            response=record.detail or record.read, responses={304: {"description": "Not modified."}}, lone_read=True,
         )  # fmt: skip
         self._add(
             "GET", "/{id}/history", f"get_{name}_history", self.history, "read",
@@ -258,12 +258,12 @@ class _Operations:
         name, many = record.object, record.plural
         self._add(
             "POST", "", f"create_{name}", self.create, "create", f"Create one {self.noun}.",
-            _body(record.create), response=record.read, status=201,
+            _body(record.create), response=record.detail or record.read, status=201,
         )  # fmt: skip
         self._add(
             "PATCH", "/{id}", f"update_{name}", self.update, "update",
             f"Change some fields of one {self.noun}. JSON Merge Patch: null clears, lists are replaced whole.",
-            ID, _body(record.update), IF_MATCH, response=record.read,
+            ID, _body(record.update), IF_MATCH, response=record.detail or record.read,
         )  # fmt: skip
         self._add(
             "DELETE", "/{id}", f"delete_{name}", self.delete, "delete", f"Delete one {self.noun}.",
@@ -277,9 +277,10 @@ class _Operations:
 
     async def create(self, request: Request, uow: UnitOfWork) -> Response:
         body = parse_body(self.create_body, await _json_body(request))
-        row = await self.service(uow).create(fields_of(body), explicit=body.model_fields_set)
+        service = self.service(uow)
+        row = await service.create(fields_of(body), explicit=body.model_fields_set)
         return json_response(
-            self.record.dump(row, uow.actor.hidden(self.record.object)),
+            to_json(await service.answer(row)),
             201,
             {"ETag": etag(row.version), "Location": f"{self.router.prefix}/{row.id}"},
         )
@@ -291,8 +292,9 @@ class _Operations:
         except Problem as problem:
             await self._refuse_first(request, uow, "update", problem)
             raise
-        row = await self.service(uow).update(path_id(request), set_fields_of(body), expected_version=version)
-        return record_response(uow, self.record, row)
+        service = self.service(uow)
+        row = await service.update(path_id(request), set_fields_of(body), expected_version=version)
+        return json_response(to_json(await service.answer(row)), headers={"ETag": etag(row.version)})
 
     async def delete(self, request: Request, uow: UnitOfWork) -> Response:
         try:

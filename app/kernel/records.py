@@ -99,6 +99,8 @@ class RecordType(Generic[M]):
     """A time that also moves the ETag: of columns that are computed and change without a new version."""
     default_scopes: Mapping[str, Mapping[str, Scope]] = field(default_factory=dict)
     merge: MergeSpec | None = None  # how several become one; None: they cannot
+    detail: type[BaseModel] | None = None
+    """What one record answers where that is more than `read`: its parts, which `RecordService.details` adds."""
 
     @property
     def path(self) -> str:
@@ -360,10 +362,21 @@ class RecordService(MergeHooks[M]):
     async def before_delete(self, row: M) -> None:
         """Refuse by raising, or clean up."""
 
+    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:  # noqa: ARG002
+        """What `RecordType.detail` has beyond `read`, JSON-ready, of records that the actor sees; one statement."""
+        return {}
+
     async def opened(self, id: UUID, pool_id: UUID) -> None:
         """Somebody looks at a record that lies in a pool: refuse by raising, or count."""
 
     # -- reading -------------------------------------------------------------------------------------------
+
+    async def answer(self, row: M) -> dict[str, Any]:
+        """One stored row as its own address answers it: with its parts, without what is hidden from the actor."""
+        found = self.record.render(row, self.actor.hidden(self.record.object))
+        if self.record.detail is not None:
+            found |= (await self.details([row.id])).get(row.id, {})
+        return found
 
     async def get(self, id: UUID, *, action: str = "read", lock: Lock = None) -> M:
         """A row that the actor may act on. Raises `NotFound` if not visible, `Forbidden` if only readable.

@@ -42,6 +42,7 @@ class AccountProfile:
 
     industry: str | None
     size: str | None
+    country: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

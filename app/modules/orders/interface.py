@@ -190,6 +190,19 @@ class OrderCancelled(Event):
     reason: str | None
 
 
+class OrderShipped(Event):
+    """Goods of an order went out. `lines` hold order_line_id, product_id and quantity, as texts."""
+
+    type: ClassVar[str] = "orders.order.shipped.v1"
+    object: ClassVar[str] = "order"
+
+    account_id: UUID
+    shipment_id: UUID
+    carrier: str | None
+    tracking_number: str | None
+    lines: list[dict[str, str | None]]
+
+
 class OrderFulfilled(Event):
     """Everything that was ordered has been delivered."""
 

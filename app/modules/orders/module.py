@@ -1,4 +1,4 @@
-"""Registers invoices, payments and what they add to accounts."""
+"""Registers orders: what was bought, how it went out, what lies in stock, and what customers owe."""
 
 from __future__ import annotations
 
@@ -7,23 +7,34 @@ from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, NotificationKind, Permission, Schedule
 from app.modules.customers.interface import AccountPanel, AccountUser
+from app.modules.orders.interface import Orders, Stock
 from app.modules.orders.router import receivables
+from app.modules.orders.router.orders import records, router
+from app.modules.orders.services.for_others import OrdersOfTenant
+from app.modules.orders.services.orders import ORDER
 from app.modules.orders.services.receivables import overdue
 from app.modules.orders.services.receivables.credit import CREDIT_EXCEEDED
 from app.modules.orders.services.receivables.invoices import INVOICE, ISSUES
 from app.modules.orders.services.receivables.on_accounts import ReceivablesPanel, ReceivableUses
 from app.modules.orders.services.receivables.payments import PAYMENT
+from app.modules.orders.services.stock import OnHandStock
+
+_RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 
 MODULE = Module(
     name="orders",
-    description="Orders, invoices, payments and what customers owe.",
-    routers=(receivables.invoices, receivables.payments, receivables.router),
-    records=(INVOICE, PAYMENT),
+    description="Orders, shipments, stock, returns, and what customers owe.",
+    routers=(records, router, receivables.invoices, receivables.payments, receivables.router),
+    records=(ORDER, INVOICE, PAYMENT),
+    interfaces={Orders: OrdersOfTenant},
     ports=(
-        (AccountPanel, ReceivablesPanel),
-        (AccountUser, ReceivableUses),
+        (Stock, OnHandStock),
+        (Merger, record_column(ORDER, "account_id", "account")),
+        (Merger, record_column(ORDER, "contact_id", "contact")),
         (Merger, record_column(INVOICE, "account_id", "account")),
         (Merger, record_column(PAYMENT, "account_id", "account")),
+        (AccountPanel, ReceivablesPanel),
+        (AccountUser, ReceivableUses),
     ),
     schedules=(Schedule("orders.overdue", overdue.EVERY, overdue.mark_overdue, per_tenant=True),),
     notifications=(
@@ -31,11 +42,20 @@ MODULE = Module(
         NotificationKind(CREDIT_EXCEEDED, "Credit limit exceeded", "超出信用额度"),
     ),
     permissions=(
-        Permission("invoice:issue", "Issue invoices and credit notes.", ISSUES),
         Permission(
-            "credit:manage",
-            "Say how orders beyond a credit limit are treated.",
-            {"owner": Scope.ALL, "admin": Scope.ALL},
+            "stock:read",
+            "See what lies in stock.",
+            _RUNS_IT | {"manager": Scope.ALL, "salesperson": Scope.ALL, "viewer": Scope.ALL},
         ),
+        Permission(
+            "stock:manage", "Say what came into stock and went out.", _RUNS_IT | {"manager": Scope.ALL}
+        ),
+        Permission(
+            "order:import",
+            "Bring in orders of the past.",
+            _RUNS_IT | {"manager": Scope.ALL},
+        ),
+        Permission("invoice:issue", "Issue invoices and credit notes.", ISSUES),
+        Permission("credit:manage", "Say how orders beyond a credit limit are treated.", _RUNS_IT),
     ),
 )

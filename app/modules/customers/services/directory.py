@@ -65,13 +65,16 @@ class Directory:
         bind = Bindings(self._uow.tenant_id, list(ids))
         visible = visible_rows(actor, "account", "read", bind)
         hidden = actor.hidden("account")
-        industry, size = ("NULL::text" if name in hidden else f"t.{name}" for name in ("industry", "size"))
+        shown = ", ".join(
+            f"NULL::text AS {name}" if name in hidden else f"t.{name}"
+            for name in ("industry", "size", "country")
+        )
         rows = await self._uow.fetch(
-            f"SELECT t.id, {industry} AS industry, {size} AS size FROM customers.accounts t WHERE t.tenant_id = $1"
+            f"SELECT t.id, {shown} FROM customers.accounts t WHERE t.tenant_id = $1"
             f" AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''}",
             *bind.values,
         )
-        return {row["id"]: AccountProfile(row["industry"], row["size"]) for row in rows}
+        return {row["id"]: AccountProfile(row["industry"], row["size"], row["country"]) for row in rows}
 
     async def credit_terms(self, ids: Collection[UUID]) -> Mapping[UUID, CreditTerms]:
         if not ids:

@@ -1,0 +1,153 @@
+"""Orders: the record's own operations, the steps of an order, shipments and stock."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Response
+
+from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
+from app.kernel.paging import Cursor, Limit
+from app.kernel.record_router import etag, fields_of, json_response, record_router
+from app.kernel.records import to_json
+from app.kernel.routing import IfMatch, Router, Uow
+from app.kernel.schemas import Page
+from app.kernel.uow import UnitOfWork
+from app.modules.orders.interface import CreditRefused, OutOfStock
+from app.modules.orders.models.orders import Order, OrderStatus
+from app.modules.orders.schemas.orders import (
+    Cancellation,
+    LineCancellation,
+    OnlineOrder,
+    OrderDetail,
+    ShipmentCreate,
+    ShipmentRead,
+    Shipments,
+    StockAdjustment,
+    StockLevelRead,
+    StockMovementRead,
+)
+from app.modules.orders.services.fulfilment import FulfilmentService
+from app.modules.orders.services.orders import ORDER, OrderService
+from app.modules.orders.services.states import (
+    CancellationTooLarge,
+    OrderEmpty,
+    OrderReferenceUsed,
+    ShipmentTooLarge,
+)
+from app.modules.orders.services.stock import StockService, read_movement
+
+records = record_router(ORDER)
+router = Router(tags=["orders"])
+
+READ, CREATE, UPDATE = "order:read", "order:create", "order:update"
+_STEP = (InvalidTransition, StaleVersion, VersionRequired)
+OF = "/v1/orders/{id}"
+
+
+async def _answer(uow: UnitOfWork, row: Order, status: int = 200) -> Response:
+    headers = {"ETag": etag(row.version)}
+    if status == 201:
+        headers["Location"] = f"/v1/orders/{row.id}"
+    return json_response(to_json(await OrderService(uow).answer(row)), status, headers)
+
+
+@router.post(
+    "/v1/orders/place",
+    access=CREATE,
+    status_code=201,
+    response_model=OrderDetail,
+    responses=problems(OrderReferenceUsed, OutOfStock, CreditRefused),
+)
+async def place_order(body: OnlineOrder, uow: Uow) -> Response:
+    """Make and confirm an order in one step, as shops do. The same order sent again answers with the first one."""
+    service = OrderService(uow)
+    row = await service.create(fields_of(body), explicit=body.model_fields_set)
+    if row.status == OrderStatus.DRAFT:
+        row = await service.confirm(row.id, expected_version=row.version)
+    return await _answer(uow, row, 201)
+
+
+@router.post(
+    f"{OF}/confirm",
+    access=UPDATE,
+    response_model=OrderDetail,
+    responses=problems(*_STEP, OrderEmpty, OutOfStock, CreditRefused),
+)
+async def confirm_order(id: UUID, version: IfMatch, uow: Uow) -> Response:
+    """The customer bought: goods are reserved, all or none."""
+    return await _answer(uow, await OrderService(uow).confirm(id, expected_version=version))
+
+
+@router.post(f"{OF}/cancel", access=UPDATE, response_model=OrderDetail, responses=problems(*_STEP))
+async def cancel_order(id: UUID, version: IfMatch, uow: Uow, why: Cancellation | None = None) -> Response:
+    """Cancel a whole order of which nothing was shipped; its goods are free again."""
+    reason = (why or Cancellation()).reason
+    return await _answer(uow, await OrderService(uow).cancel(id, reason, expected_version=version))
+
+
+@router.post(
+    f"{OF}/cancel-lines",
+    access=UPDATE,
+    response_model=OrderDetail,
+    responses=problems(*_STEP, CancellationTooLarge),
+)
+async def cancel_order_lines(id: UUID, body: LineCancellation, version: IfMatch, uow: Uow) -> Response:
+    """Cancel what has not been shipped, or some of it; the amounts fall in proportion."""
+    row = await FulfilmentService(uow).cancel_lines(id, body, expected_version=version)
+    return await _answer(uow, row)
+
+
+@router.post(f"{OF}/close", access=UPDATE, response_model=OrderDetail, responses=problems(*_STEP))
+async def close_order(id: UUID, version: IfMatch, uow: Uow) -> Response:
+    """A fulfilled order is done with."""
+    return await _answer(uow, await OrderService(uow).close(id, expected_version=version))
+
+
+@router.get(f"{OF}/shipments", access=READ)
+async def list_order_shipments(id: UUID, uow: Uow) -> Shipments:
+    """What went out when, oldest first."""
+    return await FulfilmentService(uow).shipments(id)
+
+
+@router.post(
+    f"{OF}/shipments",
+    access=UPDATE,
+    status_code=201,
+    responses=problems(InvalidTransition, ShipmentTooLarge),
+)
+async def ship_order(id: UUID, body: ShipmentCreate, uow: Uow) -> ShipmentRead:
+    """Send goods out: all that is open, or parts of lines. The order is fulfilled when nothing is open any more."""
+    return await FulfilmentService(uow).ship(id, body)
+
+
+# -- stock ---------------------------------------------------------------------------------------------------
+
+
+@router.get("/v1/stock-levels", access="stock:read")
+async def list_stock_levels(
+    uow: Uow,
+    product_id: Annotated[list[UUID] | None, Query(max_length=100, description="Only of these.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[StockLevelRead]:
+    """How much of each product lies here, and how much of it is not promised."""
+    return await StockService(uow).levels(product_id, limit=limit, cursor=cursor)
+
+
+@router.get("/v1/stock-movements", access="stock:read")
+async def list_stock_movements(
+    uow: Uow,
+    product_id: Annotated[UUID | None, Query(description="Only of this product.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[StockMovementRead]:
+    """What came in and went out, newest first."""
+    return await StockService(uow).movements(product_id, limit=limit, cursor=cursor)
+
+
+@router.post("/v1/stock-movements", access="stock:manage", status_code=201, responses=problems(OutOfStock))
+async def adjust_stock(body: StockAdjustment, uow: Uow) -> StockMovementRead:
+    """Say what came in, went out or was counted. What is promised to orders cannot go out."""
+    return read_movement(await StockService(uow).adjust(body))

@@ -1,0 +1,96 @@
+"""`Orders` for other modules, bound to their transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.kernel.access import visible_rows
+from app.kernel.listing import Bindings
+from app.kernel.money import Money
+from app.kernel.uow import UnitOfWork
+from app.modules.orders.interface import NewOrder, OrderLineRef, OrderRef
+from app.modules.orders.models.orders import Order
+from app.modules.orders.services.orders import OrderService
+
+
+class OrdersOfTenant:
+    """Orders as far as the actor sees them."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def place(self, new: NewOrder) -> OrderRef:
+        return reference(await OrderService(self._uow).place(new))
+
+    async def get_many(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, OrderRef]:
+        if not ids or not self._uow.actor.may("order:read"):
+            return {}
+        lock: Any = "share" if hold and not self._uow.read_only else None
+        rows = await OrderService(self._uow).get_many(list(ids), lock=lock)
+        return {id: reference(row) for id, row in rows.items()}
+
+    async def of_quotes(self, quote_ids: Collection[UUID]) -> Mapping[UUID, OrderRef]:
+        if not quote_ids or not self._uow.actor.may("order:read"):
+            return {}
+        service = OrderService(self._uow)
+        rows = await service.of_quotes(quote_ids)
+        visible = await service.get_many([row.id for row in rows]) if rows else {}
+        return {row.quote_id: reference(row) for row in visible.values() if row.quote_id is not None}
+
+    async def get_lines(self, ids: Collection[UUID]) -> Mapping[UUID, OrderLineRef]:
+        found = await self._lines("l.id", ids)
+        return {line.id: line for line in found}
+
+    async def lines_of(self, order_ids: Collection[UUID]) -> Sequence[OrderLineRef]:
+        return await self._lines("l.order_id", order_ids)
+
+    async def _lines(self, column: str, ids: Collection[UUID]) -> list[OrderLineRef]:
+        actor = self._uow.actor
+        if not ids or not actor.may("order:read"):
+            return []
+        bind = Bindings(self._uow.tenant_id, list(ids))
+        visible = visible_rows(actor, "order", "read", bind)
+        rows = await self._uow.fetch(
+            "SELECT l.id, l.order_id, t.account_id, l.product_id, l.description, l.quantity, l.fulfilled,"
+            " l.returned, l.net, l.total, t.currency, t.confirmed_at, t.created_at"
+            " FROM orders.order_lines l JOIN orders.orders t ON t.tenant_id = l.tenant_id AND t.id = l.order_id"
+            f" WHERE l.tenant_id = $1 AND {column} = ANY($2::uuid[]) AND t.deleted_at IS NULL"
+            f"{f' AND {visible}' if visible else ''} ORDER BY l.order_id, l.position",
+            *bind.values,
+        )
+        return [_line(row) for row in rows]
+
+
+def _line(row: Any) -> OrderLineRef:
+    at: datetime = row["confirmed_at"] or row["created_at"]
+    return OrderLineRef(
+        id=row["id"],
+        order_id=row["order_id"],
+        account_id=row["account_id"],
+        product_id=row["product_id"],
+        description=row["description"],
+        quantity=row["quantity"],
+        fulfilled=row["fulfilled"],
+        returned=row["returned"],
+        net=Money(row["net"], row["currency"]),
+        total=Money(row["total"], row["currency"]),
+        at=at,
+    )
+
+
+def reference(row: Order) -> OrderRef:
+    """An order as others show it."""
+    return OrderRef(
+        id=row.id,
+        number=row.number,
+        account_id=row.account_id,
+        status=row.status,
+        total=Money(row.total, row.currency),
+        ordered_on=row.ordered_on,
+        quote_id=row.quote_id,
+        contract_id=row.contract_id,
+        opportunity_id=row.opportunity_id,
+    )

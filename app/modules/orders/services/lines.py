@@ -1,0 +1,278 @@
+"""Lines of an order: checked, totalled in one go by the kernel's rules, written and read in one statement each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+from app.kernel.errors import FieldError, Forbidden, Invalid
+from app.kernel.ids import new_id
+from app.kernel.money import Money, UnitPrice, exponent_of, half_up
+from app.kernel.statements import entities
+from app.kernel.totals import DiscountTooLarge, LineInput, total
+from app.kernel.uow import UnitOfWork
+from app.modules.orders.interface import NewOrderLine
+from app.modules.orders.models.orders import Order, OrderLine
+from app.modules.orders.schemas.orders import OrderLineInput, OrderLineRead
+
+MAX_MINOR = 10**15  # sums of thousands of orders still fit where money is kept
+AMOUNTS = ("gross", "discount", "subtotal", "header_discount", "net", "tax", "total")
+
+
+def entered(lines: Sequence[OrderLineInput], currency: str, *, costs_hidden: bool) -> list[NewOrderLine]:
+    """What was sent, as lines to total; all that is wrong with them at once. Raises `Invalid`, `Forbidden`."""
+    errors: list[FieldError] = []
+    for place, line in enumerate(lines):
+        at = f"/lines/{place}"
+        if line.unit_cost is not None and costs_hidden:
+            raise Forbidden("Your role may not set costs.")
+        errors += _faults(line, at, currency)
+        if line.bundle_line is not None and line.bundle_line >= place:
+            errors.append(
+                FieldError(f"{at}/bundle_line", "unknown_line", "A component comes after its bundle.")
+            )
+    if errors:
+        raise Invalid(errors[0].detail, errors=errors)
+    return [_new(line) for line in lines]
+
+
+def _faults(line: OrderLineInput, at: str, currency: str) -> list[FieldError]:
+    errors = []
+    if line.description is None:
+        errors.append(FieldError(f"{at}/description", "required", "Say what it is, or name a product."))
+    if not Decimal(line.quantity):
+        errors.append(FieldError(f"{at}/quantity", "not_positive", "A quantity is more than nothing."))
+    if line.unit_price is None:
+        errors.append(FieldError(f"{at}/unit_price", "no_price", "There is no price for it."))
+    for name in ("unit_price", "unit_cost", "discount_amount"):
+        money = getattr(line, name)
+        if money is not None and money.currency != currency:
+            errors.append(
+                FieldError(f"{at}/{name}/currency", "other_currency", f"The order is in {currency}.")
+            )
+    off = line.discount_amount
+    if off is not None and off.amount_minor < 0:
+        errors.append(FieldError(f"{at}/discount_amount", "negative", "A discount is not negative."))
+    return errors
+
+
+def _new(line: OrderLineInput) -> NewOrderLine:
+    if line.unit_price is None or line.description is None:
+        raise ValueError("a line is checked before it is taken")
+    return NewOrderLine(
+        product_id=line.product_id,
+        description=line.description,
+        unit=line.unit or "piece",
+        quantity=Decimal(line.quantity),
+        unit_price=line.unit_price.amount,
+        discount_percent=Decimal(line.discount_percent),
+        discount_amount=line.discount_amount.amount_minor if line.discount_amount else 0,
+        tax_rate=Decimal(line.tax_rate or 0),
+        charge=line.charge.value if line.charge else "one_time",
+        unit_cost=line.unit_cost.amount if line.unit_cost else None,
+        bundle_line=line.bundle_line,
+    )
+
+
+def totalled(
+    lines: Sequence[NewOrderLine],
+    *,
+    currency: str,
+    discount_percent: Decimal,
+    discount_amount: int,
+    tax_included: bool,
+    commission_percent: Decimal | None,
+    credit: bool = False,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The header's columns and those of each line. Only with `credit` may an order come to less than nothing.
+
+    Raises: Invalid for a discount beyond the price, and for sums that are out of range.
+    """
+    inputs = [
+        LineInput(
+            quantity=line.quantity,
+            unit_price=line.unit_price,
+            gross=line.gross,
+            discount_percent=line.discount_percent,
+            discount_amount=line.discount_amount,
+            tax_rate=line.tax_rate,
+        )
+        for line in lines
+    ]
+    try:
+        sums = total(
+            inputs,
+            currency=currency,
+            discount_percent=discount_percent,
+            discount_amount=discount_amount,
+            tax_included=tax_included,
+        )
+    except DiscountTooLarge as refusal:
+        at = "/discount_amount" if refusal.line is None else f"/lines/{refusal.line}/discount_amount"
+        raise Invalid.at(at, "more_than_the_price", str(refusal)) from None
+    if any(abs(getattr(line, name)) > MAX_MINOR for line in (*sums.lines, sums) for name in AMOUNTS):
+        raise Invalid.at("/lines", "amount_out_of_range", "The order comes to too much.")
+    if sums.total < 0 and not credit:
+        raise Invalid.at("/lines", "negative", "An order does not come to less than nothing.")
+    rows = [
+        _row(line, position, {name: getattr(amounts, name) for name in AMOUNTS}, currency)
+        for position, (line, amounts) in enumerate(zip(lines, sums.lines, strict=True))
+    ]
+    header = {name: getattr(sums, name) for name in AMOUNTS}
+    return header | derived(header["net"], [row["cost"] for row in rows], commission_percent) | {
+        "line_count": len(rows)
+    }, rows
+
+
+def derived(
+    net: int, costs: Sequence[int | None], commission_percent: Decimal | None
+) -> dict[str, int | None]:
+    """Cost and margin, known where the cost of every line is; and the partner's commission of the net total."""
+    known = [cost for cost in costs if cost is not None]
+    cost = sum(known) if known and len(known) == len(costs) else None
+    return {
+        "cost": cost,
+        "margin": None if cost is None else net - cost,
+        "commission": None
+        if commission_percent is None
+        else half_up(net * Fraction(commission_percent) / 100),
+    }
+
+
+def _row(line: NewOrderLine, position: int, amounts: dict[str, int], currency: str) -> dict[str, Any]:
+    cost = None
+    if line.unit_cost is not None:
+        cost = half_up(Fraction(line.quantity) * Fraction(line.unit_cost) * 10 ** exponent_of(currency))
+    return {
+        "position": position,
+        "product_id": line.product_id,
+        "description": line.description,
+        "unit": line.unit,
+        "quantity": line.quantity,
+        "unit_price": line.unit_price,
+        "exact_gross": line.gross,
+        "discount_percent": line.discount_percent,
+        "discount_amount": line.discount_amount,
+        "tax_rate": line.tax_rate,
+        **amounts,
+        "charge": str(line.charge),
+        "unit_cost": line.unit_cost,
+        "cost": cost,
+        "bundle_line": line.bundle_line,
+        "quote_line_id": line.quote_line_id,
+    }
+
+
+def as_new(line: OrderLine) -> NewOrderLine:
+    """A stored line in the form in which one is placed."""
+    return NewOrderLine(
+        product_id=line.product_id,
+        description=line.description,
+        unit=line.unit,
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+        gross=line.exact_gross,
+        discount_percent=line.discount_percent,
+        discount_amount=line.discount_amount,
+        tax_rate=line.tax_rate,
+        charge=line.charge,
+        unit_cost=line.unit_cost,
+        bundle_line=line.bundle_line,
+        quote_line_id=line.quote_line_id,
+    )
+
+
+class OrderLines:
+    """The lines of orders, a statement for each question however many there are."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def of(self, order_ids: Collection[UUID]) -> dict[UUID, list[OrderLine]]:
+        """Lines by order, in their order."""
+        rows = await self._uow.fetch(
+            "SELECT * FROM orders.order_lines WHERE tenant_id = $1 AND order_id = ANY($2::uuid[])"
+            " ORDER BY order_id, position",
+            self._uow.tenant_id,
+            list(order_ids),
+        )
+        found: dict[UUID, list[OrderLine]] = {id: [] for id in order_ids}
+        for line in entities(OrderLine, rows):
+            found[line.order_id].append(line)
+        return found
+
+    async def write(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert new lines."""
+        if rows:
+            await self._uow.insert_many(
+                OrderLine, [{"id": new_id(), "order_id": order_id, **row} for row in rows]
+            )
+
+    async def replace(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take all lines out and write others."""
+        await self._uow.fetch(
+            "DELETE FROM orders.order_lines WHERE tenant_id = $1 AND order_id = $2",
+            self._uow.tenant_id,
+            order_id,
+        )
+        await self.write(order_id, rows)
+
+    async def retotal(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the amounts of lines that stay what they are, by position."""
+        names = (*AMOUNTS, "cost")
+        arrays = [[row[name] for row in rows] for name in names]
+        sets = ", ".join(f"{name} = n.{name}" for name in names)
+        values = ", ".join(f"${number}::bigint[]" for number in range(4, 4 + len(names)))
+        await self._uow.fetch(
+            f"UPDATE orders.order_lines l SET {sets}"
+            f" FROM unnest($3::bigint[], {values}) AS n(position, {', '.join(names)})"
+            " WHERE l.tenant_id = $1 AND l.order_id = $2 AND l.position = n.position",
+            self._uow.tenant_id,
+            order_id,
+            [row["position"] for row in rows],
+            *arrays,
+        )
+
+
+def read_line(line: OrderLine, currency: str, hidden: frozenset[str] = frozenset()) -> OrderLineRead:
+    """The wire form; who may not see an order's total sees no price, who may not see its cost no cost."""
+    priceless, costless = "total" in hidden, "cost" in hidden
+
+    def money(name: str) -> Money | None:
+        return None if priceless else Money(getattr(line, name), currency)
+
+    return OrderLineRead(
+        id=line.id,
+        position=line.position,
+        product_id=line.product_id,
+        description=line.description,
+        unit=line.unit,
+        quantity=line.quantity,
+        unit_price=None if priceless else UnitPrice(line.unit_price, currency),
+        discount_percent=None if priceless else line.discount_percent,
+        discount_amount=money("discount_amount"),
+        tax_rate=line.tax_rate,
+        **{name: money(name) for name in AMOUNTS},
+        charge=line.charge,  # type: ignore[arg-type]
+        unit_cost=None if costless or line.unit_cost is None else UnitPrice(line.unit_cost, currency),
+        bundle_line=line.bundle_line,
+        quote_line_id=line.quote_line_id,
+        fulfilled=line.fulfilled,
+        cancelled=line.cancelled,
+        returned=line.returned,
+        return_claimed=line.return_claimed,
+    )
+
+
+def summary(lines: Sequence[NewOrderLine] | Sequence[OrderLine]) -> list[str]:
+    """What the audit log keeps of lines: how much of what, without prices."""
+    return [f"{line.quantity:f} {line.unit} {line.description}" for line in lines]
+
+
+def header_inputs(row: Order, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What totals depend on beside the lines, after these changes."""
+    names = ("currency", "discount_percent", "discount_amount", "tax_included", "commission_percent")
+    return {name: changes.get(name, getattr(row, name)) for name in names}

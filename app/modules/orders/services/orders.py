@@ -1,0 +1,394 @@
+"""Orders as records: made and changed as drafts, confirmed, cancelled and closed.
+
+Whoever acts on an order holds its row first, then its account, its stock and its contract, always in this order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from app.kernel.errors import Invalid, NotFound, require_version
+from app.kernel.locks import lock_keys
+from app.kernel.money import Money
+from app.kernel.numbering import next_number
+from app.kernel.records import RecordService, RecordType, Search, to_json
+from app.kernel.statements import entity
+from app.kernel.uow import UnitOfWork
+from app.modules.customers.interface import Customers
+from app.modules.orders.interface import NewOrder, NewOrderLine, OrderCancelled, OrderPlaced, StockNeed
+from app.modules.orders.models.orders import Order, OrderLine, OrderStatus
+from app.modules.orders.schemas.orders import OrderCreate, OrderDetail, OrderLineInput, OrderRead, OrderUpdate
+from app.modules.orders.services import lines as of_lines
+from app.modules.orders.services.lines import OrderLines
+from app.modules.orders.services.references import References
+from app.modules.orders.services.states import (
+    CANCELLED,
+    CLOSED,
+    DRAFT,
+    ORDER_STATES,
+    OrderEmpty,
+    OrderNotDraft,
+    OrderReferenceUsed,
+)
+from app.modules.orders.services.stock import OnHandStock, stock_of
+
+NUMBER = "O-{year}-{number:05d}"
+AGREED = frozenset(
+    {
+        "account_id", "contract_id", "partner_id", "customer_reference", "currency", "tax_included",
+        "discount_percent", "discount_amount", "commission_percent", "ordered_on", "lines",
+    }
+)  # fmt: skip
+"""What changes only in a draft."""
+_TOTALLED = frozenset(
+    {"lines", "currency", "tax_included", "discount_percent", "discount_amount", "commission_percent"}
+)
+_PLACED = (
+    "account_id", "contact_id", "opportunity_id", "quote_id", "contract_id", "partner_id", "owner_id", "team_id",
+    "customer_reference", "source", "channel", "currency", "tax_included", "discount_percent", "discount_amount",
+)  # fmt: skip
+_UNSAID: dict[str, Any] = {
+    "external_id": None, "tags": [], "custom": {}, "partner_name": None, "commission_percent": None,
+    "ordered_on": None, "requested_on": None, "shipping_address": None, "billing_address": None,
+}  # fmt: skip
+
+
+class OrderService(RecordService[Order]):
+    """Orders with their lines."""
+
+    record: ClassVar[RecordType[Any]]
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        super().__init__(uow)
+        self.lines = OrderLines(uow)
+        self.references = References(uow)
+        self._rows: list[dict[str, Any]] = []
+        self._inherited = False
+
+    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
+        rows = await self.uow.fetch(
+            "SELECT l.*, o.currency FROM orders.order_lines l"
+            " JOIN orders.orders o ON o.tenant_id = l.tenant_id AND o.id = l.order_id"
+            " WHERE l.tenant_id = $1 AND l.order_id = ANY($2::uuid[]) ORDER BY l.order_id, l.position",
+            self.uow.tenant_id,
+            list(ids),
+        )
+        hidden = self.actor.hidden("order")
+        found: dict[UUID, dict[str, list[Any]]] = {id: {"lines": []} for id in ids}
+        for row in rows:
+            line = of_lines.read_line(entity(OrderLine, row), row["currency"], hidden)
+            found[row["order_id"]]["lines"].append(line.model_dump())
+        return found
+
+    # -- making --------------------------------------------------------------------------------------------
+
+    async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Order:
+        """As every record. A customer's reference that is known answers with its order.
+
+        Raises: OrderReferenceUsed where that order is another one.
+        """
+        self.actor.require("order:create")
+        given = dict(given)
+        sent: Sequence[OrderLineInput] = given.pop("lines", None) or ()
+        reference, content = given.get("customer_reference"), None
+        if reference is not None:
+            content = content_hash(given, sent)
+            first = await self._of_reference(given["account_id"], reference, content)
+            if first is not None:
+                return first
+        given["currency"] = currency = self._currency(given.get("currency"), sent)
+        lines = of_lines.entered(sent, currency, costs_hidden="cost" in self.actor.hidden("order"))
+        columns = _plain(given, currency) | {"content_hash": content, "quote_id": None}
+        explicit = None if explicit is None else set(explicit) - {"lines"}
+        return await self.make(columns, lines, explicit=explicit)
+
+    async def make(
+        self,
+        columns: Mapping[str, Any],
+        lines: Sequence[NewOrderLine],
+        *,
+        explicit: Collection[str] | None = (),
+        credit: bool = False,
+    ) -> Order:
+        """A draft of these columns and lines, totalled in one go. Raises `Invalid`, `Forbidden`."""
+        names = ("currency", "discount_percent", "discount_amount", "tax_included", "commission_percent")
+        header, self._rows = of_lines.totalled(
+            lines, credit=credit, **{name: columns[name] for name in names}
+        )
+        ordered_on = columns["ordered_on"] or self.actor.tenant.day_of(self.uow.now)
+        return await super().create({**columns, **header, "ordered_on": ordered_on}, explicit=explicit)
+
+    async def _of_reference(self, account_id: UUID, reference: str, content: str) -> Order | None:
+        """The order that has the reference; callers with the same one wait for each other."""
+        await lock_keys(self.uow, "order-reference", [f"{account_id}:{reference}"])
+        row = await self.uow.fetchrow(
+            "SELECT * FROM orders.orders WHERE tenant_id = $1 AND account_id = $2 AND customer_reference = $3"
+            " AND deleted_at IS NULL",
+            self.uow.tenant_id,
+            account_id,
+            reference,
+        )
+        if row is None:
+            return None
+        if row["content_hash"] != content:
+            raise OrderReferenceUsed(
+                f"Order {row['number']} has this reference.", order_id=str(row["id"]), number=row["number"]
+            )
+        return await self.get(row["id"])
+
+    def _currency(self, given: str | None, lines: Sequence[OrderLineInput]) -> str:
+        of_prices = next((line.unit_price.currency for line in lines if line.unit_price is not None), None)
+        return given or of_prices or self.actor.tenant.currency
+
+    async def before_create(self, values: dict[str, Any]) -> None:
+        await self.references.check(values, values.keys())
+        values |= {
+            "status": DRAFT.value,
+            "return_id": values.get("return_id"),
+            "country": await self.references.country(values),
+        }
+        values |= dict.fromkeys(
+            ("confirmed_at", "fulfilled_at", "closed_at", "cancelled_at", "cancel_reason"), None
+        )
+        values["number"] = await next_number(self.uow, "order", NUMBER)
+
+    async def after_create(self, row: Order) -> None:
+        await self.lines.write(row.id, self._rows)
+
+    async def _assign(self, values: dict[str, Any], *, creating: bool) -> None:
+        if not self._inherited:
+            await super()._assign(values, creating=creating)
+
+    async def place(self, new: NewOrder) -> Order:
+        """Make a confirmed order of what was agreed elsewhere, once for each quote.
+
+        Raises: Forbidden; Invalid where it does not add up to `total`; what `confirm` raises.
+        """
+        self.actor.require("order:create")
+        if new.quote_id is not None:
+            await lock_keys(self.uow, "order-quote", [str(new.quote_id)])
+            first = await self.of_quotes([new.quote_id])
+            if first:
+                return first[0]
+        columns = {**_UNSAID, **{name: getattr(new, name) for name in _PLACED}}
+        columns["content_hash"] = None if new.customer_reference is None else content_hash(columns, new.lines)
+        self._inherited = new.owner_id is not None
+        try:
+            made = await self.make(columns, new.lines)
+        finally:
+            self._inherited = False
+        if made.total != new.total:
+            raise Invalid.at("/total", "does_not_add_up", "The lines do not add up to what was agreed.")
+        return await self.confirm_row(made)
+
+    async def of_quotes(self, quote_ids: Collection[UUID]) -> list[Order]:
+        """The orders that quotes became, whoever may see them."""
+        rows = await self.uow.fetch(
+            "SELECT * FROM orders.orders WHERE tenant_id = $1 AND quote_id = ANY($2::uuid[])"
+            " AND deleted_at IS NULL",
+            self.uow.tenant_id,
+            list(quote_ids),
+        )
+        return [entity(Order, row) for row in rows]
+
+    # -- changing ------------------------------------------------------------------------------------------
+
+    async def change(self, row: Order, given: Mapping[str, Any], *, action: str = "updated") -> Order:
+        """As every record; what was agreed changes only in a draft, and is totalled anew. Raises `OrderNotDraft`."""
+        given = dict(given)
+        if AGREED & given.keys() and row.status != DRAFT:
+            raise OrderNotDraft(f"It is {row.status}.", state=row.status)
+        if given.get("ordered_on", row.ordered_on) is None:
+            raise Invalid.at("/ordered_on", "required", "ordered_on may not be null.")
+        if not _TOTALLED & given.keys():
+            return await super().change(row, _plain(given, row.currency), action=action)
+        stored = (await self.lines.of([row.id]))[row.id]
+        sent = given.pop("lines", None)
+        currency = given.get("currency") or row.currency
+        given = _plain(given, currency)
+        if "currency" in given:
+            given["currency"] = currency
+        if sent is None:
+            if currency != row.currency and stored:
+                raise Invalid.at("/currency", "other_currency", "Send the lines in the new currency as well.")
+            lines = [of_lines.as_new(line) for line in stored]
+        else:
+            lines = of_lines.entered(sent, currency, costs_hidden="cost" in self.actor.hidden("order"))
+        header, rows = of_lines.totalled(lines, **of_lines.header_inputs(row, given))
+        after = await super().change(row, {**given, **header}, action=action)
+        if sent is None:
+            await self.lines.retotal(row.id, rows)
+            return after
+        await self.lines.replace(row.id, rows)
+        was, now = of_lines.summary(stored), of_lines.summary(lines)
+        return await self._lines_changed(after, row, was, now)
+
+    async def _lines_changed(self, after: Order, before: Order, was: list[str], now: list[str]) -> Order:
+        """Tell of other lines; where the header stayed what it was, the order gets a version for them."""
+        self.uow.record_audit("order", after.id, "lines_changed", {"lines": [was, now]})
+        return after if after.version != before.version else await self.bump(after, "lines")
+
+    async def bump(self, row: Order, what: str) -> Order:
+        """The next version of a held row of which only lines changed; it is told so. Raises `NotFound`."""
+        changed = await self.uow.fetchrow(
+            "UPDATE orders.orders SET version = version + 1, updated_at = $3"
+            " WHERE tenant_id = $1 AND id = $2 RETURNING *",
+            row.tenant_id,
+            row.id,
+            self.uow.now,
+        )
+        if changed is None:
+            raise NotFound
+        after = entity(Order, changed)
+        self.uow.publish_record(
+            ORDER.updated, row.id, after.version, changed=[what], record=ORDER.render(after)
+        )
+        return after
+
+    async def before_update(self, row: Order, changes: dict[str, Any]) -> None:
+        if row.status == CLOSED and changes.keys() - {"tags", "custom", "owner_id", "team_id"}:
+            raise OrderNotDraft("It is closed.", state=row.status)
+        await self.references.check({**row.__dict__, **changes}, changes.keys())
+        if changes.keys() & {"account_id", "shipping_address", "billing_address"}:
+            changes["country"] = await self.references.country({**row.__dict__, **changes})
+
+    async def before_delete(self, row: Order) -> None:
+        if row.status not in (DRAFT, CANCELLED):
+            raise OrderNotDraft(f"It is {row.status}: cancel it, or take goods back.", state=row.status)
+
+    async def locked(self, id: UUID, expected_version: int | None = None) -> Order:
+        """The row, held until the transaction ends. Raises `NotFound`, `Forbidden`, `StaleVersion`."""
+        row = await self.get(id, action="update", lock="update")
+        if expected_version is not None:
+            require_version(row.version, expected=expected_version)
+        return row
+
+    # -- steps ---------------------------------------------------------------------------------------------
+
+    async def confirm(self, id: UUID, *, expected_version: int) -> Order:
+        """The customer bought: goods are reserved.
+
+        Raises: InvalidTransition; OrderEmpty; OutOfStock; CreditRefused; StaleVersion.
+        """
+        return await self.confirm_row(await self.locked(id, expected_version))
+
+    async def confirm_row(self, row: Order) -> Order:
+        """As `confirm`, for a row that is held or has just been made."""
+        status = ORDER_STATES.next(OrderStatus(row.status), "confirm")
+        lines = (await self.lines.of([row.id]))[row.id]
+        if not lines:
+            raise OrderEmpty
+        await self.uow.of(Customers).advance(row.account_id, "customer")
+        await stock_of(self.uow).reserve(await self.needs(lines, {line.id: line.open for line in lines}))
+        after = await self.write(
+            row, {"status": status.value, "confirmed_at": self.uow.now}, action="confirmed"
+        )
+        self._publish_placed(after)
+        return after
+
+    async def cancel(self, id: UUID, reason: str | None, *, expected_version: int) -> Order:
+        """The whole order is off, and its goods are free again. Raises `InvalidTransition`, `StaleVersion`."""
+        row = await self.locked(id, expected_version)
+        status = ORDER_STATES.next(OrderStatus(row.status), "cancel")
+        lines = (await self.lines.of([row.id]))[row.id]
+        await stock_of(self.uow).release([line.id for line in lines])
+        changes = {"status": status.value, "cancelled_at": self.uow.now, "cancel_reason": reason}
+        after = await self.write(row, changes, action="cancelled", reason=reason)
+        self.uow.publish(OrderCancelled(id=row.id, account_id=row.account_id, reason=reason))
+        return after
+
+    async def close(self, id: UUID, *, expected_version: int) -> Order:
+        """It is done with. Raises `InvalidTransition`, `StaleVersion`."""
+        row = await self.locked(id, expected_version)
+        status = ORDER_STATES.next(OrderStatus(row.status), "close")
+        return await self.write(row, {"status": status.value, "closed_at": self.uow.now}, action="closed")
+
+    async def needs(self, lines: Sequence[OrderLine], quantities: Mapping[UUID, Decimal]) -> list[StockNeed]:
+        """What these quantities of lines take from stock: those of products that lie in it."""
+        products = {line.product_id for line in lines if line.product_id is not None}
+        stocked = await OnHandStock(self.uow).stocked(products) if products else frozenset()
+        return [
+            StockNeed(
+                order_id=line.order_id,
+                line_id=line.id,
+                product_id=line.product_id,
+                quantity=quantities[line.id],
+            )
+            for line in lines
+            if line.product_id is not None and line.product_id in stocked and quantities.get(line.id)
+        ]
+
+    def _publish_placed(self, row: Order) -> None:
+        names = ("account_id", "contact_id", "opportunity_id", "quote_id", "contract_id", "partner_id")
+        self.uow.publish(
+            OrderPlaced(
+                id=row.id,
+                **{name: getattr(row, name) for name in (*names, "owner_id", "source", "channel")},
+                net=dict(Money(row.net, row.currency).to_wire()),  # type: ignore[arg-type]
+                total=dict(Money(row.total, row.currency).to_wire()),  # type: ignore[arg-type]
+                placed_on=row.ordered_on,
+            )
+        )
+
+
+def content_hash(given: Mapping[str, Any], lines: Sequence[Any]) -> str:
+    """What an order says, in short: the same for the same content."""
+    told = {name: _told(value) for name, value in sorted(given.items()) if name != "content_hash"}
+    return hashlib.sha256(to_json({**told, "lines": [_told(line) for line in lines]})).hexdigest()
+
+
+def _told(value: Any) -> Any:
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+
+
+def _plain(given: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    """Wire values as columns: percentages as decimals, the discount in minor units. Raises `Invalid`."""
+    columns = dict(given)
+    for name in ("discount_percent", "commission_percent"):
+        if name in columns:
+            value = columns[name]
+            columns[name] = None if value is None else Decimal(value)
+    if columns.get("discount_percent", 0) is None:
+        columns["discount_percent"] = Decimal(0)
+    if "discount_amount" in columns:
+        off: Money | None = columns["discount_amount"]
+        if off is not None and off.currency != currency:
+            raise Invalid.at("/discount_amount/currency", "other_currency", f"The order is in {currency}.")
+        if off is not None and off.amount_minor < 0:
+            raise Invalid.at("/discount_amount", "negative", "A discount is not negative.")
+        columns["discount_amount"] = 0 if off is None else off.amount_minor
+    for name in ("shipping_address", "billing_address"):
+        if columns.get(name) is not None:
+            columns[name] = columns[name].model_dump()
+    return columns
+
+
+ORDER: RecordType[Order] = RecordType(
+    object="order",
+    plural="orders",
+    module="orders",
+    model=Order,
+    read=OrderRead,
+    detail=OrderDetail,
+    create=OrderCreate,
+    update=OrderUpdate,
+    service=OrderService,
+    title="number",
+    search=Search(names=("number", "customer_reference")),
+    follows={"margin": "cost"},
+    importable=False,
+    labels={
+        "number": ("order number", "订单号", "订单编号"),
+        "status": ("状态",),
+        "customer_reference": ("reference", "客户订单号", "客户参考号"),
+        "ordered_on": ("order date", "下单日期"),
+        "total": ("amount", "订单金额", "总额"),
+        "source": ("来源",),
+        "channel": ("渠道",),
+    },
+)
+OrderService.record = ORDER

@@ -1,0 +1,52 @@
+"""What an order names must be there and visible when it is written: account, contact, opportunity."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from uuid import UUID
+
+from app.kernel.errors import Invalid
+from app.kernel.uow import UnitOfWork
+from app.modules.customers.interface import Customers
+from app.modules.opportunities.interface import Opportunities
+
+
+class References:
+    """Checks through the other modules' interfaces."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def check(self, values: Mapping[str, Any], changed: Collection[str]) -> None:
+        """Raises `Invalid` for what is not there; only `changed` references are looked at."""
+        customers = self._uow.of(Customers)
+        account = _due("account_id", values, changed)
+        if account is not None and account not in await customers.get_many([account], hold=True):
+            raise _unknown("account_id", "account")
+        contact = _due("contact_id", values, changed)
+        if contact is not None and contact not in await customers.get_contacts([contact], hold=True):
+            raise _unknown("contact_id", "contact")
+        opportunity = _due("opportunity_id", values, changed)
+        if opportunity is not None:
+            found = await self._uow.of(Opportunities).get_many([opportunity])
+            if opportunity not in found:
+                raise _unknown("opportunity_id", "opportunity")
+
+    async def country(self, values: Mapping[str, Any]) -> str | None:
+        """Where an order goes: as its addresses say, else as its account does."""
+        for name in ("shipping_address", "billing_address"):
+            address = values.get(name)
+            if address and address.get("country"):
+                return str(address["country"])
+        account: UUID = values["account_id"]
+        profile = (await self._uow.of(Customers).account_profiles([account])).get(account)
+        return None if profile is None else profile.country
+
+
+def _due(name: str, values: Mapping[str, Any], changed: Collection[str]) -> UUID | None:
+    return values.get(name) if name in changed else None
+
+
+def _unknown(name: str, noun: str) -> Invalid:
+    return Invalid.at(f"/{name}", "unknown_reference", f"There is no {noun} with this id.")
