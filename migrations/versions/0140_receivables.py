@@ -27,6 +27,7 @@ def upgrade() -> None:
     _allocations()
     _settings()
     _immutable()
+    _counters()
 
 
 def _invoices() -> None:
@@ -64,6 +65,8 @@ CREATE TABLE orders.invoices (
   CONSTRAINT pk_invoices PRIMARY KEY (tenant_id, id),
   CONSTRAINT uq_invoices_currency UNIQUE (tenant_id, id, currency),
   CONSTRAINT uq_invoices_number UNIQUE (tenant_id, number),
+  CONSTRAINT fk_invoices_order_id FOREIGN KEY (tenant_id, order_id)
+    REFERENCES orders.orders (tenant_id, id),
   CONSTRAINT fk_invoices_corrects_id FOREIGN KEY (tenant_id, corrects_id, currency)
     REFERENCES orders.invoices (tenant_id, id, currency),
   CONSTRAINT ck_invoices_kind CHECK (kind IN ('invoice', 'credit_note')),
@@ -125,6 +128,8 @@ CREATE TABLE orders.invoice_lines (
   CONSTRAINT uq_invoice_lines_position UNIQUE (tenant_id, invoice_id, position),
   CONSTRAINT fk_invoice_lines_invoice_id FOREIGN KEY (tenant_id, invoice_id)
     REFERENCES orders.invoices (tenant_id, id),
+  CONSTRAINT fk_invoice_lines_order_line_id FOREIGN KEY (tenant_id, order_line_id)
+    REFERENCES orders.order_lines (tenant_id, id),
   CONSTRAINT fk_invoice_lines_corrects_line_id FOREIGN KEY (tenant_id, corrects_line_id)
     REFERENCES orders.invoice_lines (tenant_id, id),
   CONSTRAINT ck_invoice_lines_quantity CHECK (quantity > 0),
@@ -295,4 +300,16 @@ END $$"""
     op.execute(
         "CREATE TRIGGER keep_issued BEFORE INSERT OR UPDATE OR DELETE ON orders.invoice_lines"
         " FOR EACH ROW EXECUTE FUNCTION orders.keep_issued_line()"
+    )
+
+
+def _counters() -> None:
+    """What of order lines is invoiced: never more than is wanted. The check is looked at by 0141."""
+    op.execute(
+        "ALTER TABLE orders.order_lines ADD COLUMN invoiced numeric NOT NULL DEFAULT 0,"
+        " ADD COLUMN invoiced_total bigint NOT NULL DEFAULT 0, ADD COLUMN invoiced_tax bigint NOT NULL DEFAULT 0"
+    )
+    op.execute(
+        "ALTER TABLE orders.order_lines ADD CONSTRAINT ck_order_lines_invoiced"
+        " CHECK (invoiced >= 0 AND invoiced + cancelled <= quantity) NOT VALID"
     )

@@ -129,6 +129,9 @@ class OrderLine(TenantOwned):
     returned: Mapped[Decimal]
     refunded_net: Mapped[int]
     refunded_tax: Mapped[int]
+    invoiced: Mapped[Decimal]  # net of what was credited, drafts included; what it came to:
+    invoiced_total: Mapped[int]
+    invoiced_tax: Mapped[int]
 
     @property
     def open(self) -> Decimal:

@@ -19,7 +19,7 @@ from app.kernel.errors import (
 from app.kernel.money import Currency
 from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import etag, json_response, record_response, record_router
-from app.kernel.records import RecordType
+from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.uow import UnitOfWork
 from app.modules.contracts.interface import InstalmentExceeded
@@ -34,15 +34,17 @@ from app.modules.orders.schemas.receivables import (
     CreditSettingsWrite,
     Deallocate,
     InstalmentInvoice,
+    InvoiceDetail,
     InvoiceIssue,
-    InvoiceLinesRead,
     InvoiceLinesWrite,
-    InvoiceRead,
+    OrderInvoice,
+    OrderReceivables,
     PaymentRead,
     RefundCreate,
     Statement,
 )
 from app.modules.orders.services.receivables.ageing import AgeingService
+from app.modules.orders.services.receivables.billing import OrderBilling
 from app.modules.orders.services.receivables.credit import CreditService, CreditSettingsService
 from app.modules.orders.services.receivables.credit_notes import CreditNoteService
 from app.modules.orders.services.receivables.errors import (
@@ -71,72 +73,79 @@ OnDay = Annotated[date | None, Query(alias="on", description="The day; absent me
 Account = Annotated[UUID, Query(description="Whose.")]
 
 
-def _made(
-    uow: UnitOfWork, record: RecordType[Invoice] | RecordType[Payment], row: Invoice | Payment
-) -> Response:
-    """A record that was made beside another one."""
-    return json_response(
-        record.dump(row, uow.actor.hidden(record.object)),  # type: ignore[arg-type]
-        201,
-        {"ETag": etag(row.version), "Location": f"/v1/{record.path}/{row.id}"},
-    )
+async def _invoice(uow: UnitOfWork, row: Invoice, status: int = 200) -> Response:
+    headers = {"ETag": etag(row.version)}
+    if status == 201:
+        headers["Location"] = f"/v1/invoices/{row.id}"
+    return json_response(to_json(await InvoiceService(uow).answer(row)), status, headers)
+
+
+def _refund(uow: UnitOfWork, row: Payment) -> Response:
+    headers = {"ETag": etag(row.version), "Location": f"/v1/payments/{row.id}"}
+    return json_response(PAYMENT.dump(row, uow.actor.hidden("payment")), 201, headers)
 
 
 # -- invoices ------------------------------------------------------------------------------------------------
 
 
-@router.get("/v1/invoices/{id}/lines", access="invoice:read")
-async def get_invoice_lines(id: UUID, uow: Uow) -> InvoiceLinesRead:
-    """The lines of an invoice, and its tax by rate."""
-    return await InvoiceService(uow).lines(id)
-
-
 @router.put(
     "/v1/invoices/{id}/lines",
     access="invoice:update",
-    response_model=InvoiceRead,
+    response_model=InvoiceDetail,
     responses=problems(InvoiceNotDraft, StaleVersion, VersionRequired),
 )
 async def replace_invoice_lines(id: UUID, body: InvoiceLinesWrite, version: IfMatch, uow: Uow) -> Response:
     """Write all lines of a draft anew; it comes to what they come to."""
     row = await InvoiceService(uow).replace_lines(id, body.lines, expected_version=version)
-    return record_response(uow, INVOICE, row)
+    return await _invoice(uow, row)
+
+
+@router.post(
+    "/v1/invoices/from-order",
+    access="invoice:create",
+    response_model=InvoiceDetail,
+    status_code=201,
+    responses=problems(NothingToInvoice, InvalidTransition),
+)
+async def create_invoice_from_order(body: OrderInvoice, uow: Uow) -> Response:
+    """Draft an invoice of an order: what is left, what was shipped, a percentage in advance, or parts of lines."""
+    return await _invoice(uow, await OrderBilling(uow).draft(body), 201)
 
 
 @router.post(
     "/v1/invoices/from-instalment",
     access="invoice:create",
-    response_model=InvoiceRead,
+    response_model=InvoiceDetail,
     status_code=201,
     responses=problems(NothingToInvoice, InstalmentExceeded),
 )
 async def create_invoice_from_instalment(body: InstalmentInvoice, uow: Uow) -> Response:
     """Draft the invoice for one payment of a contract's plan."""
-    return _made(uow, INVOICE, await InstalmentInvoices(uow).draft(body))
+    return await _invoice(uow, await InstalmentInvoices(uow).draft(body), 201)
 
 
 @router.post(
     "/v1/invoices/{id}/issue",
     access="invoice:issue",
-    response_model=InvoiceRead,
+    response_model=InvoiceDetail,
     responses=_STEP | problems(InvalidTransition, InstalmentExceeded),
 )
 async def issue_invoice(id: UUID, version: IfMatch, uow: Uow, body: InvoiceIssue | None = None) -> Response:
     """Issue a draft: it gets the next number, without gaps, and is never changed again."""
     row = await InvoiceService(uow).issue(id, body or InvoiceIssue(), expected_version=version)
-    return record_response(uow, INVOICE, row)
+    return await _invoice(uow, row)
 
 
-@router.post("/v1/invoices/{id}/void", access="invoice:update", response_model=InvoiceRead, responses=_STEP)
+@router.post("/v1/invoices/{id}/void", access="invoice:update", response_model=InvoiceDetail, responses=_STEP)
 async def void_invoice(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Give up a draft, but keep it to be seen. What was issued is corrected by a credit note."""
-    return record_response(uow, INVOICE, await InvoiceService(uow).void(id, expected_version=version))
+    return await _invoice(uow, await InvoiceService(uow).void(id, expected_version=version))
 
 
 @router.post(
     "/v1/invoices/{id}/credit",
     access="invoice:issue",
-    response_model=InvoiceRead,
+    response_model=InvoiceDetail,
     status_code=201,
     responses=problems(InvalidTransition, NothingToCredit, StaleVersion, VersionRequired),
 )
@@ -145,7 +154,8 @@ async def credit_invoice(id: UUID, body: CreditNoteCreate, version: IfMatch, uow
 
     It takes off what is still open; what was paid beyond that stays on the account, to be used or paid back.
     """
-    return _made(uow, INVOICE, await CreditNoteService(uow).correct(id, body, expected_version=version))
+    row = await CreditNoteService(uow).correct(id, body, expected_version=version)
+    return await _invoice(uow, row, 201)
 
 
 @router.get("/v1/invoices/{id}/allocations", access="invoice:read")
@@ -155,18 +165,21 @@ async def list_invoice_allocations(id: UUID, uow: Uow) -> Allocations:
 
 
 @router.post(
-    "/v1/invoices/{id}/allocate", access="payment:update", response_model=InvoiceRead, responses=_SETTLE
+    "/v1/invoices/{id}/allocate", access="payment:update", response_model=InvoiceDetail, responses=_SETTLE
 )
 async def allocate_credit_note(
     id: UUID, version: IfMatch, uow: Uow, body: Allocate | None = None
 ) -> Response:
     """Settle other invoices of the account with what is left of a credit note."""
     row = await SettlingService(uow).allocate_credit_note(id, body or Allocate(), expected_version=version)
-    return record_response(uow, INVOICE, row)
+    return await _invoice(uow, row)
 
 
 @router.post(
-    "/v1/invoices/{id}/deallocate", access="payment:update", response_model=InvoiceRead, responses=_TAKE_BACK
+    "/v1/invoices/{id}/deallocate",
+    access="payment:update",
+    response_model=InvoiceDetail,
+    responses=_TAKE_BACK,
 )
 async def deallocate_credit_note(
     id: UUID, version: IfMatch, uow: Uow, body: Deallocate | None = None
@@ -174,7 +187,7 @@ async def deallocate_credit_note(
     """Take back what a credit note settled besides its own invoice."""
     service = SettlingService(uow)
     row = await service.deallocate_credit_note(id, body or Deallocate(), expected_version=version)
-    return record_response(uow, INVOICE, row)
+    return await _invoice(uow, row)
 
 
 @router.post(
@@ -186,9 +199,7 @@ async def deallocate_credit_note(
 )
 async def refund_credit_note(id: UUID, body: RefundCreate, version: IfMatch, uow: Uow) -> Response:
     """Pay back what is left of a credit note."""
-    return _made(
-        uow, PAYMENT, await SettlingService(uow).refund_credit_note(id, body, expected_version=version)
-    )
+    return _refund(uow, await SettlingService(uow).refund_credit_note(id, body, expected_version=version))
 
 
 # -- payments ------------------------------------------------------------------------------------------------
@@ -229,7 +240,13 @@ async def deallocate_payment(
 )
 async def refund_payment(id: UUID, body: RefundCreate, version: IfMatch, uow: Uow) -> Response:
     """Pay back what a payment has left."""
-    return _made(uow, PAYMENT, await SettlingService(uow).refund_payment(id, body, expected_version=version))
+    return _refund(uow, await SettlingService(uow).refund_payment(id, body, expected_version=version))
+
+
+@router.get("/v1/orders/{id}/receivables", access="order:read")
+async def get_order_receivables(id: UUID, uow: Uow) -> OrderReceivables:
+    """What of an order is invoiced and paid, by which invoices and payments."""
+    return await OrderBilling(uow).of(id)
 
 
 # -- reports -------------------------------------------------------------------------------------------------

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.kernel.money import Currency, Money, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
@@ -19,14 +20,10 @@ from app.modules.orders.models.receivables import (
     PaymentKind,
     PaymentMethod,
 )
+from app.modules.orders.schemas.decimals import DecimalOut, Percent, Quantity
 
 MOST_LINES = 500
 MOST_SHARES = 200
-
-
-def _plain(value: Decimal) -> str:
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _positive(value: str) -> str:
@@ -41,20 +38,7 @@ def _positive_money(value: Money) -> Money:
     return value
 
 
-DecimalOut = Annotated[Decimal, PlainSerializer(_plain, return_type=str)]
-Quantity = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$"),
-    Field(examples=["3"]),
-    AfterValidator(_positive),
-]
-"""More than nothing, as text, to six decimals."""
-Percent = Annotated[
-    str,
-    StringConstraints(pattern=r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)$"),
-    Field(examples=["10"]),
-]
-"""Percent as text, 0 to 100, to four decimals."""
+PositiveQuantity = Annotated[Quantity, AfterValidator(_positive)]
 Amount = Annotated[MoneyIn, AfterValidator(_positive_money)]
 
 
@@ -67,7 +51,7 @@ class InvoiceLineInput(Input):
     product_id: UUID | None = Field(None, description="Kept as it is given, to find the product by.")
     description: ShortText
     unit: Annotated[str, StringConstraints(max_length=40)] | None = None
-    quantity: Quantity = "1"
+    quantity: PositiveQuantity = "1"
     unit_price: UnitPriceIn
     discount_percent: Percent = "0"
     tax_rate: Percent = "0"
@@ -143,7 +127,10 @@ class InvoiceRead(RecordOutput):
 
 
 class InvoiceLineRead(Output):
-    """A line; `gross` less `discount` and its share of the header's discount is `net`, with prices before tax."""
+    """A line; `gross` less `discount` and its share of the header's discount is `net`, with prices before tax.
+
+    Amounts are null where they are hidden from you.
+    """
 
     id: UUID
     position: int
@@ -153,16 +140,16 @@ class InvoiceLineRead(Output):
     description: str
     unit: str | None
     quantity: DecimalOut
-    unit_price: UnitPriceOut
+    unit_price: UnitPriceOut | None
     tax_rate: DecimalOut
-    gross: MoneyOut
-    discount: MoneyOut
-    header_discount: MoneyOut
-    net: MoneyOut
-    tax: MoneyOut
-    total: MoneyOut
+    gross: MoneyOut | None
+    discount: MoneyOut | None
+    header_discount: MoneyOut | None
+    net: MoneyOut | None
+    tax: MoneyOut | None
+    total: MoneyOut | None
     credited_quantity: DecimalOut
-    credited_total: MoneyOut
+    credited_total: MoneyOut | None
 
 
 class TaxRead(Output):
@@ -173,10 +160,10 @@ class TaxRead(Output):
     tax: MoneyOut
 
 
-class InvoiceLinesRead(Output):
-    """The lines of an invoice in their order, and its tax by rate."""
+class InvoiceDetail(InvoiceRead):
+    """An invoice with its lines in their order, and its tax by rate."""
 
-    data: list[InvoiceLineRead]
+    lines: list[InvoiceLineRead]
     taxes: list[TaxRead]
 
 
@@ -196,7 +183,7 @@ class CreditLine(Input):
     """So much of one line of the invoice."""
 
     invoice_line_id: UUID
-    quantity: Quantity
+    quantity: PositiveQuantity
 
 
 class CreditNoteCreate(Input):
@@ -211,6 +198,79 @@ class CreditNoteCreate(Input):
         if self.lines is not None and self.amount is not None:
             raise PydanticCustomError("one_way", "Give quantities or an amount, not both")
         return self
+
+
+class InvoicedAs(StrEnum):
+    """What of an order is invoiced: what has been shipped, or everything that is left."""
+
+    SHIPPED = "shipped"
+    REMAINING = "remaining"
+
+
+class OrderLineShare(Input):
+    """So much of a line of the order."""
+
+    order_line_id: UUID
+    quantity: PositiveQuantity
+
+
+class OrderInvoice(Input):
+    """An invoice of an order; of each line never more than was ordered.
+
+    `percent` invoices that part of every line in advance; what is shipped or left later is less by it.
+    """
+
+    order_id: UUID
+    what: InvoicedAs = InvoicedAs.REMAINING
+    percent: Annotated[Percent, AfterValidator(_positive)] | None = None
+    lines: Annotated[list[OrderLineShare], Field(min_length=1, max_length=MOST_LINES)] | None = None
+    due_on: date | None = Field(
+        None, description="Absent: by the account's payment terms, from the day of issue."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> OrderInvoice:
+        if self.lines is not None and self.percent is not None:
+            raise PydanticCustomError("one_way", "Give quantities or a percentage, not both")
+        return self
+
+
+PaymentState = Literal["unpaid", "partly_paid", "paid"]
+
+
+class OrderInvoiceRead(Output):
+    """An invoice or credit note of an order."""
+
+    id: UUID
+    number: str | None
+    kind: InvoiceKind
+    status: InvoiceStatus
+    total: MoneyOut
+    open_amount: MoneyOut
+    due_on: date | None
+
+
+class OrderPaymentRead(Output):
+    """What of a payment went to an order's invoices."""
+
+    id: UUID
+    number: str
+    received_on: date
+    amount: MoneyOut
+
+
+class OrderReceivables(Output):
+    """How an order stands: `invoiced` net of credit notes, `to_invoice` what is not invoiced yet, drafts aside."""
+
+    order_id: UUID
+    total: MoneyOut
+    invoiced: MoneyOut
+    to_invoice: MoneyOut
+    paid: MoneyOut
+    open: MoneyOut
+    payment_status: PaymentState
+    invoices: list[OrderInvoiceRead]
+    payments: list[OrderPaymentRead]
 
 
 class InstalmentInvoice(Input):

@@ -212,4 +212,14 @@ SELECT what, currency, sum(amount) AS amount FROM (
   UNION ALL
   SELECT 'unallocated', t.currency, t.unallocated FROM orders.payments t
   WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.unallocated > 0 AND t.deleted_at IS NULL
-) parts WHERE $4::uuid IS NULL OR true GROUP BY what, currency"""
+  UNION ALL
+  SELECT 'open_orders', o.currency, greatest(0, o.total - sum(l.invoiced_total)::bigint)
+  FROM orders.orders o JOIN orders.order_lines l ON l.tenant_id = o.tenant_id AND l.order_id = o.id
+  WHERE o.tenant_id = $1 AND o.account_id = $2 AND o.status IN ('confirmed', 'in_fulfilment', 'fulfilled')
+    AND o.deleted_at IS NULL AND o.id IS DISTINCT FROM $4::uuid
+  GROUP BY o.id, o.currency, o.total
+  UNION ALL
+  SELECT 'open_orders', t.currency, t.total FROM orders.invoices t
+  WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.status = 'draft' AND t.order_id IS NOT NULL
+    AND t.deleted_at IS NULL
+) parts GROUP BY what, currency"""

@@ -20,6 +20,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.contracts.interface import Contracts
 from app.modules.orders.models.receivables import Invoice, InvoiceKind, InvoiceLine
 from app.modules.orders.schemas.receivables import CreditLine, CreditNoteCreate
+from app.modules.orders.services.receivables import counters
 from app.modules.orders.services.receivables import lines as invoice_lines
 from app.modules.orders.services.receivables.errors import NothingToCredit
 from app.modules.orders.services.receivables.invoices import ISSUED, InvoiceService
@@ -94,6 +95,8 @@ class CreditNoteService:
             [one.quantity for one in parts],
             [one.total for one in parts],
         )
+        changes = [counters.credited(one.line, one.quantity) for one in parts]
+        await counters.count(self._uow, [one for one in changes if one is not None])
 
 
 def _head(row: Invoice, reason: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from app.kernel.errors import Conflict
 
 
 class InvoiceNotDraft(Conflict):
-    """Carries `status`."""
+    """Carries `state`."""
 
     code = "invoice_not_draft"
     title = "Only a draft can be changed; a credit note corrects what was issued"
@@ -50,3 +50,10 @@ class PaymentAllocated(Conflict):
 
     code = "payment_allocated"
     title = "The payment settles invoices; take that back first"
+
+
+class OrderInvoiced(Conflict):
+    """Carries `order_line_id`."""
+
+    code = "order_invoiced"
+    title = "This has been invoiced; credit the invoice or give up its draft first"

@@ -34,7 +34,7 @@ class InstalmentInvoices:
         one = found[given.instalment_id]
         left = one.amount - one.invoiced
         if one.status is InstalmentStatus.VOID or left.amount_minor <= 0:
-            raise NothingToInvoice("Nothing of this instalment is left to invoice.", status=one.status)
+            raise NothingToInvoice("Nothing of this instalment is left to invoice.", state=one.status)
         amount = given.amount or left
         if amount.currency != left.currency:
             raise Invalid.at("/amount/currency", "other_currency", f"The contract is in {left.currency}.")

@@ -25,13 +25,14 @@ from app.modules.orders.interface import InvoiceIssued, InvoicePaid
 from app.modules.orders.models.receivables import Invoice, InvoiceKind, InvoiceStatus
 from app.modules.orders.schemas.receivables import (
     InvoiceCreate,
+    InvoiceDetail,
     InvoiceIssue,
     InvoiceLineInput,
-    InvoiceLinesRead,
     InvoiceRead,
     InvoiceUpdate,
 )
 from app.modules.orders.services.receivables import lines as invoice_lines
+from app.modules.orders.services.receivables.counters import release
 from app.modules.orders.services.receivables.errors import InvoiceNotDraft
 from app.modules.orders.services.receivables.lines import DraftLine
 
@@ -123,15 +124,12 @@ class InvoiceService(RecordService[Invoice]):
     async def before_delete(self, row: Invoice) -> None:
         """Only drafts go."""
         require_draft(row)
-        await self.release(row)
+        await release(self.uow, row)
 
-    async def release(self, row: Invoice) -> None:
-        """A draft is given up: what it was made of may be invoiced again."""
-
-    async def lines(self, id: UUID) -> InvoiceLinesRead:
-        """The lines of a visible invoice. Raises `NotFound`."""
-        row = await self.get(id)
-        return invoice_lines.read_lines(row, (await invoice_lines.lines_of(self.uow, [id]))[id])
+    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
+        """The lines, and the tax by rate; without amounts for whoever does not see the total."""
+        hidden = "total" in self.actor.hidden("invoice")
+        return await invoice_lines.details(self.uow, ids, hidden=hidden)
 
     async def replace_lines(
         self, id: UUID, given: Sequence[InvoiceLineInput], *, expected_version: int
@@ -143,7 +141,7 @@ class InvoiceService(RecordService[Invoice]):
         if row.order_id is not None or row.contract_id is not None:
             raise InvoiceNotDraft(
                 "Its lines are those of the order or contract: delete the draft and make another.",
-                status=row.status,
+                state=row.status,
             )
         lines, sums = invoice_lines.entered(given, tax_included=row.tax_included)
         await self.uow.fetch(
@@ -159,7 +157,7 @@ class InvoiceService(RecordService[Invoice]):
         row = await self.get(id, action="update", lock="update")
         require_version(row.version, expected=expected_version)
         MACHINE.next(InvoiceStatus(row.status), "void")
-        await self.release(row)
+        await release(self.uow, row)
         return await self.write(row, {"status": VOID.value}, action="voided")
 
     # -- issuing -------------------------------------------------------------------------------------------
@@ -233,7 +231,7 @@ def _figures(sums: Totals) -> dict[str, Any]:
 def require_draft(row: Invoice) -> None:
     """Raises `InvoiceNotDraft`."""
     if row.status != DRAFT:
-        raise InvoiceNotDraft(f"The invoice is {row.status}.", status=row.status)
+        raise InvoiceNotDraft(f"The invoice is {row.status}.", state=row.status)
 
 
 def tell_paid(uow: UnitOfWork, row: Invoice) -> None:
@@ -253,6 +251,7 @@ INVOICE: RecordType[Invoice] = RecordType(
     update=InvoiceUpdate,
     service=InvoiceService,
     title="number",
+    detail=InvoiceDetail,
     search=Search(names=("number", "reference", "customer_name")),
     importable=False,
     labels={

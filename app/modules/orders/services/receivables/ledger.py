@@ -155,7 +155,7 @@ class Ledger:
             if isinstance(target, Payment):
                 continue
             if target.kind != InvoiceKind.INVOICE or target.status not in ISSUED:
-                raise NotAllocatable(f"Invoice {target.id} is no open invoice.", status=target.status)
+                raise NotAllocatable(f"Invoice {target.id} is no open invoice.", state=target.status)
             if one.amount > target.open_amount:
                 raise _exceeded(target.open_amount, target.currency)
 
