@@ -52,7 +52,7 @@ class CreditNoteService:
         """
         row = await self._invoices.get(id, action="issue", lock="update")
         require_version(row.version, expected=expected_version)
-        lines = (await invoice_lines.lines_of(self._uow, [id]))[id]
+        lines = await invoice_lines.lines_of(self._uow, id)
         if given.lines is not None:
             parts = _by_quantity(lines, given.lines)
         elif given.amount is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
@@ -100,17 +100,13 @@ async def store(uow: UnitOfWork, invoice_id: UUID, lines: Sequence[DraftLine]) -
     )
 
 
-async def lines_of(uow: UnitOfWork, invoice_ids: Sequence[UUID]) -> Mapping[UUID, list[InvoiceLine]]:
-    """The lines of invoices in their order; one statement."""
-    rows = await uow.all(
+async def lines_of(uow: UnitOfWork, invoice_id: UUID) -> list[InvoiceLine]:
+    """The lines of an invoice in their order."""
+    return await uow.all(
         uow.select(InvoiceLine)
-        .where(InvoiceLine.invoice_id.in_(invoice_ids))
-        .order_by(InvoiceLine.invoice_id, InvoiceLine.position)
+        .where(InvoiceLine.invoice_id == invoice_id)
+        .order_by(InvoiceLine.position)
     )
-    found: dict[UUID, list[InvoiceLine]] = {id: [] for id in invoice_ids}
-    for row in rows:
-        found[row.invoice_id].append(row)
-    return found
 
 
 def amounts_of(line: InvoiceLine, *, tax_included: bool) -> LineTotal:

@@ -37,6 +37,11 @@ class PaymentService(RecordService[Payment]):
     def today(self) -> date:
         return self.actor.tenant.day_of(self.uow.now)
 
+    async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Payment:
+        """As every record; without a day it was received today. Raises `DuplicateValue` for a known reference."""
+        received_on = given.get("received_on") or self.today
+        return await super().create({**given, "received_on": received_on}, explicit=explicit)
+
     async def refund(self, values: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Payment:
         """Money that goes back; whoever calls this allocates it in the same transaction. Raises as `create`."""
         self._kind = PaymentKind.REFUND
@@ -49,7 +54,6 @@ class PaymentService(RecordService[Payment]):
         account: UUID = values["account_id"]
         if account not in await self.uow.of(Customers).get_many([account], hold=True):
             raise Invalid.at("/account_id", "unknown_reference", "There is no account with this id.")
-        values["received_on"] = values.get("received_on") or self.today
         if values["received_on"] > self.today:
             raise Invalid.at("/received_on", "in_the_future", "That day has not come yet.")
         values["kind"] = self._kind.value
