@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.kernel.access import Scope
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
+from app.kernel.money_checks import MoneyCheck
 from app.kernel.registry import Module, NotificationKind, Permission, Schedule
 from app.modules.customers.interface import AccountPanel, AccountUser
 from app.modules.orders.interface import Orders, Stock
@@ -13,6 +14,7 @@ from app.modules.orders.router.orders import records, router
 from app.modules.orders.services.for_others import OrdersOfTenant
 from app.modules.orders.services.orders import ORDER
 from app.modules.orders.services.receivables import overdue
+from app.modules.orders.services.receivables.checks import ReceivablesCheck
 from app.modules.orders.services.receivables.credit import CREDIT_EXCEEDED
 from app.modules.orders.services.receivables.invoices import INVOICE, ISSUES
 from app.modules.orders.services.receivables.on_accounts import ReceivablesPanel, ReceivableUses
@@ -35,6 +37,7 @@ MODULE = Module(
         (Merger, record_column(PAYMENT, "account_id", "account")),
         (AccountPanel, ReceivablesPanel),
         (AccountUser, ReceivableUses),
+        (MoneyCheck, ReceivablesCheck),
     ),
     schedules=(Schedule("orders.overdue", overdue.EVERY, overdue.mark_overdue, per_tenant=True),),
     notifications=(

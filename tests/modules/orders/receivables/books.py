@@ -7,8 +7,6 @@ from typing import Any
 from tests.modules.orders.orders import Json, line, money, order_of, stepped
 from tests.support.api import Client
 
-CLEAN = {"allocations": [], "payments": [], "invoices": [], "lines": []}
-
 
 def charge(price: str = "100.00", quantity: str = "1", currency: str = "USD", **more: Any) -> Json:
     return {"description": "Service", "quantity": quantity, "unit_price": money(price, currency)} | more
@@ -34,7 +32,11 @@ async def issue(owner: Client, invoice: Json, on: str | None = None) -> Json:
 
 
 async def pay(owner: Client, account: Json, amount: str, currency: str = "USD", **fields: Any) -> Json:
-    body = {"account_id": account["id"], "method": "bank_transfer", "amount": money(amount, currency)} | fields
+    body = {
+        "account_id": account["id"],
+        "method": "bank_transfer",
+        "amount": money(amount, currency),
+    } | fields
     made: Json = await owner.ok("POST", "/v1/payments", json=body)
     return made
 
@@ -63,7 +65,8 @@ async def done(owner: Client, record: Json, action: str, body: Any = None) -> Js
 def shares(*pairs: tuple[Json, str]) -> Json:
     return {
         "allocations": [
-            {"invoice_id": invoice["id"], "amount": money(amount, invoice["currency"])} for invoice, amount in pairs
+            {"invoice_id": invoice["id"], "amount": money(amount, invoice["currency"])}
+            for invoice, amount in pairs
         ]
     }
 
@@ -80,4 +83,7 @@ async def from_order(owner: Client, order: Json, **how: Any) -> Json:
 
 def figures(invoice: Json) -> tuple[str, ...]:
     """status, total, paid, credited, open."""
-    return (invoice["status"], *(invoice[name]["amount"] for name in ("total", "paid", "credited", "open_amount")))
+    return (
+        invoice["status"],
+        *(invoice[name]["amount"] for name in ("total", "paid", "credited", "open_amount")),
+    )

@@ -157,7 +157,9 @@ async def test_lines_cancelled_after_a_part_was_invoiced_leave_the_rest(
     assert total == int(order["total"]["amount"].replace(".", ""))
 
 
-async def test_lines_of_an_order_s_draft_stay_those_of_the_order(owner: Client, account: dict[str, Any]) -> None:
+async def test_lines_of_an_order_s_draft_stay_those_of_the_order(
+    owner: Client, account: dict[str, Any]
+) -> None:
     made = await from_order(owner, await confirmed(owner, account))
     body = {"lines": [{"description": "Other", "unit_price": money("1.00")}]}
     refused = await owner.put(f"/v1/invoices/{made['id']}/lines", body, if_match=1)

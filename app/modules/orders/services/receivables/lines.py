@@ -103,9 +103,7 @@ async def store(uow: UnitOfWork, invoice_id: UUID, lines: Sequence[DraftLine]) -
 async def lines_of(uow: UnitOfWork, invoice_id: UUID) -> list[InvoiceLine]:
     """The lines of an invoice in their order."""
     return await uow.all(
-        uow.select(InvoiceLine)
-        .where(InvoiceLine.invoice_id == invoice_id)
-        .order_by(InvoiceLine.position)
+        uow.select(InvoiceLine).where(InvoiceLine.invoice_id == invoice_id).order_by(InvoiceLine.position)
     )
 
 
