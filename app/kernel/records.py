@@ -282,7 +282,12 @@ def _fragment(text: str, _: Any) -> orjson.Fragment:
 
 def to_json(value: Any) -> bytes:
     """JSON bytes of an answer: times end in Z, ids and decimals are text."""
-    return orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(value, default=_text, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+
+
+def _text(value: Any) -> str:
+    """Decimals in plain notation: a hundred-millionth is no `1E-8` on the wire."""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 _PLAIN_KINDS: dict[Any, Kind] = {

@@ -1,7 +1,7 @@
 """Orders, their lines, shipments, what is on hand, and returns.
 
 Revision ID: 0130
-Revises: 0073
+Revises: 0101
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect, record_columns, record_indexes
 
 revision = "0130"
-down_revision = "0073"
+down_revision = "0101"
 branch_labels = None
 depends_on = None
 
@@ -139,8 +139,8 @@ CREATE TABLE orders.order_lines (
   cancelled numeric NOT NULL DEFAULT 0,
   return_claimed numeric NOT NULL DEFAULT 0,
   returned numeric NOT NULL DEFAULT 0,
-  refunded_net bigint NOT NULL DEFAULT 0,
-  refunded_tax bigint NOT NULL DEFAULT 0,
+  returned_net bigint NOT NULL DEFAULT 0,
+  returned_tax bigint NOT NULL DEFAULT 0,
   CONSTRAINT pk_order_lines PRIMARY KEY (tenant_id, id),
   CONSTRAINT uq_order_lines_position UNIQUE (tenant_id, order_id, position),
   CONSTRAINT fk_order_lines_order_id FOREIGN KEY (tenant_id, order_id)

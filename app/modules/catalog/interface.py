@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol
 from uuid import UUID
 
+from app.kernel.errors import Conflict
 from app.kernel.events import Event
 from app.kernel.money import UnitPrice
 from app.kernel.totals import Totals
@@ -55,7 +56,8 @@ class PriceSource(StrEnum):
 class PriceQueryLine:
     """One line to price. An entered `unit_price` beats every list; `discount_amount` is in minor units.
 
-    `component_of` is the index of the bundle's line that this one is a component of.
+    `component_of` is the index of the bundle's line that this one is a component of. A `kept` line stands in a
+    document already: it stays sellable although its product is not any more.
     """
 
     product_id: UUID
@@ -64,6 +66,7 @@ class PriceQueryLine:
     discount_percent: Decimal = Decimal(0)
     discount_amount: int = 0
     component_of: int | None = None
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +91,8 @@ class PriceQuery:
 class PriceStep:
     """One step of the waterfall: what the unit, or the line, came to after it.
 
-    `kind` is list, agreed, price_book, tier, entered, included, line_discount, header_discount, net, tax or total;
-    `detail` names the price book, the tier or the percentage. `amount` is in major units.
+    `kind` is list, agreed, price_book, tier, entered, included, fixed, line_discount, header_discount, net, tax or
+    total; `detail` names the price book, the tier or the percentage. `amount` is in major units.
     """
 
     kind: str
@@ -168,8 +171,51 @@ class Catalog(Protocol):
         """Every configuration and bundle rule that the lines break; empty when they go together."""
 
 
+class ProductUser(Protocol):
+    """Port: a module whose records name products and keep them from being deleted."""
+
+    async def uses(self, product_id: UUID) -> Mapping[str, int]:
+        """How many live records of each kind name the product."""
+
+
+class ProductInUse(Conflict):
+    """`used_by` counts what refers to the product; one that is not sold any more goes to the end of sale instead."""
+
+    code = "product_in_use"
+    title = "Other records refer to this product"
+
+
+class OptionInUse(Conflict):
+    """Carries `variants`, how many of them have values that the change would take away."""
+
+    code = "option_in_use"
+    title = "Variants of this product use these options"
+
+
+class CategoryLoop(Conflict):
+    code = "category_loop"
+    title = "A category cannot stand below itself"
+
+
+class CategoryTooDeep(Conflict):
+    """Carries `levels`, how many there may be."""
+
+    code = "category_too_deep"
+    title = "Categories would have more levels than allowed"
+
+
+class CatalogEntryInUse(Conflict):
+    """A unit, tax class, category or price book is still used; `used_by` counts by what."""
+
+    code = "catalog_entry_in_use"
+    title = "Other records of the catalogue use this"
+
+
 class ProductPriceChanged(Event):
-    """A price of a product changed: its list price (`price_book_id` null), or its price in a price book."""
+    """A price of a product changed: its list price, its price in a price book, or one agreed (`agreed_price_id`).
+
+    Prices are of one unit, in major units; null where there is none. A book's are those below its first tier.
+    """
 
     type: ClassVar[str] = "catalog.product.price_changed.v1"
     object: ClassVar[str] = "product"
@@ -179,3 +225,6 @@ class ProductPriceChanged(Event):
     currency: str
     former: str | None
     price: str | None
+    agreed_price_id: UUID | None = None
+    account_id: UUID | None = None
+    contract_id: UUID | None = None

@@ -7,11 +7,13 @@ from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
 from app.kernel.money_checks import MoneyCheck
 from app.kernel.registry import Module, NotificationKind, Permission, Schedule
+from app.modules.catalog.interface import ProductUser
 from app.modules.customers.interface import AccountPanel, AccountUser
 from app.modules.orders.interface import Orders, Stock
-from app.modules.orders.router import receivables
+from app.modules.orders.router import receivables, returns
 from app.modules.orders.router.orders import records, router
 from app.modules.orders.services.for_others import OrdersOfTenant
+from app.modules.orders.services.on_products import OrderedProducts
 from app.modules.orders.services.orders import ORDER
 from app.modules.orders.services.receivables import overdue
 from app.modules.orders.services.receivables.checks import ReceivablesCheck
@@ -19,6 +21,7 @@ from app.modules.orders.services.receivables.credit import CREDIT_EXCEEDED
 from app.modules.orders.services.receivables.invoices import INVOICE, ISSUES
 from app.modules.orders.services.receivables.on_accounts import ReceivablesPanel, ReceivableUses
 from app.modules.orders.services.receivables.payments import PAYMENT
+from app.modules.orders.services.returns import RETURN
 from app.modules.orders.services.stock import OnHandStock
 
 _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
@@ -26,13 +29,24 @@ _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 MODULE = Module(
     name="orders",
     description="Orders, shipments, stock, returns, and what customers owe.",
-    routers=(records, router, receivables.invoices, receivables.payments, receivables.router),
-    records=(ORDER, INVOICE, PAYMENT),
+    routers=(
+        records,
+        router,
+        returns.records,
+        returns.router,
+        receivables.invoices,
+        receivables.payments,
+        receivables.router,
+    ),
+    records=(ORDER, RETURN, INVOICE, PAYMENT),
     interfaces={Orders: OrdersOfTenant},
     ports=(
         (Stock, OnHandStock),
+        (ProductUser, OrderedProducts),
         (Merger, record_column(ORDER, "account_id", "account")),
         (Merger, record_column(ORDER, "contact_id", "contact")),
+        (Merger, record_column(RETURN, "account_id", "account")),
+        (Merger, record_column(RETURN, "contact_id", "contact")),
         (Merger, record_column(INVOICE, "account_id", "account")),
         (Merger, record_column(PAYMENT, "account_id", "account")),
         (AccountPanel, ReceivablesPanel),

@@ -52,9 +52,22 @@ async def ship(owner: Client, order: Json, *lines: tuple[int, str], **more: Any)
     return await owner.post(f"/v1/orders/{order['id']}/shipments", json=body)
 
 
+async def product(owner: Client, price: str | None = "10.00", **fields: Any) -> Json:
+    """An active product that is kept on hand."""
+    body = {
+        "code": f"P-{uuid4().hex[:8]}",
+        "name": "Pump",
+        "status": "active",
+        "stocked": True,
+        "prices": [] if price is None else [money(price)],
+    }
+    made: Json = await owner.ok("POST", "/v1/products", json=body | fields)
+    return made
+
+
 async def stock(owner: Client, quantity: str, product_id: str | None = None) -> str:
     """So much of a product comes in; the product's id."""
-    product_id = product_id or str(uuid4())
+    product_id = product_id or (await product(owner))["id"]
     body = {"product_id": product_id, "quantity": quantity, "reason": "delivery"}
     await owner.ok("POST", "/v1/stock-movements", json=body)
     return product_id

@@ -30,6 +30,27 @@ class Charge(StrEnum):
     YEARLY = "yearly"
 
 
+class ReturnStatus(StrEnum):
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    RECEIVED = "received"
+    INSPECTED = "inspected"
+    REFUNDED = "refunded"
+    REPLACED = "replaced"
+    REPAIRED = "repaired"
+    REJECTED = "rejected"
+
+
+class Condition(StrEnum):
+    """How goods look that came back."""
+
+    NEW = "new"
+    OPENED = "opened"
+    USED = "used"
+    DAMAGED = "damaged"
+    DEFECTIVE = "defective"
+
+
 class MovementKind(StrEnum):
     ADJUSTED = "adjusted"
     SHIPPED = "shipped"
@@ -101,7 +122,7 @@ class OrderLine(TenantOwned):
 
     order_id: Mapped[UUID]
     position: Mapped[int]
-    product_id: Mapped[UUID | None]
+    product_id: Mapped[UUID | None] = module_ref("catalog.products", on_delete="restrict")
     description: Mapped[str]
     unit: Mapped[str]
     quantity: Mapped[Decimal]
@@ -127,8 +148,8 @@ class OrderLine(TenantOwned):
     cancelled: Mapped[Decimal]
     return_claimed: Mapped[Decimal]
     returned: Mapped[Decimal]
-    refunded_net: Mapped[int]
-    refunded_tax: Mapped[int]
+    returned_net: Mapped[int]
+    returned_tax: Mapped[int]
     invoiced: Mapped[Decimal]  # net of what was credited, drafts included; what it came to:
     invoiced_total: Mapped[int]
     invoiced_tax: Mapped[int]
@@ -171,7 +192,7 @@ class StockLevel(Versioned):
     __tablename__ = "stock_levels"
     __table_args__ = ({"schema": "orders"},)
 
-    product_id: Mapped[UUID]
+    product_id: Mapped[UUID] = module_ref("catalog.products", on_delete="restrict")
     on_hand: Mapped[Decimal]
     reserved: Mapped[Decimal]
 
@@ -183,7 +204,7 @@ class StockReservation(TenantOwned):
     __table_args__ = ({"schema": "orders"},)
 
     order_id: Mapped[UUID]
-    product_id: Mapped[UUID]
+    product_id: Mapped[UUID] = module_ref("catalog.products", on_delete="restrict")
     quantity: Mapped[Decimal]
 
 
@@ -193,7 +214,7 @@ class StockMovement(TenantOwned):
     __tablename__ = "stock_movements"
     __table_args__ = (one_of("kind", MovementKind), {"schema": "orders"})
 
-    product_id: Mapped[UUID]
+    product_id: Mapped[UUID] = module_ref("catalog.products", on_delete="restrict")
     kind: Mapped[str]
     quantity: Mapped[Decimal]
     on_hand_after: Mapped[Decimal]

@@ -31,7 +31,7 @@ from app.modules.orders.schemas.orders import (
     Shipments,
 )
 from app.modules.orders.services.lines import AMOUNTS, derived
-from app.modules.orders.services.orders import OrderService
+from app.modules.orders.services.orders import OrderService, of_products
 from app.modules.orders.services.receivables.counters import require_uninvoiced
 from app.modules.orders.services.states import ORDER_STATES, CancellationTooLarge, ShipmentTooLarge
 from app.modules.orders.services.stock import stock_of
@@ -87,7 +87,7 @@ class FulfilmentService:
         _check_serials(sent, wanted)
         await self._refuse_shipped(row, sent)
         shipment = await self._write(row, body, sent, wanted)
-        await stock_of(self._uow).ship(await self._orders.needs(list(lines.values()), wanted))
+        await stock_of(self._uow).ship(of_products(list(lines.values()), wanted))
         await self._move(row, lines, wanted, "fulfilled", "ship", action="shipped")
         self._uow.publish(_shipped(row, shipment, lines))
         return shipment
@@ -129,10 +129,8 @@ class FulfilmentService:
     async def _free(self, lines: Mapping[UUID, OrderLine], wanted: Quantities) -> None:
         """Release the reservations of these lines, and keep again what is still to be delivered."""
         stock = stock_of(self._uow)
-        needs = await self._orders.needs(list(lines.values()), wanted)
-        concerned = [need.line_id for need in needs]
-        await stock.release(concerned)
-        kept = {id: lines[id].open - wanted[id] for id in concerned if lines[id].open > wanted[id]}
+        await stock.release(list(wanted))
+        kept = {id: lines[id].open - wanted[id] for id in wanted if lines[id].open > wanted[id]}
         await stock.reserve(await self._orders.needs([lines[id] for id in kept], kept))
 
     async def _move(

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from app.kernel.errors import FieldError, Forbidden, Invalid
+from app.kernel.errors import Invalid
 from app.kernel.ids import new_id
 from app.kernel.money import Money, UnitPrice, exponent_of, half_up
 from app.kernel.statements import entities
@@ -16,65 +16,10 @@ from app.kernel.totals import DiscountTooLarge, LineInput, total
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.interface import NewOrderLine
 from app.modules.orders.models.orders import Order, OrderLine
-from app.modules.orders.schemas.orders import OrderLineInput, OrderLineRead
+from app.modules.orders.schemas.orders import OrderLineRead
 
 MAX_MINOR = 10**15  # sums of thousands of orders still fit where money is kept
 AMOUNTS = ("gross", "discount", "subtotal", "header_discount", "net", "tax", "total")
-
-
-def entered(lines: Sequence[OrderLineInput], currency: str, *, costs_hidden: bool) -> list[NewOrderLine]:
-    """What was sent, as lines to total; all that is wrong with them at once. Raises `Invalid`, `Forbidden`."""
-    errors: list[FieldError] = []
-    for place, line in enumerate(lines):
-        at = f"/lines/{place}"
-        if line.unit_cost is not None and costs_hidden:
-            raise Forbidden("Your role may not set costs.")
-        errors += _faults(line, at, currency)
-        if line.bundle_line is not None and line.bundle_line >= place:
-            errors.append(
-                FieldError(f"{at}/bundle_line", "unknown_line", "A component comes after its bundle.")
-            )
-    if errors:
-        raise Invalid(errors[0].detail, errors=errors)
-    return [_new(line) for line in lines]
-
-
-def _faults(line: OrderLineInput, at: str, currency: str) -> list[FieldError]:
-    errors = []
-    if line.description is None:
-        errors.append(FieldError(f"{at}/description", "required", "Say what it is, or name a product."))
-    if not Decimal(line.quantity):
-        errors.append(FieldError(f"{at}/quantity", "not_positive", "A quantity is more than nothing."))
-    if line.unit_price is None:
-        errors.append(FieldError(f"{at}/unit_price", "no_price", "There is no price for it."))
-    for name in ("unit_price", "unit_cost", "discount_amount"):
-        money = getattr(line, name)
-        if money is not None and money.currency != currency:
-            errors.append(
-                FieldError(f"{at}/{name}/currency", "other_currency", f"The order is in {currency}.")
-            )
-    off = line.discount_amount
-    if off is not None and off.amount_minor < 0:
-        errors.append(FieldError(f"{at}/discount_amount", "negative", "A discount is not negative."))
-    return errors
-
-
-def _new(line: OrderLineInput) -> NewOrderLine:
-    if line.unit_price is None or line.description is None:
-        raise ValueError("a line is checked before it is taken")
-    return NewOrderLine(
-        product_id=line.product_id,
-        description=line.description,
-        unit=line.unit or "piece",
-        quantity=Decimal(line.quantity),
-        unit_price=line.unit_price.amount,
-        discount_percent=Decimal(line.discount_percent),
-        discount_amount=line.discount_amount.amount_minor if line.discount_amount else 0,
-        tax_rate=Decimal(line.tax_rate or 0),
-        charge=line.charge.value if line.charge else "one_time",
-        unit_cost=line.unit_cost.amount if line.unit_cost else None,
-        bundle_line=line.bundle_line,
-    )
 
 
 def totalled(

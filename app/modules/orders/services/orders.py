@@ -18,12 +18,14 @@ from app.kernel.numbering import next_number
 from app.kernel.records import RecordService, RecordType, Search, to_json
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import Catalog
 from app.modules.customers.interface import Customers
 from app.modules.orders.interface import NewOrder, NewOrderLine, OrderCancelled, OrderPlaced, StockNeed
 from app.modules.orders.models.orders import Order, OrderLine, OrderStatus
 from app.modules.orders.schemas.orders import OrderCreate, OrderDetail, OrderLineInput, OrderRead, OrderUpdate
 from app.modules.orders.services import lines as of_lines
 from app.modules.orders.services.lines import OrderLines
+from app.modules.orders.services.pricing import Pricing, Sale
 from app.modules.orders.services.receivables import credit
 from app.modules.orders.services.receivables.counters import require_uninvoiced
 from app.modules.orders.services.references import References
@@ -36,7 +38,7 @@ from app.modules.orders.services.states import (
     OrderNotDraft,
     OrderReferenceUsed,
 )
-from app.modules.orders.services.stock import OnHandStock, stock_of
+from app.modules.orders.services.stock import stock_of
 
 NUMBER = "O-{year}-{number:05d}"
 AGREED = frozenset(
@@ -53,7 +55,7 @@ _PLACED = (
     "account_id", "contact_id", "opportunity_id", "quote_id", "contract_id", "partner_id", "owner_id", "team_id",
     "customer_reference", "source", "channel", "currency", "tax_included", "discount_percent", "discount_amount",
 )  # fmt: skip
-_UNSAID: dict[str, Any] = {
+UNSAID: dict[str, Any] = {
     "external_id": None, "tags": [], "custom": {}, "partner_name": None, "commission_percent": None,
     "ordered_on": None, "requested_on": None, "shipping_address": None, "billing_address": None,
 }  # fmt: skip
@@ -68,6 +70,7 @@ class OrderService(RecordService[Order]):
         super().__init__(uow)
         self.lines = OrderLines(uow)
         self.references = References(uow)
+        self.pricing = Pricing(uow)
         self._rows: list[dict[str, Any]] = []
         self._inherited = False
 
@@ -103,8 +106,10 @@ class OrderService(RecordService[Order]):
             if first is not None:
                 return first
         given["currency"] = currency = self._currency(given.get("currency"), sent)
-        lines = of_lines.entered(sent, currency, costs_hidden="cost" in self.actor.hidden("order"))
         columns = _plain(given, currency) | {"content_hash": content, "quote_id": None}
+        columns["ordered_on"] = columns["ordered_on"] or self.actor.tenant.day_of(self.uow.now)
+        columns["country"] = await self.references.country(columns)
+        lines = await self.pricing.lines(sent, Sale.of(columns))
         explicit = None if explicit is None else set(explicit) - {"lines"}
         return await self.make(columns, lines, explicit=explicit)
 
@@ -121,8 +126,7 @@ class OrderService(RecordService[Order]):
         header, self._rows = of_lines.totalled(
             lines, credit=credit, **{name: columns[name] for name in names}
         )
-        ordered_on = columns["ordered_on"] or self.actor.tenant.day_of(self.uow.now)
-        return await super().create({**columns, **header, "ordered_on": ordered_on}, explicit=explicit)
+        return await super().create({**columns, **header}, explicit=explicit)
 
     async def _of_reference(self, account_id: UUID, reference: str, content: str) -> Order | None:
         """The order that has the reference; callers with the same one wait for each other."""
@@ -151,7 +155,6 @@ class OrderService(RecordService[Order]):
         values |= {
             "status": DRAFT.value,
             "return_id": values.get("return_id"),
-            "country": await self.references.country(values),
         }
         values |= dict.fromkeys(
             ("confirmed_at", "fulfilled_at", "closed_at", "cancelled_at", "cancel_reason"), None
@@ -176,16 +179,25 @@ class OrderService(RecordService[Order]):
             first = await self.of_quotes([new.quote_id])
             if first:
                 return first[0]
-        columns = {**_UNSAID, **{name: getattr(new, name) for name in _PLACED}}
+        columns = {**UNSAID, **{name: getattr(new, name) for name in _PLACED}}
         columns["content_hash"] = None if new.customer_reference is None else content_hash(columns, new.lines)
-        self._inherited = new.owner_id is not None
-        try:
-            made = await self.make(columns, new.lines)
-        finally:
-            self._inherited = False
+        made = await self.make_for(new.owner_id, columns, new.lines)
         if made.total != new.total:
             raise Invalid.at("/total", "does_not_add_up", "The lines do not add up to what was agreed.")
         return await self.confirm_row(made)
+
+    async def make_for(
+        self, owner_id: UUID | None, columns: Mapping[str, Any], lines: Sequence[NewOrderLine]
+    ) -> Order:
+        """As `make`, with the owner of what it comes from; no right to assign is needed."""
+        today = self.actor.tenant.day_of(self.uow.now)
+        columns = {**columns, "owner_id": owner_id, "ordered_on": columns.get("ordered_on") or today}
+        columns["country"] = await self.references.country(columns)
+        self._inherited = owner_id is not None
+        try:
+            return await self.make(columns, lines)
+        finally:
+            self._inherited = False
 
     async def of_quotes(self, quote_ids: Collection[UUID]) -> list[Order]:
         """The orders that quotes became, whoever may see them."""
@@ -219,7 +231,9 @@ class OrderService(RecordService[Order]):
                 raise Invalid.at("/currency", "other_currency", "Send the lines in the new currency as well.")
             lines = [of_lines.as_new(line) for line in stored]
         else:
-            lines = of_lines.entered(sent, currency, costs_hidden="cost" in self.actor.hidden("order"))
+            after_change = {**row.__dict__, **given}
+            sale = Sale.of(after_change, [line.product_id for line in stored])
+            lines = await self.pricing.lines(sent, sale)
         header, rows = of_lines.totalled(lines, **of_lines.header_inputs(row, given))
         after = await super().change(row, {**given, **header}, action=action)
         if sent is None:
@@ -312,19 +326,11 @@ class OrderService(RecordService[Order]):
         return await self.write(row, {"status": status.value, "closed_at": self.uow.now}, action="closed")
 
     async def needs(self, lines: Sequence[OrderLine], quantities: Mapping[UUID, Decimal]) -> list[StockNeed]:
-        """What these quantities of lines take from stock: those of products that lie in it."""
+        """What these quantities of lines take from stock: those of products that are kept on hand."""
         products = {line.product_id for line in lines if line.product_id is not None}
-        stocked = await OnHandStock(self.uow).stocked(products) if products else frozenset()
-        return [
-            StockNeed(
-                order_id=line.order_id,
-                line_id=line.id,
-                product_id=line.product_id,
-                quantity=quantities[line.id],
-            )
-            for line in lines
-            if line.product_id is not None and line.product_id in stocked and quantities.get(line.id)
-        ]
+        known = await self.uow.of(Catalog).get_many(products, hold=True) if products else {}
+        stocked = {id for id, product in known.items() if product.stocked}
+        return [need for need in of_products(lines, quantities) if need.product_id in stocked]
 
     def _publish_placed(self, row: Order) -> None:
         names = ("account_id", "contact_id", "opportunity_id", "quote_id", "contract_id", "partner_id")
@@ -337,6 +343,20 @@ class OrderService(RecordService[Order]):
                 placed_on=row.ordered_on,
             )
         )
+
+
+def of_products(lines: Sequence[OrderLine], quantities: Mapping[UUID, Decimal]) -> list[StockNeed]:
+    """So much of the lines that name products."""
+    return [
+        StockNeed(
+            order_id=line.order_id,
+            line_id=line.id,
+            product_id=line.product_id,
+            quantity=quantities[line.id],
+        )
+        for line in lines
+        if line.product_id is not None and quantities.get(line.id)
+    ]
 
 
 def content_hash(given: Mapping[str, Any], lines: Sequence[Any]) -> str:

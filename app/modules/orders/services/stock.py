@@ -17,6 +17,7 @@ from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.schemas import Page
 from app.kernel.statements import entities, entity
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import Catalog
 from app.modules.orders.interface import OutOfStock, Stock, StockNeed
 from app.modules.orders.models.orders import MovementKind, StockLevel, StockMovement
 from app.modules.orders.schemas.decimals import decimal_text
@@ -64,28 +65,25 @@ class OnHandStock:
         )
 
     async def release(self, line_ids: Collection[UUID]) -> None:
-        if not line_ids:
-            return
-        kept = await self._uow.fetch(
-            "SELECT id, product_id, quantity FROM orders.stock_reservations"
-            " WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
-            self._uow.tenant_id,
-            list(line_ids),
-        )
+        kept = await self._kept(line_ids)
         freed: dict[UUID, Decimal] = {}
-        for row in kept:
-            freed[row["product_id"]] = freed.get(row["product_id"], _ZERO) + row["quantity"]
+        for product, quantity in kept.values():
+            freed[product] = freed.get(product, _ZERO) + quantity
         if not freed:
             return
         await self.locked(freed)
         await self._uow.fetch(
             "DELETE FROM orders.stock_reservations WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
             self._uow.tenant_id,
-            [row["id"] for row in kept],
+            list(kept),
         )
         await self.change({product: (_ZERO, -quantity) for product, quantity in freed.items()})
 
     async def ship(self, needs: Sequence[StockNeed]) -> None:
+        kept = await self._kept([need.line_id for need in needs])
+        needs = [
+            need for need in needs if need.line_id in kept
+        ]  # what was never reserved is not kept on hand
         wanted = _by_product(needs)
         if not wanted:
             return
@@ -103,6 +101,18 @@ class OnHandStock:
         await self.change({product: (-quantity, -quantity) for product, quantity in wanted.items()})
         await self._note(needs, MovementKind.SHIPPED, levels, sign=-1)
 
+    async def _kept(self, line_ids: Collection[UUID]) -> dict[UUID, tuple[UUID, Decimal]]:
+        """Product and quantity that are reserved, by line."""
+        if not line_ids:
+            return {}
+        rows = await self._uow.fetch(
+            "SELECT id, product_id, quantity FROM orders.stock_reservations"
+            " WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
+            self._uow.tenant_id,
+            list(line_ids),
+        )
+        return {row["id"]: (row["product_id"], row["quantity"]) for row in rows}
+
     async def take_back(self, needs: Sequence[StockNeed]) -> None:
         wanted = _by_product(needs)
         if not wanted:
@@ -111,15 +121,6 @@ class OnHandStock:
         levels = await self.locked(wanted)
         await self.change({product: (quantity, _ZERO) for product, quantity in wanted.items()})
         await self._note(needs, MovementKind.TAKEN_BACK, levels, sign=1)
-
-    async def stocked(self, product_ids: Collection[UUID]) -> frozenset[UUID]:
-        """Those of which there is a level."""
-        rows = await self._uow.fetch(
-            "SELECT product_id FROM orders.stock_levels WHERE tenant_id = $1 AND product_id = ANY($2::uuid[])",
-            self._uow.tenant_id,
-            list(product_ids),
-        )
-        return frozenset(row["product_id"] for row in rows)
 
     async def locked(self, products: Collection[UUID]) -> dict[UUID, StockLevel]:
         """The levels of these products, held in the order of their ids."""
@@ -195,6 +196,7 @@ class StockService:
         if not quantity:
             raise Invalid.at("/quantity", "nothing", "Nothing came in or went out.")
         product = body.product_id
+        await self._require_stocked(product)
         await self._stock.ensure([product])
         level = (await self._stock.locked([product]))[product]
         if quantity < 0 and -quantity > _available(level):
@@ -217,6 +219,13 @@ class StockService:
             moved_by=self._uow.actor.member_id,
             moved_at=self._uow.now,
         )
+
+    async def _require_stocked(self, product_id: UUID) -> None:
+        found = (await self._uow.of(Catalog).get_many([product_id], hold=True)).get(product_id)
+        if found is None:
+            raise Invalid.at("/product_id", "unknown_reference", "There is no product with this id.")
+        if not found.stocked:
+            raise Invalid.at("/product_id", "not_stocked", "This product is not kept on hand.")
 
     async def levels(
         self, product_ids: Sequence[UUID] | None, *, limit: int, cursor: str | None

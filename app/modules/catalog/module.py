@@ -1,0 +1,31 @@
+"""Registers the catalogue: products, their prices, and what goes together."""
+
+from __future__ import annotations
+
+from app.kernel.access import Scope
+from app.kernel.merging.ports import Merger
+from app.kernel.merging.references import record_column
+from app.kernel.registry import Module, Permission
+from app.modules.catalog.interface import Catalog
+from app.modules.catalog.router import records, router
+from app.modules.catalog.services.agreed_prices import AGREED_PRICE
+from app.modules.catalog.services.categories import PRODUCT_CATEGORY
+from app.modules.catalog.services.for_others import CatalogOfTenant
+from app.modules.catalog.services.price_books import PRICE_BOOK, PRICE_BOOK_ENTRY
+from app.modules.catalog.services.products import PRODUCT
+
+MODULE = Module(
+    name="catalog",
+    description="Products, bundles and variants, and what they cost whom.",
+    routers=(*records, router),
+    records=(PRODUCT, PRODUCT_CATEGORY, PRICE_BOOK, PRICE_BOOK_ENTRY, AGREED_PRICE),
+    interfaces={Catalog: CatalogOfTenant},
+    ports=((Merger, record_column(AGREED_PRICE, "account_id", "account")),),
+    permissions=(
+        Permission(
+            "catalog:manage",
+            "Add and remove units and tax classes.",
+            {"owner": Scope.ALL, "admin": Scope.ALL},
+        ),
+    ),
+)

@@ -1,0 +1,215 @@
+"""Loads what the waterfall computes from: four statements at most, whatever the number of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from app.kernel.money import UnitPrice
+from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import ChargeKind, PriceQuery, PriceQueryLine, ProductRef
+from app.modules.catalog.models.configuration import ComponentPricing
+from app.modules.catalog.models.prices import BookKind, TierKind
+from app.modules.catalog.services.waterfall import Agreed, BookPrice, Component, LineFacts, Refusal, Tier
+
+
+class Facts:
+    """What is known of the products of one query."""
+
+    def __init__(self, uow: UnitOfWork, query: PriceQuery) -> None:
+        self._uow = uow
+        self._query = query
+        self._hidden = "costs" in uow.actor.hidden("product")
+        self._products: Mapping[UUID, Any] = {}
+        self._agreed: dict[UUID, list[Any]] = {}
+        self._books: dict[UUID, list[Any]] = {}
+        self._components: Mapping[tuple[UUID, UUID], Any] = {}
+        self._rates: Mapping[str, Decimal] = {}
+
+    async def load(self) -> None:
+        """Read everything."""
+        query = self._query
+        self._products = await product_rows(self._uow, {line.product_id for line in query.lines})
+        family = {*self._products, *(row["parent_id"] for row in self._products.values() if row["parent_id"])}
+        if not family:
+            return
+        await self._load_prices(family)
+        if any(line.component_of is not None for line in query.lines):
+            await self._load_components(family)
+        classes = {row["tax_class"] for row in self._products.values() if row["tax_class"]}
+        if classes:
+            country = query.country or self._uow.actor.tenant.country
+            rows = await self._uow.fetch(_RATES, self._uow.tenant_id, country, query.on, list(classes))
+            self._rates = {row["tax_class"]: row["rate"] for row in rows}
+
+    def refusals(self) -> list[Refusal]:
+        """What cannot be sold, and components of what is no bundle's line."""
+        return [
+            refusal
+            for index, line in enumerate(self._query.lines)
+            if (refusal := self._refusal(index, line)) is not None
+        ]
+
+    def of(self, line: PriceQueryLine) -> LineFacts:
+        """The facts of one line, whose product is known."""
+        row = self._products[line.product_id]
+        currency = self._query.currency
+        family = [(line.product_id, False), (row["parent_id"], True)]
+        list_price = amount_in(row["prices"], currency)
+        if list_price is None:
+            list_price = amount_in(row["parent_prices"] or (), currency)
+        return LineFacts(
+            product=product_ref(row, currency, hidden=self._hidden),
+            list_price=list_price,
+            agreed=tuple(_agreed(found, up) for id, up in family for found in self._agreed.get(id, ())),
+            books=tuple(_book_price(found, up) for id, up in family for found in self._books.get(id, ())),
+            component=self._component(line, row),
+            sum_of_parts=row["sum_of_parts"],
+            tax_rate=self._rates.get(row["tax_class"], Decimal(0)),
+        )
+
+    def _refusal(self, index: int, line: PriceQueryLine) -> Refusal | None:
+        row = self._products.get(line.product_id)
+        if row is None:
+            return Refusal(index, "product_id", "unknown_reference", "There is no product with this id.")
+        if row["is_template"]:
+            return Refusal(index, "product_id", "choose_variant", "Of this product, variants are sold.")
+        if row["status"] != "active" and not line.kept:
+            return Refusal(index, "product_id", "not_for_sale", f"This product is {row['status']}.")
+        if line.component_of is not None and not self._is_bundle(line.component_of, index):
+            return Refusal(index, "component_of", "no_bundle", "There is no bundle's line at this index.")
+        return None
+
+    def _is_bundle(self, of: int, index: int) -> bool:
+        if not 0 <= of < len(self._query.lines) or of == index:
+            return False
+        row = self._products.get(self._query.lines[of].product_id)
+        return row is not None and row["is_bundle"] and self._query.lines[of].component_of is None
+
+    def _component(self, line: PriceQueryLine, row: Any) -> Component | None:
+        if line.component_of is None:
+            return None
+        bundle = self._query.lines[line.component_of].product_id
+        for id in (line.product_id, row["parent_id"]):
+            found = self._components.get((bundle, id))
+            if found is not None:
+                fixed = amount_in(found["fixed_prices"], self._query.currency)
+                return Component(ComponentPricing(found["pricing"]), fixed)
+        return None
+
+    async def _load_prices(self, family: Collection[UUID]) -> None:
+        query = self._query
+        rows = await self._uow.fetch(
+            _PRICES,
+            self._uow.tenant_id,
+            list(family),
+            query.currency,
+            query.on,
+            query.contract_id,
+            query.partner_id,
+            query.segment,
+            query.channel,
+            query.account_id,
+        )
+        for row in rows:
+            (self._books if row["book_id"] else self._agreed).setdefault(row["product_id"], []).append(row)
+
+    async def _load_components(self, family: Collection[UUID]) -> None:
+        rows = await self._uow.fetch(_COMPONENTS, self._uow.tenant_id, list(family))
+        self._components = {(row["bundle_id"], row["product_id"]): row for row in rows}
+
+
+async def product_rows(uow: UnitOfWork, ids: Collection[UUID], *, hold: bool = False) -> dict[UUID, Any]:
+    """Products by id with what they take from their parents; with `hold` nobody deletes them meanwhile."""
+    holding = " ORDER BY p.id FOR KEY SHARE OF p" if hold and not uow.read_only else ""
+    rows = await uow.fetch(_PRODUCTS + holding, uow.tenant_id, list(ids))
+    return {row["id"]: row for row in rows}
+
+
+def product_ref(row: Any, currency: str, *, hidden: bool) -> ProductRef:
+    """A product as others see it; `cost` in `currency`, where it is known and not hidden."""
+    cost = amount_in(row["costs"], currency)
+    if cost is None and not row["costs"]:
+        cost = amount_in(row["parent_costs"] or (), currency)
+    return ProductRef(
+        id=row["id"],
+        code=row["code"],
+        name=row["name"],
+        name_en=row["name_en"],
+        unit=row["unit"],
+        status=row["status"],
+        category_id=row["category_id"],
+        tax_class=row["tax_class"],
+        charge=ChargeKind(row["charge"]),
+        stocked=row["stocked"],
+        is_bundle=row["is_bundle"],
+        warranty_months=row["warranty_months"],
+        cost=None if hidden or cost is None else UnitPrice(cost, currency),
+    )
+
+
+def amount_in(prices: Sequence[Mapping[str, str]], currency: str) -> Decimal | None:
+    """The price in this currency."""
+    return next((Decimal(one["amount"]) for one in prices if one["currency"] == currency), None)
+
+
+def _agreed(row: Any, of_parent: bool) -> Agreed:
+    return Agreed(
+        price=row["price"],
+        in_contract=row["kind"] == "contract",
+        valid_from=row["valid_from"],
+        of_parent=of_parent,
+    )
+
+
+def _book_price(row: Any, of_parent: bool) -> BookPrice:
+    return BookPrice(
+        book_id=row["book_id"],
+        code=row["code"],
+        kind=BookKind(row["kind"]),
+        priority=row["priority"],
+        price=row["price"],
+        tier_kind=TierKind(row["tier_kind"]),
+        tiers=tuple(Tier(Decimal(one["from_quantity"]), Decimal(one["price"])) for one in row["tiers"]),
+        of_parent=of_parent,
+    )
+
+
+_PRODUCTS = """
+SELECT p.id, p.code, p.name, p.name_en, p.unit, p.status, p.category_id, p.tax_class, p.charge, p.stocked,
+  p.is_bundle, p.warranty_months, p.prices, p.costs, p.parent_id, p.options <> '[]' AS is_template,
+  u.prices AS parent_prices, u.costs AS parent_costs,
+  p.is_bundle AND EXISTS (SELECT 1 FROM catalog.bundle_components c WHERE c.tenant_id = p.tenant_id
+    AND c.bundle_id = p.id AND c.pricing <> 'included') AS sum_of_parts
+FROM catalog.products p
+LEFT JOIN catalog.products u ON u.tenant_id = p.tenant_id AND u.id = p.parent_id
+WHERE p.tenant_id = $1 AND p.id = ANY($2::uuid[]) AND p.deleted_at IS NULL"""
+
+_PRICES = """
+SELECT e.product_id, b.id AS book_id, b.code, b.kind, b.priority, e.price, e.tier_kind, e.tiers,
+  b.valid_from
+FROM catalog.price_book_entries e
+JOIN catalog.price_books b ON b.tenant_id = e.tenant_id AND b.id = e.price_book_id
+WHERE e.tenant_id = $1 AND e.product_id = ANY($2::uuid[]) AND e.deleted_at IS NULL AND b.deleted_at IS NULL
+  AND b.active AND b.currency = $3 AND (b.valid_from IS NULL OR b.valid_from <= $4::date)
+  AND (b.valid_until IS NULL OR b.valid_until >= $4::date)
+  AND (b.kind = 'default' OR b.contract_id = $5::uuid OR b.partner_id = $6::uuid OR b.segment = $7::text
+    OR b.channel = $8::text)
+UNION ALL
+SELECT a.product_id, NULL, NULL, CASE WHEN a.contract_id IS NULL THEN 'account' ELSE 'contract' END, NULL, a.price,
+  NULL, NULL, a.valid_from
+FROM catalog.agreed_prices a
+WHERE a.tenant_id = $1 AND a.product_id = ANY($2::uuid[]) AND a.deleted_at IS NULL AND a.currency = $3
+  AND (a.valid_from IS NULL OR a.valid_from <= $4::date) AND (a.valid_until IS NULL OR a.valid_until >= $4::date)
+  AND (a.contract_id = $5::uuid OR a.account_id = $9::uuid)"""
+
+_COMPONENTS = """
+SELECT bundle_id, product_id, pricing, fixed_prices FROM catalog.bundle_components
+WHERE tenant_id = $1 AND bundle_id = ANY($2::uuid[]) AND product_id = ANY($2::uuid[])"""
+
+_RATES = """
+SELECT DISTINCT ON (tax_class) tax_class, rate FROM catalog.tax_rates
+WHERE tenant_id = $1 AND country = $2 AND valid_from <= $3::date AND tax_class = ANY($4::text[])
+ORDER BY tax_class, valid_from DESC"""
