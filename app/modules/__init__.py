@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from app.kernel.registry import Module
 from app.modules.activities.module import MODULE as ACTIVITIES
+from app.modules.automation.module import MODULE as AUTOMATION
 from app.modules.catalog.module import MODULE as CATALOG
+from app.modules.contracts.module import MODULE as CONTRACTS
 from app.modules.customers.module import MODULE as CUSTOMERS
 from app.modules.leads.module import MODULE as LEADS
 from app.modules.opportunities.module import MODULE as OPPORTUNITIES
 from app.modules.orders.module import MODULE as ORDERS
 
-MODULES: list[Module] = [ACTIVITIES, CUSTOMERS, CATALOG, OPPORTUNITIES, LEADS, ORDERS]
+MODULES: list[Module] = [
+    ACTIVITIES,
+    AUTOMATION,
+    CUSTOMERS,
+    CATALOG,
+    OPPORTUNITIES,
+    LEADS,
+    CONTRACTS,
+    ORDERS,
+]

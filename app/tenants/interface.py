@@ -174,9 +174,12 @@ class MemberJoined(Event):
 
 
 class MemberDeactivated(Event):
+    """Somebody left; `manager_id` is whom they reported to, which their membership no longer says."""
+
     type: ClassVar[str] = "tenants.member.deactivated.v1"
     object: ClassVar[str] = "member"
     handed_over_to: UUID | None
+    manager_id: UUID | None
 
 
 class MemberReactivated(Event):

@@ -1,7 +1,7 @@
 """Orders, their lines, shipments, what is on hand, and returns.
 
 Revision ID: 0130
-Revises: 0101
+Revises: 0120
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect, record_columns, record_indexes
 
 revision = "0130"
-down_revision = "0101"
+down_revision = "0120"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Customers' invoices and payments, and what was paid with what.
 
 Revision ID: 0140
-Revises: 0130
+Revises: 0131
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect, record_columns, record_indexes
 
 revision = "0140"
-down_revision = "0130"
+down_revision = "0131"
 branch_labels = None
 depends_on = None
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
-from app.kernel.errors import Conflict
+from app.kernel.errors import Conflict, Forbidden
 from app.kernel.events import Event
 
 
@@ -38,7 +38,7 @@ class ApprovalQuestion:
     and steps are computed, as a list's filter would be. `fingerprint` stands for everything that approval is about:
     the same as that of the record's last approved request means that nothing has to be asked again, also for a
     later revision that names its predecessors in `earlier_ids`. `label` is what approvers read: "Q-2026-00042
-    rev. 2 · Acme".
+    rev. 2 · Acme". `chosen_ids` are the members whom the requester picked, for steps that leave the choice to them.
     """
 
     object: str
@@ -50,6 +50,7 @@ class ApprovalQuestion:
     earlier_ids: tuple[UUID, ...] = ()
     note: str | None = None
     resubmit: Resubmit = Resubmit.START
+    chosen_ids: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,26 @@ class NoApprover(Conflict):
 
     code = "no_approver"
     title = "Nobody can approve a step"
+
+
+class AlreadyDecided(Conflict):
+    code = "already_decided"
+    title = "This approver has decided already"
+
+
+class OwnRequest(Forbidden):
+    code = "own_request"
+    title = "Nobody approves what they asked for themselves"
+
+
+class AskedElsewhere(Conflict):
+    code = "asked_elsewhere"
+    title = "This kind of record asks for approval by an operation of its own"
+
+
+class ApprovalNotNeeded(Conflict):
+    code = "approval_not_needed"
+    title = "No process asks for approval of this, or the same has been approved before"
 
 
 class ApprovalRequested(Event):

@@ -128,7 +128,7 @@ class Contracts(Protocol):
 
 
 class ContractNotActive(Conflict):
-    """Carries `status`."""
+    """Carries `status_now`."""
 
     code = "contract_not_active"
     title = "The contract is not in force"
@@ -146,6 +146,39 @@ class InstalmentExceeded(Conflict):
 
     code = "instalment_exceeded"
     title = "More than the instalment would be invoiced"
+
+
+class ContractLocked(Conflict):
+    """Carries `status_now`; amend it, or void it first."""
+
+    code = "contract_locked"
+    title = "A contract that has left the draft does not change like this"
+
+
+class ContractInUse(Conflict):
+    """Carries `drawn` and `invoiced`."""
+
+    code = "contract_in_use"
+    title = "Orders or invoices rest on this contract"
+
+
+class ContractRenewed(Conflict):
+    """Carries `successor_id`."""
+
+    code = "contract_renewed"
+    title = "There is a contract for the next period already"
+
+
+class AmendmentOpen(Conflict):
+    """Carries `number`, the amendment's."""
+
+    code = "amendment_open"
+    title = "An amendment of this contract is on its way"
+
+
+class ClauseTemplateInUse(Conflict):
+    code = "clause_template_in_use"
+    title = "Contracts were written with this clause; take it out of use instead"
 
 
 class ContractActivated(Event):
@@ -172,3 +205,52 @@ class ContractEnded(Event):
     status: str
     reason: str | None
     successor_id: UUID | None
+
+
+class ContractStepped(Event):
+    """A contract went a step that has no event of its own.
+
+    `step` is submit, approve, return, void, reopen, give_notice or withdraw_notice.
+    """
+
+    type: ClassVar[str] = "contracts.contract.stepped.v1"
+    object: ClassVar[str] = "contract"
+
+    step: str
+    status: str
+    reason: str | None = None
+
+
+class ContractAmended(Event):
+    """An amendment came into force; `revision` is the new one."""
+
+    type: ClassVar[str] = "contracts.contract.amended.v1"
+    object: ClassVar[str] = "contract"
+
+    amendment_id: UUID
+    revision: int
+    value: dict[str, str]
+    ends_on: date | None
+
+
+class RenewalDue(Event):
+    """The owner of a contract is reminded that it ends."""
+
+    type: ClassVar[str] = "contracts.contract.renewal_due.v1"
+    object: ClassVar[str] = "contract"
+
+    owner_id: UUID | None
+    ends_on: date
+    auto_renew: bool
+
+
+class InstalmentStatusChanged(Event):
+    """A payment of a contract's plan fell due, was paid, is overdue …; `id` is the contract's."""
+
+    type: ClassVar[str] = "contracts.contract.instalment_status_changed.v1"
+    object: ClassVar[str] = "contract"
+
+    instalment_id: UUID
+    former: str
+    status: str
+    due_on: date | None

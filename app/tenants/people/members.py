@@ -140,7 +140,7 @@ class MemberService:
             deactivated_at=uow.now,
             manager_id=None,
         )
-        uow.publish(MemberDeactivated(id=id, handed_over_to=hand_over_to))
+        uow.publish(MemberDeactivated(id=id, handed_over_to=hand_over_to, manager_id=member.manager_id))
         await access_changed(uow)
         return changed, counts
 
