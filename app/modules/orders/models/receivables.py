@@ -68,8 +68,8 @@ class Invoice(RecordTable):
     account_id: Mapped[UUID] = module_ref("customers.accounts", on_delete="restrict")
     customer_name: Mapped[str | None]  # as it was called on the day of issue
     order_id: Mapped[UUID | None]
-    contract_id: Mapped[UUID | None]
-    instalment_id: Mapped[UUID | None]
+    contract_id: Mapped[UUID | None] = module_ref("contracts.contracts", on_delete="keep")
+    instalment_id: Mapped[UUID | None] = module_ref("contracts.instalments", on_delete="keep")
     corrects_id: Mapped[UUID | None]
     reason: Mapped[str | None]  # why a credit note was given
     reference: Mapped[str | None]  # the customer's own
@@ -99,7 +99,7 @@ class InvoiceLine(TenantOwned):
     position: Mapped[int]
     order_line_id: Mapped[UUID | None]
     corrects_line_id: Mapped[UUID | None]
-    product_id: Mapped[UUID | None]
+    product_id: Mapped[UUID | None] = module_ref("catalog.products", on_delete="keep")
     description: Mapped[str]
     unit: Mapped[str | None]
     quantity: Mapped[Decimal]

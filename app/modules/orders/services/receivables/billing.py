@@ -35,6 +35,8 @@ from app.modules.orders.services.receivables.invoices import InvoiceService
 from app.modules.orders.services.receivables.lines import DraftLine, summed
 
 _BILLABLE = (OrderStatus.CONFIRMED, OrderStatus.IN_FULFILMENT, OrderStatus.FULFILLED, OrderStatus.CLOSED)
+Refunded = Mapping[UUID, Decimal]
+"""How much of each line came back for its money; what was replaced or repaired is still paid for."""
 _HEAD = ("account_id", "contract_id", "tax_included", "owner_id", "team_id")
 
 
@@ -64,7 +66,8 @@ class OrderBilling:
             raise InvalidTransition(f"The order is {order.status}.", state=order.status, allowed=[])
         rows = await uow.fetch(_LINES, uow.tenant_id, order.id)
         lines = entities(OrderLine, rows)
-        parts = [(line, quantity) for line, quantity in _quantities(lines, given) if quantity > 0]
+        back = {row["id"]: row["quantity"] for row in await uow.fetch(_REFUNDED, uow.tenant_id, order.id)}
+        parts = [(line, quantity) for line, quantity in _quantities(lines, given, back) if quantity > 0]
         if not parts:
             raise NothingToInvoice("Nothing of this order is left to invoice that way.")
         suffix = f" ({decimal_text(Decimal(given.percent))} %)" if given.percent else ""
@@ -138,23 +141,29 @@ def _state(*, paid: int, settled: bool) -> PaymentState:
     return "partly_paid" if paid else "unpaid"
 
 
-def _left(line: OrderLine) -> Decimal:
-    return line.quantity - line.cancelled - line.returned - line.invoiced
+def _left(line: OrderLine, refunded: Refunded) -> Decimal:
+    return line.quantity - line.cancelled - refunded.get(line.id, Decimal(0)) - line.invoiced
 
 
-def _quantities(lines: Sequence[OrderLine], given: OrderInvoice) -> Iterable[tuple[OrderLine, Decimal]]:
+def _quantities(
+    lines: Sequence[OrderLine], given: OrderInvoice, refunded: Refunded
+) -> Iterable[tuple[OrderLine, Decimal]]:
     """How much of each line is invoiced now."""
     if given.lines is not None:
-        return _named({line.id: line for line in lines}, given)
+        return _named({line.id: line for line in lines}, given, refunded)
     if given.percent is not None:
         share = Decimal(given.percent) / 100
-        return [(line, min(_left(line), (line.quantity - line.cancelled) * share)) for line in lines]
+        return [
+            (line, min(_left(line, refunded), (line.quantity - line.cancelled) * share)) for line in lines
+        ]
     if given.what is InvoicedAs.SHIPPED:
-        return [(line, line.fulfilled - line.returned - line.invoiced) for line in lines]
-    return [(line, _left(line)) for line in lines]
+        return [(line, _left(line, refunded) - line.open) for line in lines]
+    return [(line, _left(line, refunded)) for line in lines]
 
 
-def _named(lines: Mapping[UUID, OrderLine], given: OrderInvoice) -> list[tuple[OrderLine, Decimal]]:
+def _named(
+    lines: Mapping[UUID, OrderLine], given: OrderInvoice, refunded: Refunded
+) -> list[tuple[OrderLine, Decimal]]:
     found: dict[UUID, tuple[OrderLine, Decimal]] = {}
     for place, one in enumerate(given.lines or ()):
         pointer = f"/lines/{place}"
@@ -163,7 +172,7 @@ def _named(lines: Mapping[UUID, OrderLine], given: OrderInvoice) -> list[tuple[O
             raise Invalid.at(f"{pointer}/order_line_id", "unknown_reference", "The order has no such line.")
         if line.id in found:
             raise Invalid.at(f"{pointer}/order_line_id", "twice", "Name each line once.")
-        quantity, left = Decimal(one.quantity), max(Decimal(0), _left(line))
+        quantity, left = Decimal(one.quantity), max(Decimal(0), _left(line, refunded))
         if quantity > left:
             raise NothingToInvoice(
                 f"Only {decimal_text(left)} of {line.description!r} is left to invoice.",
@@ -203,6 +212,13 @@ def _part(line: OrderLine, quantity: Decimal, *, tax_included: bool) -> LineTota
 
 _LINES = """
 SELECT * FROM orders.order_lines WHERE tenant_id = $1 AND order_id = $2 ORDER BY position FOR NO KEY UPDATE"""
+
+_REFUNDED = """
+SELECT l.order_line_id AS id, sum(l.quantity) AS quantity FROM orders.returns r
+JOIN orders.return_lines l ON l.tenant_id = r.tenant_id AND l.return_id = r.id
+WHERE r.tenant_id = $1 AND r.order_id = $2 AND r.status = 'refunded' AND r.deleted_at IS NULL
+  AND l.order_line_id IS NOT NULL
+GROUP BY l.order_line_id"""
 
 _INVOICES = """
 SELECT id, number, kind, status, total, credited, paid, open_amount, due_on FROM orders.invoices
