@@ -18,7 +18,7 @@ Json = dict[str, Any]
 async def planned(owner: Client, account: Json) -> tuple[Json, list[Json]]:
     """A contract over 1,200.00 with two instalments."""
     plan = [
-        item("On signing", percent="25", rule="on_date", date="2026-01-31"),
+        item("On signing", percent="25", rule="on_date", date="2199-01-31"),
         item("On delivery", percent="75", rule="on_date", date="2199-06-30"),
     ]
     contract = await signed(owner, plan, account_id=account["id"])
@@ -44,7 +44,7 @@ async def test_an_instalment_is_invoiced_with_its_tax_and_moves_as_it_is_paid(
     made = await invoice_of(owner, first, tax_rate="13")
     assert (made["total"], made["net"], made["tax"]) == (money("300.00"), money("265.49"), money("34.51"))
     assert (made["contract_id"], made["instalment_id"]) == (contract["id"], first["id"])
-    assert (made["lines"][0]["description"], made["due_on"]) == ("On signing", None)
+    assert (made["lines"][0]["description"], made["due_on"]) == ("On signing", "2199-01-31")
     assert (await invoice_of(owner, second))["due_on"] == "2199-06-30"
     made = await issue(owner, made)
     assert (await standing(owner, contract))[1:] == ("300.00", "0.00")
