@@ -10,7 +10,7 @@ from app.kernel.registry import Module, NotificationKind, Permission, Schedule
 from app.modules.catalog.interface import ProductUser
 from app.modules.customers.interface import AccountPanel, AccountUser
 from app.modules.orders.interface import Orders, Stock
-from app.modules.orders.router import receivables, returns
+from app.modules.orders.router import imports, receivables, returns
 from app.modules.orders.router.orders import records, router
 from app.modules.orders.services.for_others import OrdersOfTenant
 from app.modules.orders.services.on_products import OrderedProducts
@@ -34,6 +34,7 @@ MODULE = Module(
         router,
         returns.records,
         returns.router,
+        imports.router,
         receivables.invoices,
         receivables.payments,
         receivables.router,
@@ -70,6 +71,11 @@ MODULE = Module(
         Permission(
             "order:import",
             "Bring in orders of the past.",
+            _RUNS_IT | {"manager": Scope.ALL},
+        ),
+        Permission(
+            "return:import",
+            "Bring in returns of the past.",
             _RUNS_IT | {"manager": Scope.ALL},
         ),
         Permission("invoice:issue", "Issue invoices and credit notes.", ISSUES),

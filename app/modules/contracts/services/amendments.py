@@ -13,6 +13,7 @@ from app.modules.contracts.models import Contract
 from app.modules.contracts.models.texts import Amendment, AmendmentStatus
 from app.modules.contracts.schemas.texts import AmendedTerms, AmendmentCreate, AmendmentRead, AmendmentUpdate
 from app.modules.contracts.services.amended import AmendedContract
+from app.modules.contracts.services.clause_templates import ClauseTemplateService
 from app.modules.contracts.services.content import content_of, without_amounts
 from app.modules.contracts.services.contracts import ContractService
 from app.modules.contracts.services.revisions import RevisionService
@@ -37,6 +38,7 @@ class AmendmentService:
         self._uow = uow
         self._contracts = ContractService(uow)
         self._revisions = RevisionService(uow)
+        self._templates = ClauseTemplateService(uow)
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -88,7 +90,7 @@ class AmendmentService:
             reason=body.reason,
             status=AmendmentStatus.DRAFT.value,
             effective_on=body.effective_on,
-            changes=_stored(body.changes),
+            changes=await self._stored(body.changes),
             created_by=self._uow.actor.member_id,
         )
         self._note(made, "amendment_drafted")
@@ -105,7 +107,7 @@ class AmendmentService:
         if body.changes is not None:
             self._require_writable(body.changes)
             await self._try(row, body.changes)
-            given["changes"] = _stored(body.changes)
+            given["changes"] = await self._stored(body.changes)
         return self.read(await self._uow.update(amendment, audit=AUDITED_AS, **given))
 
     async def withdraw(self, contract_id: UUID, id: UUID, *, expected_version: int) -> AmendmentRead:
@@ -226,6 +228,16 @@ class AmendmentService:
             raise NotFound
         return row
 
+    async def _stored(self, terms: AmendedTerms) -> dict[str, Any]:
+        """Only what was given, in its wire form; clauses of the library in the version that they have by now."""
+        given = terms.model_dump(mode="json", exclude_unset=True)
+        clauses = terms.clauses or []
+        found = await self._templates.held([one.template_id for one in clauses if one.template_id])
+        for clause, one in zip(given.get("clauses", ()), clauses, strict=True):
+            if one.template_id is not None and one.template_version is None:
+                clause["template_version"] = found[one.template_id].current_version
+        return given
+
     def _require_active(self, row: Contract) -> None:
         if row.status != ACTIVE:
             raise ContractNotActive(f"It is {row.status.replace('_', ' ')}.", status_now=row.status)
@@ -251,6 +263,3 @@ class AmendmentService:
         )
 
 
-def _stored(terms: AmendedTerms) -> dict[str, Any]:
-    """Only what was given, in its wire form."""
-    return terms.model_dump(mode="json", exclude_unset=True)

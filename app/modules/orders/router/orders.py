@@ -14,6 +14,7 @@ from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
+from app.modules.contracts.interface import ContractNotActive, FrameExceeded
 from app.modules.orders.interface import CreditRefused, OutOfStock
 from app.modules.orders.models.orders import Order, OrderStatus
 from app.modules.orders.schemas.orders import (
@@ -58,7 +59,7 @@ async def _answer(uow: UnitOfWork, row: Order, status: int = 200) -> Response:
     access=CREATE,
     status_code=201,
     response_model=OrderDetail,
-    responses=problems(OrderReferenceUsed, OutOfStock, CreditRefused),
+    responses=problems(OrderReferenceUsed, OutOfStock, CreditRefused, ContractNotActive, FrameExceeded),
 )
 async def place_order(body: OnlineOrder, uow: Uow) -> Response:
     """Make and confirm an order in one step, as shops do. The same order sent again answers with the first one."""
@@ -73,7 +74,7 @@ async def place_order(body: OnlineOrder, uow: Uow) -> Response:
     f"{OF}/confirm",
     access=UPDATE,
     response_model=OrderDetail,
-    responses=problems(*_STEP, OrderEmpty, OutOfStock, CreditRefused),
+    responses=problems(*_STEP, OrderEmpty, OutOfStock, CreditRefused, ContractNotActive, FrameExceeded),
 )
 async def confirm_order(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """The customer bought: goods are reserved, all or none."""

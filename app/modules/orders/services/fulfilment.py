@@ -115,7 +115,7 @@ class FulfilmentService:
         await self._free(lines, wanted)
         amounts = [_reduced(line, wanted[line.id]) for line in lines.values() if line.id in wanted]
         await self._write_amounts(amounts)
-        return await self._move(
+        after = await self._move(
             row,
             lines,
             wanted,
@@ -125,6 +125,8 @@ class FulfilmentService:
             reason=body.reason,
             changes=_header(row, lines, amounts),
         )
+        await self._orders.draw(after)
+        return after
 
     async def _free(self, lines: Mapping[UUID, OrderLine], wanted: Quantities) -> None:
         """Release the reservations of these lines, and keep again what is still to be delivered."""

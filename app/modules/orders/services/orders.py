@@ -19,6 +19,7 @@ from app.kernel.records import RecordService, RecordType, Search, to_json
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
+from app.modules.contracts.interface import Contracts
 from app.modules.customers.interface import Customers
 from app.modules.orders.interface import NewOrder, NewOrderLine, OrderCancelled, OrderPlaced, StockNeed
 from app.modules.orders.models.orders import Order, OrderLine, OrderStatus
@@ -286,9 +287,10 @@ class OrderService(RecordService[Order]):
     # -- steps ---------------------------------------------------------------------------------------------
 
     async def confirm(self, id: UUID, *, expected_version: int) -> Order:
-        """The customer bought: goods are reserved.
+        """The customer bought: goods are reserved, and the order draws on its contract.
 
-        Raises: InvalidTransition; OrderEmpty; OutOfStock; CreditRefused; StaleVersion.
+        Raises: InvalidTransition; OrderEmpty; OutOfStock; CreditRefused; ContractNotActive; FrameExceeded;
+        StaleVersion.
         """
         return await self.confirm_row(await self.locked(id, expected_version))
 
@@ -301,11 +303,18 @@ class OrderService(RecordService[Order]):
         await credit.check(self.uow, row.account_id, Money(row.total, row.currency), row.id)
         await self.uow.of(Customers).advance(row.account_id, "customer")
         await stock_of(self.uow).reserve(await self.needs(lines, {line.id: line.open for line in lines}))
+        await self.draw(row)
         after = await self.write(
             row, {"status": status.value, "confirmed_at": self.uow.now}, action="confirmed"
         )
         self._publish_placed(after)
         return after
+
+    async def draw(self, row: Order) -> None:
+        """Let the order draw its total on its contract, where it names one. Raises what drawing raises."""
+        if row.contract_id is not None:
+            total = Money(row.total, row.currency)
+            await self.uow.of(Contracts).draw(row.contract_id, row.id, total)
 
     async def cancel(self, id: UUID, reason: str | None, *, expected_version: int) -> Order:
         """The whole order is off, and its goods are free again. Raises `InvalidTransition`, `StaleVersion`."""
@@ -314,6 +323,8 @@ class OrderService(RecordService[Order]):
         lines = (await self.lines.of([row.id]))[row.id]
         require_uninvoiced(lines, {line.id: line.quantity - line.cancelled for line in lines})
         await stock_of(self.uow).release([line.id for line in lines])
+        if row.contract_id is not None:
+            await self.uow.of(Contracts).release(row.contract_id, row.id)
         changes = {"status": status.value, "cancelled_at": self.uow.now, "cancel_reason": reason}
         after = await self.write(row, changes, action="cancelled", reason=reason)
         self.uow.publish(OrderCancelled(id=row.id, account_id=row.account_id, reason=reason))

@@ -1,4 +1,4 @@
-"""What an order names must be there and visible when it is written: account, contact, opportunity."""
+"""What an order names must be there and visible when it is written: account, contact, opportunity, contract."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid
 from app.kernel.uow import UnitOfWork
+from app.modules.contracts.interface import Contracts
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import Opportunities
 
@@ -20,6 +21,8 @@ class References:
 
     async def check(self, values: Mapping[str, Any], changed: Collection[str]) -> None:
         """Raises `Invalid` for what is not there; only `changed` references are looked at."""
+        if "account_id" in changed:
+            changed = {*changed, "contract_id"}  # which must be the account's
         customers = self._uow.of(Customers)
         account = _due("account_id", values, changed)
         if account is not None and account not in await customers.get_many([account], hold=True):
@@ -32,6 +35,13 @@ class References:
             found = await self._uow.of(Opportunities).get_many([opportunity])
             if opportunity not in found:
                 raise _unknown("opportunity_id", "opportunity")
+        contract = _due("contract_id", values, changed)
+        if contract is not None:
+            known = (await self._uow.of(Contracts).get_many([contract], hold=True)).get(contract)
+            if known is None:
+                raise _unknown("contract_id", "contract")
+            if known.account_id != values["account_id"]:
+                raise Invalid.at("/contract_id", "other_account", "The contract is another account's.")
 
     async def country(self, values: Mapping[str, Any]) -> str | None:
         """Where an order goes: as its addresses say, else as its account does."""
