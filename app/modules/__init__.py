@@ -11,6 +11,7 @@ from app.modules.customers.module import MODULE as CUSTOMERS
 from app.modules.leads.module import MODULE as LEADS
 from app.modules.opportunities.module import MODULE as OPPORTUNITIES
 from app.modules.orders.module import MODULE as ORDERS
+from app.modules.quotes.module import MODULE as QUOTES
 
 MODULES: list[Module] = [
     ACTIVITIES,
@@ -21,4 +22,5 @@ MODULES: list[Module] = [
     LEADS,
     CONTRACTS,
     ORDERS,
+    QUOTES,
 ]
