@@ -261,5 +261,3 @@ class AmendmentService:
         self._uow.record_audit(
             "contract", amendment.contract_id, action, {"amendment": [None, amendment.number]}, reason=reason
         )
-
-

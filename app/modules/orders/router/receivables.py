@@ -7,6 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Response
+from starlette.requests import Request
 
 from app.kernel.errors import (
     DuplicateValue,
@@ -18,9 +19,12 @@ from app.kernel.errors import (
 )
 from app.kernel.money import Currency
 from app.kernel.paging import Cursor, Limit
+from app.kernel.pdf.documents import Document
+from app.kernel.pdf.kept import kept_pdf
+from app.kernel.pdf.render import DocumentNotRendered
 from app.kernel.record_router import etag, json_response, record_response, record_router
 from app.kernel.records import to_json
-from app.kernel.routing import IfMatch, Router, Uow
+from app.kernel.routing import CurrentActor, IfMatch, KernelDep, Router, Uow
 from app.kernel.uow import UnitOfWork
 from app.modules.contracts.interface import InstalmentExceeded
 from app.modules.orders.models.receivables import Invoice, Payment
@@ -57,6 +61,7 @@ from app.modules.orders.services.receivables.errors import (
 )
 from app.modules.orders.services.receivables.instalments import InstalmentInvoices
 from app.modules.orders.services.receivables.invoices import INVOICE, InvoiceService
+from app.modules.orders.services.receivables.paper import Language, describe
 from app.modules.orders.services.receivables.payments import PAYMENT
 from app.modules.orders.services.receivables.settling import SettlingService
 from app.modules.orders.services.receivables.statements import StatementService
@@ -156,6 +161,42 @@ async def credit_invoice(id: UUID, body: CreditNoteCreate, version: IfMatch, uow
     """
     row = await CreditNoteService(uow).correct(id, body, expected_version=version)
     return await _invoice(uow, row, 201)
+
+
+@router.get(
+    "/v1/invoices/{id}/pdf",
+    access="invoice:read",
+    own_transaction=True,
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The document.",
+            "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    }
+    | problems(DocumentNotRendered),
+)
+async def get_invoice_pdf(
+    id: UUID,
+    request: Request,
+    kernel: KernelDep,
+    actor: CurrentActor,
+    language: Annotated[Language | None, Query(description="Absent: the company's.")] = None,
+) -> Response:
+    """An invoice or credit note as PDF. Once issued it is made once per language and kept by its hash."""
+
+    async def described(uow: UnitOfWork) -> Document:
+        return await describe(uow, id, language)
+
+    made = await kept_pdf(
+        kernel,
+        actor,
+        object_name="invoice",
+        record_id=id,
+        describe=described,
+        request_id=request.scope["rapport.request_id"],
+    )
+    return Response(made.content, media_type="application/pdf", headers={"ETag": f'"{made.sha256}"'})
 
 
 @router.get("/v1/invoices/{id}/allocations", access="invoice:read")
