@@ -75,7 +75,7 @@ REFERENCES = {
     "referred_by_id": "contacts", "campaign_id": "campaigns", "reports_to_id": "contacts",
     "primary_contact_id": "contacts", "mentions": "members", "competitor_id": "competitors", "winning_competitor_id": "competitors",
     "calendar_id": "calendars", "stand_in_id": "members", "member_ids": "members",
-    "target_id": "teams", "admin_ids": "members", "pool_id": "pools",
+    "target_id": "teams", "admin_ids": "members", "pool_id": "pools", "order_id": "orders", "invoice_id": "invoices",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 

@@ -61,6 +61,10 @@ NOT_AT_ONCE = {
     "list_activity_occurrences": 409, "change_activity_occurrence": 409, "cancel_activity_occurrence": 409,
     "detach_file_from_activity": 404, "get_activity_attachment_content": 404,  # no file hangs on it
     "delete_calendar_feed": 404,
+    "create_invoice_from_order": 409,  # the order is a draft
+    "create_invoice_from_instalment": 422,  # nothing is planned
+    # It is a draft, and no credit note.
+    "credit_invoice": 409, "allocate_credit_note": 409, "deallocate_credit_note": 409, "refund_credit_note": 409,
 }  # fmt: skip
 """What a request that is right but comes at the wrong moment answers at most; success is fine too."""
 
