@@ -114,8 +114,9 @@ def document(routes: Sequence[BaseRoute], modules: Sequence[Module]) -> dict[str
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     for record in [record for module in modules for record in module.records]:
-        for name in (record.read.__name__, f"{record.read.__name__}-Output"):
-            _may_leave_out(components["schemas"].get(name))
+        for shown in (record.read, record.detail or record.read):
+            for name in (shown.__name__, f"{shown.__name__}-Output"):
+                _may_leave_out(components["schemas"].get(name))
     found["security"] = [{"bearer": []}]
     shared: dict[str, Any] = components.setdefault("responses", {})
     for operations in found["paths"].values():
@@ -139,7 +140,7 @@ def _tags(modules: Sequence[Module], paths: dict[str, Any]) -> list[dict[str, st
 
 def _may_leave_out(schema: dict[str, Any] | None) -> None:
     """What was not asked for (`fields=`) or is hidden from a role is left out of an answer."""
-    if schema is not None:
+    if schema is not None and schema["required"] != ["id"]:
         schema["required"] = ["id"]
         note = "Fields that your role hides, and those not asked for with `fields`, are absent."
         schema["description"] = f"{schema.get('description', '')} {note}".strip()

@@ -54,6 +54,7 @@ CREATE TABLE orders.orders (
   net bigint NOT NULL,
   tax bigint NOT NULL,
   total bigint NOT NULL,
+  exact_value numeric NOT NULL,
   cost bigint,
   margin bigint,
   commission_percent numeric,

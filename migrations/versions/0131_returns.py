@@ -40,6 +40,7 @@ CREATE TABLE orders.returns (
   net bigint NOT NULL,
   tax bigint NOT NULL,
   total bigint NOT NULL,
+  exact_value numeric NOT NULL,
   line_count bigint NOT NULL,
   requested_on date NOT NULL,
   country text,

@@ -10,7 +10,7 @@ from app.kernel.registry import Module, NotificationKind, Permission, Schedule
 from app.modules.catalog.interface import ProductUser
 from app.modules.customers.interface import AccountPanel, AccountUser
 from app.modules.orders.interface import Orders, Stock
-from app.modules.orders.router import imports, receivables, returns
+from app.modules.orders.router import imports, receivables, returns, statistics
 from app.modules.orders.router.orders import records, router
 from app.modules.orders.services.for_others import OrdersOfTenant
 from app.modules.orders.services.on_products import OrderedProducts
@@ -35,6 +35,7 @@ MODULE = Module(
         returns.records,
         returns.router,
         imports.router,
+        statistics.router,
         receivables.invoices,
         receivables.payments,
         receivables.router,

@@ -136,11 +136,15 @@ FieldSets = dict[str, frozenset[str]]
 def with_followers(registry: Registry, hidden: FieldSets) -> FieldSets:
     """Hidden fields with those that would tell them, such as a converted amount."""
     return {
-        name: fields | {one for one, other in registry.records[name].follows.items() if other in fields}
-        if name in registry.records
-        else fields
+        name: _followed(fields, registry.records[name].follows) if name in registry.records else fields
         for name, fields in hidden.items()
     }
+
+
+def _followed(fields: frozenset[str], follows: Mapping[str, str]) -> frozenset[str]:
+    """These fields, those that follow them, those that follow these, and so on."""
+    more = {one for one, other in follows.items() if other in fields} - fields
+    return _followed(fields | more, follows) if more else fields
 
 
 def field_rules(rules: Sequence[Mapping[str, Mapping[str, Sequence[str]]]]) -> tuple[FieldSets, FieldSets]:

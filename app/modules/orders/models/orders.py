@@ -60,8 +60,9 @@ class MovementKind(StrEnum):
 class Order(RecordTable):
     """What a customer bought. Amounts are sums of the lines, in minor units of `currency`.
 
-    `cost` is known where that of every line is; `margin` is `net` less `cost`. `country` is where it goes, else
-    the account's. `content_hash` tells whether a repeated `customer_reference` means the same order.
+    `exact_value` is quantity x price of the lines in major units, without discounts, never rounded. `cost` is known
+    where that of every line is; `margin` is `net` less `cost`. `country` is where it goes, else the account's.
+    `content_hash` tells whether a repeated `customer_reference` means the same order.
     """
 
     __tablename__ = "orders"
@@ -90,6 +91,7 @@ class Order(RecordTable):
     net: Mapped[int]
     tax: Mapped[int]
     total: Mapped[int]
+    exact_value: Mapped[Decimal] = mapped_column(info={"derived": True})
     cost: Mapped[int | None]
     margin: Mapped[int | None]
     commission_percent: Mapped[Decimal | None]

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import RecordTable, TenantOwned, module_ref, one_of
 from app.modules.orders.models.orders import Condition, ReturnStatus
@@ -16,7 +16,8 @@ from app.modules.orders.models.orders import Condition, ReturnStatus
 class Return(RecordTable):
     """Goods that an account gives back. One without an order is of what was bought before orders were kept.
 
-    Amounts are sums of the lines, in minor units of `currency`.
+    Amounts are sums of the lines, in minor units of `currency`; `exact_value` is quantity x price of the lines in
+    major units, never rounded.
     """
 
     __tablename__ = "returns"
@@ -34,6 +35,7 @@ class Return(RecordTable):
     net: Mapped[int]
     tax: Mapped[int]
     total: Mapped[int]
+    exact_value: Mapped[Decimal] = mapped_column(info={"derived": True})
     line_count: Mapped[int]
     requested_on: Mapped[date]
     country: Mapped[str | None]

@@ -30,7 +30,7 @@ from app.modules.orders.schemas.orders import (
     ShipmentRead,
     Shipments,
 )
-from app.modules.orders.services.lines import AMOUNTS, derived
+from app.modules.orders.services.lines import AMOUNTS, derived, exact_sum
 from app.modules.orders.services.orders import OrderService, of_products
 from app.modules.orders.services.receivables.counters import require_uninvoiced
 from app.modules.orders.services.states import ORDER_STATES, CancellationTooLarge, ShipmentTooLarge
@@ -297,6 +297,7 @@ def _reduced(line: OrderLine, less: Decimal) -> dict[str, Any]:
     after_header = net + tax if included else net
     return {
         "id": line.id,
+        "left": before - less,
         "gross": gross,
         "discount": gross - subtotal,
         "subtotal": subtotal,
@@ -313,12 +314,23 @@ def _header(
 ) -> dict[str, Any]:
     """The header as the sum of its lines."""
     changed = {line["id"]: line for line in amounts}
-    sums = {
+    sums: dict[str, Any] = {
         name: sum(changed[id][name] if id in changed else getattr(line, name) for id, line in lines.items())
         for name in AMOUNTS
     }
+    sums["exact_value"] = exact_sum(
+        _exact(line, changed.get(id, {}).get("left")) for id, line in lines.items()
+    )
     costs = [changed[id]["cost"] if id in changed else line.cost for id, line in lines.items()]
     return sums | derived(sums["net"], costs, row.commission_percent)
+
+
+def _exact(line: OrderLine, left: Decimal | None) -> tuple[Decimal, Decimal]:
+    """Quantity and price whose product is the line's exact value, of what is still wanted."""
+    quantity = line.quantity - line.cancelled if left is None else left
+    if line.exact_gross is None:
+        return quantity, line.unit_price
+    return quantity, line.exact_gross / line.quantity
 
 
 def _shipped(row: Order, shipment: ShipmentRead, lines: Mapping[UUID, OrderLine]) -> Event:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from app.modules.orders.models.orders import Order, OrderLine
 from app.modules.orders.schemas.orders import OrderLineRead
 
 MAX_MINOR = 10**15  # sums of thousands of orders still fit where money is kept
+_EXACT = Context(prec=100)
 AMOUNTS = ("gross", "discount", "subtotal", "header_discount", "net", "tax", "total")
 
 
@@ -66,10 +67,25 @@ def totalled(
         _row(line, position, {name: getattr(amounts, name) for name in AMOUNTS}, currency)
         for position, (line, amounts) in enumerate(zip(lines, sums.lines, strict=True))
     ]
-    header = {name: getattr(sums, name) for name in AMOUNTS}
-    return header | derived(header["net"], [row["cost"] for row in rows], commission_percent) | {
-        "line_count": len(rows)
-    }, rows
+    header: dict[str, Any] = {name: getattr(sums, name) for name in AMOUNTS}
+    header |= {"line_count": len(rows), "exact_value": _exact_value(lines)}
+    return header | derived(header["net"], [row["cost"] for row in rows], commission_percent), rows
+
+
+def _exact_value(lines: Sequence[NewOrderLine]) -> Decimal:
+    """What the lines come to in major units before discounts."""
+    one = Decimal(1)
+    return exact_sum(
+        (line.quantity, line.unit_price) if line.gross is None else (one, line.gross) for line in lines
+    )
+
+
+def exact_sum(parts: Iterable[tuple[Decimal, Decimal]]) -> Decimal:
+    """The sum of quantity x price, never rounded."""
+    found = Decimal(0)
+    for quantity, price in parts:
+        found = _EXACT.add(found, _EXACT.multiply(quantity, price))
+    return found
 
 
 def derived(

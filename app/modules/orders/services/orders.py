@@ -73,6 +73,7 @@ class OrderService(RecordService[Order]):
         self.references = References(uow)
         self.pricing = Pricing(uow)
         self._rows: list[dict[str, Any]] = []
+        self._header: dict[str, Any] = {}
         self._inherited = False
 
     async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
@@ -235,8 +236,11 @@ class OrderService(RecordService[Order]):
             after_change = {**row.__dict__, **given}
             sale = Sale.of(after_change, [line.product_id for line in stored])
             lines = await self.pricing.lines(sent, sale)
-        header, rows = of_lines.totalled(lines, **of_lines.header_inputs(row, given))
-        after = await super().change(row, {**given, **header}, action=action)
+        self._header, rows = of_lines.totalled(lines, **of_lines.header_inputs(row, given))
+        try:
+            after = await super().change(row, given, action=action)
+        finally:
+            self._header = {}
         if sent is None:
             await self.lines.retotal(row.id, rows)
             return after
@@ -272,6 +276,7 @@ class OrderService(RecordService[Order]):
         await self.references.check({**row.__dict__, **changes}, changes.keys())
         if changes.keys() & {"account_id", "shipping_address", "billing_address"}:
             changes["country"] = await self.references.country({**row.__dict__, **changes})
+        changes |= self._header  # computed, so no field rule of the actor's speaks of it
 
     async def before_delete(self, row: Order) -> None:
         if row.status not in (DRAFT, CANCELLED):
@@ -414,7 +419,21 @@ ORDER: RecordType[Order] = RecordType(
     service=OrderService,
     title="number",
     search=Search(names=("number", "customer_reference")),
-    follows={"margin": "cost"},
+    follows=dict.fromkeys(
+        (
+            "gross",
+            "discount",
+            "subtotal",
+            "header_discount",
+            "net",
+            "tax",
+            "discount_amount",
+            "commission",
+            "cost",
+        ),
+        "total",
+    )
+    | {"margin": "cost"},
     importable=False,
     labels={
         "number": ("order number", "订单号", "订单编号"),

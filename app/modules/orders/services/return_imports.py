@@ -25,7 +25,7 @@ from app.modules.orders.services.imported import (
     refuse_known_lines,
 )
 from app.modules.orders.services.lines import MAX_MINOR
-from app.modules.orders.services.return_lines import worth
+from app.modules.orders.services.return_lines import exact_value, worth
 from app.modules.orders.services.returns import NUMBER, RETURN
 
 Made = tuple[Item[ImportedReturn], dict[str, Any], list[dict[str, Any]]]
@@ -108,7 +108,8 @@ class ReturnImports:
                 )
             return None
         rows = [{**line, "return_id": id} for line in lines if line is not None]
-        sums = {name: sum(row[name] for row in rows) for name in ("net", "tax", "total")}
+        sums: dict[str, Any] = {name: sum(row[name] for row in rows) for name in ("net", "tax", "total")}
+        sums["exact_value"] = exact_value(rows)
         orders = {self._of[row["order_line_id"]].order_id if row["order_line_id"] else None for row in rows}
         of_one = next(iter(orders)) if len(orders) == 1 else None
         return item, {**self._columns(given, account, known), **sums, "id": id, "order_id": of_one}, rows

@@ -23,7 +23,7 @@ from app.modules.orders.models.orders import Order, OrderLine
 from app.modules.orders.models.returns import ReturnLine
 from app.modules.orders.schemas.decimals import decimal_text
 from app.modules.orders.schemas.returns import ReturnLineInput, ReturnLineRead
-from app.modules.orders.services.lines import MAX_MINOR
+from app.modules.orders.services.lines import MAX_MINOR, exact_sum
 
 
 class ReturnTooLarge(Conflict):
@@ -160,6 +160,11 @@ def _common(line: ReturnLineInput, place: int) -> dict[str, Any]:
         "reason": line.reason,
         "serial_numbers": list(line.serial_numbers),
     }
+
+
+def exact_value(rows: Sequence[Mapping[str, Any]]) -> Decimal:
+    """Quantity x price of lines in major units, never rounded."""
+    return exact_sum((row["quantity"], row["unit_price"]) for row in rows)
 
 
 class ReturnLines:

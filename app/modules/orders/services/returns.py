@@ -142,6 +142,7 @@ class ReturnService(RecordService[Return]):
         for name in ("net", "tax", "total"):
             values[name] = sum(row[name] for row in self._rows)
         values |= {"status": REQUESTED.value, "line_count": len(self._rows)}
+        values["exact_value"] = of_lines.exact_value(self._rows)
         values |= dict.fromkeys(("replacement_order_id", "decision_note", "resolved_at"))
         values["number"] = await next_number(self.uow, "return", NUMBER)
 
@@ -367,6 +368,7 @@ RETURN: RecordType[Return] = RecordType(
     service=ReturnService,
     title="number",
     search=Search(names=("number", "reason")),
+    follows={"net": "total", "tax": "total"},
     importable=False,
     labels={
         "number": ("return number", "退货单号"),
