@@ -88,7 +88,7 @@ def run_work(settings: Settings) -> None:
 
 
 async def _work(settings: Settings) -> None:
-    from app.kernel import logging, tracing
+    from app.kernel import logging, metrics, tracing
     from app.kernel.startup import open_kernel
     from app.main import build_registry
     from app.worker import run_worker
@@ -99,8 +99,9 @@ async def _work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stop.set)
-    async with open_kernel(settings, build_registry()) as kernel:
-        await run_worker(kernel, stop)
+    with metrics.served(settings.host, settings.worker_metrics_port):
+        async with open_kernel(settings, build_registry()) as kernel:
+            await run_worker(kernel, stop)
     tracing.shutdown()
 
 

@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address that `rapport serve` binds.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `rapport serve` binds.")
+    worker_metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of `host` where `rapport worker` serves `/metrics`; else nowhere.",
+    )
     body_limit_bytes: int = Field(1_048_576, description="Largest JSON body.")
     upload_limit_bytes: int = Field(536_870_912, description="Largest uploaded file.")
     access_token_minutes: int = Field(10, description="Life of an access token.")

@@ -24,6 +24,7 @@ from app.kernel import uow as units
 from app.kernel.access import Actor, system_actor
 from app.kernel.errors import Problem
 from app.kernel.ids import new_id
+from app.kernel.metrics import observe_job
 
 if TYPE_CHECKING:
     from app.kernel.registry import JobKind
@@ -237,7 +238,15 @@ class JobRunner:
         return rows
 
     async def work(self, row: asyncpg.Record, stop: asyncio.Event) -> None:
-        """Run one claimed job and write how it ended."""
+        """Run one claimed job, write how it ended, and measure it if it did; an attempt that is repeated did not."""
+        began = time.monotonic()
+        outcome = await self._work(row, stop)
+        if outcome is not None:
+            known = row["name"] in self.kernel.registry.jobs
+            observe_job(row["name"] if known else "unknown", outcome, time.monotonic() - began)
+
+    async def _work(self, row: asyncpg.Record, stop: asyncio.Event) -> str | None:
+        """Run one claimed job; the state it ended in, or None where it goes on later or elsewhere."""
         kind = self.kernel.registry.jobs.get(row["name"])
         job = log.bind(job=row["name"], job_id=str(row["id"]), tenant_id=str(row["tenant_id"]))
         try:
@@ -246,30 +255,29 @@ class JobRunner:
             if row["cancel_requested"] and row["attempts"] == 1:
                 raise JobCancelled
             if row["attempts"] > kind.attempts:
-                await self._fail(
+                return await self._fail(
                     row, "It was started too often without coming to an end; a worker died each time."
                 )
-                return
             result = await self._attempt(row, kind, stop)
         except asyncio.CancelledError:
             await self._release(row)
             raise
         except JobPaused:
             await self._release(row)
+            return None
         except JobCancelled:
-            await self._finish(row, "cancelled")
+            return await self._finish(row, "cancelled")
         except JobLost:
             job.warning("job lost", attempt=row["attempts"])
+            return None
         except Problem as refusal:
             if refusal.status >= 500:
-                await self._retry(row, kind, refusal)
-            else:
-                await self._fail(row, refusal.detail)
+                return await self._retry(row, kind, refusal)
+            return await self._fail(row, refusal.detail)
         except Exception as error:  # noqa: BLE001 - whatever job code raises is kept on its row
             job.error("job failed", attempt=row["attempts"], exc_info=error)
-            await self._retry(row, kind, error)
-        else:
-            await self._finish(row, "completed", result=result)
+            return await self._retry(row, kind, error)
+        return await self._finish(row, "completed", result=result)
 
     async def _attempt(self, row: asyncpg.Record, kind: JobKind, stop: asyncio.Event) -> dict[str, Any]:
         actor = await actor_of(self.kernel, row["tenant_id"], row["actor_kind"], row["actor_id"])
@@ -335,34 +343,41 @@ class JobRunner:
         kind = self.kernel.registry.jobs.get(row["name"])
         return ", payload = '{}'" if kind is not None and kind.wipe else ""
 
-    async def _finish(self, row: asyncpg.Record, state: str, *, result: dict[str, Any] | None = None) -> None:
-        await self._mine(
+    async def _finish(
+        self, row: asyncpg.Record, state: str, *, result: dict[str, Any] | None = None
+    ) -> str | None:
+        """End the job in a state; that state, or None if the job is another worker's by then."""
+        ended = await self._mine(
             row,
             f"state = $4, result = $5, finished_at = $6, locked_until = NULL{self._wiped(row)}",
             state,
             result,
             self.kernel.clock.now(),
         )
+        return state if ended else None
 
-    async def _fail(self, row: asyncpg.Record, reason: str) -> None:
-        await self._mine(
+    async def _fail(self, row: asyncpg.Record, reason: str) -> str | None:
+        """As `_finish`, with a reason."""
+        ended = await self._mine(
             row,
             f"state = 'failed', last_error = $4, finished_at = $5, locked_until = NULL{self._wiped(row)}",
             reason[:2_000],
             self.kernel.clock.now(),
         )
+        return "failed" if ended else None
 
-    async def _retry(self, row: asyncpg.Record, kind: JobKind | None, error: Exception) -> None:
+    async def _retry(self, row: asyncpg.Record, kind: JobKind | None, error: Exception) -> str | None:
+        """Queue the job again, or fail it if that was the last attempt."""
         reason = error.detail if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
         if kind is None or row["attempts"] >= kind.attempts:
-            await self._fail(row, reason)
-            return
+            return await self._fail(row, reason)
         await self._mine(
             row,
             "state = 'queued', last_error = $4, run_at = $5, locked_until = NULL",
             reason[:2_000],
             self.kernel.clock.now() + pause_after(row["attempts"]),
         )
+        return None
 
     async def _release(self, row: asyncpg.Record) -> None:
         """Give a job back untouched, so that another worker goes on with it at once."""

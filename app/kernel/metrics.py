@@ -7,7 +7,8 @@ Queue depths are counted when they are scraped, at most every few seconds, never
 from __future__ import annotations
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from prometheus_client import (
@@ -20,6 +21,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     generate_latest,
+    start_http_server,
 )
 
 from app.kernel.db import Database
@@ -81,7 +83,7 @@ def observe_request(scope: MutableMapping[str, Any], status: int, seconds: float
 
 
 def observe_job(kind: str, outcome: str, seconds: float) -> None:
-    """Count one finished job: `completed`, `failed` or `cancelled`."""
+    """Count one finished job: `completed`, `failed` or `cancelled`; `seconds` are those of its last attempt."""
     JOBS.labels(kind, outcome).inc()
     JOB_SECONDS.labels(kind).observe(seconds)
 
@@ -108,3 +110,18 @@ async def render(database: Database) -> bytes:
     """The body of `GET /metrics`, of type `CONTENT_TYPE`."""
     await measure_depths(database)
     return generate_latest(REGISTRY)
+
+
+@contextmanager
+def served(host: str, port: int | None) -> Iterator[None]:
+    """Serve this process's metrics meanwhile, for processes without an API; nowhere without a port."""
+    if port is None:
+        yield
+        return
+    server, thread = start_http_server(port, addr=host, registry=REGISTRY)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

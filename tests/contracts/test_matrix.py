@@ -61,6 +61,12 @@ NOT_AT_ONCE = {
     "list_activity_occurrences": 409, "change_activity_occurrence": 409, "cancel_activity_occurrence": 409,
     "detach_file_from_activity": 404, "get_activity_attachment_content": 404,  # no file hangs on it
     "delete_calendar_feed": 404,
+    # The contract is a draft, which nobody was asked about and which has never been in force.
+    "recall_contract": 409, "activate_contract": 409, "void_contract": 409, "reopen_contract": 409,
+    "terminate_contract": 409, "withdraw_contract_notice": 409, "renew_contract": 409,
+    "get_contract_revision": 404, "compare_contract_revisions": 404, "create_contract_amendment": 409,
+    "get_contract_amendment": 404, "update_contract_amendment": 404, "submit_contract_amendment": 404,
+    "recall_contract_amendment": 404, "withdraw_contract_amendment": 404,
     "create_invoice_from_order": 409,  # the order is a draft
     "create_invoice_from_instalment": 422,  # nothing is planned
     # It is a draft, and no credit note.

@@ -114,6 +114,8 @@ class World:
     async def make(self, resource: str) -> str:
         """A new thing of this kind; later requests are about it."""
         operation = next(o for o in self.operations if o.resource == resource and self._makes(o))
+        if resource == "approvals":
+            await self.make("accounts")  # one request at a time about each
         answer = await self.request(operation).send(self.owner)
         assert answer.is_success, f"{operation.id}: {answer.status_code} {answer.text}"
         made = answer.json()
@@ -291,9 +293,24 @@ class World:
             "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
             "create_lead_assignment_rule": {"target_id": self.ids.get("teams")},
             "create_lead_queue": {"member_ids": [str(self.company.member_id)]},
+            "create_approval_process": {
+                "object": "account",
+                "requester_may_approve": True,
+                "steps": [
+                    {
+                        "key": "one",
+                        "name_en": f"{self.sampler.marker} {number}",
+                        "approvers": [{"kind": "member", "member_ids": [str(self.company.member_id)]}],
+                    }
+                ],
+            },
+            "create_approval": {"object": "account"},
+            "preview_approval": {"object": "account"},
+            "create_approval_delegation": {"ends_at": "2026-03-02T12:00:00Z"},
             "create_absence": {"ends_at": "2026-03-02T12:00:00Z"},
             "assign_leads": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "preview_lead_assignment": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
+            "create_contract": {"account_id": self.ids.get("accounts")},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "optimise_assignment": {
                 "ids": [self.ids.get("leads", NOWHERE)],

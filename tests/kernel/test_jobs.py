@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from app.kernel import metrics
 from app.kernel.access import TenantProfile
 from app.kernel.clock import FixedClock
 from app.kernel.errors import Conflict
@@ -147,6 +148,31 @@ async def test_a_refusal_is_final(made: Bench):
     await JobRunner(made.kernel).run_due()
     row = await job(made, id)
     assert (row["state"], row["attempts"], row["last_error"]) == ("failed", 1, "not like this")
+
+
+async def test_how_jobs_end_is_measured_and_what_is_tried_again_has_not_ended(made: Bench):
+    def counted(kind: str, outcome: str) -> float:
+        labels = {"kind": kind, "outcome": outcome}
+        return metrics.REGISTRY.get_sample_value("rapport_jobs_total", labels) or 0
+
+    def timed(kind: str) -> float:
+        return metrics.REGISTRY.get_sample_value("rapport_job_seconds_count", {"kind": kind}) or 0
+
+    ends = (
+        ("test.note", "completed"), ("test.refuse", "failed"), ("test.stumble", "failed"), ("unknown", "failed"),
+    )  # fmt: skip
+    before = {end: counted(*end) for end in ends}
+    seconds = timed("test.stumble")
+    for name in ("test.note", "test.note", "test.refuse", "test.stumble", "test.gone"):
+        await enqueue(made, name)
+    runner = JobRunner(made.kernel)
+    await runner.run_due()
+    assert {end: counted(*end) - before[end] for end in ends} == dict(zip(ends, (2, 1, 0, 1), strict=True))
+    for pause in (5, 10):
+        clock(made).advance(seconds=pause)
+        await runner.run_due()
+    assert {end: counted(*end) - before[end] for end in ends} == dict(zip(ends, (2, 1, 1, 1), strict=True))
+    assert timed("test.stumble") - seconds == 1
 
 
 async def test_a_dead_workers_job_is_claimed_when_its_lease_is_over_and_not_before(made: Bench):

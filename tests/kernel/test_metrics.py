@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.datastructures import Headers
 
 from app.kernel import metrics, tracing
 from app.kernel.config import Settings
 from app.kernel.uow import transaction
+from tests.support.installation import free_port
 from tests.support.kernel import bare_kernel, new_tenant
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -50,6 +52,16 @@ async def test_waiting_work_is_counted_when_asked_for(
         text = (await metrics.render(kernel.database)).decode()
     assert "rapport_jobs_waiting 1.0" in text.splitlines()
     assert "rapport_outbox_unpublished 0.0" in text.splitlines()
+
+
+def test_a_process_without_an_api_serves_its_metrics_while_it_runs():
+    metrics.observe_job("test.served", "completed", 0.5)
+    port = free_port()
+    with metrics.served("127.0.0.1", port):
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert 'rapport_jobs_total{kind="test.served",outcome="completed"} 1.0' in text.splitlines()
+    with pytest.raises(httpx.ConnectError), metrics.served("127.0.0.1", None):
+        httpx.get(f"http://127.0.0.1:{port}/metrics")
 
 
 def test_without_a_collector_only_the_trace_id_is_kept():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
@@ -45,10 +46,15 @@ async def look(worker_database: str) -> AsyncIterator[Look]:
 
 @pytest.fixture
 def hire(company: Company, look: Look) -> Hire:
-    """Somebody who joins the company with a role: `await hire("salesperson", manager_id=…)`."""
+    """Somebody who joins the company: a salesperson, or with another built-in role or just some grants."""
+    numbers = iter(range(1, 100))
 
-    async def join(role: str = "salesperson", **invitation: object) -> Client:
-        return await colleague(company, look, role, **invitation)
+    async def join(role: str | dict[str, str] = "salesperson", **invitation: Any) -> Client:
+        if isinstance(role, str):
+            return await colleague(company, look, role, **invitation)
+        body = {"name": f"Role {next(numbers)}", "grants": role}
+        made = await company.owner.ok("POST", "/v1/roles", json=body)
+        return await colleague(company, look, "viewer", role_ids=[made["id"]], **invitation)
 
     return join
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 from uuid import UUID
 
+from app.kernel.outbox import Relay
 from app.kernel.uow import UnitOfWork
 from app.modules.automation.interface import (
     ApprovalQuestion,
@@ -16,7 +18,9 @@ from app.modules.automation.interface import (
 )
 from tests.modules.support import acting
 from tests.support.api import Client, Company
+from tests.support.fingerprint import changes, fingerprint
 from tests.support.toy import TOY, Toy
+from tests.tenants.people import Look
 
 Json = dict[str, Any]
 
@@ -94,3 +98,51 @@ async def process(company: Company, *steps: Json, **fields: Any) -> Json:
     body = {"name_en": "Discounts", "name_zh": "折扣", "object": "toy", "steps": list(steps)} | fields
     made: Json = await company.owner.ok("POST", "/v1/approval-processes", json=body)
     return made
+
+
+async def report_to(company: Company, client: Client, boss: Client | None) -> None:
+    """Make somebody the manager of a member."""
+    path = f"/v1/members/{member(client)}"
+    version = (await company.owner.ok("GET", path))["version"]
+    manager = None if boss is None else member(boss)
+    await company.owner.ok("PATCH", path, json={"manager_id": manager}, if_match=version)
+
+
+async def deactivate(company: Company, client: Client, successor: Client | None = None) -> None:
+    """Somebody leaves, and all that follows has happened."""
+    path = f"/v1/members/{member(client)}"
+    version = (await company.owner.ok("GET", path))["version"]
+    body = {} if successor is None else {"hand_over_to": member(successor)}
+    await company.owner.ok("POST", f"{path}/deactivate", json=body, if_match=version)
+    assert company.app.kernel is not None
+    while await Relay(company.app.kernel).run_once():
+        pass
+
+
+@asynccontextmanager
+async def unchanged(company: Company, look: Look) -> AsyncIterator[None]:
+    """What happens inside leaves no trace in any table."""
+    before = await fingerprint(look.connection, company.tenant_id)
+    yield
+    assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}
+
+
+def over(amount: str) -> Json:
+    """The condition that a toy costs more than so many dollars."""
+    return {"or": [{"and": [{"field": "price", "op": "gt", "value": amount}]}]}
+
+
+def usd(amount: str) -> Json:
+    return {"amount": amount, "currency": "USD"}
+
+
+async def actions(client: Client, ref: ApprovalRef) -> list[tuple[str, str | None]]:
+    """What happened to a request, with the step it happened in."""
+    found = await client.ok("GET", f"/v1/approvals/{ref.id}")
+    return [(one["action"], one["step"]) for one in found["history"]]
+
+
+async def waiting(client: Client) -> list[str]:
+    """Labels of what waits for somebody."""
+    page = await client.ok("GET", "/v1/approvals?view=waiting")
+    return [one["label"] for one in page["data"]]

@@ -49,10 +49,10 @@ class Course:
         return await self._uow.get(Approval, id, lock="update")
 
     async def pending(self, id: UUID) -> Approval:
-        """As `locked`. Raises also `NoPendingApproval` (carries `status`) when it is over."""
+        """As `locked`. Raises also `NoPendingApproval` (carries `state`) when it is over."""
         found = await self.locked(id)
         if found.status != ApprovalStatus.PENDING:
-            raise NoPendingApproval(f"This request is {found.status}.", status=found.status)
+            raise NoPendingApproval(f"This request is {found.status}.", state=found.status)
         return found
 
     async def open_step(self, approval: Approval) -> list[UUID]:

@@ -115,7 +115,7 @@ class Deciding:
                 return approval, held[member]
         if approval.status != ApprovalStatus.PENDING:
             await self._refuse_strangers(approval, mine)
-            raise NoPendingApproval(f"This request is {approval.status}.", status=approval.status)
+            raise NoPendingApproval(f"This request is {approval.status}.", state=approval.status)
         await self._refuse_strangers(approval, mine)
         raise AlreadyDecided
 

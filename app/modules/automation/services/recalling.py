@@ -26,7 +26,7 @@ async def recall(uow: UnitOfWork, id: UUID, *, note: str | None) -> Approval:
     if not uow.actor.may(MANAGE) and (me is None or me not in (approval.requested_by, owner)):
         raise Forbidden("Only who asked for it or owns the record recalls it.")
     if approval.status != ApprovalStatus.PENDING:
-        raise NoPendingApproval(f"This request is {approval.status}.", status=approval.status)
+        raise NoPendingApproval(f"This request is {approval.status}.", state=approval.status)
     step = approval.steps[approval.step]["key"]
     await history.write(
         uow, history.Happening(approval_id=id, action=HistoryAction.RECALLED, step=step, note=note)

@@ -121,6 +121,9 @@ class Submission(Input):
     """A word to whoever approves."""
 
     note: ShortText | None = None
+    chosen_ids: Annotated[list[UUID], Field(max_length=50)] = Field(
+        default_factory=list, description="Approvers, for steps that leave the choice to you."
+    )
     from_refusing_step: bool = Field(
         False, description="After a refusal: go on at the step that refused, not from the start."
     )

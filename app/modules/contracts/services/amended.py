@@ -64,7 +64,7 @@ class AmendedContract:
 
     async def _replan(self, terms: AmendedTerms, value: Money, after: dict[str, Any]) -> list[Any]:
         """Make what nobody has invoiced or paid come to the rest of the value; the plan to keep for renewals."""
-        rows = [row for row in await self._contracts.instalments.of(self._row.id) if row.status != VOID]
+        rows = [row for row in await self._contracts.instalments.held(self._row.id) if row.status != VOID]
         kept = [row for row in rows if row.invoiced or row.paid]
         left = [row for row in rows if not (row.invoiced or row.paid)]
         rest = value - Money(sum(row.amount for row in kept), value.currency)

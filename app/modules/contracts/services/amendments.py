@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from app.modules.contracts.services.amended import AmendedContract
 from app.modules.contracts.services.clause_templates import ClauseTemplateService
 from app.modules.contracts.services.content import content_of, without_amounts
 from app.modules.contracts.services.contracts import ContractService
+from app.modules.contracts.services.parts import PartService
 from app.modules.contracts.services.revisions import RevisionService
 from app.modules.contracts.services.states import ACTIVE, AMENDMENTS
 
@@ -39,6 +41,7 @@ class AmendmentService:
         self._contracts = ContractService(uow)
         self._revisions = RevisionService(uow)
         self._templates = ClauseTemplateService(uow)
+        self._parts = PartService(uow)
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -75,7 +78,8 @@ class AmendmentService:
         self._require_active(row)
         await self._require_none_open(row)
         self._require_writable(body.changes)
-        await self._try(row, body.changes)
+        changes = await self._settled(body.changes)
+        await self._try(row, changes)
         last = await self._uow.fetchrow(
             "SELECT coalesce(max(number), 0) FROM contracts.amendments WHERE tenant_id = $1 AND contract_id = $2",
             row.tenant_id,
@@ -90,7 +94,7 @@ class AmendmentService:
             reason=body.reason,
             status=AmendmentStatus.DRAFT.value,
             effective_on=body.effective_on,
-            changes=await self._stored(body.changes),
+            changes=_stored(changes),
             created_by=self._uow.actor.member_id,
         )
         self._note(made, "amendment_drafted")
@@ -106,8 +110,9 @@ class AmendmentService:
         given = {name: getattr(body, name) for name in body.model_fields_set}
         if body.changes is not None:
             self._require_writable(body.changes)
-            await self._try(row, body.changes)
-            given["changes"] = await self._stored(body.changes)
+            changes = await self._settled(body.changes)
+            await self._try(row, changes)
+            given["changes"] = _stored(changes)
         return self.read(await self._uow.update(amendment, audit=AUDITED_AS, **given))
 
     async def withdraw(self, contract_id: UUID, id: UUID, *, expected_version: int) -> AmendmentRead:
@@ -213,8 +218,7 @@ class AmendmentService:
         except _Tried as tried:
             return tried.row, tried.content
         except Invalid as refusal:
-            errors = [FieldError(f"/changes{e.pointer}", e.code, e.detail) for e in refusal.errors]
-            raise Invalid(refusal.detail, errors=errors) from None
+            raise _in_changes(refusal) from None
 
     async def _held(self, contract_id: UUID, id: UUID, expected_version: int) -> tuple[Contract, Amendment]:
         row = await self._contracts.held(contract_id, None)
@@ -228,15 +232,27 @@ class AmendmentService:
             raise NotFound
         return row
 
-    async def _stored(self, terms: AmendedTerms) -> dict[str, Any]:
-        """Only what was given, in its wire form; clauses of the library in the version that they have by now."""
-        given = terms.model_dump(mode="json", exclude_unset=True)
-        clauses = terms.clauses or []
-        found = await self._templates.held([one.template_id for one in clauses if one.template_id])
-        for clause, one in zip(given.get("clauses", ()), clauses, strict=True):
-            if one.template_id is not None and one.template_version is None:
-                clause["template_version"] = found[one.template_id].current_version
-        return given
+    async def _settled(self, terms: AmendedTerms) -> AmendedTerms:
+        """The same terms, as they will hold whoever puts them in force: parties named, clauses in this version.
+
+        Raises: Invalid at `/changes` for parties that are not there.
+        """
+        settled: dict[str, Any] = {}
+        if terms.parties is not None:
+            try:
+                settled["parties"] = await self._parts.named(terms.parties)
+            except Invalid as refusal:
+                raise _in_changes(refusal) from None
+        if terms.clauses is not None:
+            ids = [one.template_id for one in terms.clauses if one.template_id]
+            templates = await self._templates.held(ids)
+            settled["clauses"] = [
+                one.model_copy(update={"template_version": templates[one.template_id].current_version})
+                if one.template_id in templates and one.template_version is None
+                else one
+                for one in terms.clauses
+            ]
+        return terms.model_copy(update=settled)
 
     def _require_active(self, row: Contract) -> None:
         if row.status != ACTIVE:
@@ -261,3 +277,26 @@ class AmendmentService:
         self._uow.record_audit(
             "contract", amendment.contract_id, action, {"amendment": [None, amendment.number]}, reason=reason
         )
+
+
+def _stored(terms: AmendedTerms) -> dict[str, Any]:
+    """Only what was given, in its wire form."""
+    return {name: _wire(getattr(terms, name)) for name in sorted(terms.model_fields_set)}
+
+
+def _wire(value: Any) -> Any:
+    if isinstance(value, list):
+        return [one.model_dump(mode="json", exclude_none=True) for one in value]
+    return (
+        value.to_wire()
+        if isinstance(value, Money)
+        else value.isoformat()
+        if isinstance(value, date)
+        else value
+    )
+
+
+def _in_changes(refusal: Invalid) -> Invalid:
+    """The same refusal, with pointers into the request."""
+    errors = [FieldError(f"/changes{e.pointer}", e.code, e.detail) for e in refusal.errors]
+    return Invalid(refusal.detail, errors=errors)

@@ -94,6 +94,7 @@ class ContractApprovals:
             fingerprint=fingerprint(content),
             owner_id=row.owner_id,
             note=given.note,
+            chosen_ids=tuple(given.chosen_ids),
             resubmit=Resubmit.REFUSING_STEP if given.from_refusing_step else Resubmit.START,
         )
         return await self._uow.of(Approvals).request(question)

@@ -61,6 +61,12 @@ class Instalments:
         statement = self._uow.select(Instalment).where(Instalment.contract_id == contract_id)
         return await self._uow.all(statement.order_by(Instalment.position, Instalment.id))
 
+    async def held(self, contract_id: UUID) -> list[Instalment]:
+        """By position, and nobody bills them meanwhile."""
+        statement = self._uow.select(Instalment).where(Instalment.contract_id == contract_id)
+        rows = await self._uow.all(statement.order_by(Instalment.id).with_for_update())
+        return sorted(rows, key=lambda row: row.position)
+
     def require_plan(self, values: Mapping[str, Any], items: Sequence[PlanItem]) -> list[Planned]:
         """The instalments of a plan over changed values. Raises `Invalid` at the value, which is what changed."""
         try:

@@ -51,15 +51,22 @@ class PartService:
         """Replace the parties of a draft. Raises `NotFound`, `StaleVersion`, `ContractLocked`, `Invalid`."""
         row = await self.contracts.draft(contract_id, expected_version)
         before = await self.parties_of(contract_id)
-        after = await self.replace_parties(row, given)
+        after = await self.replace_parties(row, await self.named(given))
         names = [[one.name for one in before], [one["name"] for one in after]]
         return await self.contracts.bump(row, "parties", *names)
 
-    async def replace_parties(self, row: Contract, given: Sequence[PartyInput]) -> list[dict[str, Any]]:
-        """Put these in the place of those that a held contract has. Raises `Invalid`."""
+    async def named(self, given: Sequence[PartyInput]) -> list[PartyInput]:
+        """The same parties, each with its name. Raises `Invalid` for accounts and contacts that are not there."""
         references = self.contracts.references
         values = [{"account_id": one.account_id, "contact_id": one.contact_id} for one in given]
         await references.check_each(values, pointers=[f"/parties/{index}" for index in range(len(given))])
+        return [
+            one.model_copy(update={"name": one.name or references.name_of(named)})
+            for one, named in zip(given, values, strict=True)
+        ]
+
+    async def replace_parties(self, row: Contract, given: Sequence[PartyInput]) -> list[dict[str, Any]]:
+        """Put these, which have names, in the place of those that a held contract has."""
         rows = [
             {
                 "id": new_id(),
@@ -68,10 +75,10 @@ class PartService:
                 "role": one.role.value,
                 "account_id": one.account_id,
                 "contact_id": one.contact_id,
-                "name": one.name or references.name_of(named) or "",
+                "name": one.name or "",
                 "title": one.title,
             }
-            for position, (one, named) in enumerate(zip(given, values, strict=True))
+            for position, one in enumerate(given)
         ]
         await self._replace("parties", row.id)
         await self._uow.insert_many(Party, rows)

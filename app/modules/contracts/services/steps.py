@@ -175,7 +175,7 @@ class ContractSteps:
         )
 
     async def _require_unused(self, row: Contract) -> None:
-        instalments = await self.contracts.instalments.of(row.id)
+        instalments = await self.contracts.instalments.held(row.id)
         invoiced = sum(one.invoiced for one in instalments)
         if row.drawn or invoiced or any(one.paid for one in instalments):
             if self.contracts.hides_value:
