@@ -1,7 +1,7 @@
 """Approvals: processes, requests, the decisions that they wait for, their history, and who decides for whom.
 
 Revision ID: 0110
-Revises: 0101
+Revises: 0102
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect
 
 revision = "0110"
-down_revision = "0101"
+down_revision = "0102"
 branch_labels = None
 depends_on = None
 

@@ -78,6 +78,8 @@ REFERENCES = {
     "target_id": "teams", "admin_ids": "members", "pool_id": "pools", "order_id": "orders", "invoice_id": "invoices",
     "template_id": "contract-clause-templates",
     "delegate_id": "members", "on_behalf_of": "members", "chosen_ids": "members",
+    "product_id": "products", "other_product_ids": "products", "category_id": "product-categories",
+    "price_book_id": "price-books",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 

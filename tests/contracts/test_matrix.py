@@ -71,6 +71,8 @@ NOT_AT_ONCE = {
     "create_invoice_from_instalment": 422,  # nothing is planned
     # It is a draft, and no credit note.
     "credit_invoice": 409, "allocate_credit_note": 409, "deallocate_credit_note": 409, "refund_credit_note": 409,
+    "generate_product_variants": 422,  # it has no options
+    "detach_file_from_product": 404, "get_product_attachment_content": 404,  # no file hangs on it
 }  # fmt: skip
 """What a request that is right but comes at the wrong moment answers at most; success is fine too."""
 
@@ -278,6 +280,8 @@ NOT_LOOKED_AT = {
     ): "a hint where to look first; an unknown account has no contacts",
     ("add_opportunity_line", "product_id"): "kept as it is given, to find the product by",
     ("update_opportunity_line", "product_id"): "kept as it is given, to find the product by",
+    ("resolve_prices", "contract_id"): "compared with what prices are for, in the company's own lists",
+    ("resolve_prices", "partner_id"): "compared with what prices are for, in the company's own lists",
     ("convert_lead", "owner_id"): "only for a lead that nobody owns; this one has an owner",
     ("preview_lead_conversion", "owner_id"): "only for a lead that nobody owns; this one has an owner",
 }

@@ -98,6 +98,8 @@ class World:
                 "competitors",
                 "leads",
                 "files",
+                "products",
+                "price-books",
             )
             if name in makers
         ]
@@ -113,6 +115,8 @@ class World:
 
     async def make(self, resource: str) -> str:
         """A new thing of this kind; later requests are about it."""
+        if resource == "price-book-entries":
+            await self.make("products")  # a product has one entry in a book
         operation = next(o for o in self.operations if o.resource == resource and self._makes(o))
         if resource == "approvals":
             await self.make("accounts")  # one request at a time about each
@@ -129,6 +133,8 @@ class World:
         """A new thing for an operation that changes the one in its path, so that no request spoils another's."""
         if operation.path.endswith(("/merge", "/merge/preview")):
             await self.twins(operation.resource)
+        if operation.resource == "price-book-entries" and not operation.safe:
+            await self.make("products")
         if not operation.safe and "id" in operation.names:
             await self._renew_thing(operation)
         for name in PARTS.keys() & set(operation.names):
@@ -289,6 +295,14 @@ class World:
                 "measure": "won_count",
                 "quantity": 5,
                 "starts_on": f"{1900 + int(number[:4], 16) % 99}-{1 + int(number[4], 16) % 12:02}-01",
+            },
+            "create_product": {"status": "active", "prices": [{"amount": "10.00", "currency": "CNY"}]},
+            "create_agreed_price": {"account_id": self.ids.get("accounts", NOWHERE)},
+            "create_configuration_rule": {"kind": "quantity", "min_quantity": "1"},
+            "create_unit": {"code": f"u_{number}"},
+            "create_tax_class": {"code": f"t_{number}"},
+            "set_price_book_entries": {
+                "entries": [{"product_id": self.ids.get("products", NOWHERE), "price": "9.50"}]
             },
             "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
             "create_lead_assignment_rule": {"target_id": self.ids.get("teams")},

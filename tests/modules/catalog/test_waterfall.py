@@ -48,8 +48,13 @@ def facts(list_price: str | None = "100", **more: object) -> LineFacts:
 
 def book(kind: str, price: str, *, priority: int = 100, code: str = "B", **more: object) -> BookPrice:
     return BookPrice(
-        book_id=uuid4(), code=code, kind=BookKind(kind), priority=priority, price=Decimal(price), **more
-    )  # type: ignore[arg-type]
+        book_id=uuid4(),
+        code=code,
+        kind=BookKind(kind),
+        priority=priority,
+        price=Decimal(price),
+        **more,  # type: ignore[arg-type]
+    )
 
 
 def line(quantity: str = "1", **more: object) -> PriceQueryLine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Mapped
 
-from app.kernel.models import Json, RecordTable, TenantOwned, Versioned, one_of
+from app.kernel.models import Json, RecordTable, TenantOwned, Versioned, module_ref, one_of
 from app.modules.catalog.interface import ChargeKind
 
 
@@ -100,3 +100,18 @@ class Product(RecordTable):
     options: Mapped[list[Any]]
     parent_id: Mapped[UUID | None]
     option_values: Mapped[Json]
+
+
+class ProductAttachment(TenantOwned):
+    """A file that hangs on a product; whoever may read the product may open it."""
+
+    __tablename__ = "product_attachments"
+    __table_args__ = ({"schema": "catalog"},)
+
+    product_id: Mapped[UUID]
+    file_id: Mapped[UUID] = module_ref("kernel.files", on_delete="keep")
+    name: Mapped[str]
+    media_type: Mapped[str]
+    size: Mapped[int]
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID | None]

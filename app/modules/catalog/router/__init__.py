@@ -26,10 +26,11 @@ from app.modules.catalog.services.categories import PRODUCT_CATEGORY
 from app.modules.catalog.services.measures import TaxClassService, UnitService
 from app.modules.catalog.services.price_books import PRICE_BOOK, PRICE_BOOK_ENTRY
 from app.modules.catalog.services.products import PRODUCT
+from app.modules.catalog.services.rules import CONFIGURATION_RULE
 
 records = [
     record_router(record)
-    for record in (PRODUCT, PRODUCT_CATEGORY, PRICE_BOOK, PRICE_BOOK_ENTRY, AGREED_PRICE)
+    for record in (PRODUCT, PRODUCT_CATEGORY, PRICE_BOOK, PRICE_BOOK_ENTRY, AGREED_PRICE, CONFIGURATION_RULE)
 ]
 router = Router(tags=["catalog"])
 _REMOVE = problems(CatalogEntryInUse, StaleVersion)
@@ -47,11 +48,20 @@ async def list_units(uow: Uow) -> Units:
     return Units(data=await UnitService(uow).all())
 
 
+@router.get("/v1/units/{id}", access="product:read")
+async def get_unit(id: UUID, uow: Uow, response: Response) -> UnitRead:
+    """One unit."""
+    found = await UnitService(uow).get(id)
+    response.headers["ETag"] = etag(found.version)
+    return found
+
+
 @router.post("/v1/units", access="catalog:manage", status_code=201, responses=problems(DuplicateValue))
 async def create_unit(body: UnitCreate, uow: Uow, response: Response) -> UnitRead:
     """Add a unit."""
     made = await UnitService(uow).create(body)
     response.headers["ETag"] = etag(made.version)
+    response.headers["Location"] = f"/v1/units/{made.id}"
     return made
 
 

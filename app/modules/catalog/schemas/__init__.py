@@ -65,7 +65,6 @@ Share = Annotated[Decimal, *decimal_in(r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4
 Code = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$"),
-    Field(examples=["SKU-100"]),
 ]
 """A product's code or SKU, as it is printed; capitals differ."""
 _KEY = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Self
 from uuid import UUID
@@ -107,6 +108,30 @@ class BundleRead(Output):
     product_id: UUID
     version: int
     groups: list[GroupRead]
+
+
+class ProductAttachmentInput(Input):
+    """A file that you uploaded by `POST /v1/files`, or may open."""
+
+    file_id: UUID
+
+
+class ProductAttachmentRead(Output):
+    """A file on a product."""
+
+    id: UUID
+    file_id: UUID
+    name: str
+    media_type: str
+    size: int
+    created_at: datetime
+    created_by: UUID | None
+
+
+class ProductAttachments(Output):
+    """The files of a product, in the order they were added."""
+
+    data: list[ProductAttachmentRead]
 
 
 class VariantsAnswer(Output):

@@ -118,6 +118,13 @@ class UnitService:
             for code, name_en, name_zh, decimals in sorted(_UNITS)
         ]
 
+    async def get(self, id: UUID) -> UnitRead:
+        """Raises `NotFound`."""
+        for found in await self.all():
+            if found.id == id:
+                return found
+        raise NotFound
+
     async def create(self, body: UnitCreate) -> UnitRead:
         """Raises `DuplicateValue`."""
         await ensure_measures(self._uow)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from app.kernel.errors import Conflict, Invalid
+from app.kernel.errors import Invalid
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.states import StateMachine
 from app.kernel.uow import UnitOfWork
@@ -121,8 +121,6 @@ class ProductService(ProductImport, RecordService[Product]):
             raise Invalid.at("/options", "variant", "A variant has no options of its own.")
         if row.is_bundle:
             raise Invalid.at("/options", "bundle", "A bundle has no options.")
-        if options and not row.options and await self._is_component(row.id):
-            raise Conflict("It is a component of bundles, and only variants would be sold.")
         variants = await self.uow.fetch(
             "SELECT option_values FROM catalog.products WHERE tenant_id = $1 AND parent_id = $2"
             " AND deleted_at IS NULL",
@@ -132,14 +130,6 @@ class ProductService(ProductImport, RecordService[Product]):
         lost = sum(not fits(options, found["option_values"]) for found in variants)
         if lost:
             raise OptionInUse(f"{lost} variants would not fit any more.", variants=lost)
-
-    async def _is_component(self, id: UUID) -> bool:
-        found = await self.uow.fetchrow(
-            "SELECT 1 FROM catalog.bundle_components WHERE tenant_id = $1 AND product_id = $2 LIMIT 1",
-            self.uow.tenant_id,
-            id,
-        )
-        return found is not None
 
 
 def as_stored(values: dict[str, Any]) -> None:
