@@ -119,7 +119,7 @@ async def test_accounts_come_largest_first_page_by_page_in_few_statements(
     (euro, dollar) = (await ageing(owner))["totals"]
     assert (euro["open"], dollar["open"]) == (money("21.00", "EUR"), money("28.00"))
     assert len((await ageing(owner, currency="EUR"))["data"]) == 7
-    wrong = await owner.get("/v1/receivables/ageing", params={"cursor": cursor or "x", "currency": "USD"})
+    wrong = await owner.get("/v1/receivables/ageing?cursor=x")
     assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_cursor")
 
 
