@@ -184,3 +184,27 @@ async def test_numbers_have_no_gap_and_no_twin_whatever_is_issued_at_once_or_giv
     year = found[0].split("-")[1]
     assert sorted(found) == [f"INV-{year}-{number:05d}" for number in range(1, 201)]
     assert {(await read(owner, one))["status"] for one in given_up} == {"draft"}
+
+
+async def test_an_upsert_writes_a_draft_anew_and_nothing_that_was_issued(
+    owner: Client, account: dict[str, Any]
+) -> None:
+    made = await draft(owner, account, external_id="I-1")
+    record = {
+        "account_id": account["id"],
+        "external_id": "I-1",
+        "lines": [charge("7.00")],
+        "tax_included": True,
+    }
+    body = {"items": [{"key": "external_id", "record": record}]}
+
+    async def upsert() -> dict[str, Any]:
+        found = await owner.ok("POST", "/v1/invoices/batch/upsert", json=body)
+        return dict(found["results"][0])
+
+    assert (await upsert())["id"] == made["id"]
+    now = await read(owner, made)
+    assert (now["total"], now["tax_included"], len(now["lines"])) == (money("7.00"), True, 1)
+    now = await issue(owner, now)
+    assert (await upsert())["error"]["code"] == "invoice_not_draft"
+    assert await read(owner, made) == now

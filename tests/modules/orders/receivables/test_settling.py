@@ -209,6 +209,26 @@ async def test_a_payment_that_settles_something_is_not_deleted(
     assert figures(await read(owner, invoice)) == ("open", "100.00", "0.00", "0.00", "100.00")
 
 
+async def test_who_paid_how_much_and_when_stays(owner: Client, account: dict[str, Any]) -> None:
+    paid = await pay(owner, account, "50.00", external_id="P-1", received_on="2026-01-05")
+    record = {
+        "account_id": account["id"],
+        "method": "cash",
+        "amount": money("50.00"),
+        "received_on": "2026-01-05",
+        "external_id": "P-1",
+    }
+    path = "/v1/payments/batch/upsert"
+    same = await owner.ok("POST", path, json={"items": [{"key": "external_id", "record": record}]})
+    assert (same["results"][0]["id"], same["succeeded"]) == (paid["id"], 1)
+    now = await read(owner, paid)
+    assert now["method"] == "cash"
+    record["amount"] = money("51.00")
+    other = await owner.ok("POST", path, json={"items": [{"key": "external_id", "record": record}]})
+    assert other["results"][0]["error"]["code"] == "payment_final"
+    assert await read(owner, paid) == now
+
+
 # -- credit notes --------------------------------------------------------------------------------------------
 
 

@@ -54,6 +54,8 @@ async def check(uow: UnitOfWork, account_id: UUID, amount: Money, order_id: UUID
     Raises: CreditRefused, which carries `limit`, `exposure` and `amount`; CreditRateMissing. Where the company only
     wants to be warned, the account's owner is told instead.
     """
+    if amount.amount_minor <= 0:
+        return  # what replaces returned goods costs nothing
     terms = (await uow.of(Customers).credit_terms([account_id])).get(account_id)
     if terms is None or terms.limit is None:
         return

@@ -77,6 +77,9 @@ class CreditNoteService:
             raise NothingToCredit(f"{money} of it may still be credited.", left=money.to_wire())
         note = await self._invoices.draft(_head(row, reason), drafts, sums, explicit=())
         await self._count(parts)
+        if row.instalment_id is not None:
+            # Before the number, as whoever issues an invoice holds it.
+            await self._uow.of(Contracts).instalments([row.instalment_id], hold=True)
         note = await self._invoices.number(note, self._invoices.today)
         note = await self._ledger.correct(note, row)
         if row.instalment_id is not None:

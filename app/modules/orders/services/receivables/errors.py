@@ -57,3 +57,8 @@ class OrderInvoiced(Conflict):
 
     code = "order_invoiced"
     title = "This has been invoiced; credit the invoice or give up its draft first"
+
+
+class PaymentFinal(Conflict):
+    code = "payment_final"
+    title = "Who paid how much and when stays; delete the payment and enter it again"

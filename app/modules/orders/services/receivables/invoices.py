@@ -105,9 +105,7 @@ class InvoiceService(RecordService[Invoice]):
         return await super().create(values, explicit=explicit)
 
     async def before_create(self, values: dict[str, Any]) -> None:
-        account: UUID = values["account_id"]
-        if account not in await self.uow.of(Customers).get_many([account], hold=True):
-            raise Invalid.at("/account_id", "unknown_reference", "There is no account with this id.")
+        await self._require_account(values["account_id"])
         assert self._draft is not None  # noqa: S101 - set by `draft`, the only way here
         values.setdefault("kind", InvoiceKind.INVOICE.value)
         values |= {"status": DRAFT.value, "settled": 0, "credited": 0, "paid": 0} | _figures(self._draft[1])
@@ -115,6 +113,46 @@ class InvoiceService(RecordService[Invoice]):
     async def after_create(self, row: Invoice) -> None:
         assert self._draft is not None  # noqa: S101 - as above
         await invoice_lines.store(self.uow, row.id, self._draft[0])
+
+    async def change(self, row: Invoice, given: Mapping[str, Any], *, action: str = "updated") -> Invoice:
+        """As every record; with lines, as an upsert brings them, a draft by hand is written anew.
+
+        Raises: InvoiceNotDraft; Invalid.
+        """
+        values = dict(given)
+        lines: Sequence[InvoiceLineInput] | None = values.pop("lines", None)
+        if lines is None:
+            return await super().change(row, values, action=action)
+        account = values.pop("account_id", row.account_id)
+        included = values.pop("tax_included", row.tax_included)
+        figures = await self._rewrite(row, lines, tax_included=included)
+        if account != row.account_id:
+            await self._require_account(account)
+        row = await self.write(row, figures | {"tax_included": included, "account_id": account})
+        return await super().change(row, values, action=action)
+
+    async def _rewrite(
+        self, row: Invoice, given: Sequence[InvoiceLineInput], *, tax_included: bool
+    ) -> dict[str, Any]:
+        """Other lines for a draft by hand; the figures that they make."""
+        require_draft(row)
+        if row.order_id is not None or row.instalment_id is not None:
+            raise InvoiceNotDraft(
+                "Its lines are those of the order or contract: delete the draft and make another.",
+                state=row.status,
+            )
+        lines, sums = invoice_lines.entered(given, tax_included=tax_included)
+        await self.uow.fetch(
+            "DELETE FROM orders.invoice_lines WHERE tenant_id = $1 AND invoice_id = $2",
+            self.uow.tenant_id,
+            row.id,
+        )
+        await invoice_lines.store(self.uow, row.id, lines)
+        return _figures(sums)
+
+    async def _require_account(self, id: UUID) -> None:
+        if id not in await self.uow.of(Customers).get_many([id], hold=True):
+            raise Invalid.at("/account_id", "unknown_reference", "There is no account with this id.")
 
     async def before_update(self, row: Invoice, changes: dict[str, Any]) -> None:
         """What is printed changes only in drafts. Raises `InvoiceNotDraft`."""
@@ -137,20 +175,7 @@ class InvoiceService(RecordService[Invoice]):
         """Write a draft's lines anew; those of an order or a contract stay. Raises `InvoiceNotDraft`, `Invalid`."""
         row = await self.get(id, action="update", lock="update")
         require_version(row.version, expected=expected_version)
-        require_draft(row)
-        if row.order_id is not None or row.contract_id is not None:
-            raise InvoiceNotDraft(
-                "Its lines are those of the order or contract: delete the draft and make another.",
-                state=row.status,
-            )
-        lines, sums = invoice_lines.entered(given, tax_included=row.tax_included)
-        await self.uow.fetch(
-            "DELETE FROM orders.invoice_lines WHERE tenant_id = $1 AND invoice_id = $2",
-            self.uow.tenant_id,
-            id,
-        )
-        await invoice_lines.store(self.uow, id, lines)
-        return await self.write(row, _figures(sums))
+        return await self.write(row, await self._rewrite(row, given, tax_included=row.tax_included))
 
     async def void(self, id: UUID, *, expected_version: int) -> Invoice:
         """Give a draft up, but keep it to be seen. Raises `InvalidTransition`, `StaleVersion`."""

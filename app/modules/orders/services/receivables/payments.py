@@ -17,11 +17,12 @@ from app.modules.customers.interface import Customers
 from app.modules.orders.interface import PaymentReceived
 from app.modules.orders.models.receivables import Payment, PaymentKind
 from app.modules.orders.schemas.receivables import PaymentCreate, PaymentRead, PaymentUpdate
-from app.modules.orders.services.receivables.errors import PaymentAllocated
+from app.modules.orders.services.receivables.errors import PaymentAllocated, PaymentFinal
 from app.modules.orders.services.receivables.ledger import Ledger
 
 _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 _KEEPS_BOOKS = _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW}
+_FIXED = ("account_id", "amount", "currency", "received_on")
 
 
 class PaymentService(RecordService[Payment]):
@@ -75,6 +76,9 @@ class PaymentService(RecordService[Payment]):
         )
 
     async def before_update(self, row: Payment, changes: dict[str, Any]) -> None:
+        """Raises `PaymentFinal` for another amount, account or day, as an upsert may bring; `DuplicateValue`."""
+        if any(name in changes and changes[name] != getattr(row, name) for name in _FIXED):
+            raise PaymentFinal
         if "reference" in changes and changes["reference"] != row.reference:
             await self._require_new(changes["reference"], row.account_id)
 
