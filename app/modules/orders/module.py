@@ -7,12 +7,21 @@ from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
 from app.kernel.money_checks import MoneyCheck
 from app.kernel.registry import Module, NotificationKind, Permission, Schedule
+from app.kernel.sharing import OpenWork
+from app.modules.activities.interface import TimelineSource
 from app.modules.catalog.interface import ProductUser
-from app.modules.customers.interface import AccountPanel, AccountUser
+from app.modules.customers.interface import AccountPanel, AccountUser, PoolFact
 from app.modules.orders.interface import Orders, Stock
 from app.modules.orders.router import imports, receivables, returns, statistics
 from app.modules.orders.router.orders import records, router
 from app.modules.orders.services.for_others import OrdersOfTenant
+from app.modules.orders.services.on_accounts import (
+    BoughtFact,
+    OrderPanel,
+    OrderTimeline,
+    OrderUses,
+    OrderWork,
+)
 from app.modules.orders.services.on_products import OrderedProducts
 from app.modules.orders.services.orders import ORDER
 from app.modules.orders.services.receivables import overdue
@@ -45,6 +54,11 @@ MODULE = Module(
     ports=(
         (Stock, OnHandStock),
         (ProductUser, OrderedProducts),
+        (AccountPanel, OrderPanel),
+        (AccountUser, OrderUses),
+        (OpenWork, OrderWork),
+        (PoolFact, BoughtFact),
+        (TimelineSource, OrderTimeline),
         (Merger, record_column(ORDER, "account_id", "account")),
         (Merger, record_column(ORDER, "contact_id", "contact")),
         (Merger, record_column(RETURN, "account_id", "account")),

@@ -16,7 +16,18 @@ from app.kernel.statements import entity
 from app.modules.orders.models.orders import OrderLine
 from app.modules.orders.services.return_lines import worth
 from app.modules.orders.services.returns import RETURN_STATES
-from tests.modules.orders.orders import again, level, line, money, order_of, pointers, ship, stepped, stock
+from tests.modules.orders.orders import (
+    again,
+    level,
+    line,
+    money,
+    order_of,
+    pointers,
+    product,
+    ship,
+    stepped,
+    stock,
+)
 from tests.modules.support import acting, count
 from tests.support.api import Client, Company
 
@@ -180,9 +191,20 @@ async def test_what_was_bought_before_comes_back_at_a_price_of_its_own(
         ({"lines": [{"quantity": "1", "unit_price": money("1")}]}, ("/lines/0/description", "required")),
         ({"lines": [{"quantity": "1", "description": "x"}]}, ("/lines/0/unit_price", "required")),
         ({"lines": [unmatched | {"quantity": "0"}]}, ("/lines/0/quantity", "not_positive")),
+        (
+            {"lines": [unmatched | {"product_id": account["id"]}]},
+            ("/lines/0/product_id", "unknown_reference"),
+        ),
     ):
         assert pointers(await owner.post("/v1/returns", json=body | wrong)) == [expected]
     assert await count(company, "orders.returns") == 1
+    named = {
+        "product_id": (await product(owner, name="Valve"))["id"],
+        "quantity": "1",
+        "unit_price": money("3"),
+    }
+    other = await owner.ok("POST", "/v1/returns", json=body | {"lines": [named]})
+    assert (other["lines"][0]["description"], other["total"]) == ("Valve", money("3.00"))
 
 
 WAYS: dict[str, tuple[str, ...]] = {

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from app.kernel.errors import Conflict, Invalid, require_version
+from app.kernel.errors import Conflict, FieldError, Invalid, require_version
 from app.kernel.money import Money
 from app.kernel.numbering import next_number
 from app.kernel.records import RecordService, RecordType, Search
@@ -102,6 +102,7 @@ class ReturnService(RecordService[Return]):
         order, lines = await self._order(given.get("order_id"))
         self._complete(given, order, sent)
         currency: str = given["currency"]
+        sent = await self._named(sent)
         of_lines.check(sent, order, lines, currency)
         await self.lines.check_serials(given.get("order_id"), sent)
         self._rows = of_lines.composed(sent, lines, currency=currency, tax_included=given["tax_included"])
@@ -117,6 +118,29 @@ class ReturnService(RecordService[Return]):
             raise Invalid.at("/order_id", "unknown_reference", "There is no order with this id.")
         lines = (await self._orders.lines.of([id]))[id]
         return found[id], {line.id: line for line in lines}
+
+    async def _named(self, sent: Sequence[ReturnLineInput]) -> list[ReturnLineInput]:
+        """The lines with the names of their products where they have no other. Raises `Invalid` for unknown ones."""
+        wanted = {line.product_id for line in sent if line.product_id is not None}
+        known = await self.uow.of(Catalog).get_many(wanted, hold=True) if wanted else {}
+        errors = [
+            FieldError(f"/lines/{place}/product_id", "unknown_reference", "There is no product with this id.")
+            for place, line in enumerate(sent)
+            if line.product_id is not None and line.product_id not in known
+        ]
+        if errors:
+            raise Invalid(errors[0].detail, errors=errors)
+        return [
+            line
+            if line.product_id is None
+            else line.model_copy(
+                update={
+                    "description": line.description or known[line.product_id].name,
+                    "unit": line.unit or known[line.product_id].unit,
+                }
+            )
+            for line in sent
+        ]
 
     def _complete(self, given: dict[str, Any], order: Order | None, sent: Sequence[ReturnLineInput]) -> None:
         """What the order, the prices or the company say where the caller did not. Raises `Invalid`."""
