@@ -28,14 +28,17 @@ from app.kernel.routing import CurrentActor, IfMatch, KernelDep, Router, Uow
 from app.kernel.uow import UnitOfWork
 from app.modules.contracts.interface import InstalmentExceeded
 from app.modules.orders.models.receivables import Invoice, Payment
-from app.modules.orders.schemas.receivables import (
+from app.modules.orders.schemas.receivable_reports import (
     Ageing,
-    Allocate,
-    Allocations,
-    CreditNoteCreate,
     CreditRead,
     CreditSettingsRead,
     CreditSettingsWrite,
+    Statement,
+)
+from app.modules.orders.schemas.receivables import (
+    Allocate,
+    Allocations,
+    CreditNoteCreate,
     Deallocate,
     InstalmentInvoice,
     InvoiceDetail,
@@ -45,7 +48,6 @@ from app.modules.orders.schemas.receivables import (
     OrderReceivables,
     PaymentRead,
     RefundCreate,
-    Statement,
 )
 from app.modules.orders.services.receivables.ageing import AgeingService
 from app.modules.orders.services.receivables.billing import OrderBilling

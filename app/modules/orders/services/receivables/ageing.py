@@ -17,7 +17,7 @@ from app.kernel.money import MoneySum
 from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
-from app.modules.orders.schemas.receivables import AccountAgeing, Ageing, AgeingBuckets, NamedAccount
+from app.modules.orders.schemas.receivable_reports import AccountAgeing, Ageing, AgeingBuckets, NamedAccount
 
 BUCKETS = ("not_due", "days_1_to_30", "days_31_to_60", "days_61_to_90", "over_90_days")
 _FIGURES = (*BUCKETS, "open", "unallocated")

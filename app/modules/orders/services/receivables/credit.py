@@ -21,7 +21,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.orders.interface import CreditRefused
 from app.modules.orders.models.receivables import CreditMode, CreditSettings
-from app.modules.orders.schemas.receivables import CreditRead, CreditSettingsRead, CreditSettingsWrite
+from app.modules.orders.schemas.receivable_reports import CreditRead, CreditSettingsRead, CreditSettingsWrite
 from app.tenants.interface import ExchangeRates
 
 CREDIT_EXCEEDED = "credit.exceeded"

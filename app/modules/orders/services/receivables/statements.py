@@ -15,7 +15,7 @@ from app.kernel.money import Money, MoneySum
 from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
-from app.modules.orders.schemas.receivables import Movement, NamedAccount, Statement
+from app.modules.orders.schemas.receivable_reports import Movement, NamedAccount, Statement
 
 
 class StatementService:
