@@ -1,7 +1,7 @@
 """Quotes in revisions, their lines, steps and answers, and what their owners are told of prices.
 
 Revision ID: 0150
-Revises: 0131
+Revises: 0141
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect, record_columns, record_indexes
 
 revision = "0150"
-down_revision = "0131"
+down_revision = "0141"
 branch_labels = None
 depends_on = None
 

@@ -75,6 +75,10 @@ NOT_AT_ONCE = {
     "recall_contract_amendment": 404, "withdraw_contract_amendment": 404,
     "recall_quote": 409, "revise_quote": 409, "accept_quote": 409, "decline_quote": 409,  # nobody has sent it
     "create_quote_link": 409, "revoke_quote_link": 404, "get_quote_answer": 404,
+    "create_invoice_from_order": 409,  # the order is a draft
+    "create_invoice_from_instalment": 422,  # nothing is planned
+    # It is a draft, and no credit note.
+    "credit_invoice": 409, "allocate_credit_note": 409, "deallocate_credit_note": 409, "refund_credit_note": 409,
 }  # fmt: skip
 """What a request that is right but comes at the wrong moment answers at most; success is fine too."""
 

@@ -22,6 +22,7 @@ FIRST_VERSIONS = {
     "set_lead_assignee": 0,
     "set_lead_stages": 0,
     "update_calendar_settings": 0,
+    "set_credit_settings": 0,
 }
 """Settings that have no row before they are changed first."""
 
@@ -92,6 +93,7 @@ class World:
                 "roles",
                 "accounts",
                 "contacts",
+                "orders",
                 "pipelines",
                 "competitors",
                 "leads",
@@ -369,6 +371,8 @@ QUERIES = {
     "get_opportunity_statistics": "group_by=stage",
     "get_win_loss": "group_by=reason",
     "get_activity_report": "from=2026-01-01&before=2026-04-01",
+    "get_account_statement": "account_id={accounts}",
+    "get_account_credit": "account_id={accounts}",
     "get_team_calendar": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
     "get_free_busy": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
     "list_free_slots": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",

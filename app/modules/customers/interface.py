@@ -14,6 +14,7 @@ from pydantic import Field
 from app.kernel.duplicates import Candidate
 from app.kernel.errors import Conflict, TooManyRequests
 from app.kernel.events import Event
+from app.kernel.money import Money
 from app.kernel.schemas import Input, Output, Page, ShortText
 
 
@@ -42,6 +43,14 @@ class AccountProfile:
     industry: str | None
     size: str | None
     country: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreditTerms:
+    """How an account pays: what it may owe at most (None: no limit), and within how many days of an invoice."""
+
+    limit: Money | None
+    payment_terms_days: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +178,9 @@ class Customers(Protocol):
 
     async def account_profiles(self, ids: Collection[UUID]) -> Mapping[UUID, AccountProfile]:
         """What kind of account each is; ids that are unknown or not visible are absent. One statement."""
+
+    async def credit_terms(self, ids: Collection[UUID]) -> Mapping[UUID, CreditTerms]:
+        """Limit and terms by account, for the rules that go by them: whoever acts, also of accounts not visible."""
 
     async def belongs(self, contact_id: UUID, account_id: UUID) -> bool:
         """Whether the contact has a part in the account, as their first one or a further one."""

@@ -11,12 +11,14 @@ from asyncpg import Record
 from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
 from app.kernel.merging.tombstones import get_current
+from app.kernel.money import Money
 from app.kernel.records import RecordService
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import (
     AccountProfile,
     AccountRef,
     ContactRef,
+    CreditTerms,
     GivenConsent,
     PostalAddress,
 )
@@ -90,6 +92,23 @@ class Directory:
             f" AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''}",
             *bind.values,
         )
+
+    async def credit_terms(self, ids: Collection[UUID]) -> Mapping[UUID, CreditTerms]:
+        if not ids:
+            return {}
+        rows = await self._uow.fetch(
+            "SELECT id, credit_limit, credit_currency, payment_terms_days FROM customers.accounts"
+            " WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
+            self._uow.tenant_id,
+            list(ids),
+        )
+        return {
+            row["id"]: CreditTerms(
+                None if row["credit_limit"] is None else Money(row["credit_limit"], row["credit_currency"]),
+                row["payment_terms_days"],
+            )
+            for row in rows
+        }
 
     async def contact_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         return await self._names(known_keys.CONTACTS, ids)
