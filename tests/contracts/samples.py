@@ -79,6 +79,7 @@ REFERENCES = {
     "product_id": "products", "other_product_ids": "products", "category_id": "product-categories",
     "price_book_id": "price-books",
     "order_id": "orders", "contract_id": "contracts", "return_id": "returns",
+    "partner_id": "partners",
     "template_id": "contract-clause-templates",
     "delegate_id": "members", "on_behalf_of": "members", "chosen_ids": "members",
 }  # fmt: skip
