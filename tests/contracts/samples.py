@@ -76,6 +76,7 @@ REFERENCES = {
     "primary_contact_id": "contacts", "mentions": "members", "competitor_id": "competitors", "winning_competitor_id": "competitors",
     "calendar_id": "calendars", "stand_in_id": "members", "member_ids": "members",
     "target_id": "teams", "admin_ids": "members", "pool_id": "pools", "order_id": "orders", "invoice_id": "invoices",
+    "contract_id": "contracts", "return_id": "returns", "partner_id": "partners",
     "template_id": "contract-clause-templates",
     "delegate_id": "members", "on_behalf_of": "members", "chosen_ids": "members",
     "product_id": "products", "other_product_ids": "products", "category_id": "product-categories",

@@ -291,6 +291,17 @@ NOT_LOOKED_AT = {
     ("create_quote", "partner_id"): "compared with what prices are for, in the company's own lists",
     ("update_quote", "partner_id"): "compared with what prices are for, in the company's own lists",
     ("submit_quote", "chosen_ids"): "only for a process that leaves the choice; none does",
+    **{
+        (operation, "partner_id"): "kept as it is given: partners are no records of ours"
+        for operation in (
+            "create_order",
+            "update_order",
+            "place_order",
+            "batch_create_orders",
+            "batch_update_orders",
+            "batch_upsert_orders",
+        )
+    },
     ("convert_lead", "owner_id"): "only for a lead that nobody owns; this one has an owner",
     ("preview_lead_conversion", "owner_id"): "only for a lead that nobody owns; this one has an owner",
 }

@@ -98,6 +98,7 @@ class World:
                 "competitors",
                 "leads",
                 "files",
+                "orders",
                 "products",
                 "price-books",
             )
@@ -259,7 +260,7 @@ class World:
             id = self.ids[operation.resource]
             both = (id, self.ids.get(f"{operation.resource}/twin", NOWHERE))
             return {"records": [{"id": one, "version": 1} for one in both], "master_id": id}
-        if "/batch/" in operation.path:
+        if "/batch/" in operation.path and not operation.path.endswith("/import"):
             return {"items": [self._item(operation)]}
         known: dict[str, Json] = {
             "create_custom_field": {
@@ -296,7 +297,13 @@ class World:
                 "quantity": 5,
                 "starts_on": f"{1900 + int(number[:4], 16) % 99}-{1 + int(number[4], 16) % 12:02}-01",
             },
-            "create_product": {"status": "active", "prices": [{"amount": "10.00", "currency": "CNY"}]},
+            "place_order": {"lines": [self._bought()]},
+            "create_return": {"account_id": self.ids.get("accounts", NOWHERE), "lines": [self._bought()]},
+            "create_product": {
+                "status": "active",
+                "stocked": True,
+                "prices": [{"amount": "10.00", "currency": "CNY"}],
+            },
             "create_agreed_price": {"account_id": self.ids.get("accounts", NOWHERE)},
             "create_configuration_rule": {"kind": "quantity", "min_quantity": "1"},
             "create_unit": {"code": f"u_{number}"},
@@ -342,6 +349,11 @@ class World:
             "renew_recovery_codes": {"password": PASSWORD},
         }
         return known.get(operation.id, {})
+
+    def _bought(self) -> Json:
+        """A line of an order or a return."""
+        price = {"amount": "10.00", "currency": "CNY"}
+        return {"description": self.sampler.marker, "quantity": "1", "unit_price": price}
 
     def _item(self, operation: Operation) -> Json:
         """One item of a batch."""

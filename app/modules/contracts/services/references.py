@@ -8,10 +8,10 @@ from uuid import UUID
 
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import Catalog
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import Opportunities
 
-PRODUCT = "product"
 _NOUNS = {"account_id": "account", "contact_id": "contact", "opportunity_id": "opportunity"}
 
 
@@ -48,12 +48,8 @@ class References:
 
     async def check_products(self, ids: Sequence[UUID | None], pointer: str) -> None:
         """Raises `Invalid` at `{pointer}/{index}/product_id` for products that are not there."""
-        wanted = sorted({id for id in ids if id is not None})
-        record = self._uow.kernel.registry.records.get(PRODUCT)
-        found: Collection[UUID] = ()
-        if wanted and record is not None:
-            # Held, so that none is deleted before the line is there.
-            found = await record.service(self._uow).get_many(wanted, lock="share")
+        wanted = {id for id in ids if id is not None}
+        found = await self._uow.of(Catalog).get_many(wanted, hold=True) if wanted else {}
         errors = [
             FieldError(
                 f"{pointer}/{index}/product_id", "unknown_reference", "There is no product with this id."
