@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from app.demo import rows
 from app.demo.bulk import ImportOrder, follow_import, start_import
+from app.demo.catalogue_loader import CatalogueLoader
 from app.demo.client import Api, ApiFailure
 from app.demo.deal_loader import DealLoader
 from app.demo.files import csv_of
@@ -68,6 +69,7 @@ class DemoLoader:
         steps: Sequence[tuple[str, Callable[[], Any]]] = (
             ("teams", lambda: self._teams(session)),
             ("members", lambda: self._members(session)),
+            ("products", self._catalogue),
             ("accounts", self._accounts),
             ("contacts", self._contacts),
             ("leads", self._leads),
@@ -227,6 +229,9 @@ class DemoLoader:
         return {one["email"]: one["id"] async for one in api.pages("/v1/members")}
 
     # -- records -------------------------------------------------------------------------------------------
+
+    async def _catalogue(self) -> None:
+        self._state.count("products", await CatalogueLoader(self._api).load())
 
     async def _accounts(self) -> None:
         company = self.company
