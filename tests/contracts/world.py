@@ -393,4 +393,7 @@ def tenant_ids(*worlds: World) -> list[UUID]:
 def _quote(account_id: str) -> Json:
     """A quote that can be sent."""
     price = {"amount": "10.00", "currency": "USD"}
-    return {"account_id": account_id, "lines": [{"description": "Work", "quantity": "1", "unit_price": price}]}
+    return {
+        "account_id": account_id,
+        "lines": [{"description": "Work", "quantity": "1", "unit_price": price}],
+    }
