@@ -78,8 +78,8 @@ class DemoLoader:
             ("opportunities", self._opportunities),
             ("deals", self._deals),
             ("activities", self._activities),
-            ("quotes", self._quotes),
             ("contracts", self._contracts),
+            ("quotes", self._quotes),
         )
         for name, step in steps:
             if not self._state.done(name):

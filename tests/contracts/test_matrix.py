@@ -290,6 +290,9 @@ NOT_LOOKED_AT = {
     ("resolve_prices", "partner_id"): "compared with what prices are for, in the company's own lists",
     ("create_quote", "partner_id"): "compared with what prices are for, in the company's own lists",
     ("update_quote", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("batch_create_quotes", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("batch_update_quotes", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("batch_upsert_quotes", "partner_id"): "compared with what prices are for, in the company's own lists",
     ("submit_quote", "chosen_ids"): "only for a process that leaves the choice; none does",
     **{
         (operation, "partner_id"): "kept as it is given: partners are no records of ours"
