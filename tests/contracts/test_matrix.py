@@ -67,6 +67,7 @@ NOT_AT_ONCE = {
     "get_contract_revision": 404, "compare_contract_revisions": 404, "create_contract_amendment": 409,
     "get_contract_amendment": 404, "update_contract_amendment": 404, "submit_contract_amendment": 404,
     "recall_contract_amendment": 404, "withdraw_contract_amendment": 404,
+    "get_account_credit": 409,  # the limit is in a currency without a rate
     "create_invoice_from_order": 409,  # the order is a draft
     "create_invoice_from_instalment": 422,  # nothing is planned
     # It is a draft, and no credit note.
