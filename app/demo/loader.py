@@ -17,7 +17,9 @@ from zoneinfo import ZoneInfo
 
 from app.demo import rows
 from app.demo.bulk import ImportOrder, follow_import, start_import
+from app.demo.catalogue_loader import CatalogueLoader
 from app.demo.client import Api, ApiFailure
+from app.demo.contract_loader import ContractLoader
 from app.demo.deal_loader import DealLoader
 from app.demo.files import csv_of
 from app.demo.generator import generate
@@ -68,6 +70,7 @@ class DemoLoader:
         steps: Sequence[tuple[str, Callable[[], Any]]] = (
             ("teams", lambda: self._teams(session)),
             ("members", lambda: self._members(session)),
+            ("products", self._catalogue),
             ("accounts", self._accounts),
             ("contacts", self._contacts),
             ("leads", self._leads),
@@ -75,6 +78,7 @@ class DemoLoader:
             ("opportunities", self._opportunities),
             ("deals", self._deals),
             ("activities", self._activities),
+            ("contracts", self._contracts),
             ("quotes", self._quotes),
         )
         for name, step in steps:
@@ -228,6 +232,9 @@ class DemoLoader:
 
     # -- records -------------------------------------------------------------------------------------------
 
+    async def _catalogue(self) -> None:
+        self._state.count("products", await CatalogueLoader(self._api).load())
+
     async def _accounts(self) -> None:
         company = self.company
         await self._upsert("accounts", rows.account_rows(company.accounts, await self._owners(self._api)))
@@ -289,6 +296,16 @@ class DemoLoader:
             members=await self._owners(self._api),
         )
         self._state.count("competitors", len(self.company.competitors))
+
+    async def _contracts(self) -> None:
+        loader = ContractLoader(self._api, self.company, partial(self._show, "contracts"))
+        await loader.load(
+            accounts=await self._ids("accounts"),
+            contacts=await self._ids("contacts"),
+            opportunities=await self._ids("opportunities"),
+            members=await self._owners(self._api),
+        )
+        self._state.count("contracts", len(loader.deals))
 
     async def _activities(self) -> None:
         ids = {

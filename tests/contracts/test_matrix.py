@@ -65,6 +65,10 @@ NOT_AT_ONCE = {
     "delete_tenant_logo": 412,  # setting the logo made a newer version of the company
     "generate_product_variants": 422,  # it has no options
     "detach_file_from_product": 404, "get_product_attachment_content": 404,  # no file hangs on it
+    # The order is an empty draft and the return has just been asked for.
+    "confirm_order": 409, "cancel_order_lines": 409, "close_order": 409, "ship_order": 409,
+    "receive_return": 409, "inspect_return": 409, "refund_return": 409, "replace_return": 409, "repair_return": 409,
+    "delete_return": 409, "batch_delete_returns": 409,
     # The contract is a draft, which nobody was asked about and which has never been in force.
     "recall_contract": 409, "activate_contract": 409, "void_contract": 409, "reopen_contract": 409,
     "terminate_contract": 409, "withdraw_contract_notice": 409, "renew_contract": 409,
@@ -284,6 +288,9 @@ NOT_LOOKED_AT = {
     ("resolve_prices", "partner_id"): "compared with what prices are for, in the company's own lists",
     ("create_quote", "partner_id"): "compared with what prices are for, in the company's own lists",
     ("update_quote", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("batch_create_quotes", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("batch_update_quotes", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("batch_upsert_quotes", "partner_id"): "compared with what prices are for, in the company's own lists",
     ("submit_quote", "chosen_ids"): "only for a process that leaves the choice; none does",
     ("convert_lead", "owner_id"): "only for a lead that nobody owns; this one has an owner",
     ("preview_lead_conversion", "owner_id"): "only for a lead that nobody owns; this one has an owner",

@@ -328,6 +328,7 @@ class World:
             "assign_leads": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "preview_lead_assignment": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "create_contract": {"account_id": self.ids.get("accounts")},
+            "create_contract_amendment": {"changes": {"title": f"{self.sampler.marker} {number}"}},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "optimise_assignment": {
                 "ids": [self.ids.get("leads", NOWHERE)],

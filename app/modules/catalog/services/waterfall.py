@@ -193,11 +193,16 @@ def unit_price(line: PriceQueryLine, facts: LineFacts) -> UnitOutcome | None:
 
 def _from_book(book: BookPrice, quantity: Decimal, steps: list[PriceStep]) -> UnitOutcome:
     steps.append(PriceStep(kind="price_book", amount=book.price, detail=book.code))
-    reached = [tier for tier in book.tiers if tier.from_quantity <= quantity]
+    slab = book.tier_kind is TierKind.SLAB  # nothing exceeds a slab's quantity that is just reached
+    reached = [
+        tier
+        for tier in book.tiers
+        if (tier.from_quantity < quantity if slab else tier.from_quantity <= quantity)
+    ]
     if not reached:
         return UnitOutcome(book.price, PriceSource.PRICE_BOOK, tuple(steps), book_id=book.book_id)
     bound = f"{reached[-1].from_quantity:f}"
-    if book.tier_kind is TierKind.RANGE:
+    if not slab:
         price, gross = reached[-1].price, None
     else:
         gross = slab_price(book.price, book.tiers, quantity)

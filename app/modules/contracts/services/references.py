@@ -11,6 +11,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import Opportunities
 
+PRODUCT = "product"
 _NOUNS = {"account_id": "account", "contact_id": "contact", "opportunity_id": "opportunity"}
 
 
@@ -41,6 +42,24 @@ class References:
             if (changed is None or name in changed)
             and values.get(name) is not None
             and values[name] not in self._known[name]
+        ]
+        if errors:
+            raise Invalid(errors[0].detail, errors=errors)
+
+    async def check_products(self, ids: Sequence[UUID | None], pointer: str) -> None:
+        """Raises `Invalid` at `{pointer}/{index}/product_id` for products that are not there."""
+        wanted = sorted({id for id in ids if id is not None})
+        record = self._uow.kernel.registry.records.get(PRODUCT)
+        found: Collection[UUID] = ()
+        if wanted and record is not None:
+            # Held, so that none is deleted before the line is there.
+            found = await record.service(self._uow).get_many(wanted, lock="share")
+        errors = [
+            FieldError(
+                f"{pointer}/{index}/product_id", "unknown_reference", "There is no product with this id."
+            )
+            for index, id in enumerate(ids)
+            if id is not None and id not in found
         ]
         if errors:
             raise Invalid(errors[0].detail, errors=errors)

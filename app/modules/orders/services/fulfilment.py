@@ -30,8 +30,9 @@ from app.modules.orders.schemas.orders import (
     ShipmentRead,
     Shipments,
 )
+from app.modules.orders.services.content import of_products
 from app.modules.orders.services.lines import AMOUNTS, derived, exact_sum
-from app.modules.orders.services.orders import OrderService, of_products
+from app.modules.orders.services.orders import OrderService
 from app.modules.orders.services.states import ORDER_STATES, CancellationTooLarge, ShipmentTooLarge
 from app.modules.orders.services.stock import stock_of
 

@@ -5,7 +5,6 @@ Whoever acts on an order holds its row first, then its account, its stock and it
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -15,7 +14,7 @@ from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.locks import lock_keys
 from app.kernel.money import Money
 from app.kernel.numbering import next_number
-from app.kernel.records import RecordService, RecordType, Search, to_json
+from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
@@ -25,6 +24,7 @@ from app.modules.orders.interface import NewOrder, NewOrderLine, OrderCancelled,
 from app.modules.orders.models.orders import Order, OrderLine, OrderStatus
 from app.modules.orders.schemas.orders import OrderCreate, OrderDetail, OrderLineInput, OrderRead, OrderUpdate
 from app.modules.orders.services import lines as of_lines
+from app.modules.orders.services.content import content_hash, of_products, plain
 from app.modules.orders.services.lines import OrderLines
 from app.modules.orders.services.pricing import Pricing, Sale
 from app.modules.orders.services.references import References
@@ -106,7 +106,7 @@ class OrderService(RecordService[Order]):
             if first is not None:
                 return first
         given["currency"] = currency = self._currency(given.get("currency"), sent)
-        columns = _plain(given, currency) | {"content_hash": content, "quote_id": None}
+        columns = plain(given, currency) | {"content_hash": content, "quote_id": None}
         columns["ordered_on"] = columns["ordered_on"] or self.actor.tenant.day_of(self.uow.now)
         columns["country"] = await self.references.country(columns)
         lines = await self.pricing.lines(sent, Sale.of(columns))
@@ -219,11 +219,11 @@ class OrderService(RecordService[Order]):
         if given.get("ordered_on", row.ordered_on) is None:
             raise Invalid.at("/ordered_on", "required", "ordered_on may not be null.")
         if not _TOTALLED & given.keys():
-            return await super().change(row, _plain(given, row.currency), action=action)
+            return await super().change(row, plain(given, row.currency), action=action)
         stored = (await self.lines.of([row.id]))[row.id]
         sent = given.pop("lines", None)
         currency = given.get("currency") or row.currency
-        given = _plain(given, currency)
+        given = plain(given, currency)
         if "currency" in given:
             given["currency"] = currency
         if sent is None:
@@ -355,52 +355,6 @@ class OrderService(RecordService[Order]):
                 placed_on=row.ordered_on,
             )
         )
-
-
-def of_products(lines: Sequence[OrderLine], quantities: Mapping[UUID, Decimal]) -> list[StockNeed]:
-    """So much of the lines that name products."""
-    return [
-        StockNeed(
-            order_id=line.order_id,
-            line_id=line.id,
-            product_id=line.product_id,
-            quantity=quantities[line.id],
-        )
-        for line in lines
-        if line.product_id is not None and quantities.get(line.id)
-    ]
-
-
-def content_hash(given: Mapping[str, Any], lines: Sequence[Any]) -> str:
-    """What an order says, in short: the same for the same content."""
-    told = {name: _told(value) for name, value in sorted(given.items()) if name != "content_hash"}
-    return hashlib.sha256(to_json({**told, "lines": [_told(line) for line in lines]})).hexdigest()
-
-
-def _told(value: Any) -> Any:
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-
-
-def _plain(given: Mapping[str, Any], currency: str) -> dict[str, Any]:
-    """Wire values as columns: percentages as decimals, the discount in minor units. Raises `Invalid`."""
-    columns = dict(given)
-    for name in ("discount_percent", "commission_percent"):
-        if name in columns:
-            value = columns[name]
-            columns[name] = None if value is None else Decimal(value)
-    if columns.get("discount_percent", 0) is None:
-        columns["discount_percent"] = Decimal(0)
-    if "discount_amount" in columns:
-        off: Money | None = columns["discount_amount"]
-        if off is not None and off.currency != currency:
-            raise Invalid.at("/discount_amount/currency", "other_currency", f"The order is in {currency}.")
-        if off is not None and off.amount_minor < 0:
-            raise Invalid.at("/discount_amount", "negative", "A discount is not negative.")
-        columns["discount_amount"] = 0 if off is None else off.amount_minor
-    for name in ("shipping_address", "billing_address"):
-        if columns.get(name) is not None:
-            columns[name] = columns[name].model_dump()
-    return columns
 
 
 ORDER: RecordType[Order] = RecordType(
