@@ -11,6 +11,7 @@ import httpx
 from app.kernel.events import declared_events
 from app.main import Application
 from tests.contracts.samples import Operation, Sampler, operations
+from tests.kernel.test_pdf import picture
 from tests.support.api import PASSWORD, Client, Company, sign_in
 from tests.tenants.people import Look, colleague, stranger_from
 
@@ -232,6 +233,8 @@ class World:
             return {"content": b"name\nA\n", "headers": {"Content-Type": "application/octet-stream"}}
         if operation.id == "upload_import":
             return {"content": b"name\nA\n", "headers": {"Content-Type": "application/octet-stream"}}
+        if operation.id == "put_tenant_logo":
+            return {"content": picture(), "headers": {"Content-Type": "image/png"}}
         if operation.id == "create_lead_from_email":
             mail = f"From: {self.sampler.marker}@example.com\r\nMessage-ID: <{uuid4()}>\r\nSubject: x\r\n\r\nx\r\n"
             return {"content": mail.encode(), "headers": {"Content-Type": "message/rfc822"}}
