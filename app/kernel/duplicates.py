@@ -358,7 +358,9 @@ class DuplicateAware(RecordService[M]):
             self._allow_duplicates = False
 
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return super()._columns({name: given[name] for name in given if name != "allow_duplicates"})
+        values = super()._columns(given)
+        values.pop("allow_duplicates", None)
+        return values
 
     @property
     def finder(self) -> DuplicateFinder:

@@ -17,11 +17,12 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from app.kernel.errors import Invalid, Problem
-from app.kernel.imports.chunk import ChunkWriter, Outcome, Shape
+from app.kernel.imports.chunk import ChunkWriter, Outcome
 from app.kernel.imports.models import ENDED, Import, StoredUpload
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.prepare import Preparer
 from app.kernel.imports.rules import ImportOptions, ImportRow
+from app.kernel.imports.sets import Shape
 from app.kernel.imports.targets import Plan, check_mapping, plan_of, targets_of
 from app.kernel.jobs import JobCancelled, JobContext, JobLost, JobPaused
 from app.kernel.records import RecordType
