@@ -171,7 +171,7 @@ async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> 
             await write_chunk(context, run, chunk)
             written += 1
             if written in _ANALYZE_AFTER:
-                await _analyze(context, run.record)
+                await _analyze(context, run.record, written * CHUNK)
             done = chunk[-1].number + 1
             await context.progress(done, total)
             if done < total:
@@ -184,10 +184,14 @@ async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> 
             await asyncio.wait([following])  # a thread cannot be stopped; the file closes when it is through
 
 
-async def _analyze(context: JobContext, record: RecordType[Any]) -> None:
-    """Tell the planner that the table has grown; autovacuum comes too late for a first large import."""
+async def _analyze(context: JobContext, record: RecordType[Any], rows: int) -> None:
+    """Tell the planner that the table has doubled; autovacuum comes too late for a first large import."""
     async with context.kernel.database.control() as connection:
-        await connection.execute("SELECT kernel.analyze_table($1)", record.table)
+        await connection.execute(
+            "SELECT kernel.analyze_table($1) FROM pg_class WHERE oid = $1::text::regclass AND reltuples < $2",
+            record.table,
+            rows,
+        )
 
 
 def _next(rows: Iterator[Row], preparer: Preparer) -> list[ImportRow]:
