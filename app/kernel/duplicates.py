@@ -72,11 +72,13 @@ class DuplicateSpec:
 
     `name_key` builds the compared form of the name from a row's columns, or None when the name says too little;
     a scope that must agree as well (a contact's account, a lead's company) goes in front by `scoped`.
+    `name_from` are the columns that it is built from, where all of them come from whoever writes the row.
     `exact` are further columns that are compared as they are. `both_ends` says that the table has the index of
     names read backwards.
     """
 
     name_key: Callable[[Mapping[str, Any]], str | None]
+    name_from: tuple[str, ...] = ()
     emails: tuple[str, ...] = ("email",)
     phones: tuple[str, ...] = ("phone",)
     exact: tuple[str, ...] = ()

@@ -18,12 +18,11 @@ from app.kernel.holding import received, taken_over
 from app.kernel.ids import new_id
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.rules import ImportOptions, ImportRow, rules_of
-from app.kernel.imports.sets import SetWriter, Shape, columns_of
+from app.kernel.imports.sets import SetWriter, columns_of
 from app.kernel.imports.targets import Plan
 from app.kernel.listing import Bindings
 from app.kernel.quality.guard import guard_rows
 from app.kernel.statements import entity
-from app.kernel.uow import UnitOfWork
 
 _ROW_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, TypeError, ValueError, OverflowError)
 _numbers = count(1)
@@ -43,18 +42,18 @@ class ChunkWriter:
     """Writes the rows of one chunk in the transaction at hand."""
 
     def __init__(
-        self, uow: UnitOfWork, shape: Shape, options: ImportOptions, *, key: str, owners: Owners, plan: Plan
+        self, sets: SetWriter, options: ImportOptions, *, key: str, owners: Owners, plan: Plan
     ) -> None:
-        self.uow = uow
-        self.shape = shape
+        self.sets = sets
+        self.uow = sets.uow
+        self.shape = sets.shape
         self.plan = plan
-        self.record = shape.record
+        self.record = sets.record
         self.options = options
         self.key = key
         self.owners = owners
-        self.service = self.record.service(uow)
+        self.service = self.record.service(sets.uow)
         self.rules = rules_of(self.service)
-        self.sets = SetWriter(uow, shape)
 
     async def write(self, rows: Sequence[ImportRow]) -> Outcome:
         """Apply every rule and write what passes. Rows keep their order; later ones see earlier ones."""
@@ -175,6 +174,10 @@ class ChunkWriter:
     async def _clean_custom(self, rows: Sequence[ImportRow]) -> None:
         """Check the custom fields of new rows; the values of unique ones are taken before the rows are made."""
         fields, uow = self.uow.kernel.custom_fields, self.uow
+        if not any(row.custom for row in rows) and not (await fields.of(uow, self.record.object)).by_key:
+            for row in rows:
+                row.values["custom"] = {}
+            return
         found = await fields.clean_many(
             uow, self.record.object, [row.custom or {} for row in rows], texts=True
         )

@@ -8,6 +8,7 @@ go in slices, and while the server writes one, the next is made ready in a threa
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from app.kernel.statements import audited_columns, entity
 from app.kernel.statements import columns_of as _columns_of
 from app.kernel.uow import UnitOfWork
 
-SLICE = 500
+SLICE = 1_000
 _numbers = count(1)
 
 # Tokens travel joined: the driver takes longer over an array's items than the server over splitting them.
@@ -128,12 +129,16 @@ class _Ready:
 
 
 class SetWriter:
-    """Writes sets of rows of one record type in the transaction at hand."""
+    """Writes sets of rows of one record type in the transaction at hand.
 
-    def __init__(self, uow: UnitOfWork, shape: Shape) -> None:
+    `calm` is set while the server works: who waits for it has the interpreter for themselves.
+    """
+
+    def __init__(self, uow: UnitOfWork, shape: Shape, calm: threading.Event) -> None:
         self.uow = uow
         self.shape = shape
         self.record = shape.record
+        self._calm = calm
 
     async def insert(self, rows: Sequence[ImportRow]) -> set[UUID]:
         """Insert new rows; the ids of those that no unique key kept out."""
@@ -264,7 +269,11 @@ class SetWriter:
     async def _run(self, sql: str, action: str, event: str, more: Sequence[Any] = ()) -> list[asyncpg.Record]:
         uow, actor = self.uow, self.uow.actor
         who = (uow.tenant_id, uow.now, actor.kind, actor.id, actor.name, uow.request_id)
-        return await uow.fetch(sql, *who, self.record.object, action, event, *more)
+        self._calm.set()
+        try:
+            return await uow.fetch(sql, *who, self.record.object, action, event, *more)
+        finally:
+            self._calm.clear()
 
 
 def columns_of(record: RecordType[Any]) -> tuple[str, ...]:
