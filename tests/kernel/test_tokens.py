@@ -4,11 +4,11 @@ import subprocess
 import sys
 import timeit
 
-import pypinyin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.kernel import pinyin
 from app.kernel.tokens import (
     MAX_TOKENS,
     _usual_reading,
@@ -232,7 +232,7 @@ def test_a_name_is_found_by_itself(name):
     st.text("重庆长安银行乐朝阳单田芳大厦中国人民科技行长悟空沈阳参差都市会计率领", min_size=1, max_size=8)
 )
 def test_reading_character_by_character_agrees_with_the_dictionary(run):
-    assert _usual_reading(run) == tuple(pypinyin.lazy_pinyin(run))
+    assert _usual_reading(run) == tuple(pinyin.lazy_pinyin(run))
 
 
 def test_folding_keeps_words_and_drops_dress():
