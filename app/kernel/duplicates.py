@@ -35,8 +35,9 @@ NAME_THRESHOLD = 88.0
 SHOWN = 10
 _PER_KEY = 20
 _KEYS = 5
-_NEIGHBOURS = 10
+_NEIGHBOURS = 5
 _SEPARATOR = " | "
+_JUDGED_BY = ("id", "created_at", "email_key", "phone_key", "name_key", "title")
 
 
 class DuplicateAction(StrEnum):
@@ -212,7 +213,8 @@ class DuplicateFinder:
         own = f" WHERE t.id <> {bind(id)}" if id else ""
         rows = await self._uow.fetch(
             f"SELECT r.action, d.* FROM (SELECT ({rule}) AS action) r LEFT JOIN LATERAL ("
-            f" SELECT t.*, {self._visible(bind)} AS visible FROM ({' UNION ALL '.join(parts)}) t{own}) d ON true",
+            f" SELECT {', '.join([*_JUDGED_BY, *self._spec.exact])}, {self._visible(bind)} AS visible"
+            f" FROM ({' UNION ALL '.join(parts)}) t{own}) d ON true",
             *bind.values,
         )
         return self._judged(rows, wanted)
@@ -310,6 +312,8 @@ def name_likeness(one: str, other: str, *, exact_scope: bool = False, least: flo
     """
     scope, _, name = one.rpartition(_SEPARATOR)
     other_scope, _, other_name = other.rpartition(_SEPARATOR)
+    if 200 * min(len(name), len(other_name)) < least * (len(name) + len(other_name)):
+        return 0.0  # so different in length that no two texts can be as alike
     likeness = max(
         fuzz.ratio(name, other_name, score_cutoff=least),
         fuzz.token_sort_ratio(name, other_name, score_cutoff=least),

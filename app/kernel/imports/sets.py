@@ -26,16 +26,13 @@ from app.kernel.ids import new_id
 from app.kernel.imports.rules import ImportRow
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordType, to_json
-from app.kernel.statements import audited_columns, entity
+from app.kernel.statements import BETWEEN_TOKENS, audited_columns, entity, split_tokens
 from app.kernel.statements import columns_of as _columns_of
 from app.kernel.uow import UnitOfWork
 
 SLICE = 1_000
 _numbers = count(1)
 
-# Tokens travel joined: the driver takes longer over an array's items than the server over splitting them.
-_BETWEEN_TOKENS = "\x1f"
-_BETWEEN_TOKENS_SQL = "E'\\x1f'"
 _SIDE_COLUMNS = "audit_id_ uuid, audit_ text, event_id_ uuid, event_ text"
 _SIDE_NAMES = ("audit_id_", "audit_", "event_id_", "event_")
 # A row lives for a moment: compressing it costs more than its pages.
@@ -109,7 +106,7 @@ class Shape:
     def cast(self, name: str) -> str:
         """A column of the temporary table as the table wants it."""
         if name == "tokens":
-            return f"string_to_array(s.tokens, {_BETWEEN_TOKENS_SQL})"
+            return split_tokens("s.tokens")
         return f"s.{name}::jsonb" if name in self.json_columns else f"s.{name}"
 
     def temporary(self, table: str, names: Iterable[str]) -> str:
@@ -243,7 +240,7 @@ class SetWriter:
 
     def _wire_column(self, name: str, held: list[Any]) -> list[Any]:
         if name == "tokens":
-            return [_BETWEEN_TOKENS.join(tokens) for tokens in held]
+            return [BETWEEN_TOKENS.join(tokens) for tokens in held]
         if name in self.shape.json_columns:
             return [None if value is None else _json(value) for value in held]
         return held
