@@ -12,7 +12,7 @@ How a record's tokens are made (at most `MAX_TOKENS`, most useful first; what do
   the initials of stretches (`swk`, `wk`). Surnames are read as surnames, some characters in two ways;
 - e-mail addresses: the whole, the words of the local part, the labels of the domain but the last; what looks
   like a complete address is looked up whole;
-- telephone numbers: the last 4, 8 and 11 digits; other lengths are looked up by the next shorter one, and the
+- telephone numbers: the last 4, 7, 8 and 11 digits; other lengths are looked up by the next shorter one, and the
   few that have it are looked at.
 
 Since everything alphabetic is cut at 10 letters on both sides, a longer query matches by its first ten.
@@ -34,7 +34,7 @@ MAX_TOKENS: Final = 64
 
 _MAX_CONTACT: Final = 2  # e-mail addresses and numbers of one record that are searched
 _CUT: Final = 10
-_ENDINGS: Final = (11, 8, 4)  # digits at the end of a number that are tokens
+_ENDINGS: Final = (11, 8, 7, 4)  # digits at the end of a number that are tokens
 _MAX_TEXT: Final = 400
 _SINGLES: Final = 6
 _MAX_PAIRS: Final = 24
@@ -149,7 +149,7 @@ def email_tokens(address: str) -> list[str]:
 
 
 def phone_tokens(number: str) -> list[str]:
-    """The last 11, 8 and 4 digits of a number, E.164 or as typed, as far as it has so many; shorter ones whole."""
+    """The last 11, 8, 7 and 4 digits of a number, E.164 or as typed, as far as it has so many; shorter ones whole."""
     digits = phone_digits(number)
     if len(digits) < _ENDINGS[-1]:
         return [digits] if digits else []
