@@ -70,7 +70,7 @@ class Processor:
 
 @contextmanager
 def worker(house: House) -> Iterator[int]:
-    """A worker process pinned to one core; yields its pid."""
+    """A worker process pinned to one core; yields its pid when it has started."""
     import os
     import signal
     import subprocess
@@ -82,6 +82,11 @@ def worker(house: House) -> Iterator[int]:
     )
     pin(process.pid, [API_CORE])
     try:
+        while not psutil.Process(
+            process.pid
+        ).net_connections():  # it has not started before it has a database
+            time.sleep(0.1)
+        time.sleep(1)
         yield process.pid
     finally:
         os.kill(process.pid, signal.SIGTERM)
