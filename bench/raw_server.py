@@ -132,6 +132,9 @@ async def serve(url: str, tenant_id: UUID, port: int) -> None:
 if __name__ == "__main__":
     import uvloop
 
+    from app.kernel.startup import settle_memory
+
+    settle_memory()
     uvloop.run(
         serve(os.environ["BENCH_URL"], UUID(os.environ["BENCH_TENANT"]), int(os.environ["BENCH_PORT"]))
     )

@@ -6,6 +6,7 @@ A table that is not protected fails `tests/architecture`, which walks the catalo
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from alembic import op
 
@@ -75,6 +76,23 @@ def record_columns() -> str:
 """
 
 
+@dataclass(frozen=True)
+class SparseIndex:
+    """An index of a column in which most records hold nothing: only of those that hold something."""
+
+    name: str
+    keys: str
+
+    def on(self, table: str, column: str) -> str:
+        """What follows CREATE INDEX."""
+        where = f"deleted_at IS NULL AND {column} <> '{{}}'"
+        name = f"ix_{table.partition('.')[2]}_{self.name}"
+        return f"{name} ON {table} USING gin (tenant_id, {self.keys}) WHERE {where}"
+
+
+SPARSE = {"tags": SparseIndex("tagged", "tags"), "custom": SparseIndex("customised", "custom jsonb_path_ops")}
+
+
 def record_indexes(table: str, sorts: Iterable[str] = ()) -> None:
     """The indexes that lists, search, sharing scopes and upserts of a record type rely on."""
     name = table.partition(".")[2]
@@ -88,9 +106,7 @@ def record_indexes(table: str, sorts: Iterable[str] = ()) -> None:
         " AND external_id IS NOT NULL"
     )
     op.execute(f"CREATE INDEX ix_{name}_tokens ON {table} USING gin (tenant_id, tokens) {live}")
-    op.execute(f"CREATE INDEX ix_{name}_tags ON {table} USING gin (tenant_id, tags) {live}")
-    op.execute(
-        f"CREATE INDEX ix_{name}_custom ON {table} USING gin (tenant_id, custom jsonb_path_ops) {live}"
-    )
+    for column, index in SPARSE.items():
+        op.execute(f"CREATE INDEX {index.on(table, column)}")
     for column in sorts:
         op.execute(f"CREATE INDEX ix_{name}_{column} ON {table} (tenant_id, {column}, created_at, id) {live}")

@@ -65,12 +65,15 @@ def application() -> object:
     """The application of one server process, with logs and traces switched on."""
     from app.kernel import logging, tracing
     from app.kernel.config import get_settings
+    from app.kernel.startup import settle_memory
     from app.main import create_app
 
     settings = get_settings()
     logging.configure(settings)
     tracing.configure(settings)
-    return create_app(settings)
+    made = create_app(settings)
+    settle_memory()
+    return made
 
 
 def worker() -> None:
@@ -89,7 +92,7 @@ def run_work(settings: Settings) -> None:
 
 async def _work(settings: Settings) -> None:
     from app.kernel import logging, metrics, tracing
-    from app.kernel.startup import open_kernel
+    from app.kernel.startup import open_kernel, settle_memory
     from app.main import build_registry
     from app.worker import run_worker
 
@@ -101,6 +104,7 @@ async def _work(settings: Settings) -> None:
         loop.add_signal_handler(sign, stop.set)
     with metrics.served(settings.host, settings.worker_metrics_port):
         async with open_kernel(settings, build_registry()) as kernel:
+            settle_memory()
             await run_worker(kernel, stop)
     tracing.shutdown()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Annotated, Final
 
 import phonenumbers
@@ -35,6 +35,7 @@ _PLAIN_PHONES: Final = {
     "CN": re.compile(r"(?:\+86[ \-]?)?(1[3-9][0-9])[ \-]?([0-9]{4})[ \-]?([0-9]{4})", re.ASCII),
     "US": re.compile(r"(?:\+1[ \-.]?)?\(?([2-9][0-9]{2})\)?[ \-.]?([0-9]{3})[ \-.]?([0-9]{4})", re.ASCII),
 }
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _PLAIN_CODES: Final = {"CN": "+86", "US": "+1"}
 _EXTENSION: Final = re.compile(r"\s?(?:ext\.?|x|#|转|分机)\s?[0-9]{1,7}$", re.IGNORECASE)
 _PLAIN_URL: Final = re.compile(
@@ -115,7 +116,7 @@ def to_e164(text: str, region: str | None = None) -> str | None:
     counts when its length is possible in its country; whether the block is allotted is not asked, since
     numbering plans change faster than any table. An extension is left out.
     """
-    plain = _plain_e164(text, region)
+    plain = _plain_e164(text, region) or _written_in_e164(text)
     if plain is not None:
         return plain
     try:
@@ -134,6 +135,31 @@ def _plain_e164(text: str, region: str | None) -> str | None:
     shape = _PLAIN_PHONES.get(region) if region else None
     found = shape.fullmatch(text) if shape else None
     return None if found is None or region is None else _PLAIN_CODES[region] + "".join(found.groups())
+
+
+def _written_in_e164(text: str) -> str | None:
+    """A number that is in E.164 already, in 2 µs instead of 100; None where only parsing can tell."""
+    if not 8 <= len(text) <= 16 or _E164.fullmatch(text) is None:
+        return None
+    for width in (1, 2, 3):  # no code of a country begins another
+        if int(text[1 : 1 + width]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            national = text[1 + width :]
+            lengths, prefix = _national_plan(int(text[1 : 1 + width]))
+            bare = national[0] != "0" and (prefix is None or prefix.match(national) is None)
+            as_it_is = bare and len(national) in lengths
+            return text if as_it_is else None
+    return None
+
+
+@cache
+def _national_plan(code: int) -> tuple[frozenset[int], re.Pattern[str] | None]:
+    """How long the national numbers behind a country code are, and what parsing would take off their front."""
+    region = phonenumbers.region_code_for_country_code(code)
+    plan = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+    if plan is None or plan.general_desc is None:
+        return frozenset(), None
+    prefix = plan.national_prefix_for_parsing
+    return frozenset(plan.general_desc.possible_length), re.compile(prefix) if prefix else None
 
 
 def phone_digits(text: str) -> str:

@@ -18,12 +18,11 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 import orjson
-from alembic.util import CommandError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.kernel import mail, metrics, migrate, openapi
+from app.kernel import mail, metrics, openapi
 from app.kernel.errors import NotFound, Problem, Unavailable, catalogue
 from app.kernel.registry import Module
 from app.kernel.routing import Router
@@ -211,6 +210,10 @@ async def _migrations(kernel: Kernel) -> dict[str, Any]:
     url = kernel.settings.database_url or ""
     if url in _up_to_date:
         return {"ok": True}
+    from alembic.util import CommandError  # with what it brings 30 MB, for one look at the start
+
+    from app.kernel import migrate
+
     try:
         missing = await migrate.pending(url)
     except (asyncpg.PostgresError, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -31,7 +32,7 @@ async def mark_duplicates(
         emails, phones = keys[row.number] = row.keys(spec, country)
         values["email_key"] = emails[0] if emails else None
         values["phone_key"] = phones[0] if phones else None
-        values["name_key"] = spec.name_key(values)
+        values["name_key"] = row.name_key(spec)
         values["duplicate_count"] = 0
     rule = options.duplicate_rule or await _rule(service)
     sound = [row for row in rows if not row.faults]
@@ -88,21 +89,19 @@ async def _known(
     service: DuplicateAware[Any], forms: Sequence[Sequence[Form]]
 ) -> dict[int, dict[UUID, set[str]]]:
     """Row number → the records that look like it, each with the reasons."""
-    numbers: dict[str, list[int]] = {}
-    values: dict[str, list[str]] = {}
+    wanted: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, row_forms in enumerate(forms):
         for reason, value in row_forms:
-            numbers.setdefault(reason, []).append(number)
-            values.setdefault(reason, []).append(value)
-    if not numbers:
+            wanted[reason].append((number, value))
+    if not wanted:
         return {}
     columns = {"email": "email_key", "phone": "phone_key", "name": "name_key"}
     arguments: list[Any] = [service.uow.tenant_id]
     parts: list[str] = []
-    for reason in numbers:
-        arguments += [numbers[reason], values[reason]]
-        wanted = f"unnest(${len(arguments) - 1}::int[], ${len(arguments)}::text[]) AS w(n, value)"
-        parts += _look_ups(service, reason, columns.get(reason, reason), wanted)
+    for reason, pairs in wanted.items():
+        arguments += zip(*pairs, strict=True)
+        source = f"unnest(${len(arguments) - 1}::int[], ${len(arguments)}::text[]) AS w(n, value)"
+        parts += _look_ups(service, reason, columns.get(reason, reason), source)
     found: dict[int, dict[UUID, set[str]]] = {}
     for row in await service.uow.fetch(" UNION ALL ".join(parts), *arguments):
         if row["reason"] == "name" and not _alike(service, row["value"], row["form"]):

@@ -35,8 +35,9 @@ NAME_THRESHOLD = 88.0
 SHOWN = 10
 _PER_KEY = 20
 _KEYS = 5
-_NEIGHBOURS = 10
+_NEIGHBOURS = 5
 _SEPARATOR = " | "
+_JUDGED_BY = ("id", "created_at", "email_key", "phone_key", "name_key", "title")
 
 
 class DuplicateAction(StrEnum):
@@ -72,11 +73,13 @@ class DuplicateSpec:
 
     `name_key` builds the compared form of the name from a row's columns, or None when the name says too little;
     a scope that must agree as well (a contact's account, a lead's company) goes in front by `scoped`.
+    `name_from` are the columns that it is built from, where all of them come from whoever writes the row.
     `exact` are further columns that are compared as they are. `both_ends` says that the table has the index of
     names read backwards.
     """
 
     name_key: Callable[[Mapping[str, Any]], str | None]
+    name_from: tuple[str, ...] = ()
     emails: tuple[str, ...] = ("email",)
     phones: tuple[str, ...] = ("phone",)
     exact: tuple[str, ...] = ()
@@ -210,7 +213,8 @@ class DuplicateFinder:
         own = f" WHERE t.id <> {bind(id)}" if id else ""
         rows = await self._uow.fetch(
             f"SELECT r.action, d.* FROM (SELECT ({rule}) AS action) r LEFT JOIN LATERAL ("
-            f" SELECT t.*, {self._visible(bind)} AS visible FROM ({' UNION ALL '.join(parts)}) t{own}) d ON true",
+            f" SELECT {', '.join([*_JUDGED_BY, *self._spec.exact])}, {self._visible(bind)} AS visible"
+            f" FROM ({' UNION ALL '.join(parts)}) t{own}) d ON true",
             *bind.values,
         )
         return self._judged(rows, wanted)
@@ -308,6 +312,8 @@ def name_likeness(one: str, other: str, *, exact_scope: bool = False, least: flo
     """
     scope, _, name = one.rpartition(_SEPARATOR)
     other_scope, _, other_name = other.rpartition(_SEPARATOR)
+    if 200 * min(len(name), len(other_name)) < least * (len(name) + len(other_name)):
+        return 0.0  # so different in length that no two texts can be as alike
     likeness = max(
         fuzz.ratio(name, other_name, score_cutoff=least),
         fuzz.token_sort_ratio(name, other_name, score_cutoff=least),
@@ -358,7 +364,9 @@ class DuplicateAware(RecordService[M]):
             self._allow_duplicates = False
 
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return super()._columns({name: given[name] for name in given if name != "allow_duplicates"})
+        values = super()._columns(given)
+        values.pop("allow_duplicates", None)
+        return values
 
     @property
     def finder(self) -> DuplicateFinder:

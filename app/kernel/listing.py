@@ -290,9 +290,9 @@ def _plain_condition(field: Field, op: str, value: Any, bind: Bindings) -> str:
     if op == "between":
         return f"{sql} BETWEEN {bind(value[0])}::{kind} AND {bind(value[1])}::{kind}"
     if op == "has_any":
-        return f"{sql} && {bind(value)}::{kind}[]"
+        return f"({sql} && {bind(value)}::{kind}[] AND {sql} <> '{{}}')"  # as the index of tags is told
     if op == "has_all":
-        return f"{sql} @> {bind(value)}::{kind}[]"
+        return f"({sql} @> {bind(value)}::{kind}[] AND {sql} <> '{{}}')"
     pattern = re.sub(r"([\\%_])", r"\\\1", value)
     pattern = f"%{pattern}%" if op == "contains" else f"{pattern}%"
     return f"{sql} ILIKE {bind(pattern)}"

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from app.kernel.access import system_actor
@@ -40,11 +41,14 @@ RETENTION = timedelta(days=30)
 
 _ADVISORY_LOCK = 0x52_41_50_4F  # one claim at a time: two at once could part the events of one record
 
+# An event is loud if somebody in this process reacts to one of its record's that are due; the others are done with
+# their webhook deliveries, which the same transaction makes, and are published at once.
+#
 # OFFSET 0 keeps the look behind each event one probe of ix_outbox_waiting. As a join, a planner that has not yet
 # heard of an import's thousands of events read all of those that wait for each that is claimed.
 _CLAIM = """
 WITH due AS (
-  SELECT o.tenant_id, o.id FROM kernel.outbox o
+  SELECT o.tenant_id, o.id, o.record_id, o.type FROM kernel.outbox o
   WHERE o.published_at IS NULL AND o.dead_at IS NULL AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= $1)
     AND NOT EXISTS (
       SELECT 1 FROM kernel.outbox earlier
@@ -53,10 +57,16 @@ WITH due AS (
       OFFSET 0)
   ORDER BY o.id LIMIT $2
   FOR UPDATE OF o SKIP LOCKED
+), judged AS (
+  SELECT tenant_id, id, bool_or(type = ANY($4::text[])) OVER (PARTITION BY tenant_id, record_id) AS loud FROM due
 )
-UPDATE kernel.outbox o SET attempts = o.attempts + 1, next_attempt_at = $3
-FROM due WHERE o.tenant_id = due.tenant_id AND o.id = due.id
-RETURNING o.tenant_id, o.id, o.type, o.record_id, o.request_id, o.attempts, o.data
+UPDATE kernel.outbox o SET attempts = o.attempts + 1,
+  next_attempt_at = CASE WHEN j.loud THEN $3::timestamptz END,
+  published_at = CASE WHEN NOT j.loud THEN $1::timestamptz END,
+  last_error = CASE WHEN j.loud THEN o.last_error END
+FROM judged j WHERE o.tenant_id = j.tenant_id AND o.id = j.id
+RETURNING j.loud, o.tenant_id, o.id, o.type, o.record_id, o.request_id, o.attempts,
+  CASE WHEN j.loud THEN o.data END AS data
 """
 
 # A pattern is a type, or has `*` for any rest: `leads.*`, `*`.
@@ -98,6 +108,14 @@ class Claimed:
     data: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """How many events were claimed, and those of them that somebody reacts to, in order."""
+
+    count: int
+    loud: list[Claimed]
+
+
 class Relay:
     """Passes committed events on: to the modules that subscribed, and to webhook deliveries."""
 
@@ -127,38 +145,23 @@ class Relay:
     async def run_once(self) -> int:
         """Claim one batch and pass it on; the number of events claimed."""
         claimed = await self._claim()
-        if not claimed:
-            return 0
-        subscriptions = self.kernel.registry.subscriptions
         records: dict[tuple[UUID, UUID], list[Claimed]] = {}
-        for event in claimed:
+        for event in claimed.loud:
             records.setdefault((event.tenant_id, event.record_id), []).append(event)
-        # Records that nobody in this process reacts to need no transaction of their own.
-        quiet = [
-            e
-            for events in records.values()
-            if not any(e.type in subscriptions for e in events)
-            for e in events
-        ]
-        await self._fan_out(claimed, quiet)
-        loud = [events for events in records.values() if any(e.type in subscriptions for e in events)]
-        await asyncio.gather(*(self._in_order(events) for events in loud))
-        return len(claimed)
+        await asyncio.gather(*(self._in_order(events) for events in records.values()))
+        return claimed.count
 
-    async def _claim(self) -> list[Claimed]:
+    async def _claim(self) -> _Batch:
+        """Claim what is due, with its webhook deliveries; what nobody here reacts to is published by that."""
         now = self.kernel.clock.now()
+        reacted_to = list(self.kernel.registry.subscriptions)
         async with self.kernel.database.control() as connection:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _ADVISORY_LOCK)
-            rows = await connection.fetch(_CLAIM, now, self.batch, now + LEASE)
-        return sorted((Claimed(**dict(row)) for row in rows), key=lambda event: event.id)
-
-    async def _fan_out(self, claimed: Sequence[Claimed], quiet: Sequence[Claimed]) -> None:
-        """Make the webhook deliveries of a batch; events without reactions are done with that."""
-        now = self.kernel.clock.now()
-        async with self.kernel.database.control() as connection:
-            await _deliver(connection, claimed, now)
-            if quiet:
-                await connection.execute(_PUBLISHED, *_keys(quiet), now)
+            rows = await connection.fetch(_CLAIM, now, self.batch, now + LEASE, reacted_to)
+            if rows:
+                await _deliver(connection, rows, now)
+        loud = [Claimed(*row[1:]) for row in rows if row["loud"]]
+        return _Batch(len(rows), sorted(loud, key=lambda event: event.id))
 
     async def _in_order(self, events: Sequence[Claimed]) -> None:
         """Pass on the claimed events of one record; after a failure the rest waits."""
@@ -215,8 +218,9 @@ class Relay:
             log.error("dead letter", event_id=str(event.id), event_type=event.type, error=error)
 
 
-async def _deliver(connection: Connection, events: Sequence[Claimed], now: datetime) -> None:
-    matches = await connection.fetch(_MATCHES, *_keys(events), [event.type for event in events])
+async def _deliver(connection: Connection, events: Sequence[asyncpg.Record], now: datetime) -> None:
+    tenants, ids, types = ([event[name] for event in events] for name in ("tenant_id", "id", "type"))
+    matches = await connection.fetch(_MATCHES, tenants, ids, types)
     if matches:
         await connection.execute(
             _DELIVER,

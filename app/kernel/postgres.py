@@ -248,6 +248,10 @@ class EmbeddedPostgres:
             os.chown(unfinished, self._user.pw_uid, self._user.pw_gid)
             os.chown(answer, self._user.pw_uid, self._user.pw_gid)
         options = ["--locale=C.UTF-8", "--encoding=UTF8", "--auth=scram-sha-256", "--no-instructions"]
+        if (
+            "RAPPORT_PG_BIN" not in os.environ
+        ):  # since version 17: the same order, by bytes and without the C library
+            options.append("--locale-provider=builtin")
         options += [] if self._durable else ["--no-sync"]
         owner = [f"--username={SUPERUSER}", f"--pwfile={answer}"]
         self._run([binaries / "initdb", "-D", unfinished, *options, *owner])

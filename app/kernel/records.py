@@ -201,14 +201,10 @@ class RecordType(Generic[M]):
     def render(self, row: M, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
         """A stored row as its answer; `orjson` writes what is not text yet."""
         values = row.__dict__
-        answer: dict[str, Any] = {}
-        for name, found in self.fields.items():
-            if name in hidden:
-                continue
-            value = values[name]
-            if found.kind is Kind.MONEY and value is not None:
-                value = money_dict(value, values[(found.currency or "")[2:]])
-            answer[name] = value
+        answer = {name: values[name] for name in self.fields if name not in hidden}
+        for name in self.money & answer.keys():
+            if answer[name] is not None:
+                answer[name] = money_dict(answer[name], values[self.currencies.get(name, "currency")])
         return answer
 
     def dump(self, row: M, hidden: frozenset[str] = frozenset()) -> bytes:
@@ -537,7 +533,8 @@ class RecordService(MergeHooks[M]):
 
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Wire values as columns: money in minor units beside its currency; enumerations as text."""
-        values = {name: value for name, value in given.items() if name != "custom"}
+        values = dict(given)
+        values.pop("custom", None)
         for name in required_columns(cast("type[RecordTable]", self.record.model)) & values.keys():
             if values[name] is None:
                 raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")

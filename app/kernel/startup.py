@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +19,18 @@ from app.kernel.rate_limits import RateLimiter
 from app.kernel.registry import Registry
 from app.kernel.runtime import Kernel
 from app.kernel.secrets import KeyRing
+
+_GARBAGE_THRESHOLDS = (50_000, 20, 50)
+
+
+def settle_memory() -> None:
+    """Spare the garbage collector what a process has loaded; for long-lived processes, once they have started.
+
+    Going through 500,000 objects that stay, again and again, took a third of the time of an import. What requests
+    and jobs make is freed as it goes out of use; cycles are rare and can wait for 50,000 new objects.
+    """
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
 
 
 def key_ring(settings: Settings) -> KeyRing:

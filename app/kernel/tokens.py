@@ -12,7 +12,8 @@ How a record's tokens are made (at most `MAX_TOKENS`, most useful first; what do
   the initials of stretches (`swk`, `wk`). Surnames are read as surnames, some characters in two ways;
 - e-mail addresses: the whole, the words of the local part, the labels of the domain but the last; what looks
   like a complete address is looked up whole;
-- telephone numbers: the last 4 to 11 digits.
+- telephone numbers: the last 4, 7, 8 and 11 digits; other lengths are looked up by the next shorter one, and the
+  few that have it are looked at.
 
 Since everything alphabetic is cut at 10 letters on both sides, a longer query matches by its first ten.
 """
@@ -23,6 +24,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from app.kernel.contact import phone_digits
@@ -32,6 +34,7 @@ MAX_TOKENS: Final = 64
 
 _MAX_CONTACT: Final = 2  # e-mail addresses and numbers of one record that are searched
 _CUT: Final = 10
+_ENDINGS: Final = (11, 8, 7, 4)  # digits at the end of a number that are tokens
 _MAX_TEXT: Final = 400
 _SINGLES: Final = 6
 _MAX_PAIRS: Final = 24
@@ -140,17 +143,17 @@ def email_tokens(address: str) -> list[str]:
     """The whole folded address, the words of its local part and the labels of its domain but the last."""
     folded = fold(address)
     local, _, domain = folded.partition("@")
-    words = _words(local) + _words(domain.rpartition(".")[0])
+    words = _words(f"{local} {domain.rpartition('.')[0]}")
     whole = [folded] if folded.isprintable() and folded else []
-    return list(dict.fromkeys([*whole, *(word[:_CUT] for word in words if len(word) > 1)]))
+    return list(dict.fromkeys([*whole, *[word[:_CUT] for word in words if len(word) > 1]]))
 
 
 def phone_tokens(number: str) -> list[str]:
-    """The last 4 to 11 digits of a number, E.164 or as typed; shorter ones whole."""
+    """The last 11, 8, 7 and 4 digits of a number, E.164 or as typed, as far as it has so many; shorter ones whole."""
     digits = phone_digits(number)
-    if len(digits) < 4:
+    if len(digits) < _ENDINGS[-1]:
         return [digits] if digits else []
-    return [digits[-length:] for length in range(4, min(len(digits), 11) + 1)]
+    return [digits[-length:] for length in _ENDINGS if length <= len(digits)]
 
 
 def record_tokens(
@@ -163,28 +166,29 @@ def record_tokens(
 
     The first two addresses and numbers come in full, and the names share the rest in order.
     """
-    found: dict[str, None] = {}
+    found: list[str] = []
     for address in [text for text in emails if text][:_MAX_CONTACT]:
-        found.update(dict.fromkeys(email_tokens(address)))
+        found += email_tokens(address)
     for number in [text for text in phones if text][:_MAX_CONTACT]:
-        found.update(dict.fromkeys(phone_tokens(number)))
+        found += phone_tokens(number)
     for name in names:
         if name:
-            found.update(dict.fromkeys(_text_tokens(name[:_MAX_TEXT])))
-    return list(found)[:MAX_TOKENS]
+            found += _text_tokens(name[:_MAX_TEXT])
+    return list(dict.fromkeys(found))[:MAX_TOKENS]
 
 
 def query_tokens(text: str) -> tuple[list[str], str]:
     """What `text` asks for: tokens that must all be there, and a text for a recheck.
 
     No tokens means nothing that can be searched for: answer with nothing, not with everything. The second is
-    "" where the tokens alone decide; otherwise (a Chinese run of three or more, an unfinished e-mail address)
-    it must occur in `squeeze` of the record's own texts, since pairs say nothing about their order.
+    "" where the tokens alone decide; otherwise (a Chinese run of three or more, an unfinished e-mail address, the
+    end of a number) it must occur in `squeeze` of the record's own texts: pairs say nothing about their order.
     """
     folded = fold(text[:_MAX_TEXT])
     number = _number_token(folded)
     if number:
-        return [number], ""
+        ending = next(number[-length:] for length in _ENDINGS if length <= len(number))
+        return [ending], "" if ending == number else number
     tokens: dict[str, None] = {}
     recheck = ""
     for chunk in folded.split():
@@ -232,17 +236,18 @@ def _words(folded: str) -> list[str]:
     return _WORD.findall(folded) if folded.isascii() else _PIECE.findall(folded)
 
 
-def _prefixes(word: str) -> list[str]:
+@lru_cache(maxsize=8_192)
+def _prefixes(word: str) -> tuple[str, ...]:
     if len(word) < 3:
-        return [word]
-    return [word[:length] for length in range(min(len(word), _CUT), 1, -1)]
+        return (word,)
+    return tuple([word[:length] for length in range(min(len(word), _CUT), 1, -1)])
 
 
 @lru_cache(maxsize=4_096)
 def _text_tokens(text: str) -> tuple[str, ...]:
     if text.isascii():
         words = _WORD.findall(text.lower().replace("'", ""))
-        return tuple([token for word in words for token in _prefixes(word)])
+        return tuple(chain.from_iterable(map(_prefixes, words)))
     folded = fold(text)
     tokens: list[str] = []
     for piece in _PIECE.findall(_joined(folded)):
@@ -323,20 +328,18 @@ def _other_readings(character: str, usual: str) -> tuple[str, ...]:
 def _usual_reading(run: str) -> tuple[str, ...]:
     """Syllables without tones, ü as v; a character without a reading gives none.
 
-    Imported on first use: the dictionaries take 100 ms and 30 MB. Cutting a run into phrases is slow and
-    matters only where a phrase of the dictionary occurs, so characters are read one by one elsewhere.
+    Imported on first use: the dictionary takes 50 ms and 12 MB. Cutting a run into words is slow and matters
+    only where one of those occurs that read otherwise, so characters are read one by one elsewhere.
     """
-    from pypinyin import lazy_pinyin
-    from pypinyin.constants import PHRASES_DICT
+    from app.kernel.pinyin import WORDS, lazy_pinyin
 
-    ends = range(2, len(run) + 1)
-    if any(run[start:end] in PHRASES_DICT for end in ends for start in range(end - 1)):
+    if any(run[start:end] in WORDS for start in range(len(run) - 1) for end in (start + 2, start + 3)):
         return tuple(lazy_pinyin(run, errors="ignore"))
     return tuple([syllable for character in run for syllable in _one_syllable(character)])
 
 
 @lru_cache(maxsize=4_096)
 def _one_syllable(character: str) -> tuple[str, ...]:
-    from pypinyin import lazy_pinyin
+    from app.kernel.pinyin import lazy_pinyin
 
     return tuple(lazy_pinyin(character, errors="ignore"))

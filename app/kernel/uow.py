@@ -234,8 +234,10 @@ class UnitOfWork:
             return await self.insert(model, audit=audit, **given)
         await self.settle()
         values = dict.fromkeys(columns_of(model)) | given
-        values = {name: statements.in_utc(value) for name, value in values.items()}
-        self._late = _Late(statements.insert_one, model, tuple(values), list(values.values()))
+        moments = {name: statements.in_utc(v) for name, v in values.items() if isinstance(v, datetime)}
+        values |= moments
+        arguments = statements.insert_arguments(values)
+        self._late = _Late(statements.insert_one, model, tuple(values), arguments)
         audited = audited_columns(model)
         changes = {n: [None, v] for n, v in values.items() if v is not None and n in audited}
         self.record_audit(audit, values["id"], "created", changes)

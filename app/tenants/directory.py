@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from pypinyin import lazy_pinyin
-
 from app.kernel.access import TenantProfile, system_actor
 from app.kernel.contact import clean_email, normalise_email
 from app.kernel.errors import NotFound
@@ -222,6 +220,8 @@ async def _set_status(kernel: Kernel, tenant_id: UUID, status: TenantStatus, rea
 
 def _slug(company: str, tenant_id: UUID) -> str:
     """A readable name for addresses, unique by the random end of the id."""
+    from app.kernel.pinyin import lazy_pinyin  # a dictionary, of which most processes need nothing
+
     latin = " ".join(lazy_pinyin(company))
     plain = unicodedata.normalize("NFKD", latin).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")

@@ -1,7 +1,7 @@
 """The catalogue: units, tax classes with dated rates, categories, and products with their options and variants.
 
 Revision ID: 0100
-Revises: 0073
+Revises: 0081
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect, record_columns, record_indexes
 
 revision = "0100"
-down_revision = "0073"
+down_revision = "0081"
 branch_labels = None
 depends_on = None
 

@@ -156,10 +156,24 @@ def test_the_short_way_to_e164_agrees_with_parsing(code, number, region):
         assert short == phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
+@given(
+    st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)),
+    st.from_regex(r"[0-9]{4,12}", fullmatch=True),
+)
+def test_a_number_taken_for_e164_is_what_parsing_makes_of_it(code, national):
+    short = contact._written_in_e164(f"+{code}{national}")
+    if short is not None:
+        parsed = phonenumbers.parse(f"+{code}{national}", None)
+        assert phonenumbers.is_possible_number(parsed)
+        assert short == phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
 def test_the_commonest_numbers_go_the_short_way():
     assert contact._plain_e164("+86 138 0013 8000", None) == "+8613800138000"
     assert contact._plain_e164("(415) 555-0132", "US") == "+14155550132"
     assert contact._plain_e164("020 7946 0018", "GB") is None
+    assert contact._written_in_e164("+61755509733") == "+61755509733"
+    assert contact._written_in_e164("+610755509733") is None
 
 
 @pytest.mark.parametrize(

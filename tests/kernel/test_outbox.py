@@ -107,11 +107,11 @@ async def test_an_event_handed_out_twice_still_takes_effect_once(own_database):
     async with running(own_database, lamps(note=note)) as kernel:
         actor = company_actor()
         await switch(kernel, actor, new_id(), 1)
-        first = await Relay(kernel)._claim()
+        first = (await Relay(kernel)._claim()).loud
         kernel.clock.advance(
             outbox.LEASE + timedelta(seconds=1)
         )  # the lease ran out, another worker takes over
-        second = await Relay(kernel)._claim()
+        second = (await Relay(kernel)._claim()).loud
         assert [event.id for event in first] == [event.id for event in second]
         await asyncio.gather(Relay(kernel)._in_order(first), Relay(kernel)._in_order(second))
         assert await noticed(kernel, actor) == [1]
@@ -284,7 +284,7 @@ async def test_the_claim_uses_the_index_of_waiting_events(own_database):
         try:
             await superuser.execute("ANALYZE kernel.outbox")
             now: Any = kernel.clock.now()
-            plan = await superuser.fetch("EXPLAIN " + outbox._CLAIM, now, 500, now)
+            plan = await superuser.fetch("EXPLAIN " + outbox._CLAIM, now, 500, now, [])
         finally:
             await superuser.close()
         assert any("ix_outbox_unpublished" in row[0] for row in plan)

@@ -368,3 +368,35 @@ async def test_an_operation_costs_the_same_few_statements_however_many_rows(
     finally:
         del route.respond
     assert counted[0] <= most
+
+
+# -- search --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("few", [1_000, 3], ids=["few found", "many found"])
+@pytest.mark.parametrize("sort", ["name", "-name", "-created_at"])
+async def test_pages_of_what_a_text_finds_hold_each_record_once_in_order(owner, monkeypatch, few, sort):
+    monkeypatch.setattr("app.kernel.record_reads._FEW", few)
+    made = [await make_toy(owner, name=f"Kite {letter}") for letter in "dbgaecf"]
+    await make_toy(owner, name="Ball")
+    wanted = [toy["name"] for toy in made]
+    if sort != "-created_at":
+        wanted.sort()
+    if sort.startswith("-"):
+        wanted.reverse()
+    found, query = [], {"q": "kite", "sort": sort, "limit": "2", "include": "total"}
+    while True:
+        page = await owner.ok("GET", "/v1/toys", params=query)
+        assert page["total"] == 7
+        found.append([toy["name"] for toy in page["data"]])
+        if not page["has_more"]:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert found == [wanted[0:2], wanted[2:4], wanted[4:6], wanted[6:]]
+
+
+async def test_the_end_of_a_number_is_found_at_any_length(owner):
+    toy = await make_toy(owner, name="Kite", phone="+86 138 0013 8123")
+    for text, there in (("8123", True), ("38123", True), ("800138123", True), ("28123", False)):
+        page = await owner.ok("GET", "/v1/toys", params={"q": text})
+        assert [found["id"] for found in page["data"]] == ([toy["id"]] if there else [])

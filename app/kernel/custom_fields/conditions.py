@@ -80,7 +80,7 @@ def _condition(
     key: str, kind: FieldType, field_id: UUID | None
 ) -> Callable[[str, Any, Bindings], str | None]:
     def contains(value: Any, bind: Bindings) -> str:
-        return f"t.custom @> {bind({key: value})}::jsonb"
+        return f"(t.custom @> {bind({key: value})}::jsonb AND t.custom <> '{{}}')"  # as its index is told
 
     def compile_condition(op: str, value: Any, bind: Bindings) -> str | None:
         if field_id is not None and op in (*_COMPARISONS, "between", "in"):

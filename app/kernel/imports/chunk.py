@@ -1,24 +1,15 @@
-"""Writing one chunk of an import: every rule of a single write, in a handful of statements for all rows.
-
-Rows go by COPY into a temporary table and from there, with their audit entries and events, into the tables in
-one statement. Row-level security allows no COPY into a guarded table, and this way a conflict costs one row.
-"""
+"""Writing one chunk of an import: every rule of a single write, in a handful of statements for all rows."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import count
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
-from sqlalchemy.dialects.postgresql import JSONB
 
-from app.kernel import db
 from app.kernel.access import visible_rows
 from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.values import ValueRefused, from_text
@@ -27,14 +18,11 @@ from app.kernel.holding import received, taken_over
 from app.kernel.ids import new_id
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.rules import ImportOptions, ImportRow, rules_of
+from app.kernel.imports.sets import SetWriter, columns_of
 from app.kernel.imports.targets import Plan
 from app.kernel.listing import Bindings
-from app.kernel.models import RecordTable
 from app.kernel.quality.guard import guard_rows
-from app.kernel.records import RecordType, to_json
-from app.kernel.statements import NOT_AUDITED, entity
-from app.kernel.statements import columns_of as _columns_of
-from app.kernel.uow import UnitOfWork
+from app.kernel.statements import entity
 
 _ROW_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, TypeError, ValueError, OverflowError)
 _numbers = count(1)
@@ -50,103 +38,21 @@ class Outcome:
     failed: list[ImportRow] = field(default_factory=list)
 
 
-@dataclass
-class Shape:
-    """What is asked of the catalogue once per import: the columns to write and what the table puts by default."""
-
-    record: RecordType[Any]
-    defaults: dict[str, Any]
-
-    @classmethod
-    async def of(cls, uow: UnitOfWork, record: RecordType[Any]) -> Shape:
-        """Read the table's column defaults; constants all of them."""
-        rows = await uow.fetch(
-            "SELECT a.attname AS name, pg_get_expr(d.adbin, d.adrelid) AS sql FROM pg_attrdef d"
-            " JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
-            " WHERE d.adrelid = $1::text::regclass AND a.attgenerated = ''",
-            record.table,
-        )
-        defaults: dict[str, Any] = {}
-        if rows:
-            picked = ", ".join(f"{row['sql']} AS {row['name']}" for row in rows)
-            found = await uow.fetchrow(f"SELECT {picked}")
-            defaults = dict(found.items()) if found is not None else {}
-        return cls(record, defaults)
-
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that are written: all but those the database computes."""
-        table = self.record.model.__table__
-        return tuple(name for name in columns_of(self.record) if table.c[name].computed is None)
-
-    @cached_property
-    def types(self) -> dict[str, str]:
-        """SQL types by column."""
-        table = self.record.model.__table__
-        return {name: str(table.c[name].type.compile(dialect=db.DIALECT)) for name in columns_of(self.record)}
-
-    @cached_property
-    def json_columns(self) -> frozenset[str]:
-        """Columns that travel as text and are cast on arrival: COPY knows no text form of our JSON codec."""
-        table = self.record.model.__table__
-        return frozenset(name for name in self.columns if isinstance(table.c[name].type, JSONB))
-
-    @cached_property
-    def audited(self) -> tuple[str, ...]:
-        """Columns whose values the audit log keeps."""
-        table = self.record.model.__table__
-        return tuple(
-            name
-            for name in columns_of(self.record)
-            if name not in NOT_AUDITED and not table.c[name].info.get("secret", False)
-        )
-
-    def cast(self, name: str) -> str:
-        """A column of the temporary table as the table wants it."""
-        if name == "tokens":
-            return f"string_to_array(s.tokens, {_BETWEEN_TOKENS_SQL})"
-        return f"s.{name}::jsonb" if name in self.json_columns else f"s.{name}"
-
-    def _kind(self, name: str) -> str:
-        return "text" if name in self.json_columns or name == "tokens" else self.types[name]
-
-    def temporary(self, table: str, names: Iterable[str]) -> str:
-        """CREATE of the table that COPY fills."""
-        kinds = ", ".join(f"{name} {self._kind(name)}" for name in names)
-        return f"CREATE TEMPORARY TABLE {table} ({kinds}, {_SIDE_COLUMNS}) ON COMMIT DROP"
-
-
-# Tokens travel joined: the driver takes longer over an array's items than the server over splitting them.
-_BETWEEN_TOKENS = "\x1f"
-_BETWEEN_TOKENS_SQL = "E'\\x1f'"
-_SIDE_COLUMNS = "n_ int, audit_id_ uuid, audit_ text, event_id_ uuid, event_ text"
-_SIDE_NAMES = ("n_", "audit_id_", "audit_", "event_id_", "event_")
-
-_BESIDE = """, audit AS (
-  INSERT INTO kernel.audit_entries
-    (tenant_id, id, at, actor_kind, actor_id, actor_name, request_id, object, record_id, action, changes)
-  SELECT $1, s.audit_id_, $2, $3, $4, $5, $6, $7, s.id, $8, s.audit_::jsonb FROM {source} s JOIN done USING (id)
-), events AS (
-  INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data)
-  SELECT $1, s.event_id_, $2, $3, $4, $6, $9, $7, s.id, s.event_::jsonb FROM {source} s JOIN done USING (id)
-)
-SELECT id FROM done"""
-
-
 class ChunkWriter:
     """Writes the rows of one chunk in the transaction at hand."""
 
     def __init__(
-        self, uow: UnitOfWork, shape: Shape, options: ImportOptions, *, key: str, owners: Owners, plan: Plan
+        self, sets: SetWriter, options: ImportOptions, *, key: str, owners: Owners, plan: Plan
     ) -> None:
-        self.uow = uow
-        self.shape = shape
+        self.sets = sets
+        self.uow = sets.uow
+        self.shape = sets.shape
         self.plan = plan
-        self.record = shape.record
+        self.record = sets.record
         self.options = options
         self.key = key
         self.owners = owners
-        self.service = self.record.service(uow)
+        self.service = self.record.service(sets.uow)
         self.rules = rules_of(self.service)
 
     async def write(self, rows: Sequence[ImportRow]) -> Outcome:
@@ -268,6 +174,10 @@ class ChunkWriter:
     async def _clean_custom(self, rows: Sequence[ImportRow]) -> None:
         """Check the custom fields of new rows; the values of unique ones are taken before the rows are made."""
         fields, uow = self.uow.kernel.custom_fields, self.uow
+        if not any(row.custom for row in rows) and not (await fields.of(uow, self.record.object)).by_key:
+            for row in rows:
+                row.values["custom"] = {}
+            return
         found = await fields.clean_many(
             uow, self.record.object, [row.custom or {} for row in rows], texts=True
         )
@@ -304,7 +214,7 @@ class ChunkWriter:
             return []
         try:
             async with self.uow.savepoint():
-                made = await self._insert_set(rows)
+                made = await self.sets.insert(rows)
         except _ROW_ERRORS as error:
             if not _blames_a_row(error):
                 raise
@@ -333,76 +243,6 @@ class ChunkWriter:
                 row.refuse_by(problem_of(error))
             except _Unexplained:  # whoever stood in the way is gone; the next import of the row succeeds
                 row.refuse(None, "duplicate_value", "Another record had the same unique value.")
-
-    async def _insert_set(self, rows: Sequence[ImportRow]) -> set[UUID]:
-        shape, record = self.shape, self.record
-        names, defaults = shape.columns, shape.defaults
-        records = []
-        for n, row in enumerate(rows):
-            values = row.values
-            for name in names:
-                if name not in values:
-                    values[name] = defaults.get(name)
-            values["tokens"] = row.search_tokens(record)
-            changes = {name: [None, values[name]] for name in shape.audited if values.get(name) is not None}
-            event: dict[str, Any] = {
-                "id": row.id,
-                "version": 1,
-                "changed": [],
-                "record": self._rendered(values),
-            }
-            records.append(
-                (*self._copied(values, names), n, new_id(), _json(changes), new_id(), _wire(event))
-            )
-        columns = ", ".join(names)
-        async with self._copied_table(names, records) as source:
-            picked = ", ".join(shape.cast(name) for name in names)
-            done = await self._run(
-                f"WITH done AS (INSERT INTO {record.table} ({columns}) SELECT {picked} FROM {source} s"
-                f" ORDER BY s.n_ ON CONFLICT DO NOTHING RETURNING id){_BESIDE.format(source=source)}",
-                "created",
-                record.created.type,
-            )
-        return {row["id"] for row in done}
-
-    def _rendered(self, values: dict[str, Any]) -> dict[str, Any]:
-        row: RecordTable = entity(self.record.model, values)
-        return self.record.render(row)
-
-    def _copied(self, values: dict[str, Any], names: Sequence[str]) -> list[Any]:
-        json_columns = self.shape.json_columns
-        found = [values[name] for name in names]
-        for place, name in enumerate(names):
-            if name == "tokens":
-                found[place] = _BETWEEN_TOKENS.join(found[place])
-            elif name in json_columns and found[place] is not None:
-                found[place] = _json(found[place])
-        return found
-
-    @asynccontextmanager
-    async def _copied_table(self, names: Sequence[str], records: Sequence[Any]) -> AsyncIterator[str]:
-        source = f"import_{next(_numbers) % 64}"
-        connection = self.uow.connection
-        await connection.execute(self.shape.temporary(source, names))
-        await connection.copy_records_to_table(source, records=records, columns=[*names, *_SIDE_NAMES])
-        self.uow.statements += 2
-        yield source
-        await connection.execute(f"DROP TABLE {source}")
-
-    async def _run(self, sql: str, action: str, event: str) -> list[asyncpg.Record]:
-        uow, actor = self.uow, self.uow.actor
-        return await uow.fetch(
-            sql,
-            uow.tenant_id,
-            uow.now,
-            actor.kind,
-            actor.id,
-            actor.name,
-            uow.request_id,
-            self.record.object,
-            action,
-            event,
-        )
 
     # -- changes of records --------------------------------------------------------------------------------
 
@@ -472,7 +312,7 @@ class ChunkWriter:
             return []
         try:
             async with self.uow.savepoint():
-                await self._update_set(rows)
+                await self.sets.update(rows)
         except _ROW_ERRORS as error:
             if not _blames_a_row(error):
                 raise
@@ -482,42 +322,6 @@ class ChunkWriter:
             middle = len(rows) // 2
             return await self._update(rows[:middle]) + await self._update(rows[middle:])
         return rows
-
-    async def _update_set(self, rows: Sequence[ImportRow]) -> None:
-        shape, record = self.shape, self.record
-        touched = {name for row in rows for name in row.values} | {"tokens"}
-        names = [name for name in shape.columns if name in touched]
-        records = []
-        for n, row in enumerate(rows):
-            before = row.existing.__dict__
-            after = {**before, **row.values, "version": before["version"] + 1, "updated_at": self.uow.now}
-            if any(name in row.values for name in record.search.columns):
-                after["tokens"] = record.search.tokens(after)
-            changes = {n_: [before[n_], after[n_]] for n_ in shape.audited if before[n_] != after[n_]}
-            changed = [name for name in record.fields if before[name] != after[name]]
-            event = {
-                "id": after["id"],
-                "version": after["version"],
-                "changed": [name for name in changed if name not in ("version", "updated_at")],
-                "record": self._rendered(after),
-            }
-            copied = self._copied(after, ["id", *names])
-            records.append((*copied, n, new_id(), _json(changes), new_id(), _wire(event)))
-        async with self._copied_table(["id", *names], records) as source:
-            sets = ", ".join(f"{name} = {shape.cast(name)}" for name in names)
-            await self._run(
-                f"WITH done AS (UPDATE {record.table} t SET {sets}, version = t.version + 1, updated_at = $2"
-                f" FROM {source} s WHERE t.tenant_id = $1 AND t.id = s.id RETURNING t.id)"
-                f"{_BESIDE.format(source=source)}",
-                "updated",
-                record.updated.type,
-            )
-
-
-def columns_of(record: RecordType[Any]) -> tuple[str, ...]:
-    """The columns of a record type's table."""
-    model: type[RecordTable] = record.model
-    return _columns_of(model)
 
 
 class _Unexplained(Exception):
@@ -535,11 +339,3 @@ def _row_problem(error: BaseException) -> Problem:
     if isinstance(error, asyncpg.PostgresError):
         return problem_of(error)
     return Invalid("A value of this row cannot be stored.")
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str).decode()
-
-
-def _wire(value: Any) -> str:
-    return to_json(value).decode()

@@ -126,6 +126,8 @@ class Preparer:
                 row.search_tokens(self._record)
                 if isinstance(self._service, DuplicateAware):
                     row.keys(self._service.duplicates, self._country)
+                    if self._service.duplicates.name_from:
+                        row.name_key(self._service.duplicates)
 
     def _column(self, error: Mapping[str, Any]) -> str | None:
         return self.plan.column_of(_field(error))

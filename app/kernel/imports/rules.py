@@ -67,6 +67,7 @@ class ImportRow:
     id: UUID | None = None
     indexed: Any = None
     tokens: tuple[tuple[Any, ...], list[str]] | None = None
+    named: tuple[tuple[Any, ...], str | None] | None = None
     compared: tuple[tuple[Any, ...], tuple[list[str], list[str]]] | None = None
 
     def search_tokens(self, record: RecordType[Any]) -> list[str]:
@@ -82,6 +83,15 @@ class ImportRow:
         if self.compared is None or self.compared[0] != sources:
             self.compared = (sources, spec.keys(self.values, country))
         return self.compared[1]
+
+    def name_key(self, spec: DuplicateSpec) -> str | None:
+        """`DuplicateSpec.name_key` of the values, made once as long as what it comes from stays the same."""
+        sources = tuple([self.values.get(name) for name in spec.name_from])
+        if not sources:
+            return spec.name_key(self.values)
+        if self.named is None or self.named[0] != sources:
+            self.named = (sources, spec.name_key(self.values))
+        return self.named[1]
 
     def refuse(self, field_name: str | None, code: str, reason: str) -> None:
         """Leave this row out, saying why; `field_name` is the field or import column at fault."""

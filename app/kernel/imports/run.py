@@ -7,8 +7,9 @@ While one chunk is being written, the next one is read and validated in a thread
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from app.kernel.duplicates import DuplicateColumns
 from app.kernel.errors import Invalid, Problem
-from app.kernel.imports.chunk import ChunkWriter, Outcome, Shape
+from app.kernel.imports.chunk import ChunkWriter, Outcome
 from app.kernel.imports.models import ENDED, Import, StoredUpload
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.prepare import Preparer
 from app.kernel.imports.rules import ImportOptions, ImportRow
+from app.kernel.imports.sets import SetWriter, Shape, columns_of
 from app.kernel.imports.targets import Plan, check_mapping, plan_of, targets_of
 from app.kernel.jobs import JobCancelled, JobContext, JobLost, JobPaused
 from app.kernel.records import RecordType
@@ -30,6 +33,7 @@ from app.kernel.tabular import Fault, Row, TableReader, TabularError, open_table
 from app.kernel.uow import UnitOfWork
 
 CHUNK = 2_000
+_AT_ONCE = 20  # rows, about 2 ms
 ATTEMPTS = 10
 _ANALYZE_AFTER = frozenset({1, 4, 16, 64, 256})  # chunks
 
@@ -53,6 +57,7 @@ class _Run:
     shape: Shape
     preparer: Preparer
     owners: Owners
+    calm: threading.Event = field(default_factory=threading.Event)  # set while the server works
 
 
 async def run_import(context: JobContext, payload: ImportPayload) -> dict[str, Any]:
@@ -163,11 +168,14 @@ async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run
 async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> None:
     rows = run.reader.rows(position)
     written = 0
-    following = asyncio.create_task(asyncio.to_thread(_next, rows, run.preparer))
+    run.calm.set()
+    following = asyncio.create_task(asyncio.to_thread(_next, rows, run))
     try:
         while chunk := await following:
-            following = asyncio.create_task(asyncio.to_thread(_next, rows, run.preparer))
+            run.calm.clear()
+            following = asyncio.create_task(asyncio.to_thread(_next, rows, run))
             await write_chunk(context, run, chunk)
+            run.calm.set()  # for the rest of the next chunk
             written += 1
             if written in _ANALYZE_AFTER:
                 await _analyze(context, run.record)
@@ -179,18 +187,29 @@ async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> 
                 if context.stopping.is_set():
                     raise JobPaused
     finally:
+        run.calm.set()
         if not following.done():
             await asyncio.wait([following])  # a thread cannot be stopped; the file closes when it is through
 
 
 async def _analyze(context: JobContext, record: RecordType[Any]) -> None:
-    """Tell the planner that the table has grown; autovacuum comes too late for a first large import."""
+    """Tell the planner of what is looked up that the table has grown; autovacuum comes too late."""
+    looked_up = ("tenant_id", *record.upsert_keys, *DuplicateColumns.__annotations__)
+    known = columns_of(record)
     async with context.kernel.database.control() as connection:
-        await connection.execute("SELECT kernel.analyze_table($1)", record.table)
+        await connection.execute(
+            "SELECT kernel.analyze_table($1, $2)", record.table, [name for name in looked_up if name in known]
+        )
 
 
-def _next(rows: Iterator[Row], preparer: Preparer) -> list[ImportRow]:
-    return preparer.prepare(islice(rows, CHUNK))
+def _next(rows: Iterator[Row], run: _Run) -> list[ImportRow]:
+    """The next chunk, made ready while the server works: two threads at once would only slow each other down."""
+    found: list[ImportRow] = []
+    while run.calm.wait() and (part := run.preparer.prepare(islice(rows, _AT_ONCE))):
+        found += part
+        if len(found) >= CHUNK:
+            break
+    return found
 
 
 async def write_chunk(context: JobContext, run: _Run, rows: list[ImportRow]) -> None:
@@ -216,13 +235,18 @@ class _RolledBack(Exception):
 
 
 def _writer(uow: UnitOfWork, run: _Run) -> ChunkWriter:
-    return ChunkWriter(uow, run.shape, run.options, key=run.key, owners=run.owners, plan=run.plan)
+    sets = SetWriter(uow, run.shape, run.calm)
+    return ChunkWriter(sets, run.options, key=run.key, owners=run.owners, plan=run.plan)
 
 
 async def _hold(uow: UnitOfWork, import_id: UUID, position: int) -> None:
     """Lock the import where this chunk begins. Raises `JobLost` when another worker is further already."""
     # A plan kept from when the table was small would read all of it for every key of a large one.
-    await uow.connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+    # What a crash of the server takes with it are whole chunks, the last ones, and the position with them; the
+    # commit that ends the import waits until all of it is on disk.
+    await uow.connection.execute(
+        "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL synchronous_commit = off"
+    )
     row = await uow.fetchrow(
         "SELECT position, state FROM kernel.imports WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
         uow.tenant_id,

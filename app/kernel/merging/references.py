@@ -267,7 +267,8 @@ class CustomReferences:
         conditions = " OR ".join(f"t.custom @> ${number}::jsonb" for number in range(4, 4 + len(ids)))
         return await self._uow.fetch(
             f"SELECT t.id, t.custom->>$2 AS value FROM {record.view} t WHERE t.tenant_id = $1"
-            f" AND t.deleted_at IS NULL AND t.id IS DISTINCT FROM $3::uuid AND ({conditions}) ORDER BY t.id",
+            " AND t.deleted_at IS NULL AND t.custom <> '{}' AND t.id IS DISTINCT FROM $3::uuid"
+            f" AND ({conditions}) ORDER BY t.id",
             self._uow.tenant_id,
             key,
             but,

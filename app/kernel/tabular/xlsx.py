@@ -21,8 +21,6 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
-import openpyxl
-from openpyxl.utils import column_index_from_string
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum
 
 from app.kernel.tabular.model import Fault, Format, Header, Limits, Row, TabularError
@@ -151,6 +149,8 @@ class XlsxReader:
                 yield line, margin + cells
 
     def _lazy_cells(self) -> Iterator[tuple[int, Sequence[object]]]:
+        import openpyxl  # 27 MB, for the largest sheets only
+
         with self._path.open("rb") as file:  # openpyxl leaves a file it opened itself open when it fails
             book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
             sheet = book[self.sheet]
@@ -267,7 +267,11 @@ class _Extent:
 
 @lru_cache(maxsize=1_000)
 def _column(letters: bytes) -> int:
-    return column_index_from_string(letters.decode())
+    """The number of a column from its letters: A is 1, Z 26, AA 27."""
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + letter - 64
+    return number
 
 
 def inspect_archive(path: Path, limits: Limits) -> int:

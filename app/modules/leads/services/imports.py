@@ -78,7 +78,8 @@ class LeadImport(ImportRules, DuplicateAware[Lead]):
         """Say which of the new leads are qualified or disqualified already; those without an owner get one."""
         for row in created:
             self.publish_state(row)
-            await self.scoring.crossed(None, row, "created")
+            if row.grade is not None:
+                await self.scoring.crossed(None, row, "created")
         open_ones = [row.id for row in created if row.owner_id is None and row.id in self._for_rules]
         if open_ones:
             await Assigner(self.uow).assign(open_ones, Cause.IMPORTED, fresh=True)

@@ -26,7 +26,7 @@ from app.modules.leads.services.stages import Stages, named, place
 from app.modules.leads.services.states import CONVERTED, DISQUALIFIED, MACHINE, NEW, QUALIFIED, require_step
 
 _HISTORY = ("created_at", "first_response_at", "qualified_at", "disqualified_at")
-_LAST = ("source", "channel", "campaign", "medium")
+_LAST = {f"last_{name}": name for name in ("source", "channel", "campaign", "medium")}
 
 
 def name_key(values: Mapping[str, Any]) -> str | None:
@@ -40,7 +40,7 @@ class LeadService(LeadImport):
     """Leads with their rules."""
 
     record: ClassVar[RecordType[Any]]
-    duplicates = DuplicateSpec(name_key=name_key)
+    duplicates = DuplicateSpec(name_key=name_key, name_from=("name", "company"))
     _by_rules = False  # the lead at hand gets its owner by the rules of assignment
     _status_given = False
 
@@ -255,9 +255,11 @@ class LeadService(LeadImport):
 def touched(given: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     """The columns of a last touch."""
     touch: dict[str, Any] = {name: given.get(name) for name in TOUCH_FIELDS}
-    columns: dict[str, Any] = {f"last_{name}": touch[name] for name in _LAST}
-    moment = at.isoformat().replace("+00:00", "Z")
-    return columns | {"last_touch": touch | {"touched_at": moment}, "last_touch_at": at}
+    columns: dict[str, Any] = {column: touch[name] for column, name in _LAST.items()}
+    touch["touched_at"] = at.isoformat().replace("+00:00", "Z")
+    columns["last_touch"] = touch
+    columns["last_touch_at"] = at
+    return columns
 
 
 def leave_queue(row: Lead, changes: dict[str, Any]) -> None:
@@ -288,7 +290,7 @@ def _check_reason(values: Mapping[str, Any]) -> None:
 LEAD_MERGE = MergeSpec(
     groups=(
         (*TOUCH_FIELDS, "first_touch_at"),
-        ("last_touch_at", "last_touch", *(f"last_{name}" for name in _LAST)),
+        ("last_touch_at", "last_touch", *_LAST),
         ("status", "disqualified_reason", "disqualified_note", "qualified_at", "disqualified_at"),
     )
 )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.listing import Bindings
+from app.kernel.memory import Remembered
 from app.kernel.people import People
 from app.kernel.record_reads import field_set
 from app.kernel.uow import UnitOfWork
@@ -29,12 +30,19 @@ from app.tenants.interface import Members
 MAX_RULES: Final = 200
 
 
-async def is_active(uow: UnitOfWork) -> bool:
-    """Whether new leads without an owner are assigned by themselves."""
+async def _read_active(uow: UnitOfWork) -> bool:
     row = await uow.fetchrow(
         "SELECT active FROM leads.assignment_settings WHERE tenant_id = $1", uow.tenant_id
     )
     return bool(row and row["active"])
+
+
+_ACTIVE: Final = Remembered("leads.assignment_settings", _read_active, empty=False)
+
+
+async def is_active(uow: UnitOfWork) -> bool:
+    """Whether new leads without an owner are assigned by themselves; `STALE_SECONDS` after a switch elsewhere."""
+    return await uow.kernel.memory.of(uow, _ACTIVE)
 
 
 class SettingsService:
@@ -50,6 +58,7 @@ class SettingsService:
     async def replace(self, *, active: bool, expected_version: int) -> AssignmentSettings:
         """Switch assignment on or off. Raises: StaleVersion."""
         await lock_settings(self.uow)
+        self.uow.kernel.memory.forget(_ACTIVE, self.uow.tenant_id)
         row = await self.read()
         if row is None:
             require_version(0, expected=expected_version)
