@@ -6,10 +6,10 @@ import argparse
 
 from rich.console import Console
 
-from bench import api, bulk, pipeline, pools, routes
+from bench import api, bulk, pipeline, pools, records, routes
 from bench.house import house
 
-SUITES = ("routes", "api", "growth", "bulk", "pipeline", "pools")
+SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools")
 
 
 def main() -> None:
@@ -34,6 +34,9 @@ def main() -> None:
     if "api" in suites:
         with house() as home:
             api.run_compare(home, given.size, console)
+    if "records" in suites:
+        with house() as home:
+            records.run_records(home, console)
     if "growth" in suites:
         with house() as home:
             api.run_growth(

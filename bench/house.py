@@ -97,6 +97,25 @@ class House:
             yield port
 
     @contextmanager
+    def worker(self) -> Iterator[None]:
+        """The product's worker on the other cores, until the block ends."""
+        log = (self.folder / "worker.log").open("wb")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "worker"],
+            env=self.environment(),
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            pin(process.pid, OTHER_CORES)
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+            log.close()
+
+    @contextmanager
     def raw(self, tenant_id: UUID) -> Iterator[int]:
         """The raw limit on the same core; yields its port."""
         port = free_port()

@@ -18,15 +18,18 @@ import uvicorn
 
 from app.kernel.ids import new_id
 from app.kernel.records import RecordType, to_json
-from app.modules.leads.module import MODULE
+from app.modules import MODULES
+from app.modules.leads.services.leads import LEAD
 
-LEAD: RecordType[Any] = MODULE.records[0]
+RECORDS: dict[str, RecordType[Any]] = {
+    record.path: record for module in MODULES for record in module.records
+}
 _PLAN = LEAD.plan
-_GET = f"SELECT {_PLAN.columns} FROM {LEAD.table} t WHERE t.tenant_id = $1 AND t.id = $2 AND t.deleted_at IS NULL"
 _LIST = (
     f"SELECT {_PLAN.columns} FROM {LEAD.view} t WHERE t.tenant_id = $1 AND t.deleted_at IS NULL"
     " AND t.status = $2 ORDER BY t.created_at DESC, t.id DESC LIMIT 51"
 )
+_NEWEST = "ORDER BY t.created_at DESC, t.id DESC LIMIT 51"
 _SIDE = """, a AS (
   INSERT INTO kernel.audit_entries
     (tenant_id, id, at, actor_kind, actor_id, actor_name, object, record_id, action, changes)
@@ -60,12 +63,7 @@ class Raw:
             return
         method, path = scope["method"], scope["path"]
         if method == "GET":
-            if path == "/v1/leads":
-                rows = await self._run(_LIST, self._tenant, "new")
-                body = to_json({"data": [_PLAN.render(row) for row in rows[:50]], "next_cursor": None})
-            else:
-                rows = await self._run(_GET, self._tenant, UUID(path[10:]))
-                body = to_json(_PLAN.render(rows[0]))
+            body = await self._read(path, scope["query_string"])
         else:
             given = orjson.loads((await receive())["body"])
             made = given.pop("made", None)
@@ -87,6 +85,22 @@ class Raw:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    async def _read(self, path: str, query: bytes) -> bytes:
+        """One record, or the 50 newest of its kind; of leads the new ones, where any filter is asked for."""
+        _, _, plural, *rest = path.split("/")
+        record = RECORDS[plural]
+        plan = record.plan
+        if rest:
+            sql = f"SELECT {plan.columns} FROM {record.table} t WHERE t.tenant_id = $1 AND t.id = $2"
+            rows = await self._run(f"{sql} AND t.deleted_at IS NULL", self._tenant, UUID(rest[0]))
+            return to_json(plan.render(rows[0]))
+        if b"status" in query:
+            rows = await self._run(_LIST, self._tenant, "new")
+        else:
+            sql = f"SELECT {plan.columns} FROM {record.view} t WHERE t.tenant_id = $1"
+            rows = await self._run(f"{sql} AND t.deleted_at IS NULL {_NEWEST}", self._tenant)
+        return to_json({"data": [plan.render(row) for row in rows[:50]], "next_cursor": None})
 
     async def _run(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         async with self._pool.acquire() as connection:

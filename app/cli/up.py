@@ -65,7 +65,7 @@ def _only_one(data_dir: Path) -> Iterator[None]:
             lock.seek(0)
             fail(
                 f"Rapport runs on {data_dir} already: {lock.read().strip() or 'just starting'}.",
-                "Stop it first, or give this one a folder and a port of its own: RAPPORT_DATA_DIR and --port.",
+                "Stop it first, or give this one a folder and a port of its own: RAPPORT_DATA_DIR and RAPPORT_PORT.",
             )
         lock.truncate(0)
         lock.write(f"process {os.getpid()}")

@@ -16,7 +16,8 @@ from app.kernel.audit import audit_page, seal_status
 from app.kernel.dead_letters import DeadLetter, DeadLetters
 from app.kernel.errors import InvalidCursor, NotFound, problems
 from app.kernel.event_feed import description_of, event_schemas, event_types, events_page
-from app.kernel.record_router import etag, json_response
+from app.kernel.paging import Cursor, Limit
+from app.kernel.record_router import json_response, tag
 from app.kernel.registry import Module, Permission, Schedule
 from app.kernel.routing import OPEN_TENANT_STATES, CurrentActor, IfMatch, KernelDep, Router, Uow
 from app.kernel.schedules import ScheduledRun
@@ -37,9 +38,6 @@ from app.kernel.webhooks.schemas import (
 )
 
 router = Router(prefix="/v1", tags=["events"])
-
-Limit = Annotated[int, Query(ge=1, description="Above 200 counts as 200.")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 
 
 async def _paging(limit: Limit = 50, cursor: Cursor = None) -> tuple[int, str | None]:
@@ -223,7 +221,7 @@ async def create_webhook_endpoint(
 ) -> WebhookEndpointCreated:
     """Register a receiver. The answer shows its secret, this once."""
     made = await Endpoints(uow).create(body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     response.headers["Location"] = f"/v1/webhook-endpoints/{made.id}"
     return made
 
@@ -232,7 +230,7 @@ async def create_webhook_endpoint(
 async def get_webhook_endpoint(id: UUID, uow: Uow, response: Response) -> WebhookEndpointRead:
     """One endpoint, without its secret."""
     found = await Endpoints(uow).get(id)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -242,7 +240,7 @@ async def update_webhook_endpoint(
 ) -> WebhookEndpointRead:
     """Change an endpoint. Off cancels what is under way; on sends what comes from then on."""
     changed = await Endpoints(uow).update(id, body, expected_version=version)
-    response.headers["ETag"] = etag(changed.version)
+    tag(response, changed)
     return changed
 
 

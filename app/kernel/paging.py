@@ -20,7 +20,7 @@ from app.kernel.uow import UnitOfWork
 MAX_LIMIT: Final = 200
 
 Limit = Annotated[int, Query(ge=1, description="Above 200 counts as 200.")]
-Cursor = Annotated[str | None, Query(max_length=2_000, description="`next_cursor` of the page before.")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 
 
 def sign_position(uow: UnitOfWork, list_name: str, values: Sequence[Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Protocol, cast
 from uuid import UUID
 
 from fastapi import Body, Header, Path, Query
@@ -69,6 +69,16 @@ def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None
 
 def etag(version: int) -> str:
     return f'"{version}"'
+
+
+class _Versioned(Protocol):
+    @property
+    def version(self) -> int: ...
+
+
+def tag(response: Response, row: _Versioned) -> None:
+    """What was answered has this version: its entity tag."""
+    response.headers["ETag"] = etag(row.version)
 
 
 def record_response(uow: UnitOfWork, record: RecordType[M], row: M) -> Response:

@@ -16,7 +16,7 @@ from app.kernel.custom_fields import definitions
 from app.kernel.custom_fields.definitions import INDEX_JOB, Definitions, TooManyCustomFields
 from app.kernel.custom_fields.schemas import CustomFieldCreate, CustomFieldRead, CustomFieldUpdate
 from app.kernel.errors import DuplicateValue, NotFound, problems
-from app.kernel.record_router import etag
+from app.kernel.record_router import tag
 from app.kernel.registry import Module, Permission
 from app.kernel.routing import IfMatch, KernelDep, Router, Uow
 from app.kernel.saved_views import SavedViewCreate, SavedViewRead, SavedViews, SavedViewUpdate
@@ -31,7 +31,7 @@ development = Router(prefix="/dev", tags=["development"])
 
 
 def _field(row: Any, response: Response) -> CustomFieldRead:
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return definitions.answer(row)
 
 
@@ -109,7 +109,7 @@ async def get_custom_field_schema(
 
 
 def _view(row: Any, response: Response) -> SavedViewRead:
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return saved_views.answer(row)
 
 

@@ -25,7 +25,7 @@ async def clean_up(run: Any) -> None:
     async with kernel.database.control() as connection:
         await connection.execute("DELETE FROM tenants.sessions WHERE expires_at < $1", now - KEEP_SESSIONS)
         await connection.execute("DELETE FROM tenants.email_tokens WHERE expires_at < $1", now - KEEP_TOKENS)
-        await attempts.drop_old(connection, now)
+        await attempts.COUNTERS.forget(connection, now)
 
 
 SCHEDULES = (

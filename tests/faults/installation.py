@@ -14,12 +14,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 
 from app.kernel import migrate
 from app.kernel.postgres import EmbeddedPostgres
 from tests.support.postgres import ROOT
+
+PASSWORD = "correct horse battery staple"
 
 
 def free_port() -> int:
@@ -148,7 +151,7 @@ class Installation:
             self.start_process(name)
         await self.ready()
 
-    async def ready(self, seconds: float = 30) -> None:
+    async def ready(self, seconds: float = 90) -> None:
         """Wait until the API answers that it works, database and all."""
         deadline = time.monotonic() + seconds
         async with httpx.AsyncClient() as http:
@@ -173,3 +176,19 @@ async def installation(folder: Path) -> AsyncIterator[Installation]:
         yield found
     finally:
         await found.stop()
+
+
+async def signed_up(site: Installation) -> tuple[UUID, str]:
+    """A new company and an API key of it, which outlives every access token."""
+    form = {"company": "Faults Ltd", "name": "Olivia", "email": "olivia@example.com", "password": PASSWORD}
+    async with httpx.AsyncClient(base_url=site.url, timeout=30) as http:
+        made = (await http.post("/v1/sign-up", json=form)).raise_for_status().json()
+        session = {"email": form["email"], "password": PASSWORD}
+        token = (await http.post("/v1/sessions", json=session)).raise_for_status().json()["access_token"]
+        bearer = {"Authorization": f"Bearer {token}"}
+        key = (
+            (await http.post("/v1/api-keys", json={"name": "writer"}, headers=bearer))
+            .raise_for_status()
+            .json()
+        )
+    return UUID(made["tenant_id"]), key["key"]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,37 +20,12 @@ from app.kernel.audit_seal import seal, verify
 from app.kernel.config import Settings
 from app.kernel.startup import open_kernel
 from app.main import build_registry
-from tests.faults.installation import Installation, installation
+from tests.faults.installation import Installation, installation, signed_up
 from tests.support.receiver import Receiver, receiving
 
 WRITES = 2_000
 CLIENTS = 8
 VICTIMS = ["api", "postgres", "worker", "api", "worker", "postgres", "api"]
-PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's own user may enter (pytest closes its own to others)."""
-    with tempfile.TemporaryDirectory(prefix="rapport-faults-") as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
-
-
-async def signed_up(site: Installation) -> tuple[UUID, str]:
-    """A new company and an API key of it, which outlives every access token."""
-    form = {"company": "Faults Ltd", "name": "Olivia", "email": "olivia@example.com", "password": PASSWORD}
-    async with httpx.AsyncClient(base_url=site.url, timeout=30) as http:
-        made = (await http.post("/v1/sign-up", json=form)).raise_for_status().json()
-        session = {"email": form["email"], "password": PASSWORD}
-        token = (await http.post("/v1/sessions", json=session)).raise_for_status().json()["access_token"]
-        bearer = {"Authorization": f"Bearer {token}"}
-        key = (
-            (await http.post("/v1/api-keys", json={"name": "writer"}, headers=bearer))
-            .raise_for_status()
-            .json()
-        )
-    return UUID(made["tenant_id"]), key["key"]
 
 
 class Writers:

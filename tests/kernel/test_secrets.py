@@ -1,5 +1,9 @@
 """Secrets are readable with the ring's keys in their own place, and nowhere else."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +21,7 @@ from app.kernel.secrets import (
     sign,
     unsign,
 )
+from tests.support.postgres import ROOT
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 
@@ -139,3 +144,27 @@ def test_comparison_takes_text_and_bytes():
     assert same("a", b"a")
     assert same("名", "名")
     assert not same("a", "b")
+
+
+def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
+    program = (
+        "import sys; from app.kernel.config import Settings; from app.kernel.startup import key_ring\n"
+        "settings = Settings(environment='development', data_dir=sys.argv[1])\n"
+        "print('ready', flush=True); sys.stdin.readline(); key_ring(settings)\n"
+        "print((settings.data_dir / 'secret.key').read_text())"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "data")]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) for _ in range(4)
+    ]
+    for process in started:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+    for process in started:
+        assert process.stdin
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    keys = {process.communicate(timeout=120)[0] for process in started}
+    assert keys == {(tmp_path / "data" / "secret.key").read_bytes() + b"\n"}
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret.key"]
+    assert (tmp_path / "data" / "secret.key").stat().st_mode & 0o777 == 0o600

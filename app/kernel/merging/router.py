@@ -18,7 +18,7 @@ from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import CustomReferences, shares
 from app.kernel.merging.schemas import MergeRead, UndoneMerge
 from app.kernel.merging.undo import MergeNotUndoable, get_merge, undo_merge, visible_merges
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
 from app.kernel.records import RecordType, to_json
 from app.kernel.registry import Module
 from app.kernel.routing import Router, Uow
@@ -27,9 +27,6 @@ from app.kernel.statements import columns_of, entities
 from app.kernel.uow import UnitOfWork
 
 router = Router(prefix="/v1/merges", tags=["merges"])
-
-Limit = Annotated[int, Query(ge=1, description="Above 200 counts as 200.")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 
 
 def read_merge(uow: UnitOfWork, merge: Merge) -> MergeRead:

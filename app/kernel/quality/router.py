@@ -18,7 +18,7 @@ from app.kernel.quality.schemas import (
     QualityRuleRead,
     QualityRuleUpdate,
 )
-from app.kernel.record_router import etag
+from app.kernel.record_router import tag
 from app.kernel.registry import Module, Permission
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
@@ -32,7 +32,7 @@ ObjectName = Annotated[
 
 def _rule(row: Any, response: Response | None = None) -> QualityRuleRead:
     if response is not None:
-        response.headers["ETag"] = etag(row.version)
+        tag(response, row)
     return QualityRuleRead.model_validate({name: row.__dict__[name] for name in QualityRuleRead.model_fields})
 
 

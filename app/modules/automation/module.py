@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from app.kernel.access import Scope
+from app.kernel.merging.ports import Merger
 from app.kernel.registry import Module, NotificationKind, Permission, Schedule
-from app.modules.activities.interface import ToDoSource
+from app.modules.activities.interface import TimelineSource, ToDoSource
 from app.modules.automation.handlers import SUBSCRIPTIONS
 from app.modules.automation.interface import Approvals
 from app.modules.automation.router import ROUTERS
 from app.modules.automation.services import chasing, telling
 from app.modules.automation.services.asking import ApprovalsOfTenant
+from app.modules.automation.services.merging import ApprovalSubjects
 from app.modules.automation.services.reading import MANAGE
+from app.modules.automation.services.timeline import ApprovalTimeline
 from app.modules.automation.services.to_dos import ApprovalToDos
 
 _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
@@ -23,7 +26,11 @@ MODULE = Module(
     },
     routers=ROUTERS,
     interfaces={Approvals: ApprovalsOfTenant},
-    ports=((ToDoSource, ApprovalToDos),),
+    ports=(
+        (Merger, ApprovalSubjects),
+        (ToDoSource, ApprovalToDos),
+        (TimelineSource, ApprovalTimeline),
+    ),
     subscriptions=SUBSCRIPTIONS,
     schedules=(
         Schedule("automation.remind_approvers", chasing.EVERY, chasing.remind, per_tenant=True),

@@ -55,6 +55,16 @@ class ContactRef:
     phone: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class GivenConsent:
+    """A channel somebody agreed to be reached on; `source` says where, and `given_at` when."""
+
+    channel: str
+    source: str
+    note: str | None
+    given_at: datetime
+
+
 class OnDuplicate(StrEnum):
     """What to do when a new account or contact looks like one that is there.
 
@@ -159,6 +169,9 @@ class Customers(Protocol):
         Raises: `DuplicateFound` where it is unclear which one is meant; `NotFound` for a given id that is not
         visible; `Invalid` for a contact of another account or fields that are not valid.
         """
+
+    async def consented(self, contact_id: UUID, given: Sequence[GivenConsent]) -> None:
+        """Keep consents that a contact gave elsewhere; a later statement about the channel stands."""
 
     async def advance(self, account_id: UUID, stage: str) -> None:
         """Move an account's lifecycle stage forward to `stage`; one that is further on already stays."""

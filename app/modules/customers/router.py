@@ -9,7 +9,8 @@ from fastapi import Path, Query, Response
 
 from app.kernel.duplicate_router import duplicate_routes
 from app.kernel.errors import StaleVersion, VersionRequired, problems
-from app.kernel.record_router import etag, fields_of, record_response, record_router, set_fields_of
+from app.kernel.paging import Cursor, Limit
+from app.kernel.record_router import fields_of, record_response, record_router, set_fields_of, tag
 from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import BatchAnswer, Output, Page
@@ -167,8 +168,6 @@ async def list_contact_consents(uow: Uow, id: UUID) -> Consents:
 
 # -- public pools --------------------------------------------------------------------------------------------
 
-Limit = Annotated[int, Query(ge=1, description="Above 200 counts as 200.")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 _CLAIM = problems(
     NotInPool, PoolDisabled, HoldingLimitReached, ClaimRequestLimitReached, ClaimLimitReached, FormerOwnerBanned,
     PoolEmbargo,
@@ -291,7 +290,7 @@ async def list_account_pool_movements(
 
 
 def _tagged(response: Response, pool: PoolRead) -> PoolRead:
-    response.headers["ETag"] = etag(pool.version)
+    tag(response, pool)
     return pool
 
 

@@ -28,7 +28,7 @@ async def forgot_password(caller: Caller, email_key: str) -> None:
     """
     ready = time.monotonic() + _MAIL_SECONDS
     async with caller.transaction() as uow:
-        refusal = await attempts.count(
+        refusal = await attempts.COUNTERS.count(
             uow.connection, attempts.for_mail("reset", email_key, caller.ip), uow.now
         )
         user = await find_user(uow, email_key=email_key)
@@ -93,7 +93,7 @@ async def prove_password(caller: Caller, password: str, *, pointer: str = "/pass
     if user is None or not verdict.ok:
         raise Invalid.at(pointer, "wrong_password", "This is not your password.")
     async with caller.transaction() as uow:
-        await attempts.succeeded(uow.connection, attempts.for_password(email_key, caller.ip))
+        await attempts.COUNTERS.succeeded(uow.connection, attempts.for_password(email_key, caller.ip))
     return user
 
 
@@ -117,7 +117,7 @@ async def resend_verification(caller: Caller) -> None:
     person = caller.person
     async with caller.transaction() as uow:
         limits = attempts.for_mail("verification", str(person.user_id), caller.ip)
-        refusal = await attempts.count(uow.connection, limits, uow.now)
+        refusal = await attempts.COUNTERS.count(uow.connection, limits, uow.now)
         user = await find_user(uow, user_id=person.user_id)
         if refusal is None and user is not None and user.email_verified_at is None:
             token = await email_tokens.issue(uow, Purpose.VERIFICATION, user_id=user.id)
@@ -137,7 +137,7 @@ async def _user_of(uow: UnitOfWork, token: email_tokens.EmailToken) -> User:
 
 async def _count_token(caller: Caller) -> None:
     async with caller.transaction() as uow:
-        refusal = await attempts.count(uow.connection, attempts.for_token(caller.ip), uow.now)
+        refusal = await attempts.COUNTERS.count(uow.connection, attempts.for_token(caller.ip), uow.now)
     if refusal is not None:
         raise refusal
 

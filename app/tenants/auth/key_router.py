@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Response
 
 from app.kernel.errors import problems
-from app.kernel.record_router import etag
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.tenants.auth.control import CallerDep, MembersOnly
 from app.tenants.auth.control_route import ControlRoute
@@ -32,7 +32,7 @@ async def create_api_key(body: ApiKeyCreate, uow: Uow, caller: CallerDep, respon
     """A key for a machine, which works on your behalf and never may do more than you. It is shown this once."""
     row, key = await ApiKeys(uow).create(caller.person.member_id, body.name, body.grants, body.expires_at)
     response.headers["Cache-Control"] = "no-store"
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return ApiKeyMade.model_validate(_fields(row) | {"key": key})
 
 
@@ -46,7 +46,7 @@ async def list_api_keys(uow: Uow) -> ApiKeyList:
 async def get_api_key(id: UUID, uow: Uow, response: Response) -> ApiKeyRead:
     """One key, without its secret."""
     row = await ApiKeys(uow).get(id)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return _read(row)
 
 
@@ -56,7 +56,7 @@ async def update_api_key(
 ) -> ApiKeyRead:
     """Rename a key. What it may do never changes: make a new one and revoke this."""
     row = await ApiKeys(uow).rename(id, body.name, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return _read(row)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Response
 
 from app.kernel.errors import Invalid, Unauthenticated, require_version
-from app.kernel.record_router import etag
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import CallerDep, access_changed
@@ -32,7 +32,7 @@ router = Router(prefix="/v1/me", tags=["me"])
 async def get_me(uow: Uow, response: Response) -> Me:
     """The person or key behind the credential, the company it works for, and those it may switch to."""
     me = await _me(uow)
-    response.headers["ETag"] = etag(me.version)
+    tag(response, me)
     return me
 
 
@@ -57,7 +57,7 @@ async def update_me(body: MeUpdate, uow: Uow, caller: CallerDep, version: IfMatc
     if await uow.update(member, audit="member", **changes) is not member:
         await access_changed(uow)
     me = await _me(uow)
-    response.headers["ETag"] = etag(me.version)
+    tag(response, me)
     return me
 
 

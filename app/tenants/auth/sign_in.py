@@ -88,7 +88,9 @@ async def sign_in(
         else:
             outcome = await _second_step(uow, caller, user.id, proof, tenant_id, device)
             if not isinstance(outcome, Problem):
-                await attempts.succeeded(uow.connection, attempts.for_password(proof.email_key, caller.ip))
+                await attempts.COUNTERS.succeeded(
+                    uow.connection, attempts.for_password(proof.email_key, caller.ip)
+                )
                 await _keep_password_current(uow, user.id, verdict)
     if isinstance(outcome, Problem):
         raise outcome
@@ -99,7 +101,7 @@ async def check_password(caller: Caller, email_key: str, password: str) -> tuple
     """Count a try, then compare, holding no connection meanwhile. Raises: TooManyAttempts."""
     limits = attempts.for_password(email_key, caller.ip)
     async with control_transaction(caller.kernel) as uow:
-        refusal = await attempts.count(uow.connection, limits, uow.now)
+        refusal = await attempts.COUNTERS.count(uow.connection, limits, uow.now)
         user = await find_user(uow, email_key=email_key)
     if refusal is not None:
         raise refusal

@@ -35,7 +35,9 @@ async def sign_up(caller: Caller, new: NewTenant, *, name: str, email: str, proo
         password_hash = await caller.identity.passwords.hash(proof.password)
     try:
         async with caller.transaction() as uow:
-            await attempts.succeeded(uow.connection, attempts.for_password(proof.email_key, caller.ip))
+            await attempts.COUNTERS.succeeded(
+                uow.connection, attempts.for_password(proof.email_key, caller.ip)
+            )
             return await _found(uow, caller, new, user, password_hash, name=name, email=email, proof=proof)
     except (asyncpg.UniqueViolationError, _Overtaken):
         if new.sign_up_key is None:
@@ -108,6 +110,6 @@ async def _count_sign_up(caller: Caller) -> None:
     if not caller.kernel.settings.in_production:
         return
     async with caller.transaction() as uow:
-        refusal = await attempts.count(uow.connection, attempts.for_sign_up(caller.ip), uow.now)
+        refusal = await attempts.COUNTERS.count(uow.connection, attempts.for_sign_up(caller.ip), uow.now)
     if refusal is not None:
         raise refusal

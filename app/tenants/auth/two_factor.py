@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from app.kernel.attempts import Allowance
 from app.kernel.errors import Invalid
 from app.kernel.uow import UnitOfWork
 from app.tenants import mail_templates
@@ -76,7 +77,7 @@ async def confirm(caller: Caller, code: str) -> list[str]:
             [hash_recovery_code(code) for code in codes],
         )
         _tell(uow, user, on=True)
-        await attempts.succeeded(uow.connection, limits)
+        await attempts.COUNTERS.succeeded(uow.connection, limits)
     return codes
 
 
@@ -127,13 +128,13 @@ async def _proven(
             raise TotpState("Two-factor sign-in is off.")
         if not await use_code(uow, user, totp=totp, recovery_code=recovery_code):
             raise Invalid.at("/totp", "wrong_code", "This is not a code that works now.")
-        await attempts.succeeded(uow.connection, limits)
+        await attempts.COUNTERS.succeeded(uow.connection, limits)
         yield uow, user
 
 
-async def _count(caller: Caller, limits: Sequence[attempts.Allowance]) -> None:
+async def _count(caller: Caller, limits: Sequence[Allowance]) -> None:
     async with caller.transaction() as uow:
-        refusal = await attempts.count(uow.connection, limits, uow.now)
+        refusal = await attempts.COUNTERS.count(uow.connection, limits, uow.now)
     if refusal is not None:
         raise refusal
 

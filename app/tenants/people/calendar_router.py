@@ -8,6 +8,8 @@ from uuid import UUID
 from fastapi import Query, Response
 
 from app.kernel.errors import DuplicateValue, InvalidCursor, problems
+from app.kernel.paging import Cursor, Limit
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.tenants.interface import CalendarInUse
 from app.tenants.people.absences import AbsenceService
@@ -23,7 +25,7 @@ from app.tenants.people.calendar_schemas import (
     Moment,
 )
 from app.tenants.people.calendars import CalendarService
-from app.tenants.people.wire import Cursor, Limit, answer, changes_of, tag
+from app.tenants.people.wire import answer, changes_of
 
 calendars_router = Router(prefix="/v1/calendars", tags=["working-time"])
 absences_router = Router(prefix="/v1/absences", tags=["working-time"])

@@ -14,12 +14,14 @@ from sqlalchemy import String, cast
 
 from app.kernel.errors import DuplicateValue, InvalidCursor, problems
 from app.kernel.money import Currency
+from app.kernel.paging import Cursor, Limit
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Input, Output, Page
 from app.tenants.models import ExchangeRate
 from app.tenants.people.exchange_rates import ExchangeRateService
 from app.tenants.people.paging import page
-from app.tenants.people.wire import Cursor, Limit, answer, changes_of, tag
+from app.tenants.people.wire import answer, changes_of
 
 router = Router(prefix="/v1/exchange-rates", tags=["exchange-rates"])
 

@@ -8,6 +8,8 @@ from uuid import UUID
 from fastapi import Response
 
 from app.kernel.errors import Forbidden, InvalidCursor, StaleVersion, VersionRequired, problems
+from app.kernel.paging import Cursor, Limit
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.attempts import TooManyAttempts
@@ -33,7 +35,7 @@ from app.tenants.people.schemas import (
     InvitationRead,
     InvitationToken,
 )
-from app.tenants.people.wire import Cursor, Limit, answer, tag
+from app.tenants.people.wire import answer
 from app.tenants.schemas import Tokens
 
 router = Router(prefix="/v1/invitations", tags=["members"])

@@ -197,7 +197,7 @@ async def accept(
     Raises: LinkUsed; InvalidCredentials for somebody known; Invalid for a weak password; TooManyAttempts.
     """
     async with caller.transaction() as uow:
-        refusal = await attempts.count(uow.connection, attempts.for_token(caller.ip), uow.now)
+        refusal = await attempts.COUNTERS.count(uow.connection, attempts.for_token(caller.ip), uow.now)
     if refusal is not None:
         raise refusal
     async with caller.transaction() as uow:
@@ -283,7 +283,7 @@ async def _prove(uow: UnitOfWork, caller: Caller, user: User, proof: Proof) -> U
         uow, known, totp=proof.totp, recovery_code=proof.recovery_code
     ):
         raise InvalidCredentials
-    await attempts.succeeded(uow.connection, attempts.for_password(proof.email_key, caller.ip))
+    await attempts.COUNTERS.succeeded(uow.connection, attempts.for_password(proof.email_key, caller.ip))
     await uow.fetch(
         "UPDATE tenants.users SET email_verified_at = coalesce(email_verified_at, $2) WHERE id = $1",
         user.id,

@@ -8,11 +8,13 @@ from uuid import UUID
 from fastapi import Query, Response
 
 from app.kernel.errors import Forbidden, InvalidCursor, StaleVersion, VersionRequired, problems
+from app.kernel.paging import Cursor, Limit
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.tenants.interface import GrantTooWide, LastOwner
 from app.tenants.people.members import MemberActive, MemberInactive, MemberService
 from app.tenants.people.schemas import Deactivate, Deactivated, MemberPage, MemberRead, MemberUpdate
-from app.tenants.people.wire import Cursor, Limit, answer, changes_of, tag
+from app.tenants.people.wire import answer, changes_of
 
 router = Router(prefix="/v1/members", tags=["members"])
 _VERSIONED = problems(StaleVersion, VersionRequired)

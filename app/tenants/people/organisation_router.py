@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Response
 
 from app.kernel.errors import DuplicateValue, problems
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.tenants.interface import BuiltInRoleFixed, GrantTooWide, RoleInUse, TeamInUse
 from app.tenants.models import Role, Tenant
@@ -28,7 +29,7 @@ from app.tenants.people.schemas import (
 )
 from app.tenants.people.settings import change_settings
 from app.tenants.people.teams import TeamService
-from app.tenants.people.wire import answer, changes_of, tag
+from app.tenants.people.wire import answer, changes_of
 
 roles_router = Router(prefix="/v1/roles", tags=["roles"])
 permissions_router = Router(prefix="/v1/permissions", tags=["roles"])

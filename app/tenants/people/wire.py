@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from fastapi import Query, Response
 from pydantic import BaseModel
 
 from app.kernel.errors import FieldError, Invalid
-from app.kernel.models import TenantOwned, Versioned
-from app.kernel.record_router import etag
+from app.kernel.models import TenantOwned
 
 R = TypeVar("R", bound=BaseModel)
-
-Limit = Annotated[int, Query(ge=1, description="Above 200 counts as 200.")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 
 
 def answer(schema: type[R], row: TenantOwned, **more: Any) -> R:
     """A row as its wire schema; `more` gives what is no column."""
     values = {name: row.__dict__[name] for name in schema.model_fields if name in row.__dict__}
     return schema.model_validate(values | more)
-
-
-def tag(response: Response, row: Versioned) -> None:
-    """The row's version as the answer's ETag."""
-    response.headers["ETag"] = etag(row.version)
 
 
 def changes_of(body: BaseModel, *, nullable: Collection[str] = ()) -> dict[str, Any]:

@@ -498,3 +498,30 @@ async def test_any_other_record_is_asked_for_by_hand(company, hire, look):
     assert (again.status_code, again.json()["code"]) == (409, "approval_not_needed")
     await sales.ok("PATCH", f"/v1/accounts/{account['id']}", json={"name": "Acme 2"}, if_match=1)
     assert (await sales.post("/v1/approvals", body)).status_code == 201
+
+
+async def test_requests_go_along_when_their_records_are_merged_and_come_back_when_that_is_undone(
+    company, hire
+):
+    owner, boss = company.owner, await hire("manager")
+    await process(company, step("one", named(boss)), object="account", name_en="Key accounts")
+    accounts = [await owner.ok("POST", "/v1/accounts", json={"name": f"Acme {n}"}) for n in range(3)]
+    requests = []
+    for account in accounts:
+        body = {"object": "account", "record_id": account["id"]}
+        requests.append(await owner.ok("POST", "/v1/approvals", json=body))
+    await boss.ok("POST", f"/v1/approvals/{requests[1]['id']}/refuse", json={"note": "No"})
+
+    async def about():
+        return [(await owner.ok("GET", f"/v1/approvals/{one['id']}"))["record_id"] for one in requests]
+
+    ids = [account["id"] for account in accounts]
+    merge = await owner.ok(
+        "POST",
+        "/v1/accounts/merge",
+        json={"records": [{"id": id, "version": 1} for id in ids], "master_id": ids[0]},
+    )
+    # The survivor has a pending request of its own, so that the other pending one stays where it was.
+    assert await about() == [ids[0], ids[0], ids[2]]
+    await owner.ok("POST", f"/v1/merges/{merge['merge']['id']}/undo")
+    assert await about() == ids

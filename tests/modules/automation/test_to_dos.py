@@ -69,6 +69,24 @@ async def test_what_i_am_asked_to_approve_waits_for_me(company, hire):
     assert counts["approval"] == 2
 
 
+async def test_the_timeline_of_a_record_tells_what_was_asked_and_answered_about_it(company, hire):
+    boss, sales = await hire("manager"), await hire()
+    await process(company, step("one", named(boss)))
+    toy, other = await make_toy(sales), await make_toy(sales)
+    ref = await ask(company, sales, toy, note="Please")
+    await ask(company, sales, other)
+    await boss.ok("POST", f"/v1/approvals/{ref.id}/refuse", json={"note": "Too thin"})
+    path = f"/v1/timeline?object=toy&record_id={toy['id']}&kind=approval"
+    found = (await sales.ok("GET", path))["data"]
+    assert [(one["title"], one["text"], one["actor_id"]) for one in found] == [
+        ("Refused: Discounts", "Too thin", member(boss)), ("Approval requested: Discounts", "Please", member(sales)),
+    ]  # fmt: skip
+    assert {one["record_id"] for one in found} == {str(ref.id)}
+    head = await sales.ok("GET", f"{path}&limit=1")
+    rest = await sales.ok("GET", f"{path}&limit=1&cursor={head['next_cursor']}")
+    assert head["data"] + rest["data"] == found
+
+
 async def test_lists_take_as_many_statements_for_much_as_for_little(company, hire):
     boss, sales, top = await hire("manager"), await hire(), await hire("viewer")
     await report_to(company, sales, boss)

@@ -306,6 +306,12 @@ async def test_consents_are_kept_with_their_wording(company: Company, owner: Cli
     ]  # fmt: skip
     assert given["text_version"] == form["consents"][0]["text_version"]["zh"]
     assert form["consents"][0]["text_version"]["en"] == "c139a4c406bc"
+    result = await owner.ok("POST", f"/v1/leads/{lead['id']}/convert", json={}, if_match=lead["version"])
+    contact = await owner.ok("GET", f"/v1/contacts/{result['contact']['id']}")
+    standing = {"status": "granted", "source": given["source"], "at": given["given_at"]}
+    assert contact["consents"] == {"email": standing}
+    said = (await owner.ok("GET", f"/v1/contacts/{contact['id']}/consents"))["data"]
+    assert [(one["channel"], one["note"]) for one in said] == [("email", "接收邮件")]
 
 
 # -- once, and at once ---------------------------------------------------------------------------------------

@@ -46,6 +46,18 @@ async def test_the_sample_files_go_in_as_they_are(company: Company, name: str) -
     )
 
 
+async def test_choices_are_read_in_chinese(company: Company, owner: Client) -> None:
+    content = "姓名,状态,热度\n王伟,跟进中,热\n李娜,培育中,Cold\n张敏,新线索,烫\n".encode()
+    done = await run(company, content)
+    assert (done["created"], done["failed"]) == (2, 1)
+    assert await failed(owner, done) == [("4", "热度", "enum")]
+    page = await owner.ok("GET", "/v1/leads?sort=name")
+    assert {(lead["name"], lead["status"], lead["rating"]) for lead in page["data"]} == {
+        ("王伟", "working", "hot"),
+        ("李娜", "nurturing", "cold"),
+    }
+
+
 async def test_rows_like_a_lead_or_an_earlier_row_go_by_the_rule(company: Company, owner: Client) -> None:
     await make(owner, "leads", name="Ann Lee", company="Initech", email="ann@initech.example.com")
     content = (

@@ -10,7 +10,7 @@ from fastapi import Query, Response
 from pydantic import AwareDatetime
 
 from app.kernel.errors import Forbidden, InvalidFilter, StaleVersion, VersionRequired, problems
-from app.kernel.record_router import etag
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Output
 from app.modules.activities.router.planning import check_window
@@ -142,7 +142,7 @@ async def delete_calendar_feed(uow: Uow) -> None:
 async def get_team_calendar_settings(uow: Uow, response: Response) -> CalendarSettingsRead:
     """How you see times."""
     found = await MyCalendarSettings(uow).read()
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -157,5 +157,5 @@ async def update_calendar_settings(
     found = await settings.change(
         {name: getattr(body, name) for name in body.model_fields_set}, expected_version=version
     )
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found

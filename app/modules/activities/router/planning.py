@@ -10,7 +10,7 @@ from fastapi import Query, Response
 from pydantic import AwareDatetime
 
 from app.kernel.errors import InvalidFilter, InvalidTransition, StaleVersion, VersionRequired, problems
-from app.kernel.record_router import etag, record_response, set_fields_of
+from app.kernel.record_router import record_response, set_fields_of, tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Output
 from app.kernel.uow import UnitOfWork
@@ -68,7 +68,7 @@ async def set_activity_attendees(
 ) -> AttendeePage:
     """Say who is invited: new ones are mailed an invitation, those left out that there is none any more."""
     row = await ActivityService(uow).set_attendees(id, body.attendees, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return AttendeePage(data=[_attendee(uow, one) for one in await Invitations(uow).attendees_of(id)])
 
 

@@ -11,7 +11,7 @@ from fastapi import Path
 from fastapi import Query as QueryParameter
 
 from app.kernel.errors import InvalidFilter, NotFound
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
@@ -21,9 +21,7 @@ from app.modules.activities.services.timeline import Timeline
 
 router = Router(tags=["activities"])
 
-Limit = Annotated[int, QueryParameter(ge=1, description="Above 200 counts as 200.")]
 Plural = Annotated[str, Path(description="The record type as in addresses: `accounts`.")]
-Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")]
 Kinds = Annotated[
     str | None, QueryParameter(alias="kind", description="Only these kinds, by comma: `note,task,change`.")
 ]

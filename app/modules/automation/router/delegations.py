@@ -10,7 +10,7 @@ from pydantic import AwareDatetime
 
 from app.kernel.errors import Invalid, InvalidCursor, StaleVersion, VersionRequired, problems
 from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
-from app.kernel.record_router import etag, fields_of, set_fields_of
+from app.kernel.record_router import fields_of, set_fields_of, tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
 from app.modules.automation.models import Delegation
@@ -80,7 +80,7 @@ async def delete_approval_delegation(id: UUID, version: IfMatch, uow: Uow) -> No
 
 def _read(row: Delegation, response: Response | None = None) -> ApprovalDelegationRead:
     if response is not None:
-        response.headers["ETag"] = etag(row.version)
+        tag(response, row)
     return ApprovalDelegationRead.model_validate(
         {name: getattr(row, name) for name in ApprovalDelegationRead.model_fields}
     )

@@ -9,7 +9,7 @@ from fastapi import Query, Response
 
 from app.kernel.errors import InvalidCursor, StaleVersion, VersionRequired, problems
 from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
-from app.kernel.record_router import etag
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
 from app.modules.automation.models import ApprovalProcess
@@ -91,7 +91,7 @@ async def delete_approval_process(id: UUID, version: IfMatch, uow: Uow) -> None:
 
 def _read(row: ApprovalProcess, response: Response | None = None) -> ApprovalProcessRead:
     if response is not None:
-        response.headers["ETag"] = etag(row.version)
+        tag(response, row)
     return ApprovalProcessRead.model_validate(
         {name: getattr(row, name) for name in ApprovalProcessRead.model_fields}
     )

@@ -19,13 +19,18 @@ SHOWN = 200
 
 async def record_consent(service: RecordService[Any], id: UUID, said: ConsentInput) -> ConsentRead:
     """Add a statement, and the channel's state if it is the latest. Raises `NotFound`, `Forbidden`."""
-    uow = service.uow
     row = await service.get(id, action="update", lock="update")
+    return await state_consent(service, row, said)
+
+
+async def state_consent(service: RecordService[Any], row: Any, said: ConsentInput) -> ConsentRead:
+    """The same for a row that is held and may be changed."""
+    uow = service.uow
     given_at = said.given_at or uow.now
     made = await uow.insert(
         Consent,
         object=service.record.object,
-        record_id=id,
+        record_id=row.id,
         channel=said.channel,
         status=said.status,
         source=said.source,

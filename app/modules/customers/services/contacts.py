@@ -359,6 +359,12 @@ CONTACT: RecordType[Contact] = RecordType(
         "language": ("Language", "语言"),
         "time_zone": ("Time zone", "时区"),
         "description": ("Description", "描述", "备注"),
+        "role.decision_maker": ("决策者", "决策人"),
+        "role.influencer": ("影响者",),
+        "role.user": ("使用者", "用户"),
+        "role.gatekeeper": ("把关者",),
+        "role.champion": ("支持者", "内部支持者"),
+        "role.blocker": ("反对者",),
     },
 )
 ContactService.record = CONTACT

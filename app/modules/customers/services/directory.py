@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +11,12 @@ from app.kernel.listing import Bindings
 from app.kernel.merging.tombstones import get_current
 from app.kernel.records import RecordService
 from app.kernel.uow import UnitOfWork
-from app.modules.customers.interface import AccountProfile, AccountRef, ContactRef
-from app.modules.customers.models import Account, Contact, LifecycleStage
+from app.modules.customers.interface import AccountProfile, AccountRef, ContactRef, GivenConsent
+from app.modules.customers.models import Account, Channel, ConsentStatus, Contact, LifecycleStage
+from app.modules.customers.schemas import ConsentInput
 from app.modules.customers.services import keys as known_keys
 from app.modules.customers.services.accounts import AccountService
+from app.modules.customers.services.consents import state_consent
 from app.modules.customers.services.contacts import ContactService
 
 _STAGES = list(LifecycleStage)
@@ -110,6 +112,19 @@ class Directory:
             account_id,
         )
         return row is not None
+
+    async def consented(self, contact_id: UUID, given: Sequence[GivenConsent]) -> None:
+        service = ContactService(self._uow)
+        for one in given:
+            row = await self._uow.get(Contact, contact_id, lock="update")
+            said = ConsentInput(
+                channel=Channel(one.channel),
+                status=ConsentStatus.GRANTED,
+                source=one.source,
+                note=one.note,
+                given_at=one.given_at,
+            )
+            await state_consent(service, row, said)
 
     async def advance(self, account_id: UUID, stage: str) -> None:
         row = await self._uow.find(Account, account_id, lock="update")

@@ -13,7 +13,7 @@ from app.kernel.duplicate_router import duplicate_routes
 from app.kernel.duplicates import DuplicateFound
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.listing import query_from_parameters
-from app.kernel.record_router import etag, fields_of, record_response, record_router
+from app.kernel.record_router import fields_of, record_response, record_router, tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.leads.interface import LeadAlreadyConverted, LeadStageInUse
 from app.modules.leads.router import assignment, form_pages, forms, optimisation, pools, scoring
@@ -135,7 +135,7 @@ async def get_lead_sources(
 async def get_lead_conversion_mapping(uow: Uow, response: Response) -> ConversionMappingRead:
     """Where fields of a lead go when it is converted: what is set, and equal keys for the rest."""
     found = await ConversionMappings(uow).read()
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -145,7 +145,7 @@ async def set_lead_conversion_mapping(
 ) -> ConversionMappingRead:
     """Set the whole mapping. The version is 0 while nothing has been set."""
     found = await ConversionMappings(uow).replace(body, expected_version=version)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -153,7 +153,7 @@ async def set_lead_conversion_mapping(
 async def get_lead_stages(uow: Uow, response: Response) -> LeadStages:
     """The company's own stages of leads, in their order, each within a built-in status."""
     found = await Stages(uow).read()
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -163,7 +163,7 @@ async def set_lead_stages(
 ) -> LeadStages:
     """Set all stages. The version is 0 while nothing has been set."""
     found = await Stages(uow).replace(body, expected_version=version)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Response
 
 from app.kernel.errors import DuplicateValue, problems
-from app.kernel.record_router import etag, fields_of, json_response
+from app.kernel.record_router import etag, fields_of, json_response, tag
 from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.leads.interface import QueueInUse, TerritoryInUse
@@ -62,7 +62,7 @@ async def set_lead_assignment(
 ) -> AssignmentSettingsRead:
     """Switch assignment on or off. The version is 0 while nothing has been set."""
     row = await SettingsService(uow).replace(active=body.active, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return AssignmentSettingsRead(active=row.active, version=row.version)
 
 
@@ -70,7 +70,7 @@ async def set_lead_assignment(
 async def get_lead_assignee(id: UUID, uow: Uow, response: Response) -> AssigneeRead:
     """What a member takes of leads; `id` is the member's."""
     found = await SettingsService(uow).assignee(id)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -80,7 +80,7 @@ async def set_lead_assignee(
 ) -> AssigneeRead:
     """Say what a member takes of leads. The version is 0 while nothing has been set."""
     found = await SettingsService(uow).set_assignee(id, fields_of(body), expected_version=version)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -101,7 +101,7 @@ async def create_lead_assignment_rule(
 ) -> AssignmentRuleRead:
     """Say which leads go where."""
     row = await RuleService(uow).create(columns_of_body(body))
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return rule_read(row)
 
 
@@ -109,7 +109,7 @@ async def create_lead_assignment_rule(
 async def get_lead_assignment_rule(id: UUID, uow: Uow, response: Response) -> AssignmentRuleRead:
     """One rule."""
     row = await RuleService(uow).get(id)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return rule_read(row)
 
 
@@ -122,7 +122,7 @@ async def update_lead_assignment_rule(
     """Change a rule; deadlines that it set stay."""
     changes = columns_of_body(body, nullable=frozenset({"target_id"}))
     row = await RuleService(uow).update(id, changes, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return rule_read(row)
 
 
@@ -146,7 +146,7 @@ async def list_lead_queues(uow: Uow) -> LeadQueues:
 async def create_lead_queue(body: LeadQueueCreate, uow: Uow, response: Response) -> LeadQueueRead:
     """Make a queue."""
     row = await QueueService(uow).create(columns_of_body(body))
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return queue_read(row, 0)
 
 
@@ -155,7 +155,7 @@ async def get_lead_queue(id: UUID, uow: Uow, response: Response) -> LeadQueueRea
     """One queue."""
     service = QueueService(uow)
     row = await service.get(id)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return queue_read(row, (await service.waiting()).get(id, 0))
 
 
@@ -167,7 +167,7 @@ async def update_lead_queue(
     service = QueueService(uow)
     changes = columns_of_body(body, nullable=frozenset({"team_id"}))
     row = await service.update(id, changes, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return queue_read(row, (await service.waiting()).get(id, 0))
 
 
@@ -199,7 +199,7 @@ async def list_territories(uow: Uow) -> Territories:
 async def create_territory(body: TerritoryCreate, uow: Uow, response: Response) -> TerritoryRead:
     """Say who works which part of the market."""
     row = await TerritoryService(uow).create(columns_of_body(body))
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return _territory(row)
 
 
@@ -207,7 +207,7 @@ async def create_territory(body: TerritoryCreate, uow: Uow, response: Response) 
 async def get_territory(id: UUID, uow: Uow, response: Response) -> TerritoryRead:
     """One territory."""
     row = await TerritoryService(uow).get(id)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return _territory(row)
 
 
@@ -218,7 +218,7 @@ async def update_territory(
     """Change a territory, or move it in the tree."""
     changes = columns_of_body(body, nullable=frozenset({"parent_id"}))
     row = await TerritoryService(uow).update(id, changes, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return _territory(row)
 
 

@@ -20,7 +20,7 @@ from app.kernel.errors import (
     VersionRequired,
     problems,
 )
-from app.kernel.record_router import etag, json_response
+from app.kernel.record_router import json_response, tag
 from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
@@ -129,7 +129,7 @@ async def list_forms(uow: Uow) -> Page[FormRead]:
 async def create_form(body: FormCreate, uow: Uow, response: Response) -> FormRead:
     """Make a form; its page and its snippet work at once."""
     row = await Forms(uow).create(body)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     response.headers["Location"] = f"/v1/forms/{row.id}"
     return form_read(uow, row)
 
@@ -138,7 +138,7 @@ async def create_form(body: FormCreate, uow: Uow, response: Response) -> FormRea
 async def get_form(id: UUID, uow: Uow, response: Response) -> FormRead:
     """One form."""
     row = await Forms(uow).get(id)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return form_read(uow, row)
 
 
@@ -152,7 +152,7 @@ async def update_form(
 ) -> FormRead:
     """Change a form by merge patch; lists are replaced whole."""
     row = await Forms(uow).update(id, body, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return form_read(uow, row)
 
 
@@ -160,7 +160,7 @@ async def update_form(
 async def rotate_form_key(id: UUID, version: IfMatch, uow: Uow, response: Response) -> FormRead:
     """Give the form a new public key; the old one finds nothing from now on."""
     row = await Forms(uow).rotate(id, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return form_read(uow, row)
 
 

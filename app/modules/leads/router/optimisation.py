@@ -11,7 +11,7 @@ from fastapi import Query as QueryParameter
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.job_router import RETRY_AFTER
 from app.kernel.paging import MAX_LIMIT, Cursor, Limit
-from app.kernel.record_router import etag
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
@@ -86,7 +86,7 @@ async def adjust_optimised_assignment(
     """Give one lead of a solved plan to another of its members. `If-Match` and `ETag` are the plan's version."""
     plans = Optimisations(uow)
     plan, item = await plans.adjust(assignment_id, lead_id, body.member_id, expected_version=version)
-    response.headers["ETag"] = etag(plan.version)
+    tag(response, plan)
     return (await plans.shown(plan, [item]))[0]
 
 
@@ -114,5 +114,5 @@ async def undo_optimised_assignment(
 
 
 async def _answer(uow: UnitOfWork, plan: Optimisation, response: Response) -> OptimisationRead:
-    response.headers["ETag"] = etag(plan.version)
+    tag(response, plan)
     return await show_plan(uow, plan)

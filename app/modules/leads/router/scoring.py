@@ -11,7 +11,7 @@ from fastapi import Response
 from app.kernel.errors import problems
 from app.kernel.job_router import JobRead, answer, read_job
 from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
-from app.kernel.record_router import etag
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
 from app.modules.leads.interface import BehaviourDiffers, LeadAlreadyConverted, ScoringModelActive
@@ -166,7 +166,7 @@ async def deactivate_lead_scoring_model(
 
 def _model(row: ScoringModel, response: Response | None = None) -> ScoringModelRead:
     if response is not None:
-        response.headers["ETag"] = etag(row.version)
+        tag(response, row)
     return ScoringModelRead.model_validate(
         {name: getattr(row, name) for name in ScoringModelRead.model_fields}
     )

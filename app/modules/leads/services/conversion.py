@@ -20,6 +20,7 @@ from app.modules.customers.interface import Customers, Matched, MatchRequest, On
 from app.modules.leads.interface import LeadConverted
 from app.modules.leads.models import Lead, LeadStatus
 from app.modules.leads.schemas import Conversion, ConversionPlan, ConvertedOpportunity, ConvertedRecord
+from app.modules.leads.services.capture.listing import consents_given
 from app.modules.leads.services.leads import LEAD, LeadService
 from app.modules.leads.services.mapping import Carry, ConversionMappings, carried
 from app.modules.leads.services.states import CONVERTED, MACHINE
@@ -62,6 +63,9 @@ class Converter:
         draft = await self.draft(row, plan)
         matched = await self._uow.of(Customers).match_or_create(draft.request)
         await self._uow.of(Customers).advance(matched.account.id, "qualified")
+        if matched.contact is not None:
+            given = await consents_given(self._uow, row.id)
+            await self._uow.of(Customers).consented(matched.contact.id, given)
         opportunity = await self._open(draft, matched)
         moved = await self._uow.of(Activities).move(Subject("lead", row.id), _subjects(matched, opportunity))
         return await self._finish(row, draft, matched, opportunity, moved)

@@ -348,6 +348,14 @@ LEAD: RecordType[Lead] = RecordType(
         "address": ("Address", "地址"),
         "description": ("Description", "Notes", "描述", "备注"),
         "created_at": ("Created at", "Created", "创建时间"),
+        "status.new": ("新", "新线索", "未跟进"),
+        "status.working": ("跟进中", "处理中"),
+        "status.nurturing": ("培育中",),
+        "status.qualified": ("合格", "已确认"),
+        "status.disqualified": ("无效", "不合格"),
+        "rating.hot": ("热", "高"),
+        "rating.warm": ("温", "中"),
+        "rating.cold": ("冷", "低"),
     },
 )
 LeadService.record = LEAD

@@ -13,7 +13,8 @@ from starlette.requests import Request
 
 from app.kernel import listing
 from app.kernel.errors import DuplicateValue, InvalidCursor, InvalidFilter, problems
-from app.kernel.record_router import etag
+from app.kernel.paging import Cursor, Limit
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.opportunities.reading.board import BoardService
 from app.modules.opportunities.reading.forecast import ForecastService
@@ -55,8 +56,6 @@ Pipeline = Annotated[
     str | None,
     QueryParameter(max_length=60, description="A pipeline's id or key; absent means the default one."),
 ]
-Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")]
-Limit = Annotated[int, QueryParameter(ge=1, description="Above 200 counts as 200.")]
 StartsOn = Annotated[
     date | None, QueryParameter(description="First day of the period; absent means the present one.")
 ]
@@ -220,7 +219,7 @@ async def list_targets(
 async def create_target(body: TargetCreate, uow: Uow, response: Response) -> TargetRead:
     """Set a target for a member, a team or the company; there is one per measure and period."""
     row = await TargetService(uow).create(body)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     response.headers["Location"] = f"/v1/targets/{row.id}"
     return (await TargetService(uow).render([row]))[0]
 
@@ -229,7 +228,7 @@ async def create_target(body: TargetCreate, uow: Uow, response: Response) -> Tar
 async def get_target(id: UUID, uow: Uow, response: Response) -> TargetRead:
     """One target, and how far it is reached: attainment = attained ÷ target, of what you see."""
     row = await TargetService(uow).get(id)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return (await TargetService(uow).render([row]))[0]
 
 
@@ -239,7 +238,7 @@ async def update_target(
 ) -> TargetRead:
     """Set another amount or quantity."""
     row = await TargetService(uow).update(id, body, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return (await TargetService(uow).render([row]))[0]
 
 

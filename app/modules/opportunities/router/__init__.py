@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from app.kernel.errors import DuplicateValue, InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.listing import query_from_parameters
-from app.kernel.record_router import etag, fields_of, record_response, record_router
+from app.kernel.record_router import fields_of, record_response, record_router, tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.opportunities.interface import StageInUse
 from app.modules.opportunities.models import OpportunityStatus
@@ -118,7 +118,7 @@ async def list_pipelines(uow: Uow) -> Pipelines:
 async def get_pipeline(id: UUID, uow: Uow, response: Response) -> PipelineRead:
     """One pipeline with its stages, whoever may use it."""
     found = await PipelineService(uow).get(id)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return read(found)
 
 
@@ -126,7 +126,7 @@ async def get_pipeline(id: UUID, uow: Uow, response: Response) -> PipelineRead:
 async def create_pipeline(body: PipelineCreate, uow: Uow, response: Response) -> PipelineRead:
     """Make a pipeline with its stages."""
     made = await PipelineService(uow).create(body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     response.headers["Location"] = f"/v1/pipelines/{made.id}"
     return read(made)
 
@@ -137,5 +137,5 @@ async def update_pipeline(
 ) -> PipelineRead:
     """Rename a pipeline, make it the default, or replace its stages."""
     changed = await PipelineService(uow).update(id, body, expected_version=version)
-    response.headers["ETag"] = etag(changed.version)
+    tag(response, changed)
     return read(changed)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from app.kernel.errors import DuplicateValue, StaleVersion, VersionRequired, problems
 from app.kernel.listing import query_from_parameters
-from app.kernel.record_router import etag, record_router
+from app.kernel.record_router import etag, record_router, tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.opportunities.schemas.selling import (
     CommitteeRead,
@@ -66,7 +66,7 @@ async def list_opportunity_lines(id: UUID, uow: Uow) -> Lines:
 async def add_opportunity_line(id: UUID, body: LineCreate, uow: Uow, response: Response) -> LineRead:
     """Add a line. The opportunity's amount is the sum of its lines from then on."""
     made = await LineService(uow).add(id, body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     response.headers["Location"] = f"/v1/opportunities/{id}/lines/{made.id}"
     return made
 
@@ -75,7 +75,7 @@ async def add_opportunity_line(id: UUID, body: LineCreate, uow: Uow, response: R
 async def get_opportunity_line(id: UUID, line_id: LineId, uow: Uow, response: Response) -> LineRead:
     """One line."""
     found = await LineService(uow).get(id, line_id)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -85,7 +85,7 @@ async def update_opportunity_line(
 ) -> LineRead:
     """Change a line by merge patch; the version is the line's, the amount follows."""
     changed = await LineService(uow).update(id, line_id, body, expected_version=version)
-    response.headers["ETag"] = etag(changed.version)
+    tag(response, changed)
     return changed
 
 
@@ -115,7 +115,7 @@ async def list_opportunity_competitors(id: UUID, uow: Uow) -> Rivals:
 async def add_opportunity_competitor(id: UUID, body: RivalInput, uow: Uow, response: Response) -> RivalRead:
     """Note a competitor who is after the same deal."""
     made = await RivalService(uow).add(id, body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     return made
 
 
@@ -125,7 +125,7 @@ async def update_opportunity_competitor(
 ) -> RivalRead:
     """Change what is known of a competitor in this deal."""
     changed = await RivalService(uow).update(id, rival_id, body, expected_version=version)
-    response.headers["ETag"] = etag(changed.version)
+    tag(response, changed)
     return changed
 
 
@@ -148,7 +148,7 @@ async def list_opportunity_contacts(id: UUID, uow: Uow) -> CommitteeRead:
 async def add_opportunity_contact(id: UUID, body: SeatInput, uow: Uow, response: Response) -> SeatRead:
     """Add a contact who has a say."""
     made = await CommitteeService(uow).add(id, body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     return made
 
 
@@ -158,7 +158,7 @@ async def update_opportunity_contact(
 ) -> SeatRead:
     """Change a contact's role, attitude or note."""
     changed = await CommitteeService(uow).update(id, seat_id, body, expected_version=version)
-    response.headers["ETag"] = etag(changed.version)
+    tag(response, changed)
     return changed
 
 
@@ -183,7 +183,7 @@ async def add_opportunity_team_member(
 ) -> TeamMemberRead:
     """Take a member into the team; they see the opportunity from then on."""
     made = await TeamService(uow).add(id, body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     return made
 
 
@@ -198,7 +198,7 @@ async def update_opportunity_team_member(
 ) -> TeamMemberRead:
     """Change a member's role or access."""
     changed = await TeamService(uow).update(id, team_member_id, body, expected_version=version)
-    response.headers["ETag"] = etag(changed.version)
+    tag(response, changed)
     return changed
 
 

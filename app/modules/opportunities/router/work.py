@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Path, Query, Response
 
 from app.kernel.errors import DuplicateValue, InvalidTransition, StaleVersion, VersionRequired, problems
-from app.kernel.record_router import etag, record_response, record_router
+from app.kernel.record_router import record_response, record_router, tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.opportunities.models.work import Outcome
 from app.modules.opportunities.schemas import StageVisitCorrection, StageVisitRead
@@ -81,7 +81,7 @@ async def list_opportunity_reasons(
 async def create_opportunity_reason(body: ReasonCreate, uow: Uow, response: Response) -> ReasonRead:
     """Add a reason. From then on only the reasons of its list, and `other`, are taken."""
     made = await OutcomeReasons(uow).create(body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     response.headers["Location"] = f"/v1/opportunity-reasons/{made.id}"
     return read_reason(made)
 
@@ -90,7 +90,7 @@ async def create_opportunity_reason(body: ReasonCreate, uow: Uow, response: Resp
 async def get_opportunity_reason(id: UUID, uow: Uow, response: Response) -> ReasonRead:
     """One reason."""
     found = await OutcomeReasons(uow).get(id)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return read_reason(found)
 
 
@@ -100,7 +100,7 @@ async def update_opportunity_reason(
 ) -> ReasonRead:
     """Rename a reason, move it, or take it out of use."""
     changed = await OutcomeReasons(uow).update(id, body, expected_version=version)
-    response.headers["ETag"] = etag(changed.version)
+    tag(response, changed)
     return read_reason(changed)
 
 
@@ -123,7 +123,7 @@ async def list_opportunity_costs(id: UUID, uow: Uow) -> Costs:
 async def add_opportunity_cost(id: UUID, body: CostCreate, uow: Uow, response: Response) -> CostRead:
     """Note a cost: a sum, or hours at a rate."""
     made = await CostService(uow).add(id, body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     return made
 
 
@@ -133,7 +133,7 @@ async def update_opportunity_cost(
 ) -> CostRead:
     """Change a cost."""
     changed = await CostService(uow).update(id, cost_id, body, expected_version=version)
-    response.headers["ETag"] = etag(changed.version)
+    tag(response, changed)
     return changed
 
 

@@ -12,6 +12,7 @@ from app.kernel.listing import Bindings
 from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
+from app.modules.customers.interface import GivenConsent
 from app.modules.leads.models.capture import LeadForm, SubmissionStatus
 from app.modules.leads.schemas.capture import (
     FormCounts,
@@ -119,3 +120,14 @@ async def consents_of(uow: UnitOfWork, lead_id: UUID) -> list[LeadConsentRead]:
         lead_id,
     )
     return [LeadConsentRead(**dict(row)) for row in rows]
+
+
+async def consents_given(uow: UnitOfWork, lead_id: UUID) -> list[GivenConsent]:
+    """The latest consent of a lead for each channel, with the words that were agreed to."""
+    rows = await uow.fetch(
+        "SELECT DISTINCT ON (channel) channel, source, text, given_at FROM leads.consents"
+        " WHERE tenant_id = $1 AND lead_id = $2 ORDER BY channel, given_at DESC, id DESC",
+        uow.tenant_id,
+        lead_id,
+    )
+    return [GivenConsent(row["channel"], row["source"], row["text"], row["given_at"]) for row in rows]

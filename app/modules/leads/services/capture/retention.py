@@ -26,7 +26,7 @@ async def forget(run: Any) -> None:
             rows = await uow.fetch(_NOT_CONFIRMED, uow.tenant_id, uow.now, _STEP)
             more = len(rows) == _STEP
     async with run.transaction() as uow:
-        await limits.forget(uow, uow.now)
+        await limits.COUNTERS.forget(uow, uow.now, tenant=uow.tenant_id)
 
 
 SCHEDULES: Final = (Schedule("leads.forget_unconfirmed", timedelta(hours=6), forget, per_tenant=True),)

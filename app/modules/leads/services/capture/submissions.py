@@ -116,12 +116,10 @@ async def submit(form: OpenForm, sent: Mapping[str, Any], *, key: str | None = N
     """
     row = form.row
     async with form.transaction() as uow:
-        refusal = await limits.count(
-            uow,
-            limits.for_submission(
-                row.id, form.visit.ip, per_address=row.limit_per_address, per_form=row.limit_per_form
-            ),
+        allowances = limits.for_submission(
+            row.id, form.visit.ip, per_address=row.limit_per_address, per_form=row.limit_per_form
         )
+        refusal = await limits.COUNTERS.count(uow, allowances, uow.now, tenant=uow.tenant_id)
     if refusal is not None:
         raise refusal
     if form.visit.strict:
@@ -203,7 +201,8 @@ def _seconds_taken(uow: UnitOfWork, sent: Mapping[str, Any]) -> float | None:
 
 async def _ask_to_confirm(uow: UnitOfWork, form: OpenForm, id: UUID, answers: Answers) -> None:
     """Mail a link to the address. Nothing that the visitor wrote is in the mail: it could be anything."""
-    if await limits.count(uow, limits.for_mail(answers.lead["email"])) is not None:
+    allowances = limits.for_mail(answers.lead["email"])
+    if await limits.COUNTERS.count(uow, allowances, uow.now, tenant=uow.tenant_id) is not None:
         await _settle(uow, id, Landed(SubmissionStatus.REFUSED, reason="too_many_mails"))
         return
     token = new_confirmation(uow.tenant_id)
