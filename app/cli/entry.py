@@ -6,6 +6,7 @@ import typer
 
 from app.cli import (
     bulk,
+    checking,
     configuration,
     database,
     demo,
@@ -46,6 +47,7 @@ app.command("export", rich_help_panel=DATA)(bulk.export_file)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=OPERATE)
 app.add_typer(database.app, name="db", rich_help_panel=OPERATE)
 app.add_typer(verifying.app, name="audit", rich_help_panel=OPERATE)
+app.add_typer(checking.app, name="check", rich_help_panel=OPERATE)
 app.add_typer(figures.app, name="figures", rich_help_panel=OPERATE)
 app.command("config", rich_help_panel=OPERATE)(configuration.config)
 app.add_typer(documents.app, name="openapi", rich_help_panel=BUILD)

@@ -9,17 +9,21 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from app.demo import rows
 from app.demo.bulk import ImportOrder, follow_import, start_import
 from app.demo.catalogue_loader import CatalogueLoader
 from app.demo.client import Api, ApiFailure
+from app.demo.contract_loader import ContractLoader
 from app.demo.deal_loader import DealLoader
 from app.demo.files import csv_of
 from app.demo.generator import generate
+from app.demo.quotes import QUOTES, QuoteLoader
 from app.demo.records import DemoCompany, DemoMember
 from app.demo.rows import Ids, Row
 from app.demo.state import DemoState
@@ -74,6 +78,8 @@ class DemoLoader:
             ("opportunities", self._opportunities),
             ("deals", self._deals),
             ("activities", self._activities),
+            ("contracts", self._contracts),
+            ("quotes", self._quotes),
         )
         for name, step in steps:
             if not self._state.done(name):
@@ -291,6 +297,16 @@ class DemoLoader:
         )
         self._state.count("competitors", len(self.company.competitors))
 
+    async def _contracts(self) -> None:
+        loader = ContractLoader(self._api, self.company, partial(self._show, "contracts"))
+        await loader.load(
+            accounts=await self._ids("accounts"),
+            contacts=await self._ids("contacts"),
+            opportunities=await self._ids("opportunities"),
+            members=await self._owners(self._api),
+        )
+        self._state.count("contracts", len(loader.deals))
+
     async def _activities(self) -> None:
         ids = {
             "account": await self._ids("accounts"),
@@ -306,6 +322,11 @@ class DemoLoader:
         ]
         await self._batches("activities", "create", items)
         self._state.count("activities", len(made))
+
+    async def _quotes(self) -> None:
+        today = datetime.now(ZoneInfo(self.company.time_zone)).date()
+        await QuoteLoader(self._api, await self._ids("accounts"), today, partial(self._show, "quotes")).load()
+        self._state.count("quotes", len(QUOTES))
 
     async def _upsert(
         self, plural: str, made: Sequence[Row], *, there: Collection[str] | None = None

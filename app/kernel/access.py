@@ -48,6 +48,8 @@ class TenantProfile:
     currency: str = "USD"
     country: str = "US"
     fiscal_year_start_month: int = 1
+    brand_color: str | None = None
+    logo_hash: bytes | None = None
 
     @property
     def zone(self) -> ZoneInfo:

@@ -11,6 +11,7 @@ from app.kernel.clock import Clock
 from app.kernel.config import Settings
 from app.kernel.db import Database
 from app.kernel.memory import TenantMemory
+from app.kernel.pdf.render import Renderer
 from app.kernel.registry import Registry
 
 if TYPE_CHECKING:
@@ -58,3 +59,4 @@ class Kernel:
     custom_fields: CustomFields
     authenticator: Authenticator = field(init=False)  # needs the rest, so `open_kernel` sets it last
     memory: TenantMemory = field(default_factory=TenantMemory)
+    renderer: Renderer = field(default_factory=Renderer)

@@ -178,3 +178,36 @@ def _by_rate(lines: Sequence[LineInput], done: Sequence[LineTotal]) -> tuple[Tax
         net, tax = found.get(line.tax_rate, (0, 0))
         found[line.tax_rate] = (net + amounts.net, tax + amounts.tax)
     return tuple(TaxTotal(rate, net, tax) for rate, (net, tax) in sorted(found.items()))
+
+
+def part(line: LineTotal, before: Fraction, after: Fraction, *, tax_included: bool) -> LineTotal:
+    """What of a line lies between two shares of it, each from 0 to 1: for what is invoiced or credited in parts.
+
+    Parts that follow on each other sum to the line exactly, whatever their number and size: each figure is the
+    difference of two roundings of the whole.
+    """
+
+    def share(whole: int) -> int:
+        return half_up(whole * after) - half_up(whole * before)
+
+    amount, tax, header, discount = map(share, (line.total, line.tax, line.header_discount, line.discount))
+    net = amount - tax
+    subtotal = (amount if tax_included else net) + header
+    return LineTotal(subtotal + discount, discount, subtotal, header, net, tax, amount)
+
+
+def document(lines: Sequence[LineTotal], rates: Sequence[Decimal], *, currency: str) -> Totals:
+    """The document that lines which were computed already make; `rates` are their tax rates in percent."""
+    done = tuple(lines)
+    return Totals(
+        currency=currency,
+        lines=done,
+        gross=sum(line.gross for line in done),
+        discount=sum(line.discount for line in done),
+        subtotal=sum(line.subtotal for line in done),
+        header_discount=sum(line.header_discount for line in done),
+        net=sum(line.net for line in done),
+        tax=sum(line.tax for line in done),
+        total=sum(line.total for line in done),
+        taxes=_by_rate([LineInput(quantity=_ZERO, unit_price=_ZERO, tax_rate=rate) for rate in rates], done),
+    )

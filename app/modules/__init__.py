@@ -11,5 +11,16 @@ from app.modules.customers.module import MODULE as CUSTOMERS
 from app.modules.leads.module import MODULE as LEADS
 from app.modules.opportunities.module import MODULE as OPPORTUNITIES
 from app.modules.orders.module import MODULE as ORDERS
+from app.modules.quotes.module import MODULE as QUOTES
 
-MODULES: list[Module] = [ACTIVITIES, AUTOMATION, CUSTOMERS, CATALOG, OPPORTUNITIES, LEADS, CONTRACTS, ORDERS]
+MODULES: list[Module] = [
+    ACTIVITIES,
+    AUTOMATION,
+    CUSTOMERS,
+    CATALOG,
+    OPPORTUNITIES,
+    LEADS,
+    CONTRACTS,
+    ORDERS,
+    QUOTES,
+]

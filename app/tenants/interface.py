@@ -12,6 +12,7 @@ from uuid import UUID
 from app.kernel.errors import Conflict, Forbidden, Unauthenticated
 from app.kernel.events import Event
 from app.kernel.money import Money
+from app.kernel.pdf.documents import Brand, DocumentParty, Paper
 from app.kernel.working_time import WorkingCalendar
 
 
@@ -116,9 +117,21 @@ class Access(Protocol):
         """Say, with the transaction, that what members reach has changed: no process keeps their snapshots."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letterhead:
+    """How a company shows itself on documents: its legal name and address, its colour and logo, its paper."""
+
+    seller: DocumentParty
+    brand: Brand
+    paper: Paper
+
+
 class Tenants(Protocol):
     async def settings(self) -> TenantSettings:
         """The settings of the tenant at hand."""
+
+    async def letterhead(self) -> Letterhead:
+        """What the documents of the tenant at hand begin with."""
 
 
 @dataclass(frozen=True, slots=True)

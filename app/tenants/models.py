@@ -57,6 +57,20 @@ class Tenant(Versioned):
     fiscal_year_start_month: Mapped[int]
     business_calendar: Mapped[Json]
     sign_up_key: Mapped[bytes | None] = mapped_column(info={"secret": True})
+    legal_name: Mapped[str | None]
+    address: Mapped[str | None]  # line by line
+    tax_number: Mapped[str | None]
+    brand_color: Mapped[str | None]  # #rrggbb
+    logo_hash: Mapped[bytes | None]  # SHA-256 of the logo's bytes
+
+
+class Logo(TenantOwned):
+    """The picture on a company's documents and pages; it has one (`id = tenant_id`)."""
+
+    __tablename__ = "logos"
+    __table_args__ = (CheckConstraint("id = tenant_id", name="own_row"), {"schema": "tenants"})
+    media_type: Mapped[str]
+    content: Mapped[bytes]
 
 
 class Role(Versioned):

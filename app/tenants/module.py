@@ -13,6 +13,7 @@ from app.tenants.people import (
     calendar_router,
     exchange_rate_router,
     invitation_router,
+    logo_router,
     member_router,
     organisation_router,
 )
@@ -46,6 +47,8 @@ MODULE = Module(
         organisation_router.permissions_router,
         organisation_router.teams_router,
         organisation_router.tenant_router,
+        logo_router.router,
+        logo_router.public_router,
         calendar_router.calendars_router,
         calendar_router.absences_router,
         exchange_rate_router.router,

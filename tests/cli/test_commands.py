@@ -33,7 +33,7 @@ def fetch(url: str, sql: str) -> list[Any]:
 def test_help_names_every_command(rapport: Rapport):
     said = rapport("--help").out
     for command in (
-        "up", "serve", "worker", "demo", "import", "export", "tenants", "db", "audit", "figures", "config", "openapi",
+        "up", "serve", "worker", "demo", "import", "export", "tenants", "db", "audit", "check", "figures", "config", "openapi",
         "bench",
     ):  # fmt: skip
         assert re.search(rf"│ {command} ", said), command
@@ -43,7 +43,7 @@ def test_help_names_every_command(rapport: Rapport):
     "command",
     ["up", "serve", "worker", "demo", "import", "export", "config", "db upgrade", "db check", "db distribute",
      "tenants create", "tenants list", "tenants suspend", "tenants resume", "openapi export", "audit verify",
-     "figures check"],
+     "figures check", "check money"],
 )  # fmt: skip
 def test_every_command_explains_itself(rapport: Rapport, command: str):
     answer = rapport(*command.split(), "--help")
@@ -279,6 +279,27 @@ def test_audit_verify_finds_a_changed_entry(rapport: Rapport, own_database: str)
     broken = rapport("audit", "verify", DATABASE_URL=own_database)
     assert broken.code == DOCUMENTED["no"]
     assert "does not verify" in broken.err
+
+
+def test_check_money_finds_a_figure_that_does_not_add_up(rapport: Rapport, own_database: str):
+    company = make_company(rapport, own_database)
+    sound = rapport("check", "money", "--json", DATABASE_URL=own_database)
+    assert (sound.code, sound.json["adds_up"], sound.json["tenants"][0]["differences"]) == (0, True, [])
+    fetch(
+        own_database,
+        """INSERT INTO orders.payments (tenant_id, id, number, kind, method, account_id, amount, currency,
+             unallocated, received_on, reference_scope, created_at, updated_at)
+           SELECT tenant_id, gen_random_uuid(), 'PAY-1', 'payment', 'cash', gen_random_uuid(), 500, 'USD', 499,
+             now()::date, gen_random_uuid(), now(), now() FROM tenants.tenants""",
+    )
+    broken = rapport("check", "money", DATABASE_URL=own_database)
+    assert broken.code == DOCUMENTED["failed"]
+    assert "stored 500, computed 499" in " ".join(broken.out.split())
+    assert "1 figures of 1 companies do not add up" in broken.err
+    one = rapport("check", "money", company["id"], "--json", DATABASE_URL=own_database)
+    assert (one.code, one.json["adds_up"], len(one.json["tenants"])) == (1, False, 1)
+    nobody = rapport("check", "money", "0198c0de-0000-7000-8000-000000000000", DATABASE_URL=own_database)
+    assert nobody.code == DOCUMENTED["failed"]
 
 
 def seal(url: str) -> None:

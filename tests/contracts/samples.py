@@ -75,12 +75,12 @@ REFERENCES = {
     "referred_by_id": "contacts", "campaign_id": "campaigns", "reports_to_id": "contacts",
     "primary_contact_id": "contacts", "mentions": "members", "competitor_id": "competitors", "winning_competitor_id": "competitors",
     "calendar_id": "calendars", "stand_in_id": "members", "member_ids": "members",
-    "target_id": "teams", "admin_ids": "members", "pool_id": "pools",
-    "product_id": "products", "other_product_ids": "products", "category_id": "product-categories",
-    "price_book_id": "price-books",
-    "order_id": "orders", "contract_id": "contracts", "return_id": "returns",
+    "target_id": "teams", "admin_ids": "members", "pool_id": "pools", "order_id": "orders", "invoice_id": "invoices",
+    "contract_id": "contracts", "return_id": "returns", "partner_id": "partners",
     "template_id": "contract-clause-templates",
     "delegate_id": "members", "on_behalf_of": "members", "chosen_ids": "members",
+    "product_id": "products", "other_product_ids": "products", "category_id": "product-categories",
+    "price_book_id": "price-books",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 

@@ -73,6 +73,12 @@ NOT_AT_ONCE = {
     "get_contract_revision": 404, "compare_contract_revisions": 404, "create_contract_amendment": 409,
     "get_contract_amendment": 404, "update_contract_amendment": 404, "submit_contract_amendment": 404,
     "recall_contract_amendment": 404, "withdraw_contract_amendment": 404,
+    "recall_quote": 409, "revise_quote": 409, "accept_quote": 409, "decline_quote": 409,  # nobody has sent it
+    "create_quote_link": 409, "revoke_quote_link": 404, "get_quote_answer": 404,
+    "create_invoice_from_order": 409,  # the order is a draft
+    "create_invoice_from_instalment": 422,  # nothing is planned
+    # It is a draft, and no credit note.
+    "credit_invoice": 409, "allocate_credit_note": 409, "deallocate_credit_note": 409, "refund_credit_note": 409,
 }  # fmt: skip
 """What a request that is right but comes at the wrong moment answers at most; success is fine too."""
 
@@ -282,6 +288,23 @@ NOT_LOOKED_AT = {
     ("update_opportunity_line", "product_id"): "kept as it is given, to find the product by",
     ("resolve_prices", "contract_id"): "compared with what prices are for, in the company's own lists",
     ("resolve_prices", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("create_quote", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("update_quote", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("batch_create_quotes", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("batch_update_quotes", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("batch_upsert_quotes", "partner_id"): "compared with what prices are for, in the company's own lists",
+    ("submit_quote", "chosen_ids"): "only for a process that leaves the choice; none does",
+    **{
+        (operation, "partner_id"): "kept as it is given: partners are no records of ours"
+        for operation in (
+            "create_order",
+            "update_order",
+            "place_order",
+            "batch_create_orders",
+            "batch_update_orders",
+            "batch_upsert_orders",
+        )
+    },
     ("convert_lead", "owner_id"): "only for a lead that nobody owns; this one has an owner",
     ("preview_lead_conversion", "owner_id"): "only for a lead that nobody owns; this one has an owner",
 }

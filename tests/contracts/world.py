@@ -22,6 +22,7 @@ FIRST_VERSIONS = {
     "set_lead_assignee": 0,
     "set_lead_stages": 0,
     "update_calendar_settings": 0,
+    "set_credit_settings": 0,
 }
 """Settings that have no row before they are changed first."""
 
@@ -92,10 +93,12 @@ class World:
                 "roles",
                 "accounts",
                 "contacts",
+                "orders",
                 "pipelines",
                 "competitors",
                 "leads",
                 "files",
+                "orders",
                 "products",
                 "price-books",
             )
@@ -257,7 +260,7 @@ class World:
             id = self.ids[operation.resource]
             both = (id, self.ids.get(f"{operation.resource}/twin", NOWHERE))
             return {"records": [{"id": one, "version": 1} for one in both], "master_id": id}
-        if "/batch/" in operation.path:
+        if "/batch/" in operation.path and not operation.path.endswith("/import"):
             return {"items": [self._item(operation)]}
         known: dict[str, Json] = {
             "create_custom_field": {
@@ -294,7 +297,13 @@ class World:
                 "quantity": 5,
                 "starts_on": f"{1900 + int(number[:4], 16) % 99}-{1 + int(number[4], 16) % 12:02}-01",
             },
-            "create_product": {"status": "active", "prices": [{"amount": "10.00", "currency": "CNY"}]},
+            "place_order": {"lines": [self._bought()]},
+            "create_return": {"account_id": self.ids.get("accounts", NOWHERE), "lines": [self._bought()]},
+            "create_product": {
+                "status": "active",
+                "stocked": True,
+                "prices": [{"amount": "10.00", "currency": "CNY"}],
+            },
             "create_agreed_price": {"account_id": self.ids.get("accounts", NOWHERE)},
             "create_configuration_rule": {"kind": "quantity", "min_quantity": "1"},
             "create_unit": {"code": f"u_{number}"},
@@ -303,6 +312,8 @@ class World:
                 "entries": [{"product_id": self.ids.get("products", NOWHERE), "price": "9.50"}]
             },
             "create_contact": {"family_name": f"{self.sampler.marker} {number}"},
+            "create_quote": _quote(self.ids.get("accounts", NOWHERE)),
+            "send_quote": {"by_mail": False},
             "create_lead_assignment_rule": {"target_id": self.ids.get("teams")},
             "create_lead_queue": {"member_ids": [str(self.company.member_id)]},
             "create_approval_process": {
@@ -323,6 +334,7 @@ class World:
             "assign_leads": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "preview_lead_assignment": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "create_contract": {"account_id": self.ids.get("accounts")},
+            "create_contract_amendment": {"changes": {"title": f"{self.sampler.marker} {number}"}},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "optimise_assignment": {
                 "ids": [self.ids.get("leads", NOWHERE)],
@@ -337,6 +349,11 @@ class World:
             "renew_recovery_codes": {"password": PASSWORD},
         }
         return known.get(operation.id, {})
+
+    def _bought(self) -> Json:
+        """A line of an order or a return."""
+        price = {"amount": "10.00", "currency": "CNY"}
+        return {"description": self.sampler.marker, "quantity": "1", "unit_price": price}
 
     def _item(self, operation: Operation) -> Json:
         """One item of a batch."""
@@ -360,11 +377,14 @@ PARTS = {
 }
 """What hangs on a thing and has a name of its own in paths: the name, and the operation that makes one."""
 QUERIES = {
+    "compare_quotes": "with={quotes}",
     "get_timeline": "object=account&record_id={accounts}",
     "list_import_fields": "object=lead",
     "get_opportunity_statistics": "group_by=stage",
     "get_win_loss": "group_by=reason",
     "get_activity_report": "from=2026-01-01&before=2026-04-01",
+    "get_account_statement": "account_id={accounts}",
+    "get_account_credit": "account_id={accounts}",
     "get_team_calendar": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
     "get_free_busy": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
     "list_free_slots": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
@@ -384,3 +404,12 @@ async def world_of(app: Application, look: Look, marker: str) -> World:
 
 def tenant_ids(*worlds: World) -> list[UUID]:
     return [world.company.tenant_id for world in worlds]
+
+
+def _quote(account_id: str) -> Json:
+    """A quote that can be sent."""
+    price = {"amount": "10.00", "currency": "USD"}
+    return {
+        "account_id": account_id,
+        "lines": [{"description": "Work", "quantity": "1", "unit_price": price}],
+    }

@@ -14,6 +14,7 @@ from pydantic import Field
 from app.kernel.duplicates import Candidate
 from app.kernel.errors import Conflict, TooManyRequests
 from app.kernel.events import Event
+from app.kernel.money import Money
 from app.kernel.schemas import Input, Output, Page, ShortText
 
 
@@ -45,6 +46,14 @@ class AccountProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class CreditTerms:
+    """How an account pays: what it may owe at most (None: no limit), and within how many days of an invoice."""
+
+    limit: Money | None
+    payment_terms_days: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ContactRef:
     """A contact as others show them; `account_id` is their first account."""
 
@@ -63,6 +72,17 @@ class GivenConsent:
     source: str
     note: str | None
     given_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PostalAddress:
+    """Where letters to an account go, as far as it is known; `country` is an ISO 3166-1 code."""
+
+    address: str | None
+    city: str | None
+    region: str | None
+    postal_code: str | None
+    country: str | None
 
 
 class OnDuplicate(StrEnum):
@@ -141,6 +161,9 @@ class Customers(Protocol):
     async def contact_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         """The same for contacts."""
 
+    async def postal_addresses(self, ids: Collection[UUID]) -> Mapping[UUID, PostalAddress]:
+        """Addresses of accounts by id, as `get_many`; what the actor may not read is None."""
+
     async def accounts_by_external_id(self, keys: Collection[str]) -> Mapping[str, UUID]:
         """Account ids by external id, for imports; unknown keys are absent."""
 
@@ -155,6 +178,9 @@ class Customers(Protocol):
 
     async def account_profiles(self, ids: Collection[UUID]) -> Mapping[UUID, AccountProfile]:
         """What kind of account each is; ids that are unknown or not visible are absent. One statement."""
+
+    async def credit_terms(self, ids: Collection[UUID]) -> Mapping[UUID, CreditTerms]:
+        """Limit and terms by account, for the rules that go by them: whoever acts, also of accounts not visible."""
 
     async def belongs(self, contact_id: UUID, account_id: UUID) -> bool:
         """Whether the contact has a part in the account, as their first one or a further one."""

@@ -1,4 +1,4 @@
-"""Reactions to what happens below: an activity about an opportunity keeps it fresh."""
+"""Reactions: an activity about an opportunity keeps it fresh, an accepted quote wins it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from app.kernel.money import MoneyIn
 from app.kernel.registry import Subscription
 from app.kernel.uow import UnitOfWork
+from app.modules.opportunities.services.quoted import won_by_quote
 from app.modules.opportunities.services.rotting import touched
 
 
@@ -36,7 +38,20 @@ async def _touch(uow: UnitOfWork, event: ActivityTold) -> None:
         await touched(uow, about)
 
 
+class QuoteAccepted(BaseModel):
+    """What we need of `quotes.quote.accepted.v1`."""
+
+    opportunity_id: UUID | None
+    total: MoneyIn
+
+
+async def _quote_accepted(uow: UnitOfWork, event: QuoteAccepted) -> None:
+    if event.opportunity_id is not None:
+        await won_by_quote(uow, event.opportunity_id, event.total)
+
+
 SUBSCRIPTIONS = (
     Subscription("activities.activity.created.v1", ActivityTold, _activity_made, "opportunities.touch"),
     Subscription("activities.activity.updated.v1", ActivityTold, _activity_changed, "opportunities.touch"),
+    Subscription("quotes.quote.accepted.v1", QuoteAccepted, _quote_accepted, "opportunities.win"),
 )

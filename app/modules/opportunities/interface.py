@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
@@ -65,6 +66,21 @@ class OpportunityRef:
     amount: Money | None
     expected_close_on: date | None
     closed_on: date | None
+    contact_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpportunityLineRef:
+    """A line of an opportunity as others copy it: its price in major units of `currency`, discounts as in totals."""
+
+    product_id: UUID | None
+    product_name: str
+    description: str | None
+    quantity: Decimal
+    unit_price: Decimal
+    currency: str
+    discount_percent: Decimal | None
+    discount_amount: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +111,9 @@ class Opportunities(Protocol):
 
     async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, OpportunityRef]:
         """Opportunities by id; ids that are unknown or not visible are absent."""
+
+    async def lines_of(self, opportunity_id: UUID) -> Sequence[OpportunityLineRef]:
+        """The lines of a visible opportunity in their order; none where its amounts are hidden."""
 
     async def outcomes(self, owner_ids: Collection[UUID], *, since: date) -> Sequence[OutcomeCount]:
         """What was won and lost since a day, by whom and of what kind: the base of win rates by segment.

@@ -266,3 +266,15 @@ class PaymentReceived(Event):
     method: str
     amount: dict[str, str]
     received_on: date
+
+
+class InvoiceOverdue(Event):
+    """An invoice is past its due day and still open; told once."""
+
+    type: ClassVar[str] = "orders.invoice.overdue.v1"
+    object: ClassVar[str] = "invoice"
+
+    account_id: UUID
+    number: str
+    owner_id: UUID | None
+    due_on: date

@@ -1,17 +1,18 @@
-"""Registers orders: what was bought, how it went out, and what lies in stock."""
+"""Registers orders: what was bought, how it went out, what lies in stock, and what customers owe."""
 
 from __future__ import annotations
 
 from app.kernel.access import Scope
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
-from app.kernel.registry import Module, Permission
+from app.kernel.money_checks import MoneyCheck
+from app.kernel.registry import Module, NotificationKind, Permission, Schedule
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import TimelineSource
 from app.modules.catalog.interface import ProductUser
 from app.modules.customers.interface import AccountPanel, AccountUser, PoolFact
 from app.modules.orders.interface import Orders, Stock
-from app.modules.orders.router import imports, returns, statistics
+from app.modules.orders.router import imports, receivables, returns, statistics
 from app.modules.orders.router.orders import records, router
 from app.modules.orders.services.for_others import OrdersOfTenant
 from app.modules.orders.services.on_accounts import (
@@ -23,6 +24,12 @@ from app.modules.orders.services.on_accounts import (
 )
 from app.modules.orders.services.on_products import OrderedProducts
 from app.modules.orders.services.orders import ORDER
+from app.modules.orders.services.receivables import overdue
+from app.modules.orders.services.receivables.checks import ReceivablesCheck
+from app.modules.orders.services.receivables.credit import CREDIT_EXCEEDED
+from app.modules.orders.services.receivables.invoices import INVOICE, ISSUES
+from app.modules.orders.services.receivables.on_accounts import ReceivablesPanel, ReceivableUses
+from app.modules.orders.services.receivables.payments import PAYMENT
 from app.modules.orders.services.returns import RETURN
 from app.modules.orders.services.stock import OnHandStock
 
@@ -31,8 +38,18 @@ _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 MODULE = Module(
     name="orders",
     description="Orders, shipments, stock, returns, and what customers owe.",
-    routers=(records, router, returns.records, returns.router, imports.router, statistics.router),
-    records=(ORDER, RETURN),
+    routers=(
+        records,
+        router,
+        returns.records,
+        returns.router,
+        imports.router,
+        statistics.router,
+        receivables.invoices,
+        receivables.payments,
+        receivables.router,
+    ),
+    records=(ORDER, RETURN, INVOICE, PAYMENT),
     interfaces={Orders: OrdersOfTenant},
     ports=(
         (Stock, OnHandStock),
@@ -46,6 +63,16 @@ MODULE = Module(
         (Merger, record_column(ORDER, "contact_id", "contact")),
         (Merger, record_column(RETURN, "account_id", "account")),
         (Merger, record_column(RETURN, "contact_id", "contact")),
+        (Merger, record_column(INVOICE, "account_id", "account")),
+        (Merger, record_column(PAYMENT, "account_id", "account")),
+        (AccountPanel, ReceivablesPanel),
+        (AccountUser, ReceivableUses),
+        (MoneyCheck, ReceivablesCheck),
+    ),
+    schedules=(Schedule("orders.overdue", overdue.EVERY, overdue.mark_overdue, per_tenant=True),),
+    notifications=(
+        NotificationKind(overdue.INVOICE_OVERDUE, "Invoice overdue", "发票逾期"),
+        NotificationKind(CREDIT_EXCEEDED, "Credit limit exceeded", "超出信用额度"),
     ),
     permissions=(
         Permission(
@@ -66,5 +93,7 @@ MODULE = Module(
             "Bring in returns of the past.",
             _RUNS_IT | {"manager": Scope.ALL},
         ),
+        Permission("invoice:issue", "Issue invoices and credit notes.", ISSUES),
+        Permission("credit:manage", "Say how orders beyond a credit limit are treated.", _RUNS_IT),
     ),
 )

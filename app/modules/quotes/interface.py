@@ -101,3 +101,22 @@ class QuoteDeclined(Event):
     account_id: UUID
     opportunity_id: UUID | None
     reason: str | None
+
+
+class QuoteRevised(Conflict):
+    """Carries `revision`, the one that was made of it already, and its `revision_id`."""
+
+    code = "quote_revised"
+    title = "A later revision of this quote is there already"
+
+
+class QuoteEmpty(Conflict):
+    code = "quote_empty"
+    title = "A quote without lines offers nothing"
+
+
+class ApprovalRequired(Conflict):
+    """Carries `process`, whose approval it needs."""
+
+    code = "approval_required"
+    title = "The quote must be approved before it is sent"

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from app.kernel.secrets import hash_token, random_token
+from app.kernel.links import new_secret
+from app.kernel.secrets import hash_token
 from app.kernel.uow import UnitOfWork
 from app.tenants.interface import LinkUsed
 
@@ -51,11 +52,11 @@ async def issue(
         user_id,
         invitation_id,
     )
-    token = random_token()
+    made = new_secret()
     await uow.fetch(
         "INSERT INTO tenants.email_tokens (token_hash, purpose, user_id, tenant_id, invitation_id, created_at,"
         " expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        hash_token(token),
+        made.hash,
         purpose.value,
         user_id,
         tenant_id,
@@ -63,7 +64,7 @@ async def issue(
         uow.now,
         uow.now + LIFETIMES[purpose],
     )
-    return token
+    return made.token
 
 
 async def use(uow: UnitOfWork, purpose: Purpose, token: str) -> EmailToken:

@@ -9,9 +9,10 @@ from sqlalchemy import ARRAY, CollectionAggregate, Uuid, any_, literal
 
 from app.kernel.contact import EmailInvalid, normalise_email
 from app.kernel.errors import FieldError, Invalid
+from app.kernel.pdf.documents import Brand, DocumentParty, paper_of
 from app.kernel.uow import UnitOfWork
-from app.tenants.interface import MemberRef, TeamRef, TenantSettings
-from app.tenants.models import Member, MemberStatus, Team, Tenant
+from app.tenants.interface import Letterhead, MemberRef, TeamRef, TenantSettings
+from app.tenants.models import Logo, Member, MemberStatus, Team, Tenant
 
 
 class Lookups:
@@ -161,6 +162,20 @@ class TenantLookups:
             country=row.country,
             fiscal_year_start_month=row.fiscal_year_start_month,
             business_calendar=row.business_calendar,
+        )
+
+    async def letterhead(self) -> Letterhead:
+        """What the documents of the tenant at hand begin with."""
+        row = await self.uow.get(Tenant, self.uow.tenant_id)
+        logo = await self.uow.find(Logo, self.uow.tenant_id) if row.logo_hash else None
+        return Letterhead(
+            seller=DocumentParty(
+                name=row.legal_name or row.name,
+                lines=tuple((row.address or "").splitlines()),
+                tax_number=row.tax_number,
+            ),
+            brand=Brand(color=row.brand_color, logo=logo.content if logo else None),
+            paper=paper_of(row.country),
         )
 
 

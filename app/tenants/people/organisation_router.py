@@ -7,8 +7,10 @@ from uuid import UUID
 from fastapi import Response
 
 from app.kernel.errors import DuplicateValue, problems
+from app.kernel.pages.public import logo_path
 from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
+from app.kernel.uow import UnitOfWork
 from app.tenants.interface import BuiltInRoleFixed, GrantTooWide, RoleInUse, TeamInUse
 from app.tenants.models import Role, Tenant
 from app.tenants.people.roles import Roles
@@ -167,17 +169,20 @@ async def delete_team(id: UUID, uow: Uow, version: IfMatch) -> None:
 @tenant_router.get("", access="tenant:read", while_suspended=True, response_model=TenantRead)
 async def get_tenant(uow: Uow, response: Response) -> TenantRead:
     """Your company's settings."""
-    row = await uow.get(Tenant, uow.tenant_id)
-    tag(response, row)
-    return answer(TenantRead, row)
+    return tenant_answer(uow, await uow.get(Tenant, uow.tenant_id), response)
 
 
 @tenant_router.patch("", access="tenant:update", response_model=TenantRead)
 async def update_tenant(body: TenantUpdate, uow: Uow, version: IfMatch, response: Response) -> TenantRead:
     """Change your company's settings; amounts that are stored keep their currency."""
-    changes = changes_of(body)
+    changes = changes_of(body, nullable=("legal_name", "address", "tax_number", "brand_color"))
     if "business_calendar" in changes:
         changes["business_calendar"] = changes["business_calendar"].model_dump(mode="json")
-    row = await change_settings(uow, changes, expected_version=version)
+    return tenant_answer(uow, await change_settings(uow, changes, expected_version=version), response)
+
+
+def tenant_answer(uow: UnitOfWork, row: Tenant, response: Response) -> TenantRead:
+    """The company's settings as they are answered, with the address of the logo that it has by now."""
     tag(response, row)
-    return answer(TenantRead, row)
+    path = logo_path(uow.kernel, row.id, row.logo_hash)
+    return answer(TenantRead, row, logo_url=path and uow.kernel.settings.address_of(path))

@@ -267,6 +267,17 @@ class BusinessCalendar(Input):
     holidays: list[Holiday] = Field(default_factory=list, max_length=500)
 
 
+Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+TaxNumber = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40, pattern=r"^[0-9A-Za-z ./-]+$")
+]
+BrandColor = Annotated[
+    str,
+    StringConstraints(to_lower=True, pattern=r"^#[0-9a-fA-F]{6}$"),
+    Field(json_schema_extra={"examples": ["#0b5cc0"]}),
+]
+
+
 class TenantRead(Output):
     id: UUID
     version: int
@@ -279,6 +290,11 @@ class TenantRead(Output):
     country: str
     fiscal_year_start_month: int
     business_calendar: BusinessCalendar
+    legal_name: str | None
+    address: str | None
+    tax_number: str | None
+    brand_color: str | None
+    logo_url: str | None = Field(description="Where anybody finds the logo; a new logo has a new address.")
     created_at: datetime
     updated_at: datetime
 
@@ -291,3 +307,9 @@ class TenantUpdate(Input):
     country: Country | None = None
     fiscal_year_start_month: int | None = Field(None, ge=1, le=12)
     business_calendar: BusinessCalendar | None = None
+    legal_name: ShortText | None = Field(None, description="On documents, where it is not the name.")
+    address: Address | None = Field(None, description="On documents, line by line.")
+    tax_number: TaxNumber | None = Field(None, description="On documents.")
+    brand_color: BrandColor | None = Field(
+        None, description="Of documents and public pages, `#rrggbb`; darkened where it could not be read."
+    )

@@ -338,15 +338,19 @@ async def test_the_database_itself_refuses_a_second_successor(
 
     contract = await signed(owner)
     first, second = await draft(owner), await draft(owner)
-    with pytest.raises(asyncpg.UniqueViolationError):
+
+    async def follow(one: Json) -> None:
         async with acting(company) as uow:
-            for one in (first, second):
-                await uow.fetch(
-                    "UPDATE contracts.contracts SET predecessor_id = $3 WHERE tenant_id = $1 AND id = $2",
-                    uow.tenant_id,
-                    subject_id(one),
-                    subject_id(contract),
-                )
+            await uow.fetch(
+                "UPDATE contracts.contracts SET predecessor_id = $3 WHERE tenant_id = $1 AND id = $2",
+                uow.tenant_id,
+                subject_id(one),
+                subject_id(contract),
+            )
+
+    await follow(first)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await follow(second)
 
 
 async def test_what_cannot_be_renewed_holds_up_nobody(

@@ -76,13 +76,12 @@ async def test_a_file_does_not_change_what_a_plan_is_made_of(company: Company, o
         service = ContractService(uow)
         stored = await service.get_many([subject_id(planned), subject_id(plain)])
         rows = []
-        for number, (id, changes) in enumerate(
-            [
-                (subject_id(planned), {"value": 5, "currency": "USD"}),
-                (subject_id(planned), {"title": "Other"}),
-                (subject_id(plain), {"value": 5, "currency": "USD"}),
-            ]
-        ):
+        changed: list[tuple[UUID, dict[str, Any]]] = [
+            (subject_id(planned), {"value": 5, "currency": "USD"}),
+            (subject_id(planned), {"title": "Other"}),
+            (subject_id(plain), {"value": 5, "currency": "USD"}),
+        ]
+        for number, (id, changes) in enumerate(changed):
             one = ImportRow(number, number, [], values=changes)
             one.existing = stored[id]
             rows.append(one)

@@ -112,7 +112,7 @@ def test_shares_are_exact(value: Money, items: list[Any], expected: list[int]) -
                 percent=percent,
                 amount=None if amount is None else money(amount, value.currency),
                 rule="after_signing",
-            )  # fmt: skip
+            )
             for percent, amount in items
         )
     )

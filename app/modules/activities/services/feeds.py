@@ -10,19 +10,20 @@ from uuid import UUID
 
 from app.kernel.access import NOBODY, Actor, visible_rows
 from app.kernel.errors import Forbidden, NotFound
+from app.kernel.links import Link, new_link, read_link
 from app.kernel.listing import Bindings
 from app.kernel.runtime import Kernel
 from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork, transaction
 from app.modules.activities.models import Activity, CalendarFeed
 from app.modules.activities.services import ics
-from app.modules.activities.services.links import FEED, new_link, tenant_of_link
 from app.modules.activities.services.people import OBJECT
 
 PAST: Final = timedelta(days=90)
 FUTURE: Final = timedelta(days=366)
 MAX_EVENTS: Final = 2_000
 SUFFIX: Final = ".ics"
+FEED: Final = "activities.calendar"
 
 
 class CalendarFeeds:
@@ -38,18 +39,18 @@ class CalendarFeeds:
 
     async def make(self) -> str:
         """A new address; the one before stops working. It is kept as a hash and never shown again."""
-        token, hashed = new_link(self.uow, FEED)
+        made = new_link(self.uow.kernel, self.uow.tenant_id, FEED)
         await self.uow.fetch(
             "INSERT INTO activities.calendar_feeds (tenant_id, id, member_id, token_hash, created_at)"
             " VALUES ($1, $2, $2, $3, $4) ON CONFLICT (tenant_id, member_id)"
             " DO UPDATE SET token_hash = $3, created_at = $4",
             self.uow.tenant_id,
             self._me,
-            hashed,
+            made.hash,
             self.uow.now,
         )
         self.uow.record_audit("member", self._me, "calendar_feed_made")
-        return self.uow.kernel.settings.address_of(f"/public/calendars/{token}{SUFFIX}")
+        return self.uow.kernel.settings.address_of(f"/public/calendars/{made.token}{SUFFIX}")
 
     async def revoke(self) -> None:
         """The address stops working. Raises `NotFound` when there is none."""
@@ -70,8 +71,7 @@ async def feed(kernel: Kernel, name: str) -> tuple[bytes, str]:
     """The calendar behind an address, and its ETag. Raises `NotFound` for any address that does not work."""
     if not name.endswith(SUFFIX):
         raise NotFound
-    tenant_id, hashed = tenant_of_link(kernel, name.removesuffix(SUFFIX), FEED)
-    member = await _member_of(kernel, tenant_id, hashed)
+    member = await _member_of(kernel, read_link(kernel, name.removesuffix(SUFFIX), FEED))
     if not member.may("activity:read"):
         raise NotFound
     async with transaction(kernel, member, read_only=True) as uow:
@@ -79,18 +79,18 @@ async def feed(kernel: Kernel, name: str) -> tuple[bytes, str]:
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-async def _member_of(kernel: Kernel, tenant_id: UUID, token_hash: bytes) -> Actor:
+async def _member_of(kernel: Kernel, link: Link) -> Actor:
     """The member whose address it is, with the rights they have now."""
-    async with kernel.database.tenant(tenant_id, read_only=True) as connection:
+    async with kernel.database.tenant(link.tenant_id, read_only=True) as connection:
         member_id = await connection.fetchval(
             "SELECT member_id FROM activities.calendar_feeds WHERE tenant_id = $1 AND token_hash = $2",
-            tenant_id,
-            token_hash,
+            link.tenant_id,
+            link.hash,
         )
     if member_id is None:
         raise NotFound
     try:
-        actor = await kernel.authenticator.member_actor(tenant_id, member_id)
+        actor = await kernel.authenticator.member_actor(link.tenant_id, member_id)
     except Forbidden:
         raise NotFound from None
     if actor.tenant.status in ("cancelled", "erased"):

@@ -8,17 +8,18 @@ from typing import Final, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from app.kernel.links import new_link
 from app.kernel.mail import CalendarPart, Message
 from app.kernel.notifications import Notice, Notifications
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.models import Activity, ActivityStatus, Attendee, AttendeeResponse
 from app.modules.activities.services import ics
-from app.modules.activities.services.links import RSVP, new_link
 from app.modules.activities.services.people import OBJECT
 
 Occasion = Literal["invitation", "update", "cancellation"]
 INVITED: Final = "activity.invited"
+RSVP: Final = "activities.rsvp"
 
 _SUBJECTS: Final = {
     "en": {
@@ -157,7 +158,9 @@ class Invitations:
     async def _links(self, to: Sequence[Attendee]) -> dict[UUID, str]:
         """A new link for each who has not answered yet; their earlier ones stop working."""
         made = {
-            one.id: new_link(self.uow, RSVP) for one in to if one.response == AttendeeResponse.NEEDS_ACTION
+            one.id: new_link(self.uow.kernel, self.uow.tenant_id, RSVP)
+            for one in to
+            if one.response == AttendeeResponse.NEEDS_ACTION
         }
         if to:
             await self.uow.fetch(
@@ -165,12 +168,11 @@ class Invitations:
                 " FROM unnest($2::uuid[], $3::bytea[]) AS m(id, hash) WHERE a.tenant_id = $1 AND a.id = m.id",
                 self.uow.tenant_id,
                 [one.id for one in to],
-                [made[one.id][1] if one.id in made else None for one in to],
+                [made[one.id].hash if one.id in made else None for one in to],
                 self.uow.now,
             )
         return {
-            id: self.uow.kernel.settings.address_of(f"/public/rsvp/{token}")
-            for id, (token, _) in made.items()
+            id: self.uow.kernel.settings.address_of(f"/public/rsvp/{link.token}") for id, link in made.items()
         }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
 from html import escape
 from typing import Final
 from urllib.parse import parse_qs
@@ -14,6 +12,8 @@ from starlette.responses import HTMLResponse
 
 from app.kernel.access import TenantProfile, system_actor
 from app.kernel.errors import Invalid, NotFound, Problem
+from app.kernel.links import read_link
+from app.kernel.pages.public import NOBODYS, look_of, page
 from app.kernel.routing import OPEN_TENANT_STATES
 from app.kernel.runtime import Kernel
 from app.kernel.uow import transaction
@@ -21,24 +21,8 @@ from app.modules.activities.interface import InvitationAnswered
 from app.modules.activities.models import Activity, Attendee, AttendeeResponse
 from app.modules.activities.schemas import Answer
 from app.modules.activities.services.attendees import AttendeeLists
-from app.modules.activities.services.links import RSVP, tenant_of_link
+from app.modules.activities.services.invitations import RSVP
 
-_STYLE: Final = (
-    "body{font:17px/1.5 system-ui,sans-serif;margin:0 auto;max-width:30rem;padding:1.5rem}"
-    "h1{font-size:1.4rem}button{display:block;width:100%;padding:.9rem;margin:.6rem 0;font:inherit;"
-    "border:1px solid #888;border-radius:.5rem;background:#fff}"
-    "button:first-of-type{background:#0b63ce;border-color:#0b63ce;color:#fff}"
-    "textarea{width:100%;box-sizing:border-box;font:inherit;padding:.5rem}p.soft{color:#555}"
-)
-_STYLE_HASH: Final = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_HEADERS: Final = {
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self';"
-    " base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-    "Cache-Control": "no-store",
-}
 _TEXTS: Final = {
     "en": {
         "accepted": "Yes, I will come",
@@ -69,23 +53,21 @@ _TEXTS: Final = {
 
 async def show_invitation(kernel: Kernel, token: str) -> HTMLResponse:
     """What somebody is invited to, with the buttons to answer or the answer given. It changes nothing."""
-    language = "en"
+    profile: TenantProfile | None = None
     try:
         profile, hashed = await _company(kernel, token)
-        language = profile.language
         async with transaction(kernel, system_actor(profile), read_only=True) as uow:
             row, one = await AttendeeLists(uow).by_link(hashed)
     except NotFound as refusal:
-        return _refused(refusal, language)
-    return _page(_invitation(profile, row, one), row.subject, 200, language)
+        return _refused(kernel, refusal, profile)
+    return _page(kernel, _invitation(profile, row, one), row.subject, 200, profile)
 
 
 async def take_answer(kernel: Kernel, token: str, form: bytes) -> HTMLResponse:
     """Take the answer of the page's form, once."""
-    language = "en"
+    profile: TenantProfile | None = None
     try:
         profile, hashed = await _company(kernel, token)
-        language = profile.language
         if profile.status not in OPEN_TENANT_STATES:
             raise NotFound
         answer = _answer(form)
@@ -98,13 +80,13 @@ async def take_answer(kernel: Kernel, token: str, form: bytes) -> HTMLResponse:
             async with transaction(kernel, system_actor(profile), read_only=True) as uow:
                 row, one = await AttendeeLists(uow).by_link(hashed)
     except Problem as refusal:
-        return _refused(refusal, language)
-    return _page(_invitation(profile, row, one), row.subject, status, language)
+        return _refused(kernel, refusal, profile)
+    return _page(kernel, _invitation(profile, row, one), row.subject, status, profile)
 
 
 async def _company(kernel: Kernel, token: str) -> tuple[TenantProfile, bytes]:
-    tenant_id, hashed = tenant_of_link(kernel, token, RSVP)
-    return await kernel.authenticator.tenant_profile(tenant_id), hashed
+    link = read_link(kernel, token, RSVP)
+    return await kernel.authenticator.tenant_profile(link.tenant_id), link.hash
 
 
 def _answer(form: bytes) -> Answer:
@@ -130,13 +112,19 @@ def _invitation(profile: TenantProfile, row: Activity, one: Attendee) -> str:
         said = texts["said"].format(answer=texts[one.response])
         return "".join([*lines, f"<p><strong>{said}</strong></p>", f'<p class="soft">{texts["again"]}</p>'])
     buttons = "".join(
-        f'<button name="response" value="{answer}">{texts[answer]}</button>'
-        for answer in ("accepted", "tentative", "declined")
+        f'<button name="response" value="{answer}"{look}>{texts[answer]}</button>'
+        for answer, look in (
+            ("accepted", ""),
+            ("tentative", ' class="plain"'),
+            ("declined", ' class="plain"'),
+        )
     )
     comment = (
         f'<label>{texts["comment"]}<textarea name="comment" rows="2" maxlength="200"></textarea></label>'
     )
-    return "".join([*lines, f'<form method="post">{comment}{buttons}</form>'])
+    return "".join(
+        [*lines, f'<form method="post"><p>{comment}</p><div class="choices">{buttons}</div></form>']
+    )
 
 
 def _when(profile: TenantProfile, row: Activity) -> str:
@@ -149,17 +137,14 @@ def _when(profile: TenantProfile, row: Activity) -> str:
     return f"{start:%Y-%m-%d %H:%M}–{until} ({escape(name)}){rule}"
 
 
-def _refused(problem: Problem, language: str) -> HTMLResponse:
-    known = _TEXTS[language].get(str(problem.status))
+def _refused(kernel: Kernel, problem: Problem, profile: TenantProfile | None) -> HTMLResponse:
+    known = _TEXTS[profile.language if profile else "en"].get(str(problem.status))
     if known is None:
         raise problem
-    return _page(f"<h1>{known}</h1>", known, problem.status, language)
+    return _page(kernel, f"<h1>{known}</h1>", known, problem.status, profile)
 
 
-def _page(body: str, title: str, status: int, language: str) -> HTMLResponse:
-    head = (
-        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
-    )
-    return HTMLResponse(f"{head}<body><main>{body}</main></body></html>", status, headers=_HEADERS)
+def _page(kernel: Kernel, body: str, title: str, status: int, profile: TenantProfile | None) -> HTMLResponse:
+    look = look_of(kernel, profile) if profile else NOBODYS
+    language = profile.language if profile else "en"
+    return page(title, body, language, look=look, status=status, secret=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Response
 
 from app.kernel.errors import DuplicateValue, StaleVersion, problems
-from app.kernel.record_router import etag, record_router
+from app.kernel.record_router import record_router, tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.catalog.interface import CatalogEntryInUse
 from app.modules.catalog.schemas import (
@@ -52,7 +52,7 @@ async def list_units(uow: Uow) -> Units:
 async def get_unit(id: UUID, uow: Uow, response: Response) -> UnitRead:
     """One unit."""
     found = await UnitService(uow).get(id)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -60,7 +60,7 @@ async def get_unit(id: UUID, uow: Uow, response: Response) -> UnitRead:
 async def create_unit(body: UnitCreate, uow: Uow, response: Response) -> UnitRead:
     """Add a unit."""
     made = await UnitService(uow).create(body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     response.headers["Location"] = f"/v1/units/{made.id}"
     return made
 
@@ -81,7 +81,7 @@ async def list_tax_classes(uow: Uow) -> TaxClasses:
 async def get_tax_class(id: UUID, uow: Uow, response: Response) -> TaxClassRead:
     """One tax class with its rates."""
     found = await TaxClassService(uow).get(id)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -89,7 +89,7 @@ async def get_tax_class(id: UUID, uow: Uow, response: Response) -> TaxClassRead:
 async def create_tax_class(body: TaxClassCreate, uow: Uow, response: Response) -> TaxClassRead:
     """Add a tax class with its rates."""
     made = await TaxClassService(uow).create(body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     response.headers["Location"] = f"/v1/tax-classes/{made.id}"
     return made
 
@@ -100,7 +100,7 @@ async def update_tax_class(
 ) -> TaxClassRead:
     """Rename a tax class, or replace its rates; documents keep the rates that they were written with."""
     changed = await TaxClassService(uow).update(id, body, expected_version=version)
-    response.headers["ETag"] = etag(changed.version)
+    tag(response, changed)
     return changed
 
 

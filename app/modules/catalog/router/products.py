@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Path, Response
 
 from app.kernel.errors import Conflict, DuplicateValue, StaleVersion, problems
-from app.kernel.record_router import etag
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, KernelDep, Router, Uow
 from app.kernel.uploads import download
 from app.modules.catalog.models import ProductAttachment
@@ -36,7 +36,7 @@ AttachmentId = Annotated[UUID, Path(description="The `id` of the attachment.")]
 async def get_product_bundle(id: UUID, uow: Uow, response: Response) -> BundleRead:
     """What a bundle is made of; no groups where the product is none."""
     found = await BundleService(uow).get(id)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -49,7 +49,7 @@ async def set_product_bundle(
     The version is the product's.
     """
     done = await BundleService(uow).replace(id, body, expected_version=version)
-    response.headers["ETag"] = etag(done.version)
+    tag(response, done)
     return done
 
 

@@ -92,7 +92,7 @@ class Contract(RecordTable):
     account_id: Mapped[UUID] = module_ref("customers.accounts", on_delete="restrict")
     contact_id: Mapped[UUID | None] = module_ref("customers.contacts", on_delete="restrict")
     opportunity_id: Mapped[UUID | None] = module_ref("opportunities.opportunities", on_delete="keep")
-    quote_id: Mapped[UUID | None]
+    quote_id: Mapped[UUID | None] = module_ref("quotes.quotes", on_delete="keep")
     value: Mapped[int]  # minor units of `currency`, tax included
     currency: Mapped[str]
     drawn: Mapped[int]  # minor units of `currency`: the sum of its drawings
@@ -144,7 +144,7 @@ class Line(TenantOwned):
 
     contract_id: Mapped[UUID]
     position: Mapped[int]
-    product_id: Mapped[UUID | None]
+    product_id: Mapped[UUID | None] = module_ref("catalog.products", on_delete="keep")
     description: Mapped[str]
     quantity: Mapped[Decimal]
     unit_price: Mapped[Decimal]  # major units of the contract's currency, to 8 decimals
@@ -197,7 +197,7 @@ class Drawing(TenantOwned):
     __table_args__ = ({"schema": "contracts"},)
 
     contract_id: Mapped[UUID]
-    order_id: Mapped[UUID]
+    order_id: Mapped[UUID] = module_ref("orders.orders", on_delete="keep")
     amount: Mapped[int]  # minor units of `currency`
     currency: Mapped[str]
     created_at: Mapped[datetime]

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Path, Response
 
 from app.kernel.errors import Conflict, InvalidTransition, StaleVersion, VersionRequired, problems
-from app.kernel.record_router import etag
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.automation.interface import ApprovalPending, NoApprover, NoPendingApproval
 from app.modules.contracts.interface import AmendmentOpen, ContractNotActive
@@ -37,7 +37,7 @@ async def create_contract_amendment(
 ) -> AmendmentRead:
     """Draft a change of an active contract; changes that it could not take are refused at once."""
     made = await AmendmentService(uow).create(id, body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     response.headers["Location"] = f"/v1/contracts/{id}/amendments/{made.id}"
     return made
 
@@ -48,7 +48,7 @@ async def get_contract_amendment(
 ) -> AmendmentRead:
     """One amendment."""
     found = await AmendmentService(uow).get(id, amendment_id)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -67,7 +67,7 @@ async def update_contract_amendment(
 ) -> AmendmentRead:
     """Change an amendment while it is a draft."""
     changed = await AmendmentService(uow).update(id, amendment_id, body, expected_version=version)
-    response.headers["ETag"] = etag(changed.version)
+    tag(response, changed)
     return changed
 
 
@@ -116,5 +116,5 @@ async def withdraw_contract_amendment(
 
 async def _answer(id: UUID, amendment_id: UUID, uow: Uow, response: Response) -> AmendmentRead:
     found = await AmendmentService(uow).get(id, amendment_id)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found

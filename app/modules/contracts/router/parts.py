@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Query, Response
 
 from app.kernel.errors import DuplicateValue, StaleVersion, VersionRequired, problems
-from app.kernel.record_router import etag
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.contracts.interface import ClauseTemplateInUse, ContractLocked
 from app.modules.contracts.schemas.parts import (
@@ -58,7 +58,7 @@ async def set_contract_parties(
     """Replace the parties of a draft. The version is the contract's."""
     parts = PartService(uow)
     row = await parts.set_parties(id, body.parties, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return await parts.parties(id)
 
 
@@ -75,7 +75,7 @@ async def set_contract_lines(
     """Replace a draft's lines; its value is entered, and need not be their sum. The version is the contract's."""
     parts = PartService(uow)
     row = await parts.set_lines(id, body.lines, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return await parts.lines(id)
 
 
@@ -92,7 +92,7 @@ async def set_contract_plan(
     """Replace a draft's payment plan; it comes to the contract's value exactly. The version is the contract's."""
     parts = PartService(uow)
     row = await parts.set_plan(id, body.items, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return await parts.plan(id)
 
 
@@ -109,7 +109,7 @@ async def set_contract_clauses(
     """Replace a draft's clauses; those of the library are copied as they are. The version is the contract's."""
     clauses = ClauseService(uow)
     row = await clauses.set(id, body.clauses, expected_version=version)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row)
     return await clauses.all(id)
 
 
@@ -138,7 +138,7 @@ async def create_contract_clause_template(
 ) -> ClauseTemplateRead:
     """Add a clause to the library."""
     made = await ClauseTemplateService(uow).create(body)
-    response.headers["ETag"] = etag(made.version)
+    tag(response, made)
     response.headers["Location"] = f"{LIBRARY}/{made.id}"
     return made
 
@@ -147,7 +147,7 @@ async def create_contract_clause_template(
 async def get_contract_clause_template(id: UUID, uow: Uow, response: Response) -> ClauseTemplateRead:
     """One clause of the library, in its current version."""
     found = await ClauseTemplateService(uow).get(id)
-    response.headers["ETag"] = etag(found.version)
+    tag(response, found)
     return found
 
 
@@ -163,7 +163,7 @@ async def update_contract_clause_template(
 ) -> ClauseTemplateRead:
     """Change a clause; another text makes a new version, and contracts keep what they copied."""
     changed = await ClauseTemplateService(uow).update(id, body, expected_version=version)
-    response.headers["ETag"] = etag(changed.version)
+    tag(response, changed)
     return changed
 
 

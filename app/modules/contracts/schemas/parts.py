@@ -59,7 +59,7 @@ class Parties(Output):
 class LineInput(Input):
     """What is contracted. Its amount is quantity x price, rounded once, unless given."""
 
-    product_id: UUID | None = Field(None, description="Kept as it is given, to find the product by.")
+    product_id: UUID | None = None
     description: ShortText
     quantity: Quantity
     unit_price: UnitPriceIn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.contracts.interface import AmendmentOpen, ContractAmended, ContractNotActive
 from app.modules.contracts.models import Contract
 from app.modules.contracts.models.texts import Amendment, AmendmentStatus
+from app.modules.contracts.schemas.parts import ClauseInput
 from app.modules.contracts.schemas.texts import AmendedTerms, AmendmentCreate, AmendmentRead, AmendmentUpdate
 from app.modules.contracts.services.amended import AmendedContract
 from app.modules.contracts.services.clause_templates import ClauseTemplateService
@@ -235,24 +237,31 @@ class AmendmentService:
     async def _settled(self, terms: AmendedTerms) -> AmendedTerms:
         """The same terms, as they will hold whoever puts them in force: parties named, clauses in this version.
 
-        Raises: Invalid at `/changes` for parties that are not there.
+        Raises: Invalid at `/changes` for parties and products that are not there.
         """
         settled: dict[str, Any] = {}
-        if terms.parties is not None:
-            try:
+        try:
+            if terms.parties is not None:
                 settled["parties"] = await self._parts.named(terms.parties)
-            except Invalid as refusal:
-                raise _in_changes(refusal) from None
+            if terms.lines is not None:
+                products = [one.product_id for one in terms.lines]
+                await self._contracts.references.check_products(products, "/lines")
+        except Invalid as refusal:
+            raise _in_changes(refusal) from None
         if terms.clauses is not None:
-            ids = [one.template_id for one in terms.clauses if one.template_id]
-            templates = await self._templates.held(ids)
-            settled["clauses"] = [
-                one.model_copy(update={"template_version": templates[one.template_id].current_version})
-                if one.template_id in templates and one.template_version is None
-                else one
-                for one in terms.clauses
-            ]
+            settled["clauses"] = await self._in_this_version(terms.clauses)
         return terms.model_copy(update=settled)
+
+    async def _in_this_version(self, clauses: Sequence[ClauseInput]) -> list[ClauseInput]:
+        templates = await self._templates.held([one.template_id for one in clauses if one.template_id])
+        settled = []
+        for one in clauses:
+            template = templates.get(one.template_id) if one.template_id else None
+            if template is not None and one.template_version is None:
+                settled.append(one.model_copy(update={"template_version": template.current_version}))
+            else:
+                settled.append(one)
+        return settled
 
     def _require_active(self, row: Contract) -> None:
         if row.status != ACTIVE:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.automation.interface import (
     ApprovalQuestion,
@@ -84,6 +85,7 @@ class ContractApprovals:
         *,
         label: str = "",
     ) -> ApprovalRef:
+        await self._uow.of(People).require_members(given.chosen_ids, pointer="/chosen_ids")
         names = await self._uow.of(Customers).account_names([row.account_id])
         head = f"{row.number} {label}".strip()
         question = ApprovalQuestion(

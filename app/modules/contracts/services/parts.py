@@ -104,12 +104,13 @@ class PartService:
         row = await self.contracts.draft(contract_id, expected_version)
         self.contracts.require_writable("value")
         before = await self.lines_of(contract_id)
+        await self.contracts.references.check_products([one.product_id for one in given], "/lines")
         await self.replace_lines(row, given)
         names = [[one.description for one in before], [one.description for one in given]]
         return await self.contracts.bump(row, "lines", *names)
 
     async def replace_lines(self, row: Contract, given: Sequence[LineInput]) -> None:
-        """Put these in the place of those that a held contract has. Raises `Invalid`."""
+        """Put these, of known products, in the place of those that a held contract has. Raises `Invalid`."""
         amounts = line_amounts(given, row.currency)
         await self._replace("lines", row.id)
         await self.add_lines(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import Catalog
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import Opportunities
 
@@ -41,6 +42,20 @@ class References:
             if (changed is None or name in changed)
             and values.get(name) is not None
             and values[name] not in self._known[name]
+        ]
+        if errors:
+            raise Invalid(errors[0].detail, errors=errors)
+
+    async def check_products(self, ids: Sequence[UUID | None], pointer: str) -> None:
+        """Raises `Invalid` at `{pointer}/{index}/product_id` for products that are not there."""
+        wanted = {id for id in ids if id is not None}
+        found = await self._uow.of(Catalog).get_many(wanted, hold=True) if wanted else {}
+        errors = [
+            FieldError(
+                f"{pointer}/{index}/product_id", "unknown_reference", "There is no product with this id."
+            )
+            for index, id in enumerate(ids)
+            if id is not None and id not in found
         ]
         if errors:
             raise Invalid(errors[0].detail, errors=errors)

@@ -6,12 +6,22 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from asyncpg import Record
+
 from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
 from app.kernel.merging.tombstones import get_current
+from app.kernel.money import Money
 from app.kernel.records import RecordService
 from app.kernel.uow import UnitOfWork
-from app.modules.customers.interface import AccountProfile, AccountRef, ContactRef, GivenConsent
+from app.modules.customers.interface import (
+    AccountProfile,
+    AccountRef,
+    ContactRef,
+    CreditTerms,
+    GivenConsent,
+    PostalAddress,
+)
 from app.modules.customers.models import Account, Channel, ConsentStatus, Contact, LifecycleStage
 from app.modules.customers.schemas import ConsentInput
 from app.modules.customers.services import keys as known_keys
@@ -60,22 +70,45 @@ class Directory:
         return await self._names(known_keys.ACCOUNTS, ids)
 
     async def account_profiles(self, ids: Collection[UUID]) -> Mapping[UUID, AccountProfile]:
+        rows = await self._readable(ids, ("industry", "size", "country"))
+        return {row["id"]: AccountProfile(row["industry"], row["size"], row["country"]) for row in rows}
+
+    async def postal_addresses(self, ids: Collection[UUID]) -> Mapping[UUID, PostalAddress]:
+        names = ("address", "city", "region", "postal_code", "country")
+        rows = await self._readable(ids, names)
+        return {row["id"]: PostalAddress(*(row[name] for name in names)) for row in rows}
+
+    async def _readable(self, ids: Collection[UUID], names: Collection[str]) -> Sequence[Record]:
+        """Text columns of live accounts that the actor may read, and None for fields that they may not."""
         actor = self._uow.actor
         if not ids or not actor.may("account:read"):
-            return {}
+            return []
         bind = Bindings(self._uow.tenant_id, list(ids))
         visible = visible_rows(actor, "account", "read", bind)
         hidden = actor.hidden("account")
-        shown = ", ".join(
-            f"NULL::text AS {name}" if name in hidden else f"t.{name}"
-            for name in ("industry", "size", "country")
-        )
-        rows = await self._uow.fetch(
+        shown = ", ".join(f"NULL::text AS {name}" if name in hidden else f"t.{name}" for name in names)
+        return await self._uow.fetch(
             f"SELECT t.id, {shown} FROM customers.accounts t WHERE t.tenant_id = $1"
             f" AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''}",
             *bind.values,
         )
-        return {row["id"]: AccountProfile(row["industry"], row["size"], row["country"]) for row in rows}
+
+    async def credit_terms(self, ids: Collection[UUID]) -> Mapping[UUID, CreditTerms]:
+        if not ids:
+            return {}
+        rows = await self._uow.fetch(
+            "SELECT id, credit_limit, credit_currency, payment_terms_days FROM customers.accounts"
+            " WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
+            self._uow.tenant_id,
+            list(ids),
+        )
+        return {
+            row["id"]: CreditTerms(
+                None if row["credit_limit"] is None else Money(row["credit_limit"], row["credit_currency"]),
+                row["payment_terms_days"],
+            )
+            for row in rows
+        }
 
     async def contact_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         return await self._names(known_keys.CONTACTS, ids)

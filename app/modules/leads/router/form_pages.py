@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.kernel.custom_fields.models import FieldType
 from app.kernel.errors import FieldError, Invalid, NotFound, TooManyRequests
+from app.kernel.pages.public import look_of
 from app.kernel.routing import Router
 from app.modules.leads.router.form_requests import form_for, sent_by, visit_of, wanted_language
 from app.modules.leads.services import capture
@@ -22,8 +23,10 @@ from app.modules.leads.services.capture import html
 from app.modules.leads.services.capture.answers import CONSENT, visible_fields
 from app.modules.leads.services.capture.forms import TOUCH_NAMES
 from app.modules.leads.services.capture.submissions import (
+    Confirmation,
     OpenForm,
     OriginNotAllowed,
+    Visit,
     confirm,
     look_at,
     open_form,
@@ -44,16 +47,6 @@ _PAGE: Final[dict[str, Any]] = {
     "include_in_schema": False,
     "open_query": True,
 }
-
-
-@router.get("/forms/assets/form.css", **_PAGE)
-async def form_style(request: Request) -> Response:
-    """How the pages look."""
-    content, tag = _asset("form.css")
-    headers = {"ETag": tag, "Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type="text/css", headers=headers)
 
 
 @router.get("/forms/{key}", **_PAGE)
@@ -107,6 +100,7 @@ async def _form_page(
     return html.form_page(
         form.row,
         language,
+        look=look_of(kernel, form.company),
         # Whoever corrects a mistake keeps the moment at which they began.
         opened=str(values.get("opened") or stamp(kernel)),
         token=str(values.get("token") or token_urlsafe(18)),
@@ -132,7 +126,8 @@ async def show_thanks(key: str, request: Request) -> Response:
     except NotFound:
         return html.gone_page(visit.language)
     title = html.text_of({"en": form.row.name_en, "zh": form.row.name_zh}, visit.language)
-    return html.message_page(title, receipt(form).message, visit.language)
+    look = look_of(visit.kernel, form.company)
+    return html.saying(title, receipt(form).message, visit.language, look=look)
 
 
 @router.get("/forms/{key}/embed.js", **_PAGE)
@@ -214,7 +209,7 @@ async def show_confirmation(token: str, request: Request) -> Response:
     """The page behind a mailed link: reading it changes nothing."""
     visit = visit_of(request)
     try:
-        return html.confirmation_page(await look_at(visit, token), token)
+        return _confirmation(visit, await look_at(visit, token), token)
     except NotFound:
         return html.gone_page(visit.language)
 
@@ -224,9 +219,13 @@ async def send_confirmation(token: str, request: Request) -> Response:
     """Confirm the address."""
     visit = visit_of(request)
     try:
-        return html.confirmation_page(await confirm(visit, token), token)
+        return _confirmation(visit, await confirm(visit, token), token)
     except NotFound:
         return html.gone_page(visit.language)
+
+
+def _confirmation(visit: Visit, standing: Confirmation, token: str) -> Response:
+    return html.confirmation_page(standing, token, look_of(visit.kernel, standing.company))
 
 
 @lru_cache(maxsize=4)

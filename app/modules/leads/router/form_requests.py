@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from app.kernel.errors import BadRequest, Invalid, UnsupportedMediaType
+from app.kernel.pages.languages import language_of
 from app.kernel.routing import parse_json
 from app.modules.leads.services.capture.submissions import (
     BODY_LIMIT,
@@ -17,7 +18,6 @@ from app.modules.leads.services.capture.submissions import (
     Visit,
     open_form,
 )
-from app.modules.leads.services.capture.texts import language_of
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _MAX_FIELDS: Final = 200

@@ -16,8 +16,15 @@ from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import pointer_of
 from app.modules.customers.interface import Customers
-from app.modules.opportunities.interface import NewOpportunity, OpportunityRef, OutcomeCount, Place
+from app.modules.opportunities.interface import (
+    NewOpportunity,
+    OpportunityLineRef,
+    OpportunityRef,
+    OutcomeCount,
+    Place,
+)
 from app.modules.opportunities.models import Opportunity
+from app.modules.opportunities.models.selling import Line
 from app.modules.opportunities.schemas import OpportunityCreate
 from app.modules.opportunities.services.opportunities import OpportunityService
 from app.modules.opportunities.services.outcomes import money_of
@@ -75,6 +82,25 @@ class OpportunitiesOfTenant:
             for row in rows
         }
 
+    async def lines_of(self, opportunity_id: UUID) -> Sequence[OpportunityLineRef]:
+        hidden = "amount" in self._uow.actor.hidden("opportunity")
+        if hidden or opportunity_id not in await self.get_many([opportunity_id]):
+            return []
+        statement = self._uow.select(Line).where(Line.opportunity_id == opportunity_id)
+        return [
+            OpportunityLineRef(
+                product_id=line.product_id,
+                product_name=line.product_name,
+                description=line.description,
+                quantity=line.quantity,
+                unit_price=line.unit_price,
+                currency=line.currency,
+                discount_percent=line.discount_percent,
+                discount_amount=line.discount_amount,
+            )
+            for line in await self._uow.all(statement.order_by(Line.position, Line.id))
+        ]
+
     async def outcomes(self, owner_ids: Collection[UUID], *, since: date) -> Sequence[OutcomeCount]:
         actor = self._uow.actor
         hidden = actor.hidden("opportunity")
@@ -120,6 +146,7 @@ def reference(row: Opportunity) -> OpportunityRef:
         amount=money_of(row),
         expected_close_on=row.expected_close_on,
         closed_on=row.closed_on,
+        contact_id=row.contact_id,
     )
 
 

@@ -152,6 +152,9 @@ class OrderLine(TenantOwned):
     returned: Mapped[Decimal]
     returned_net: Mapped[int]
     returned_tax: Mapped[int]
+    invoiced: Mapped[Decimal]  # net of what was credited, drafts included; what it came to:
+    invoiced_total: Mapped[int]
+    invoiced_tax: Mapped[int]
 
     @property
     def open(self) -> Decimal:

@@ -10,7 +10,7 @@ from app.modules.orders.services.return_imports import ReturnImports
 router = Router(tags=["orders"])
 
 
-@router.post("/v1/orders/batch/import", access="order:import")
+@router.post("/v1/orders/batch/import", access="order:import", status_code=207)
 async def import_orders(body: OrderImport, uow: Uow) -> ImportAnswer:
     """Bring in orders of the past with their lines: totalled, delivered then, and not asked of stock.
 
@@ -19,7 +19,7 @@ async def import_orders(body: OrderImport, uow: Uow) -> ImportAnswer:
     return await OrderImports(uow).run(body.orders)
 
 
-@router.post("/v1/returns/batch/import", access="return:import")
+@router.post("/v1/returns/batch/import", access="return:import", status_code=207)
 async def import_returns(body: ReturnImport, uow: Uow) -> ImportAnswer:
     """Bring in returns of the past, refunded then, matched to the order lines that they gave back where known."""
     return await ReturnImports(uow).run(body.returns)

@@ -13,7 +13,7 @@ from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.interface import OutOfStock
 from app.modules.orders.models.returns import Return
-from app.modules.orders.schemas.returns import Decision, Inspection, Rejection, ReturnDetail
+from app.modules.orders.schemas.returns import Decision, Inspection, RefundDecision, Rejection, ReturnDetail
 from app.modules.orders.services.returns import RETURN, ReturnService
 
 records = record_router(RETURN)
@@ -52,9 +52,11 @@ async def inspect_return(id: UUID, body: Inspection, version: IfMatch, uow: Uow)
 
 
 @router.post(f"{OF}/refund", access=UPDATE, response_model=ReturnDetail, responses=_STEP)
-async def refund_return(id: UUID, version: IfMatch, uow: Uow, body: Decision | None = None) -> Response:
-    """Give the money back: the return's amounts are final, and in the event for whoever pays."""
-    return await _answer(uow, await ReturnService(uow).refund(id, _note(body), expected_version=version))
+async def refund_return(id: UUID, version: IfMatch, uow: Uow, body: RefundDecision | None = None) -> Response:
+    """Give the money back: the return's amounts are final, and what was invoiced of them is credited at once."""
+    method = None if body is None else body.method
+    service = ReturnService(uow)
+    return await _answer(uow, await service.refund(id, _note(body), expected_version=version, method=method))
 
 
 @router.post(

@@ -124,6 +124,7 @@ class ImportAnswer(Output):
     """What became of each; a failure leaves the others alone."""
 
     results: list[ImportedItem]
+    succeeded: int = Field(description="Created, or there already.")
     created: int
     existing: int
     failed: int

@@ -11,6 +11,7 @@ from pydantic import Field
 from app.kernel.money import Currency, MoneyOut, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import ExternalId, Input, Output, RecordInput, RecordOutput, ShortText, Tag
 from app.modules.orders.models.orders import Condition, ReturnStatus
+from app.modules.orders.models.receivables import PaymentMethod
 from app.modules.orders.schemas.decimals import DecimalOut, Percent, Quantity
 from app.modules.orders.schemas.orders import MOST_LINES, SerialNumber
 
@@ -122,6 +123,12 @@ class Decision(Input):
     """A word on what was decided."""
 
     note: ShortText | None = None
+
+
+class RefundDecision(Decision):
+    """How the money goes back; absent, what was invoiced is credited, and what was paid stays on the account."""
+
+    method: PaymentMethod | None = None
 
 
 class Rejection(Input):

@@ -1,0 +1,1 @@
+"""The rules of orders and of what is owed for them."""

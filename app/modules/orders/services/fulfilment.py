@@ -33,6 +33,7 @@ from app.modules.orders.schemas.orders import (
 from app.modules.orders.services.content import of_products
 from app.modules.orders.services.lines import AMOUNTS, derived, exact_sum
 from app.modules.orders.services.orders import OrderService
+from app.modules.orders.services.receivables.counters import require_uninvoiced
 from app.modules.orders.services.states import ORDER_STATES, CancellationTooLarge, ShipmentTooLarge
 from app.modules.orders.services.stock import stock_of
 
@@ -111,6 +112,7 @@ class FulfilmentService:
         wanted = _wanted(sent, lines, CancellationTooLarge)
         if all(line.quantity == line.cancelled + wanted.get(line.id, 0) for line in lines.values()):
             raise Conflict("Nothing would be left of the order: cancel it as a whole.")
+        require_uninvoiced(lines.values(), wanted)
         await self._free(lines, wanted)
         amounts = [_reduced(line, wanted[line.id]) for line in lines.values() if line.id in wanted]
         await self._write_amounts(amounts)

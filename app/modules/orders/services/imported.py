@@ -169,6 +169,7 @@ def answer(items: Sequence[Item[Any]]) -> ImportAnswer:
     counts = {status: sum(one.status is status for one in results) for status in ImportStatus}
     return ImportAnswer(
         results=results,
+        succeeded=counts[ImportStatus.CREATED] + counts[ImportStatus.EXISTING],
         created=counts[ImportStatus.CREATED],
         existing=counts[ImportStatus.EXISTING],
         failed=counts[ImportStatus.FAILED],

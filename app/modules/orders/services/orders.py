@@ -27,6 +27,8 @@ from app.modules.orders.services import lines as of_lines
 from app.modules.orders.services.content import content_hash, of_products, plain
 from app.modules.orders.services.lines import OrderLines
 from app.modules.orders.services.pricing import Pricing, Sale
+from app.modules.orders.services.receivables import credit
+from app.modules.orders.services.receivables.counters import require_uninvoiced
 from app.modules.orders.services.references import References
 from app.modules.orders.services.states import (
     CANCELLED,
@@ -303,6 +305,7 @@ class OrderService(RecordService[Order]):
         lines = (await self.lines.of([row.id]))[row.id]
         if not lines:
             raise OrderEmpty
+        await credit.check(self.uow, row.account_id, Money(row.total, row.currency), row.id)
         await self.uow.of(Customers).advance(row.account_id, "customer")
         await stock_of(self.uow).reserve(await self.needs(lines, {line.id: line.open for line in lines}))
         await self.draw(row)
@@ -323,6 +326,7 @@ class OrderService(RecordService[Order]):
         row = await self.locked(id, expected_version)
         status = ORDER_STATES.next(OrderStatus(row.status), "cancel")
         lines = (await self.lines.of([row.id]))[row.id]
+        require_uninvoiced(lines, {line.id: line.quantity - line.cancelled for line in lines})
         await stock_of(self.uow).release([line.id for line in lines])
         if row.contract_id is not None:
             await self.uow.of(Contracts).release(row.contract_id, row.id)

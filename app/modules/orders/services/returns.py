@@ -22,6 +22,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.orders.interface import NewOrderLine, ReturnCompleted, StockNeed
 from app.modules.orders.models.orders import Order, OrderLine, ReturnStatus
+from app.modules.orders.models.receivables import PaymentMethod
 from app.modules.orders.models.returns import Return, ReturnLine
 from app.modules.orders.schemas.decimals import decimal_text
 from app.modules.orders.schemas.returns import (
@@ -35,6 +36,7 @@ from app.modules.orders.schemas.returns import (
 from app.modules.orders.services import return_lines as of_lines
 from app.modules.orders.services.lines import as_new
 from app.modules.orders.services.orders import UNSAID, OrderService
+from app.modules.orders.services.receivables.returned import credit_returned
 from app.modules.orders.services.return_lines import ReturnLines
 from app.modules.orders.services.stock import stock_of
 
@@ -210,11 +212,18 @@ class ReturnService(RecordService[Return]):
         await self._let_go(row)
         return await self._write(row, "reject", {"status": status.value, "resolved_at": self.uow.now}, note)
 
-    async def refund(self, id: UUID, note: str | None, *, expected_version: int) -> Return:
-        """The customer gets the money back: the amounts are final. Raises `InvalidTransition`, `StaleVersion`."""
+    async def refund(
+        self, id: UUID, note: str | None, *, expected_version: int, method: PaymentMethod | None = None
+    ) -> Return:
+        """The customer gets the money back: the amounts are final, and what was invoiced of them is credited.
+
+        With a `method`, what of that was paid is paid back. Raises: InvalidTransition; StaleVersion; Forbidden.
+        """
         row, status = await self._next(id, "refund", expected_version)
         lines = await self._take_back(row)
-        return await self._resolve(row, "refund", status, lines, note, {})
+        after = await self._resolve(row, "refund", status, lines, note, {})
+        await credit_returned(self.uow, after, lines, method=method)
+        return after
 
     async def replace(self, id: UUID, note: str | None, *, expected_version: int) -> Return:
         """The customer gets the same again, by a confirmed order that costs nothing.

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from app.kernel.custom_fields.models import FieldType
 from app.kernel.errors import Invalid, require_version
+from app.kernel.links import new_key
 from app.kernel.people import People
 from app.kernel.record_router import set_fields_of
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.models.capture import LeadForm
 from app.modules.leads.schemas.capture import FormCreate, FormRead
-from app.modules.leads.services.capture.keys import new_public_key
 
 LEAD_FIELDS: Final = (
     "name", "company", "title", "email", "phone", "website", "industry", "country", "region", "city", "address",
@@ -58,7 +58,7 @@ class Forms:
         values = _columns(body.model_dump())
         await self._check_references(values)
         _check(values)
-        key = new_public_key(self.uow.tenant_id)
+        key = new_key(self.uow.tenant_id)
         return await self.uow.insert(LeadForm, audit="form", public_key=key, **values)
 
     async def update(self, id: UUID, body: Any, *, expected_version: int) -> LeadForm:
@@ -73,7 +73,7 @@ class Forms:
     async def rotate(self, id: UUID, *, expected_version: int) -> LeadForm:
         """A new public key: what was sent with the old one finds nothing from now on."""
         row = await self._locked(id, expected_version)
-        key = new_public_key(self.uow.tenant_id)
+        key = new_key(self.uow.tenant_id)
         return await self.uow.update(row, audit="form", action="key_rotated", public_key=key)
 
     async def delete(self, id: UUID, *, expected_version: int) -> None:

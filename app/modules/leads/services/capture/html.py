@@ -15,13 +15,14 @@ from starlette.responses import HTMLResponse
 
 from app.kernel.custom_fields.models import FieldType
 from app.kernel.errors import FieldError
+from app.kernel.pages.public import NOBODYS, Look, alert, message_page, page
+from app.kernel.pages.public import hidden as concealed
 from app.modules.leads.models.capture import LeadForm
 from app.modules.leads.services.capture.answers import CONSENT, visible_fields
 from app.modules.leads.services.capture.forms import CUSTOM, TOUCH_NAMES, origin_of
 from app.modules.leads.services.capture.submissions import Confirmation
 from app.modules.leads.services.capture.texts import TEXTS, message_for
 
-STYLE: Final = "/forms/assets/form.css"
 _TYPES: Final = {"email": "email", "phone": "tel", "website": "url"}
 _COMPLETE: Final = {
     "name": "name", "company": "organization", "title": "organization-title", "email": "email", "phone": "tel",
@@ -39,33 +40,11 @@ def text_of(pair: Mapping[str, Any] | None, language: str) -> str:
     return "" if pair is None else str(pair.get(language) or pair.get("en") or "")
 
 
-def page(
-    title: str, body: str, language: str, *, status: int = 200, targets: Sequence[str] = ()
-) -> HTMLResponse:
-    """A whole page; `targets` are origins that its form may lead to after it was sent."""
-    head = (
-        f'<!doctype html><html lang="{"zh-CN" if language == "zh" else "en"}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{escape(title)}</title><link rel="stylesheet" href="{STYLE}"></head>'
-    )
-    policy = (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
-        + " ".join(["'self'", *targets])
-    )
-    headers = {
-        "Content-Security-Policy": policy,
-        "X-Content-Type-Options": "nosniff",
-        # Not no-referrer: with it a browser would send our own form with `Origin: null`.
-        "Referrer-Policy": "same-origin",
-        "Cache-Control": "no-store",
-    }
-    return HTMLResponse(f"{head}<body><main>{body}</main></body></html>", status, headers)
-
-
 def form_page(
     form: LeadForm,
     language: str,
     *,
+    look: Look,
     opened: str,
     token: str,
     types: Mapping[str, FieldType],
@@ -92,25 +71,22 @@ def form_page(
     )
     hidden = {"opened": opened, "token": token, "language": language}
     hidden |= {key: str(values[key]) for key in TOUCH_NAMES if values.get(key)}
-    parts += [f'<input type="hidden" name="{key}" value="{escape(value)}">' for key, value in hidden.items()]
+    parts += [concealed(key, value) for key, value in hidden.items()]
     parts.append(f'<p><button type="submit">{texts["send"]}</button></p></form>')
     targets = [origin_of(form.redirect_url)] if form.redirect_url else []
-    return page(name, "".join(parts), language, status=status, targets=targets)
+    return page(name, "".join(parts), language, look=look, status=status, targets=targets)
 
 
 def _alert(form: LeadForm, wrong: Mapping[str, str], language: str, problem: str | None) -> str:
     """What is wrong, named before the form, with links to the fields."""
     if problem:
-        return f'<div class="wrong" role="alert"><p>{escape(problem)}</p></div>'
+        return alert(problem)
     if not wrong:
         return ""
     labels = {found["name"]: text_of(found["label"], language) for found in visible_fields(form)}
     labels |= {CONSENT + one["channel"]: text_of(one["text"], language) for one in form.consents}
-    links = "".join(
-        f'<li><a href="#f-{escape(name)}">{escape(labels.get(name, name))}</a>: {escape(message)}</li>'
-        for name, message in wrong.items()
-    )
-    return f'<div class="wrong" role="alert"><p>{TEXTS[language]["wrong"]}</p><ul>{links}</ul></div>'
+    findings = [(f"f-{name}", labels.get(name, name), message) for name, message in wrong.items()]
+    return alert(TEXTS[language]["wrong"], findings)
 
 
 def _attributes(name: str, required: bool, message: str | None, kind: FieldType | None) -> str:
@@ -178,8 +154,8 @@ def _consent(
     )
 
 
-def message_page(
-    title: str, text: str, language: str, *, status: int = 200, back: str | None = None
+def saying(
+    title: str, text: str, language: str, *, look: Look = NOBODYS, status: int = 200, back: str | None = None
 ) -> HTMLResponse:
     """A page that says one thing; `back` is the key of a form to return to."""
     again = (
@@ -187,9 +163,7 @@ def message_page(
         if back
         else ""
     )
-    return page(
-        title, f'<h1>{escape(title)}</h1><p role="status">{escape(text)}</p>{again}', language, status=status
-    )
+    return message_page(title, text, language, look=look, status=status, more=again)
 
 
 def gone_page(language: str) -> HTMLResponse:
@@ -198,22 +172,22 @@ def gone_page(language: str) -> HTMLResponse:
     return message_page(texts["gone_title"], texts["gone"], language, status=404)
 
 
-def confirmation_page(standing: Confirmation, token: str) -> HTMLResponse:
+def confirmation_page(standing: Confirmation, token: str, look: Look) -> HTMLResponse:
     """The page behind a mailed link: a button, because programs that look at mails open links."""
     language = standing.language if standing.language in TEXTS else "en"
     texts = TEXTS[language]
     if standing.state == "done":
-        return message_page(texts["confirmed_title"], standing.thanks or texts["confirmed"], language)
+        return saying(texts["confirmed_title"], standing.thanks or texts["confirmed"], language, look=look)
     if standing.state == "expired":
-        return message_page(
-            texts["expired_title"], texts["expired"], language, status=410, back=standing.form_key
+        return saying(
+            texts["expired_title"], texts["expired"], language, look=look, status=410, back=standing.form_key
         )
     body = (
         f"<h1>{texts['confirm_title']}</h1><p>{texts['confirm']}</p>"
         f'<form method="post" action="/forms/confirmations/{quote(token)}">'
         f'<p><button type="submit">{texts["confirm_button"]}</button></p></form>'
     )
-    return page(texts["confirm_title"], body, language)
+    return page(texts["confirm_title"], body, language, look=look)
 
 
 def custom_types(known: Mapping[str, Any]) -> dict[str, FieldType]:

@@ -7,7 +7,7 @@ commits in one transaction with its lead; the client's token makes it count once
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -16,8 +16,8 @@ from uuid import UUID
 from app.kernel.access import TenantProfile, system_actor
 from app.kernel.errors import Forbidden, Invalid, NotFound
 from app.kernel.ids import new_id
-from app.kernel.routing import OPEN_TENANT_STATES
-from app.kernel.secrets import SignatureInvalid, hash_token
+from app.kernel.links import is_over, new_link, open_company, read_link, tenant_of_key
+from app.kernel.secrets import SignatureInvalid
 from app.kernel.uow import UnitOfWork, transaction
 from app.modules.leads.interface import FormSubmitted
 from app.modules.leads.models.capture import FormSubmission, LeadConsent, LeadForm, SubmissionStatus
@@ -26,7 +26,6 @@ from app.modules.leads.services.capture import limits
 from app.modules.leads.services.capture.answers import MAX_TOKEN, Answers, read_answers, refuse_unknown
 from app.modules.leads.services.capture.forms import origin_of
 from app.modules.leads.services.capture.intake import Capture, Intake, Landed
-from app.modules.leads.services.capture.keys import new_confirmation, tenant_of_confirmation, tenant_of_key
 from app.modules.leads.services.capture.texts import TEXTS
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 BODY_LIMIT: Final = 64 * 1024
 CONFIRM_WITHIN: Final = timedelta(days=7)
 _OPENED: Final = "form-opened"
+_CONFIRMATION: Final = "leads.confirmation"
 NOTHING: Final = "There is no such form."
 
 
@@ -84,19 +84,12 @@ def _acting(visit: Visit, company: TenantProfile) -> AbstractAsyncContextManager
     return transaction(visit.kernel, system_actor(company, "Web form"), request_id=visit.request_id)
 
 
-async def _open_company(visit: Visit, tenant_id: UUID | None) -> TenantProfile:
-    """Raises `NotFound`, alike for a company that is unknown and one that is suspended."""
-    if tenant_id is not None:
-        with suppress(NotFound):
-            profile = await visit.kernel.authenticator.tenant_profile(tenant_id)
-            if profile.status in OPEN_TENANT_STATES:
-                return profile
-    raise NotFound(NOTHING)
-
-
 async def open_form(visit: Visit, key: str) -> OpenForm:
     """The form with this public key. Raises `NotFound`, alike for unknown, closed and suspended ones."""
-    company = await _open_company(visit, tenant_of_key(key))
+    try:
+        company = await open_company(visit.kernel, tenant_of_key(key))
+    except NotFound:
+        raise NotFound(NOTHING) from None
     async with _acting(visit, company) as uow:
         row = await uow.first(uow.select(LeadForm).where(LeadForm.public_key == key, LeadForm.enabled))
     if row is None:
@@ -205,17 +198,17 @@ async def _ask_to_confirm(uow: UnitOfWork, form: OpenForm, id: UUID, answers: An
     if await limits.COUNTERS.count(uow, allowances, uow.now, tenant=uow.tenant_id) is not None:
         await _settle(uow, id, Landed(SubmissionStatus.REFUSED, reason="too_many_mails"))
         return
-    token = new_confirmation(uow.tenant_id)
+    made = new_link(uow.kernel, uow.tenant_id, _CONFIRMATION)
     await uow.fetch(
         "UPDATE leads.form_submissions SET confirmation_hash = $3, expires_at = $4 WHERE tenant_id = $1 AND id = $2",
         uow.tenant_id,
         id,
-        hash_token(token),
+        made.hash,
         uow.now + CONFIRM_WITHIN,
     )
     texts, row = TEXTS[form.visit.language], form.row
     name = (row.name_zh if form.visit.language == "zh" else None) or row.name_en
-    link = uow.kernel.settings.address_of(f"/forms/confirmations/{token}")
+    link = uow.kernel.settings.address_of(f"/forms/confirmations/{made.token}")
     uow.enqueue(
         "mail.send",
         {
@@ -273,6 +266,7 @@ class Confirmation:
     state: str
     language: str
     form_key: str | None
+    company: TenantProfile
     thanks: str | None = None
 
 
@@ -290,15 +284,16 @@ async def confirm(visit: Visit, token: str) -> Confirmation:
             return standing
         form = await uow.get(LeadForm, found.form_id)
         await _land(uow, form, found.id, Answers.restored(found.answers), found.created_at)
-        return Confirmation("done", found.language, standing.form_key, standing.thanks)
+        return replace(standing, state="done")
 
 
 @asynccontextmanager
 async def _submission_of(visit: Visit, token: str) -> AsyncIterator[tuple[UnitOfWork, FormSubmission]]:
     """The submission behind a link, locked: of two at once the second sees what the first did."""
-    company = await _open_company(visit, tenant_of_confirmation(token))
+    link = read_link(visit.kernel, token, _CONFIRMATION)
+    company = await open_company(visit.kernel, link.tenant_id)
     async with _acting(visit, company) as uow:
-        statement = uow.select(FormSubmission).where(FormSubmission.confirmation_hash == hash_token(token))
+        statement = uow.select(FormSubmission).where(FormSubmission.confirmation_hash == link.hash)
         found = await uow.first(statement.with_for_update())
         if found is None:
             raise NotFound
@@ -312,6 +307,6 @@ async def _confirmation(uow: UnitOfWork, found: FormSubmission) -> Confirmation:
     if found.confirmed_at is not None:
         state = "done"
     else:
-        expired = found.expires_at is None or found.expires_at <= uow.now
+        expired = found.expires_at is None or is_over(found.expires_at, uow.now)
         state = "expired" if expired or found.status != SubmissionStatus.PENDING else "open"
-    return Confirmation(state, found.language, key, thanks)
+    return Confirmation(state, found.language, key, uow.actor.tenant, thanks)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-LANGUAGES: Final = ("en", "zh")
-
 TEXTS: Final[dict[str, dict[str, str]]] = {
     "en": {
         "thanks": "Thank you. We have received your message.",
@@ -71,27 +69,6 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
     },
 }
 _MESSAGES: Final = {"required": "field_required"}
-
-
-def language_of(wanted: object, accepted: str | None, fallback: str = "en") -> str:
-    """`en` or `zh`: what was asked for, else what the browser prefers (RFC 9110, 12.5.4), else `fallback`."""
-    for candidate in (wanted, *_preferred(accepted or "")):
-        if isinstance(candidate, str) and candidate[:2].lower() in LANGUAGES:
-            return candidate[:2].lower()
-    return "zh" if fallback.lower().startswith("zh") else "en"
-
-
-def _preferred(header: str) -> list[str]:
-    weighted: list[tuple[float, int, str]] = []
-    for at, part in enumerate(header[:500].split(",")):
-        tag, _, quality = part.strip().partition(";q=")
-        try:
-            weight = float(quality) if quality else 1.0
-        except ValueError:
-            weight = 0.0
-        if weight > 0:
-            weighted.append((-weight, at, tag))
-    return [tag for _, _, tag in sorted(weighted)]
 
 
 def message_for(code: str, language: str) -> str:

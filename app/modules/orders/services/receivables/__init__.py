@@ -1,0 +1,1 @@
+"""Invoices, payments, what was settled with which, ageing and credit."""

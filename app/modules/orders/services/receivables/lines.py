@@ -1,0 +1,170 @@
+"""The lines of invoices: computed from what was entered, stored, read, and added up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from app.kernel.errors import Invalid
+from app.kernel.money import Money, UnitPrice
+from app.kernel.statements import entity
+from app.kernel.totals import LineInput, LineTotal, Totals, document, total
+from app.kernel.uow import UnitOfWork
+from app.modules.orders.models.receivables import InvoiceLine
+from app.modules.orders.schemas.receivables import (
+    InvoiceLineInput,
+    InvoiceLineRead,
+    TaxRead,
+)
+
+MAX_MINOR = 10**17
+_FIGURES = ("gross", "discount", "header_discount", "net", "tax", "total")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftLine:
+    """A line that will be stored: what it says, and what it comes to."""
+
+    description: str
+    quantity: Decimal
+    unit_price: Decimal
+    tax_rate: Decimal
+    amounts: LineTotal
+    unit: str | None = None
+    product_id: UUID | None = None
+    order_line_id: UUID | None = None
+    corrects_line_id: UUID | None = None
+
+    def columns(self, invoice_id: UUID, position: int) -> dict[str, Any]:
+        values = {name: value for name, value in _shallow(self).items() if name != "amounts"}
+        figures = asdict(self.amounts)
+        return values | {
+            "invoice_id": invoice_id,
+            "position": position,
+            **{name: figures[name] for name in _FIGURES},
+            "credited_quantity": Decimal(0),
+            "credited_total": 0,
+        }
+
+
+def _shallow(line: DraftLine) -> dict[str, Any]:
+    return {name: getattr(line, name) for name in DraftLine.__dataclass_fields__}
+
+
+def entered(lines: Sequence[InvoiceLineInput], *, tax_included: bool) -> tuple[list[DraftLine], Totals]:
+    """Lines as somebody entered them, and the document that they make. Raises `Invalid`."""
+    inputs = [
+        LineInput(
+            quantity=Decimal(line.quantity),
+            unit_price=line.unit_price.amount,
+            discount_percent=Decimal(line.discount_percent),
+            tax_rate=Decimal(line.tax_rate),
+        )
+        for line in lines
+    ]
+    sums = total(inputs, currency=lines[0].unit_price.currency, tax_included=tax_included)
+    require_storable(sums)
+    drafts = [
+        DraftLine(
+            description=line.description,
+            quantity=given.quantity,
+            unit_price=given.unit_price,
+            tax_rate=given.tax_rate,
+            amounts=amounts,
+            unit=line.unit,
+            product_id=line.product_id,
+        )
+        for line, given, amounts in zip(lines, inputs, sums.lines, strict=True)
+    ]
+    return drafts, sums
+
+
+def summed(lines: Sequence[DraftLine], currency: str) -> Totals:
+    """The document that lines make whose amounts are known."""
+    return document([line.amounts for line in lines], [line.tax_rate for line in lines], currency=currency)
+
+
+def require_storable(sums: Totals) -> None:
+    """Raises `Invalid` where an amount is beyond what an invoice may come to."""
+    if max(sums.gross, sums.total) >= MAX_MINOR:
+        raise Invalid.at("/lines", "amount_out_of_range", "The invoice comes to more than can be invoiced.")
+
+
+async def store(uow: UnitOfWork, invoice_id: UUID, lines: Sequence[DraftLine]) -> None:
+    """Write the lines of a draft, in their order."""
+    await uow.insert_many(
+        InvoiceLine, [line.columns(invoice_id, position) for position, line in enumerate(lines, 1)]
+    )
+
+
+async def lines_of(uow: UnitOfWork, invoice_id: UUID) -> list[InvoiceLine]:
+    """The lines of an invoice in their order."""
+    return await uow.all(
+        uow.select(InvoiceLine).where(InvoiceLine.invoice_id == invoice_id).order_by(InvoiceLine.position)
+    )
+
+
+def amounts_of(line: InvoiceLine, *, tax_included: bool) -> LineTotal:
+    """A stored line's figures."""
+    subtotal = (line.total if tax_included else line.net) + line.header_discount
+    return LineTotal(
+        line.gross, line.discount, subtotal, line.header_discount, line.net, line.tax, line.total
+    )
+
+
+async def details(
+    uow: UnitOfWork, invoice_ids: Sequence[UUID], *, hidden: bool
+) -> dict[UUID, dict[str, Any]]:
+    """Lines as they are shown, and the tax by rate; one statement."""
+    rows = await uow.fetch(_LINES, uow.tenant_id, list(invoice_ids))
+    found: dict[UUID, dict[str, Any]] = {}
+    for id in invoice_ids:
+        of_this = [row for row in rows if row["invoice_id"] == id]
+        lines = [entity(InvoiceLine, row) for row in of_this]
+        currency = of_this[0]["currency"] if of_this else ""
+        taxes = {} if hidden else _taxes(lines)
+        found[id] = {
+            "lines": [_read(line, currency, hidden=hidden).model_dump() for line in lines],
+            "taxes": [
+                TaxRead(rate=rate, net=Money(net, currency), tax=Money(tax, currency)).model_dump()
+                for rate, (net, tax) in sorted(taxes.items())
+            ],
+        }
+    return found
+
+
+def _taxes(lines: Sequence[InvoiceLine]) -> dict[Decimal, tuple[int, int]]:
+    found: dict[Decimal, tuple[int, int]] = {}
+    for line in lines:
+        net, tax = found.get(line.tax_rate, (0, 0))
+        found[line.tax_rate] = (net + line.net, tax + line.tax)
+    return found
+
+
+def _read(line: InvoiceLine, currency: str, *, hidden: bool) -> InvoiceLineRead:
+    def money(name: str) -> Money | None:
+        return None if hidden else Money(getattr(line, name), currency)
+
+    return InvoiceLineRead(
+        id=line.id,
+        position=line.position,
+        order_line_id=line.order_line_id,
+        corrects_line_id=line.corrects_line_id,
+        product_id=line.product_id,
+        description=line.description,
+        unit=line.unit,
+        quantity=line.quantity,
+        unit_price=None if hidden else UnitPrice(line.unit_price, currency),
+        tax_rate=line.tax_rate,
+        **{name: money(name) for name in (*_FIGURES, "credited_total")},
+        credited_quantity=line.credited_quantity,
+    )
+
+
+_LINES = """
+SELECT l.*, i.currency FROM orders.invoice_lines l
+JOIN orders.invoices i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id
+WHERE l.tenant_id = $1 AND l.invoice_id = ANY($2::uuid[]) ORDER BY l.invoice_id, l.position"""

@@ -1,0 +1,188 @@
+"""What quotes add to accounts and products: a panel, timeline entries, guards against deletion, and open work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from app.kernel.access import visible_rows
+from app.kernel.listing import Bindings
+from app.kernel.money import money_dict
+from app.kernel.sharing import give
+from app.kernel.uow import UnitOfWork
+from app.modules.activities.interface import Position, Subject, TimelineEntry
+from app.modules.quotes.services.quotes import QuoteService
+from app.modules.quotes.services.states import OPEN
+
+_SHOWN: Final = 20
+_COLUMNS: Final = {"account": "account_id", "contact": "contact_id", "opportunity": "opportunity_id"}
+_OPEN: Final = ", ".join(f"'{status}'" for status in OPEN)
+_VERBS: Final = {
+    "create": "Made", "revise": "Revised", "submit": "Submitted", "approve": "Approved", "refuse": "Not approved",
+    "recall": "Recalled", "send": "Sent", "view": "Read by the customer", "accept": "Accepted", "decline": "Declined",
+    "expire": "Expired", "supersede": "Superseded",
+}  # fmt: skip
+
+
+class QuotePanel:
+    """`AccountPanel`: how many quotes stand how, what the open ones come to, and which those are."""
+
+    name = "quotes"
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def panel(self, account_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        """Counts by status, open totals per currency and the open quotes, those that run out first ahead."""
+        actor = self._uow.actor
+        if not account_ids or not actor.may("quote:read"):
+            return {}
+        bind = Bindings(self._uow.tenant_id, list(account_ids))
+        visible = visible_rows(actor, "quote", "read", bind)
+        rows = await self._uow.fetch(
+            _PANEL.format(visible=f" AND {visible}" if visible else ""), *bind.values
+        )
+        hidden = actor.hidden("quote")
+        found: dict[UUID, dict[str, Any]] = {}
+        totals: dict[UUID, dict[str, int]] = {}
+        for row in rows:
+            panel = found.setdefault(row["account_id"], {"counts": {}, "open_total": [], "open_quotes": []})
+            counts = panel["counts"]
+            counts[row["status"]] = counts.get(row["status"], 0) + row["count"]
+            if row["status"] in OPEN:
+                sums = totals.setdefault(row["account_id"], {})
+                sums[row["currency"]] = sums.get(row["currency"], 0) + int(row["total"])
+                panel["open_quotes"] += [_shown(item, hidden) for item in row["items"]]
+        for id, panel in found.items():
+            if "total" not in hidden:
+                panel["open_total"] = [money_dict(sums, code) for code, sums in totals.get(id, {}).items()]
+            panel["open_quotes"].sort(key=lambda quote: (quote.get("valid_until") or "9999", quote["id"]))
+            del panel["open_quotes"][_SHOWN:]
+        return found
+
+
+def _shown(item: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
+    total, currency = item.pop("total"), item.pop("currency")
+    item["total"] = money_dict(total, currency)
+    return {name: value for name, value in item.items() if name not in hidden}
+
+
+class QuoteTimeline:
+    """`TimelineSource`: the quotes of an account, contact or opportunity as they move through their states."""
+
+    kinds = frozenset({"quote"})
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def entries(
+        self, subject: Subject, *, before: Position | None, limit: int
+    ) -> Sequence[TimelineEntry]:
+        """At most `limit` steps older than `before`, newest first; nothing for other subjects."""
+        column = _COLUMNS.get(subject.object)
+        actor = self._uow.actor
+        if column is None or not actor.may("quote:read"):
+            return []
+        bind = Bindings(
+            self._uow.tenant_id,
+            subject.record_id,
+            before.at if before else None,
+            before.id if before else None,
+            limit,
+        )
+        visible = visible_rows(actor, "quote", "read", bind)
+        rows = await self._uow.fetch(
+            _ENTRIES.format(column=column, visible=f" AND {visible}" if visible else ""), *bind.values
+        )
+        return [_entry(row, actor.hidden("quote")) for row in rows]
+
+
+def _entry(row: Any, hidden: frozenset[str]) -> TimelineEntry:
+    data = {"action": row["action"], "from_status": row["from_status"], "to_status": row["to_status"]}
+    if "total" not in hidden:
+        data["total"] = money_dict(row["total"], row["currency"])
+    number = f"{row['number']} rev. {row['revision']}"
+    return TimelineEntry(
+        id=row["id"],
+        at=row["at"],
+        kind="quote",
+        title=f"{_VERBS[row['action']]}: {number}" + ("" if "name" in hidden else f" · {row['name']}"),
+        text=row["note"],
+        actor_id=row["actor_id"],
+        object="quote",
+        record_id=row["quote_id"],
+        data=data,
+    )
+
+
+class QuoteUses:
+    """`AccountUser`: an account or contact with quotes is not deleted."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
+        """How many live quotes name the account or contact."""
+        column = {"account": "account_id", "contact": "contact_id"}.get(object_name)
+        return {} if column is None else await _count(self._uow, f"q.{column} = $2", id)
+
+
+class QuotedProducts:
+    """`ProductUser`: what is offered is not deleted."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def uses(self, product_id: UUID) -> Mapping[str, int]:
+        """How many live quotes offer the product."""
+        return await _count(
+            self._uow,
+            "q.id IN (SELECT l.quote_id FROM quotes.quote_lines l WHERE l.tenant_id = $1 AND l.product_id = $2)",
+            product_id,
+        )
+
+
+async def _count(uow: UnitOfWork, where: str, id: UUID) -> Mapping[str, int]:
+    row = await uow.fetchrow(
+        f"SELECT count(*) FROM quotes.quotes q WHERE q.tenant_id = $1 AND {where} AND q.deleted_at IS NULL",
+        uow.tenant_id,
+        id,
+    )
+    return {"quotes": row[0]} if row and row[0] else {}
+
+
+class QuoteWork:
+    """`OpenWork`: the open quotes of an account or opportunity go along when it changes its owner."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def hand_over(
+        self, object_name: str, record_ids: list[UUID], owner_id: UUID
+    ) -> Mapping[str, list[UUID]]:
+        """Give the open quotes to the new owner. Raises `Forbidden`."""
+        column = {"account": "account_id", "opportunity": "opportunity_id"}.get(object_name)
+        if column is None:
+            return {}
+        where = f"t.{column} = ANY($2::uuid[]) AND t.status IN ({_OPEN})"
+        return {"quote": await give(QuoteService(self._uow), where, record_ids, owner_id)}
+
+
+_PANEL = f"""
+SELECT t.account_id, t.status, t.currency, count(*) AS count, sum(t.total) AS total,
+  (CASE WHEN t.status IN ({_OPEN}) THEN jsonb_agg(jsonb_build_object('id', t.id, 'number', t.number, 'revision',
+    t.revision, 'name', t.name, 'status', t.status, 'total', t.total, 'currency', t.currency, 'valid_until',
+    t.valid_until, 'owner_id', t.owner_id) ORDER BY t.valid_until, t.id) END) AS items
+FROM quotes.quotes t
+WHERE t.tenant_id = $1 AND t.account_id = ANY($2::uuid[]) AND t.deleted_at IS NULL{{visible}}
+GROUP BY t.account_id, t.status, t.currency ORDER BY t.account_id, t.status, t.currency"""
+
+_ENTRIES = """
+SELECT s.id, s.quote_id, s.action, s.from_status, s.to_status, s.at, s.actor_id, s.note, t.number, t.revision,
+  t.name, t.total, t.currency
+FROM quotes.quotes t
+JOIN quotes.quote_steps s ON s.tenant_id = t.tenant_id AND s.quote_id = t.id
+WHERE t.tenant_id = $1 AND t.{column} = $2 AND t.deleted_at IS NULL
+  AND ($3::timestamptz IS NULL OR (s.at, s.id) < ($3, $4::uuid)){visible}
+ORDER BY s.at DESC, s.id DESC LIMIT $5"""

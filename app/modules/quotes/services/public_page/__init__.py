@@ -1,0 +1,1 @@
+"""The page on which a customer reads and answers an offer: what it says, and what pressing its buttons does."""

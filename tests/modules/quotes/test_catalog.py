@@ -1,0 +1,325 @@
+"""Quotes on the catalogue: prices, rules and costs come from there, for 200 lines as for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.kernel.outbox import Relay
+from app.kernel.record_router import fields_of
+from app.modules.quotes.schemas import QuoteCreate
+from app.modules.quotes.services.quotes import QuoteService
+from tests.merging.support import merge_body
+from tests.modules.catalog.goods import book, entry, product
+from tests.modules.opportunities.deals import pointers
+from tests.modules.quotes.conftest import Hire
+from tests.modules.quotes.offers import account_of, again, line, lines_of, money, quote_of, sent_quote, step
+from tests.modules.support import acting, make
+from tests.support.api import Client, Company
+
+
+def of(product: dict[str, Any], quantity: str = "1", **fields: Any) -> dict[str, Any]:
+    return {"product_id": product["id"], "quantity": quantity} | fields
+
+
+async def relayed(company: Company) -> None:
+    """Let everything that was published reach those who react."""
+    assert company.app.kernel is not None
+    relay = Relay(company.app.kernel)
+    while await relay.run_once():
+        pass
+
+
+async def test_the_catalogue_prices_products_beside_free_text(owner: Client) -> None:
+    pump = await product(
+        owner,
+        name="水泵",
+        name_en="Pump",
+        prices=[money("100.00")],
+        costs=[money("60.00")],
+        charge="yearly",
+        unit="kg",
+    )
+    shelf = await book(owner, currency="USD")
+    await entry(owner, shelf, pump, "90", tier_kind="slab", tiers=[{"from_quantity": "10", "price": "80"}])
+    quote = await quote_of(owner, line("10.00"), of(pump, "12"), of(pump, "2", unit_price=money("50.00")))
+    first, second = (await lines_of(owner, quote))[1:]
+    assert (first["description"], first["unit"], first["charge"], first["price_source"]) == (
+        "Pump", "kg", "yearly", "price_book",
+    )  # fmt: skip
+    assert (first["gross"], first["list_price"], first["price_book_id"]) == (
+        money("1060.00"), money("100.00"), shelf["id"],
+    )  # fmt: skip
+    assert (second["price_source"], second["unit_price"], second["unit_cost"]) == (
+        "entered", money("50.00"), money("60.00"),
+    )  # fmt: skip
+    assert (quote["total"], quote["one_time_total"], quote["yearly_total"]) == (
+        money("1170.00"), money("10.00"), money("1160.00"),
+    )  # fmt: skip
+    # 50.00 stands for 100.00: 100.00 off what would be 10.00 + 1060.00 + 200.00
+    assert quote["total_discount_percent"] == "7.8740"
+
+
+async def test_refusals_of_the_catalogue_point_at_the_lines_of_the_quote(owner: Client) -> None:
+    account = await account_of(owner)
+    draft = await product(owner, status="draft", prices=[money("1.00")])
+    euro = await product(owner, prices=[money("1.00", "EUR")])
+    refused = await owner.post(
+        "/v1/quotes", {"account_id": account["id"], "lines": [line(), of(draft), line(), of(euro)]}
+    )
+    assert pointers(refused) == [("/lines/1/product_id", "not_for_sale")]
+    unpriced = await owner.post(
+        "/v1/quotes", {"account_id": account["id"], "lines": [line(), line(), line(), of(euro)]}
+    )
+    assert pointers(unpriced) == [("/lines/3/product_id", "no_price")]
+    assert (await owner.ok("GET", "/v1/quotes"))["data"] == []
+
+
+async def test_what_was_sold_to_its_end_stays_in_quotes_that_have_it(owner: Client) -> None:
+    pump = await product(owner, prices=[money("100.00")])
+    quote = await quote_of(owner, of(pump))
+    await owner.ok("PATCH", f"/v1/products/{pump['id']}", json={"status": "end_of_sale"}, if_match=1)
+    path = f"/v1/quotes/{quote['id']}"
+    changed = await owner.ok("PATCH", path, json={"lines": [of(pump, "2")]}, if_match=1)
+    assert changed["total"] == money("200.00")
+    cloned = await owner.post(f"{path}/clone")
+    assert pointers(cloned) == [("/lines/0/product_id", "not_for_sale")]
+    gone = await owner.delete(f"/v1/products/{pump['id']}", if_match=2)
+    assert (gone.status_code, gone.json()["used_by"]) == (409, {"quotes": 1})
+
+
+@pytest.mark.parametrize("size", [1, 200])
+async def test_two_hundred_lines_are_priced_and_totalled_in_twelve_statements(
+    owner: Client, company: Company, size: int
+) -> None:
+    account = await account_of(owner)
+    goods = [await product(owner, prices=[money("3.33")], costs=[money("1.11")]) for _ in range(10)]
+    lines = [
+        of(goods[n % 10], str(n + 1)) if n % 2 == 0 else line("0.335", "3", tax_rate="7") for n in range(size)
+    ]
+    body = QuoteCreate.model_validate({"account_id": account["id"], "lines": lines, "discount_percent": "3"})
+    async with acting(company) as uow:
+        service = QuoteService(uow)
+        row = await service.create(fields_of(body), explicit=body.model_fields_set)
+        answer = await service.answer(row)
+        await uow.flush()
+        assert len(answer["lines"]) == size
+        assert sum(one["total"]["amount"] != "0" for one in answer["lines"]) == size
+        assert uow.statements <= 12
+        created = uow.statements
+        await service.update(row.id, {"lines": body.lines[::-1]}, expected_version=1)
+        await uow.flush()
+        assert uow.statements - created <= 12
+
+
+async def test_an_opportunity_s_products_are_taken_over_as_far_as_the_catalogue_knows_them(
+    owner: Client,
+) -> None:
+    pump = await product(owner, prices=[money("100.00")], costs=[money("60.00")])
+    account = await account_of(owner)
+    deal = await make(owner, "opportunities", name="Deal", account_id=account["id"])
+    for id in (pump["id"], account["id"]):
+        await owner.ok(
+            "POST",
+            f"/v1/opportunities/{deal['id']}/lines",
+            json={"product_id": id, "product_name": "Thing", "quantity": "1", "unit_price": money("80.00")},
+        )
+    quote = await make(owner, "quotes", opportunity_id=deal["id"])
+    assert [(one["product_id"], one["unit_price"], one["list_price"]) for one in quote["lines"]] == [
+        (pump["id"], money("80.00"), money("100.00")), (None, money("80.00"), None),
+    ]  # fmt: skip
+
+
+# -- prices that change --------------------------------------------------------------------------------------
+
+
+async def test_a_changed_price_is_told_to_owners_of_open_quotes_once(
+    owner: Client, company: Company, hire: Hire
+) -> None:
+    pump = await product(owner, name="Pump", prices=[money("100.00"), money("90.00", "EUR")])
+    mate = await hire("salesperson")
+    account = await account_of(owner)
+    mine = await make(
+        owner, "quotes", account_id=account["id"], owner_id=mate.facts["member_id"], lines=[of(pump)]
+    )
+    sent = await sent_quote(owner, of(pump), account_id=account["id"])
+    await sent_quote(owner, line(), account_id=account["id"])
+    done = await sent_quote(owner, of(pump), account_id=account["id"])
+    await step(owner, done, "decline")
+    await relayed(company)
+    await owner.ok(
+        "PATCH",
+        f"/v1/products/{pump['id']}",
+        json={"prices": [money("120.00"), money("90.00", "EUR")]},
+        if_match=1,
+    )
+    await relayed(company)
+    [told] = (await mate.ok("GET", "/v1/notifications?kind=quote.price_changed"))["data"]
+    assert (
+        told["title"] == f"{mine['number']} rev. 1: the price of Pump changed from 100.00 USD to 120.00 USD"
+    )
+    [waits] = (await mate.ok("GET", "/v1/to-dos?kind=quote_price_changed"))["data"]
+    assert (waits["record_id"], waits["object"]) == (mine["id"], "quote")
+    waiting = (await owner.ok("GET", "/v1/to-dos?kind=quote_price_changed"))["data"]
+    assert [one["record_id"] for one in waiting] == [sent["id"]]
+    [change] = (await owner.ok("GET", f"/v1/quotes/{sent['id']}/price-changes"))["data"]
+    assert (change["product_name"], change["former"], change["price"]) == ("Pump", "100.00", "120.00")
+    await owner.ok("POST", f"/v1/quotes/{sent['id']}/keep-prices", if_match=sent["version"])
+    assert (await owner.ok("GET", f"/v1/quotes/{sent['id']}/price-changes"))["data"] == []
+    priced = await owner.ok("POST", f"/v1/quotes/{mine['id']}/reprice", if_match=1)
+    assert priced["total"] == money("120.00")
+    assert (await mate.ok("GET", "/v1/to-dos?kind=quote_price_changed"))["data"] == []
+
+
+async def test_an_accepted_quote_wins_its_opportunity(owner: Client, company: Company) -> None:
+    account = await account_of(owner)
+    deal = await make(owner, "opportunities", name="Deal", account_id=account["id"], amount=money("5.00"))
+    lined = await make(owner, "opportunities", name="Lined", account_id=account["id"])
+    await owner.ok(
+        "POST",
+        f"/v1/opportunities/{lined['id']}/lines",
+        json={"product_name": "Pump", "quantity": "1", "unit_price": money("7.00")},
+    )
+    for opportunity in (deal, lined):
+        quote = await sent_quote(
+            owner, line("80.00"), opportunity_id=opportunity["id"], account_id=account["id"]
+        )
+        await step(owner, quote, "accept", name="Li Hua")
+    await relayed(company)
+    won = await owner.ok("GET", f"/v1/opportunities/{deal['id']}")
+    assert (won["status"], won["amount"], won["probability"]) == ("won", money("80.00"), 100)
+    kept = await owner.ok("GET", f"/v1/opportunities/{lined['id']}")
+    assert (kept["status"], kept["amount"]) == ("won", money("7.00"))
+
+
+# -- beside accounts -----------------------------------------------------------------------------------------
+
+
+async def test_quotes_stand_on_the_account_s_page_and_timeline(owner: Client) -> None:
+    account = await account_of(owner)
+    quote = await sent_quote(owner, account_id=account["id"])
+    seen = await owner.ok("GET", f"/v1/accounts/{account['id']}/overview")
+    panel = seen["panels"]["quotes"]
+    assert (panel["counts"], panel["open_total"]) == ({"sent": 1}, [money("100.00")])
+    assert [one["number"] for one in panel["open_quotes"]] == [quote["number"]]
+    timeline = await owner.ok("GET", f"/v1/accounts/{account['id']}/timeline?kind=quote")
+    assert [one["title"] for one in timeline["data"]] == [
+        f"{verb}: {quote['number']} rev. 1 · Acme" for verb in ("Sent", "Approved", "Made")
+    ]
+    gone = await owner.delete(f"/v1/accounts/{account['id']}", if_match=account["version"])
+    assert (gone.status_code, gone.json()["used_by"]["quotes"]) == (409, 1)
+
+
+async def test_quotes_go_with_their_account_to_its_new_owner(owner: Client, hire: Hire) -> None:
+    mate = await hire("salesperson")
+    account = await account_of(owner)
+    open_one, over = (
+        await sent_quote(owner, account_id=account["id"]),
+        await sent_quote(owner, account_id=account["id"]),
+    )
+    await step(owner, over, "decline")
+    answer = await owner.ok(
+        "POST", "/v1/accounts/transfer", json={"ids": [account["id"]], "owner_id": mate.facts["member_id"]}
+    )
+    assert answer["went_along"]["quote"] == 1
+    assert (await again(owner, open_one))["owner_id"] == mate.facts["member_id"]
+    assert (await again(owner, over))["owner_id"] != mate.facts["member_id"]
+
+
+async def test_quotes_follow_an_account_that_is_merged(owner: Client, company: Company) -> None:
+    kept, gone = await account_of(owner, name="Acme"), await account_of(owner, name="Acme Inc")
+    quote = await sent_quote(owner, account_id=gone["id"])
+    await owner.ok("POST", "/v1/accounts/merge", json=merge_body([kept, gone]))
+    assert (await again(owner, quote))["account_id"] == kept["id"]
+
+
+async def test_an_offer_that_runs_out_and_one_to_send_wait_for_their_owner(owner: Client) -> None:
+    today = (await quote_of(owner))["issued_on"]
+    ending = await sent_quote(owner, valid_until=today)
+    await sent_quote(owner)
+    ready = await step(owner, await quote_of(owner), "submit")
+    found = (await owner.ok("GET", "/v1/to-dos?kind=quote_expiring"))["data"]
+    assert [one["record_id"] for one in found] == [ending["id"]]
+    found = (await owner.ok("GET", "/v1/to-dos?kind=quote_to_send"))["data"]
+    assert [one["record_id"] for one in found] == [ready["id"]]
+    counts = await owner.ok("GET", "/v1/to-dos/counts")
+    waiting = {one["kind"]: one["count"] for one in counts["data"] if one["kind"].startswith("quote")}
+    assert waiting == {"quote_expiring": 1, "quote_price_changed": 0, "quote_to_send": 1}
+
+
+# -- agreed prices, batches, people --------------------------------------------------------------------------
+
+
+async def test_what_was_agreed_with_the_account_or_in_the_contract_holds(owner: Client) -> None:
+    account, other = await account_of(owner), await account_of(owner, name="Other")
+    pump = await product(owner, prices=[money("100.00")])
+    contract = await make(
+        owner,
+        "contracts",
+        title="Frame",
+        account_id=account["id"],
+        value=money("5000.00"),
+        starts_on="2026-01-01",
+    )
+    for party, amount in (({"account_id": account["id"]}, "90"), ({"contract_id": contract["id"]}, "80")):
+        await make(owner, "agreed-prices", product_id=pump["id"], currency="USD", price=amount, **party)
+    plain = await quote_of(owner, of(pump), account_id=account["id"])
+    assert (plain["total"], plain["lines"][0]["price_source"]) == (money("90.00"), "agreed")
+    in_contract = await quote_of(owner, of(pump), account_id=account["id"], contract_id=contract["id"])
+    assert in_contract["total"] == money("80.00")
+    path = f"/v1/quotes/{plain['id']}"
+    moved = await owner.ok("PATCH", path, json={"contract_id": contract["id"]}, if_match=1)
+    assert moved["total"] == money("80.00")
+    wrong = await owner.patch(path, {"account_id": other["id"]}, if_match=2)
+    assert pointers(wrong) == [("/contract_id", "other_account")]
+    freed = await owner.ok("PATCH", path, json={"account_id": other["id"], "contract_id": None}, if_match=2)
+    assert freed["total"] == money("100.00")
+
+
+async def test_batches_make_and_change_quotes_with_their_lines(owner: Client) -> None:
+    account = await account_of(owner)
+
+    async def batch(verb: str, *prices: tuple[str, ...]) -> None:
+        items = [
+            {
+                "ref": str(n),
+                "record": {
+                    "account_id": account["id"],
+                    "external_id": f"q{n}",
+                    "lines": [line(price) for price in of_one],
+                },
+            }
+            for n, of_one in enumerate(prices)
+        ]
+        made = await owner.ok("POST", f"/v1/quotes/batch/{verb}", json={"items": items})
+        assert (made["succeeded"], made["failed"]) == (len(prices), 0)
+
+    await batch("create", ("1.00",), ("2.00",))
+    await batch("upsert", ("1.00", "4.00"), ("2.00",), ("3.00",))
+    found = await owner.ok("GET", "/v1/quotes?sort=external_id")
+    assert [one["total"] for one in found["data"]] == [money("5.00"), money("2.00"), money("3.00")]
+
+
+async def test_a_salesperson_sells_alone(owner: Client, hire: Hire) -> None:
+    mate = await hire("salesperson")
+    account = await make(mate, "accounts", name="Acme")
+    quote = await make(mate, "quotes", account_id=account["id"], lines=[line("10.00")])
+    sent = await mate.ok("POST", f"/v1/quotes/{quote['id']}/send", json={"by_mail": False}, if_match=1)
+    answer = await mate.ok(
+        "POST", f"/v1/quotes/{quote['id']}/accept", json={"name": "Li Hua"}, if_match=sent["version"]
+    )
+    order = await mate.ok("GET", f"/v1/orders/{answer['order_id']}")
+    assert (order["owner_id"], order["total"]) == (mate.facts["member_id"], money("10.00"))
+
+
+async def test_who_accepts_for_a_colleague_places_the_colleague_s_order(owner: Client, hire: Hire) -> None:
+    mate = await hire("salesperson")
+    account = await account_of(owner)
+    for becomes, made in (("order", "order_id"), ("contract", "contract_id")):
+        quote = await sent_quote(
+            owner, account_id=account["id"], owner_id=mate.facts["member_id"], becomes=becomes
+        )
+        answer = await step(owner, quote, "accept", name="Li Hua")
+        plural = f"{becomes}s"
+        assert (await owner.ok("GET", f"/v1/{plural}/{answer[made]}"))["owner_id"] == mate.facts["member_id"]
