@@ -22,7 +22,8 @@ from app.demo.client import Api, ApiFailure
 from app.demo.contract_loader import ContractLoader
 from app.demo.deal_loader import DealLoader
 from app.demo.files import csv_of
-from app.demo.generator import generate
+from app.demo.generator import generate, sales_of
+from app.demo.order_loader import OrderLoader
 from app.demo.quotes import QUOTES, QuoteLoader
 from app.demo.records import DemoCompany, DemoMember
 from app.demo.rows import Ids, Row
@@ -80,6 +81,7 @@ class DemoLoader:
             ("activities", self._activities),
             ("contracts", self._contracts),
             ("quotes", self._quotes),
+            ("orders", self._orders),
         )
         for name, step in steps:
             if not self._state.done(name):
@@ -306,6 +308,14 @@ class DemoLoader:
             members=await self._owners(self._api),
         )
         self._state.count("contracts", len(loader.deals))
+
+    async def _orders(self) -> None:
+        sales = sales_of(self._state.seed, self.company, now=self._state.now)
+        members, products = await self._owners(self._api), await self._ids("products")
+        loader = OrderLoader(self._api, sales, members=members, products=products)
+        await loader.load(await self._ids("accounts"))
+        self._state.count("orders", len(sales.orders) + len(sales.current))
+        self._state.count("returns", len(sales.returns))
 
     async def _activities(self) -> None:
         ids = {
