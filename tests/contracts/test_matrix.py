@@ -75,6 +75,7 @@ NOT_AT_ONCE = {
     "recall_contract_amendment": 404, "withdraw_contract_amendment": 404,
     "recall_quote": 409, "revise_quote": 409, "accept_quote": 409, "decline_quote": 409,  # nobody has sent it
     "create_quote_link": 409, "revoke_quote_link": 404, "get_quote_answer": 404,
+    "get_account_credit": 409,  # the limit is in a currency without a rate
     "create_invoice_from_order": 409,  # the order is a draft
     "create_invoice_from_instalment": 422,  # nothing is planned
     # It is a draft, and no credit note.

@@ -47,7 +47,7 @@ Amount = Annotated[MoneyIn, AfterValidator(_positive_money)]
 class InvoiceLineInput(Input):
     """Something that is charged for. The price includes tax where the invoice says so."""
 
-    product_id: UUID | None = Field(None, description="Kept as it is given, to find the product by.")
+    product_id: UUID | None = None
     description: ShortText
     unit: Annotated[str, StringConstraints(max_length=40)] | None = None
     quantity: PositiveQuantity = "1"

@@ -145,6 +145,8 @@ async def test_what_cannot_be_invoiced_is_refused_and_nothing_is_written(
     assert pointers(await owner.post("/v1/invoices", body)) == [("/lines", "negative_price")]
     body["lines"] = [charge("99999999999", "9999999999")]
     assert pointers(await owner.post("/v1/invoices", body)) == [("/lines", "amount_out_of_range")]
+    body["lines"] = [charge(), charge(product_id=account["id"])]
+    assert pointers(await owner.post("/v1/invoices", body)) == [("/lines/1/product_id", "unknown_reference")]
     body |= {"lines": [charge()], "account_id": "0198c0de-0000-7000-8000-000000000000"}
     assert pointers(await owner.post("/v1/invoices", body)) == [("/account_id", "unknown_reference")]
     assert await count(company, "orders.invoices") == 0

@@ -88,6 +88,8 @@ class InvoiceService(RecordService[Invoice]):
         values = dict(given)
         lines: Sequence[InvoiceLineInput] = values.pop("lines")
         drafts, sums = invoice_lines.entered(lines, tax_included=values["tax_included"])
+        self.actor.require("invoice:create")
+        await invoice_lines.require_products(self.uow, lines)
         names = None if explicit is None else set(explicit) - {"lines"}
         return await self.draft(values, drafts, sums, explicit=names)
 
@@ -142,6 +144,7 @@ class InvoiceService(RecordService[Invoice]):
                 state=row.status,
             )
         lines, sums = invoice_lines.entered(given, tax_included=tax_included)
+        await invoice_lines.require_products(self.uow, given)
         await self.uow.fetch(
             "DELETE FROM orders.invoice_lines WHERE tenant_id = $1 AND invoice_id = $2",
             self.uow.tenant_id,

@@ -13,6 +13,7 @@ from app.kernel.money import Money, UnitPrice
 from app.kernel.statements import entity
 from app.kernel.totals import LineInput, LineTotal, Totals, document, total
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import Catalog
 from app.modules.orders.models.receivables import InvoiceLine
 from app.modules.orders.schemas.receivables import (
     InvoiceLineInput,
@@ -80,6 +81,16 @@ def entered(lines: Sequence[InvoiceLineInput], *, tax_included: bool) -> tuple[l
         for line, given, amounts in zip(lines, inputs, sums.lines, strict=True)
     ]
     return drafts, sums
+
+
+async def require_products(uow: UnitOfWork, lines: Sequence[InvoiceLineInput]) -> None:
+    """Products that are named are there, and stay until the transaction ends. Raises `Invalid`."""
+    wanted = {line.product_id for line in lines if line.product_id is not None}
+    known = await uow.of(Catalog).get_many(wanted, hold=True) if wanted else {}
+    for place, line in enumerate(lines):
+        if line.product_id is not None and line.product_id not in known:
+            pointer = f"/lines/{place}/product_id"
+            raise Invalid.at(pointer, "unknown_reference", "There is no product with this id.")
 
 
 def summed(lines: Sequence[DraftLine], currency: str) -> Totals:
