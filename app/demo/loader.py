@@ -25,6 +25,7 @@ from app.demo.files import csv_of
 from app.demo.generator import generate, sales_of
 from app.demo.order_loader import OrderLoader
 from app.demo.quotes import QUOTES, QuoteLoader
+from app.demo.receivable_loader import ReceivableLoader
 from app.demo.records import DemoCompany, DemoMember
 from app.demo.rows import Ids, Row
 from app.demo.state import DemoState
@@ -311,11 +312,13 @@ class DemoLoader:
 
     async def _orders(self) -> None:
         sales = sales_of(self._state.seed, self.company, now=self._state.now)
-        members, products = await self._owners(self._api), await self._ids("products")
-        loader = OrderLoader(self._api, sales, members=members, products=products)
-        await loader.load(await self._ids("accounts"))
-        self._state.count("orders", len(sales.orders) + len(sales.current))
-        self._state.count("returns", len(sales.returns))
+        accounts, members = await self._ids("accounts"), await self._owners(self._api)
+        loader = OrderLoader(self._api, sales, members=members, products=await self._ids("products"))
+        await loader.load(accounts)
+        money = ReceivableLoader(self._api, orders=await self._ids("orders"), accounts=accounts)
+        await money.load(sales.invoices)
+        for name, count in sales.counts.items():
+            self._state.count(name, count)
 
     async def _activities(self) -> None:
         ids = {

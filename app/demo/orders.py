@@ -23,6 +23,8 @@ _UNDER_WAY: Final[tuple[Progress, ...]] = (
     "draft", "draft", "confirmed", "confirmed", "confirmed", "in_fulfilment", "in_fulfilment", "in_fulfilment",
     "fulfilled", "fulfilled", "fulfilled", "cancelled",
 )  # fmt: skip
+_PAID: Final = ("0", "1", "0.5", "1", "1", "0", "1", "0.25", "1", "0", "1", "0")
+"""What part of the latest invoices was paid, the oldest first."""
 _REASONS: Final = {"CNY": ("质量问题", "发错货", "订多了"), "USD": ("defective", "wrong item", "too many")}
 
 
@@ -76,6 +78,17 @@ class DemoCurrentOrder:
     goods: tuple[tuple[str, int], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoInvoice:
+    """An invoice of a past order, and what part of it was paid when."""
+
+    order: str
+    account: str
+    issued_on: date
+    paid: Decimal
+    paid_on: date
+
+
 @dataclass(frozen=True, slots=True)
 class DemoSales:
     """All that was bought."""
@@ -83,6 +96,17 @@ class DemoSales:
     orders: tuple[DemoOrder, ...]
     returns: tuple[DemoReturn, ...]
     current: tuple[DemoCurrentOrder, ...]
+    invoices: tuple[DemoInvoice, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many records of each kind they make."""
+        return {
+            "orders": len(self.orders) + len(self.current),
+            "returns": len(self.returns),
+            "invoices": len(self.invoices),
+            "payments": sum(bool(one.paid) for one in self.invoices),
+        }
 
 
 class OrderFactory:
@@ -93,29 +117,26 @@ class OrderFactory:
         self._now = now
         self._goods = [one for one in products if one.external_id not in (TEMPLATE, KIT) and one.stocked]
 
-    def sales(
-        self, accounts: Sequence[DemoAccount], opportunities: Sequence[DemoOpportunity]
-    ) -> DemoSales:
+    def sales(self, accounts: Sequence[DemoAccount], opportunities: Sequence[DemoOpportunity]) -> DemoSales:
         """The whole history, and a dozen orders under way."""
-        won = [one for one in opportunities if one.status == "won"]
-        orders = [self._order(number, one) for number, one in enumerate(won, start=1)]
-        returns = [
-            self._return(order) for order in orders if self._rng.random() < _RETURNED_SHARE
-        ]
+        won = [(one, one.closed_at) for one in opportunities if one.status == "won" and one.closed_at]
+        orders = [self._order(number, one, at) for number, (one, at) in enumerate(won, start=1)]
+        returns = [self._return(order) for order in orders if self._rng.random() < _RETURNED_SHARE]
         came = tuple(one for one in returns if one.returned_on <= self._now.date())
-        return DemoSales(tuple(orders), came, self._current(accounts))
+        back = {one.line.partition("/")[0] for one in came}
+        kept = [order for order in orders if order.external_id not in back]
+        return DemoSales(tuple(orders), came, self._current(accounts), self._invoices(kept))
 
-    def _order(self, number: int, won: DemoOpportunity) -> DemoOrder:
+    def _order(self, number: int, won: DemoOpportunity, at: datetime) -> DemoOrder:
         key, currency = f"SO-{number:04}", won.amount.currency
         picked = self._rng.sample(self._goods, self._rng.randint(1, _MOST_LINES))
         share = won.amount.amount / len(picked)
-        assert won.closed_at is not None
         return DemoOrder(
             external_id=key,
             account=won.account,
             owner=won.owner,
             currency=currency,
-            ordered_on=won.closed_at.date(),
+            ordered_on=at.date(),
             source=won.source,
             lines=tuple(
                 self._line(f"{key}/{place}", product, share, currency)
@@ -158,11 +179,25 @@ class OrderFactory:
                 progress=progress,
                 currency="CNY" if account.country == "CN" else "USD",
                 goods=tuple(
-                    (one.external_id, self._rng.randint(2, 20))
-                    for one in self._rng.sample(self._goods, 2)
+                    (one.external_id, self._rng.randint(2, 20)) for one in self._rng.sample(self._goods, 2)
                 ),
             )
             for number, (account, progress) in enumerate(zip(picked, _UNDER_WAY, strict=False), start=1)
+        )
+
+    def _invoices(self, orders: Sequence[DemoOrder]) -> tuple[DemoInvoice, ...]:
+        """Of every fourth of the latest orders, as old as they are, so that what is open is of every age."""
+        latest = sorted(orders, key=lambda one: (one.ordered_on, one.external_id))[-4 * len(_PAID) :: 4]
+        today = self._now.date()
+        return tuple(
+            DemoInvoice(
+                order=order.external_id,
+                account=order.account,
+                issued_on=order.ordered_on,
+                paid=Decimal(paid),
+                paid_on=min(today, order.ordered_on + timedelta(days=self._rng.randint(5, 45))),
+            )
+            for order, paid in zip(latest, _PAID, strict=False)
         )
 
 
