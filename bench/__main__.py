@@ -6,10 +6,10 @@ import argparse
 
 from rich.console import Console
 
-from bench import api, bulk, pipeline, pools, records, routes
+from bench import api, bulk, orders, pipeline, pools, records, routes
 from bench.house import house
 
-SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools")
+SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools", "orders")
 
 
 def main() -> None:
@@ -19,7 +19,9 @@ def main() -> None:
     parser.add_argument(
         "--size", type=int, default=200_000, help="leads, or opportunities, in the measured tenant"
     )
-    parser.add_argument("--rows", type=int, default=200_000, help="rows imported and exported")
+    parser.add_argument(
+        "--rows", type=int, default=200_000, help="rows imported and exported, and lines of orders"
+    )
     parser.add_argument(
         "--largest", type=int, default=1_000_000, help="where growth ends; 5000000 takes a while"
     )
@@ -53,6 +55,9 @@ def main() -> None:
     if "pools" in suites:
         with house() as home:
             pools.run_pools(home, given.accounts, console)
+    if "orders" in suites:
+        with house() as home:
+            orders.run_orders(home, given.rows, console)
 
 
 if __name__ == "__main__":

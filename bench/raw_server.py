@@ -3,7 +3,8 @@
 `BEGIN; SET LOCAL` in one message, one statement, COMMIT. Create and update write row, audit entry and event in one
 CTE: the same row with the same search tokens and compared forms (its client sends them made), the same changes and
 the same event. It answers the same JSON for the same lead, so that what the product adds is all that differs: what it
-checks, makes and remembers.
+checks, makes and remembers. An order comes with its lines as rows of the tables, made and totalled by the client; the
+limit of pricing is one statement that reads the products.
 """
 
 from __future__ import annotations
@@ -21,9 +22,7 @@ from app.kernel.records import RecordType, to_json
 from app.modules import MODULES
 from app.modules.leads.services.leads import LEAD
 
-RECORDS: dict[str, RecordType[Any]] = {
-    record.path: record for module in MODULES for record in module.records
-}
+RECORDS: dict[str, RecordType[Any]] = {record.path: record for module in MODULES for record in module.records}
 _PLAN = LEAD.plan
 _LIST = (
     f"SELECT {_PLAN.columns} FROM {LEAD.view} t WHERE t.tenant_id = $1 AND t.deleted_at IS NULL"
@@ -47,6 +46,19 @@ _UPDATE = f"""WITH t AS (
   UPDATE {LEAD.table} SET title = $7, version = version + 1, updated_at = now()
   WHERE tenant_id = $1 AND id = $2 AND version = $8 RETURNING *
 ){_SIDE} SELECT {_PLAN.columns} FROM t"""
+_ORDER = """WITH t AS (
+  INSERT INTO orders.orders SELECT * FROM jsonb_populate_record(NULL::orders.orders, $3::jsonb) RETURNING *
+), l AS (
+  INSERT INTO orders.order_lines SELECT * FROM jsonb_populate_recordset(NULL::orders.order_lines, $4::jsonb)
+), a AS (
+  INSERT INTO kernel.audit_entries
+    (tenant_id, id, at, actor_kind, actor_id, actor_name, object, record_id, action, changes)
+  SELECT $1, $2, now(), 'member', $1, 'bench', 'order', t.id, 'created', $5::jsonb FROM t
+), o AS (
+  INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, type, object, record_id, data)
+  SELECT $1, $2, now(), 'member', $1, 'orders.order.created.v1', 'order', t.id, $6::jsonb FROM t
+) SELECT 1"""
+_PRODUCTS = "SELECT * FROM catalog.products WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
 _EMPTY: dict[str, Any] = dict.fromkeys(_PLAN.names)
 
 
@@ -65,26 +77,47 @@ class Raw:
         if method == "GET":
             body = await self._read(path, scope["query_string"])
         else:
-            given = orjson.loads((await receive())["body"])
-            made = given.pop("made", None)
-            side = (
-                new_id(),
-                new_id(),
-                orjson.dumps({name: [None, value] for name, value in given.items()}).decode(),
-                orjson.dumps({"record": _EMPTY | given}).decode(),
-            )
-            if method == "POST":
-                rows = await self._run(
-                    _CREATE, self._tenant, new_id(), *side, given["name"], given["company"], given["email"],
-                    made["tokens"], made["email_key"], made["name_key"], self._tenant,
-                )  # fmt: skip
+            given = orjson.loads(await _body(receive))
+            if path == "/v1/orders":
+                body = await self._order(given)
+            elif path == "/v1/prices/resolve":
+                body = await self._price(given)
             else:
-                version = int(dict(scope["headers"])[b"if-match"].strip(b'"'))
-                rows = await self._run(_UPDATE, self._tenant, UUID(path[10:]), *side, given["title"], version)
-            body = to_json(_PLAN.render(rows[0]))
+                body = await self._lead(method, scope, given)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    async def _lead(self, method: str, scope: Any, given: dict[str, Any]) -> bytes:
+        made = given.pop("made", None)
+        side = (
+            new_id(),
+            new_id(),
+            orjson.dumps({name: [None, value] for name, value in given.items()}).decode(),
+            orjson.dumps({"record": _EMPTY | given}).decode(),
+        )
+        if method == "POST":
+            rows = await self._run(
+                _CREATE, self._tenant, new_id(), *side, given["name"], given["company"], given["email"],
+                made["tokens"], made["email_key"], made["name_key"], self._tenant,
+            )  # fmt: skip
+        else:
+            version = int(dict(scope["headers"])[b"if-match"].strip(b'"'))
+            id = UUID(scope["path"][10:])
+            rows = await self._run(_UPDATE, self._tenant, id, *side, given["title"], version)
+        return to_json(_PLAN.render(rows[0]))
+
+    async def _order(self, given: dict[str, Any]) -> bytes:
+        order, lines = given["order"], given["lines"]
+        changes = to_json({name: [None, value] for name, value in order.items()}).decode()
+        event = to_json({"record": order}).decode()
+        rows = (to_json(order).decode(), to_json(lines).decode())
+        await self._run(_ORDER, self._tenant, new_id(), *rows, changes, event)
+        return to_json({**order, "lines": lines})
+
+    async def _price(self, given: dict[str, Any]) -> bytes:
+        ids = [UUID(line["product_id"]) for line in given["lines"]]
+        return to_json([dict(row) for row in await self._run(_PRODUCTS, self._tenant, ids)])
 
     async def _read(self, path: str, query: bytes) -> bytes:
         """One record, or the 50 newest of its kind; of leads the new ones, where any filter is asked for."""
@@ -108,6 +141,16 @@ class Raw:
             rows = await connection.fetch(sql, *arguments)
             await connection.execute("COMMIT")
         return rows
+
+
+async def _body(receive: Any) -> bytes:
+    """All of a request's body: a long one comes in parts."""
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message["body"])
+        if not message.get("more_body"):
+            return b"".join(parts)
 
 
 async def serve(url: str, tenant_id: UUID, port: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from app.demo import duplicates, organisation
+from app.demo import catalogue, duplicates, organisation
 from app.demo.activities import ActivityFactory
 from app.demo.chance import stream
 from app.demo.customers import Customer, CustomerFactory
@@ -14,6 +14,7 @@ from app.demo.deals import COMPETITORS, DealFactory
 from app.demo.history import Window
 from app.demo.leads import LeadFactory
 from app.demo.opportunities import OpportunityFactory
+from app.demo.orders import DemoSales, OrderFactory
 from app.demo.planned import DiaryFactory
 from app.demo.records import DemoAccount, DemoCompany, DemoContact, DemoLead, DemoOpportunity, as_payload
 
@@ -80,6 +81,12 @@ def generate(
         activities=(*activities, *planned),
         near_duplicates=(*account_pairs, *contact_pairs, *lead_pairs),
     )
+
+
+def sales_of(seed: int, company: DemoCompany, *, now: datetime) -> DemoSales:
+    """What the company's customers bought: the same for the same company and seed."""
+    factory = OrderFactory(stream(seed, "orders"), now, catalogue.products())
+    return factory.sales(company.accounts, company.opportunities)
 
 
 def canonical_json(company: DemoCompany) -> bytes:

@@ -22,8 +22,10 @@ from app.demo.client import Api, ApiFailure
 from app.demo.contract_loader import ContractLoader
 from app.demo.deal_loader import DealLoader
 from app.demo.files import csv_of
-from app.demo.generator import generate
+from app.demo.generator import generate, sales_of
+from app.demo.order_loader import OrderLoader
 from app.demo.quotes import QUOTES, QuoteLoader
+from app.demo.receivable_loader import ReceivableLoader
 from app.demo.records import DemoCompany, DemoMember
 from app.demo.rows import Ids, Row
 from app.demo.state import DemoState
@@ -80,6 +82,7 @@ class DemoLoader:
             ("activities", self._activities),
             ("contracts", self._contracts),
             ("quotes", self._quotes),
+            ("orders", self._orders),
         )
         for name, step in steps:
             if not self._state.done(name):
@@ -306,6 +309,16 @@ class DemoLoader:
             members=await self._owners(self._api),
         )
         self._state.count("contracts", len(loader.deals))
+
+    async def _orders(self) -> None:
+        sales = sales_of(self._state.seed, self.company, now=self._state.now)
+        accounts, members = await self._ids("accounts"), await self._owners(self._api)
+        loader = OrderLoader(self._api, sales, members=members, products=await self._ids("products"))
+        await loader.load(accounts)
+        money = ReceivableLoader(self._api, orders=await self._ids("orders"), accounts=accounts)
+        await money.load(sales.invoices)
+        for name, count in sales.counts.items():
+            self._state.count(name, count)
 
     async def _activities(self) -> None:
         ids = {

@@ -149,8 +149,13 @@ def _in_range(minor: int) -> int:
 
 def half_up(value: Fraction) -> int:
     """The nearest whole number, halves away from zero, as invoices are rounded."""
-    whole = (2 * abs(value.numerator) + value.denominator) // (2 * value.denominator)
-    return -whole if value < 0 else whole
+    return half_up_ratio(value.numerator, value.denominator)
+
+
+def half_up_ratio(numerator: int, denominator: int) -> int:
+    """As `half_up`, of a ratio with a positive denominator: several times as fast as making a fraction of it."""
+    whole = (2 * abs(numerator) + denominator) // (2 * denominator)
+    return -whole if numerator < 0 else whole
 
 
 def _exact(value: Decimal | int) -> Fraction:

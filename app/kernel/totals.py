@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 
-from app.kernel.money import Money, exponent_of, half_up
+from app.kernel.money import Money, exponent_of, half_up_ratio
 
 _ZERO = Decimal(0)
 
@@ -123,24 +122,38 @@ def total(
 
 def _line(line: LineInput, scale: int, index: int) -> tuple[int, int]:
     """Gross amount and own discount; their difference is the exact price rounded once."""
-    exact = (
-        Fraction(line.gross)
-        if line.gross is not None
-        else Fraction(line.quantity) * Fraction(line.unit_price)
-    )
-    exact *= scale
-    less = exact * (1 - Fraction(line.discount_percent) / 100) - line.discount_amount
-    if exact >= 0 and less < 0:
+    if line.gross is not None:
+        over, under = line.gross.as_integer_ratio()
+    else:
+        units, per = line.quantity.as_integer_ratio()
+        price, part = line.unit_price.as_integer_ratio()
+        over, under = units * price, per * part
+    over *= scale
+    gross = half_up_ratio(over, under)
+    if not line.discount_percent and not line.discount_amount:
+        return gross, 0
+    percent, hundred = _of_hundred(line.discount_percent)
+    under_less = under * hundred
+    less = over * (hundred - percent) - line.discount_amount * under_less
+    if over >= 0 and less < 0:
         raise DiscountTooLarge(index)
-    gross, subtotal = half_up(exact), half_up(less)
-    return gross, gross - subtotal
+    return gross, gross - half_up_ratio(less, under_less)
+
+
+def _of_hundred(percent: Decimal) -> tuple[int, int]:
+    """A percentage as a ratio of whole numbers."""
+    over, under = percent.as_integer_ratio()
+    return over, 100 * under
 
 
 def _share(subtotals: Sequence[int], percent: Decimal, amount: int, currency: str) -> list[int]:
     """The header's discount by line; what costs nothing, or less, takes no part in it."""
+    if not percent and not amount:
+        return [0] * len(subtotals)
     weights = [max(subtotal, 0) for subtotal in subtotals]
     base = sum(weights)
-    discount = half_up(base * Fraction(percent) / 100) + amount
+    part, hundred = _of_hundred(percent)
+    discount = half_up_ratio(base * part, hundred) + amount
     if not discount:
         return [0] * len(subtotals)
     if discount > base:
@@ -151,8 +164,10 @@ def _share(subtotals: Sequence[int], percent: Decimal, amount: int, currency: st
 def _taxed(gross: int, discount: int, share: int, rate: Decimal, *, included: bool) -> LineTotal:
     subtotal = gross - discount
     after = subtotal - share
-    percent = Fraction(rate)
-    tax = half_up(after * percent / (100 + percent)) if included else half_up(after * percent / 100)
+    tax = 0
+    if rate:
+        percent, hundred = _of_hundred(rate)
+        tax = half_up_ratio(after * percent, hundred + percent if included else hundred)
     net = after - tax if included else after
     return LineTotal(gross, discount, subtotal, share, net, tax, net + tax)
 

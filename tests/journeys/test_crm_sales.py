@@ -6,8 +6,6 @@ computation over the files. What is wrong in the files is refused row by row, pu
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,14 +13,11 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import asyncpg
-import httpx
-import orjson
 import pytest
 
-from app.kernel.jobs import JobRunner
-from app.kernel.tabular.writers import FailedRowsWriter
 from app.main import Application
 from tests.journeys.crm_sales import CrmSales, Result, Row, Sum, folder, product_name, quarter, results
+from tests.journeys.importing import imported, written
 from tests.support.api import Client, Company, sign_up
 from tests.tenants.people import Look, colleague, role_id
 
@@ -110,40 +105,6 @@ async def _catalogue(seller: Seller) -> None:
     await seller.owner.ok("POST", "/v1/pipelines", json=pipeline)
 
 
-async def _import(
-    seller: Seller, object_name: str, content: str, mapping: dict[str, str | None]
-) -> tuple[list[Row], list[Row]]:
-    """(rows that went in, rows that did not) of a file: what the import's own result files say."""
-    owner, kernel = seller.owner, seller.company.app.kernel
-    assert kernel is not None
-    answer = await owner.post(
-        "/v1/imports",
-        data={"object": object_name, "mapping": orjson.dumps(mapping).decode()},
-        files={"file": ("file.csv", content.encode(), "text/csv")},
-    )
-    assert (answer.status_code, answer.json()["state"]) == (202, "validating"), answer.text
-    await JobRunner(kernel).run_due()
-    done = await owner.ok("GET", answer.headers["Location"])
-    assert done["state"] in ("completed", "completed_with_errors"), done
-    successful, failed = [_csv(await owner.get(done["results"][kind])) for kind in ("successful", "failed")]
-    assert (len(successful), len(failed)) == (done["created"], done["failed"])
-    return successful, failed
-
-
-def _csv(answer: httpx.Response) -> list[Row]:
-    return list(csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff"), newline="")))
-
-
-def _written(rows: list[Row]) -> str:
-    """Rows as a CSV file, without the columns that the import added to those it gave back."""
-    text = io.StringIO(newline="")
-    names = [name for name in rows[0] if name not in FailedRowsWriter.COLUMNS]
-    writer = csv.DictWriter(text, names, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 async def _accounts(seller: Seller) -> None:
     """The file as it is; rows with a misspelt sector or country come back, are put right and sent again."""
     mapping = {
@@ -157,7 +118,7 @@ async def _accounts(seller: Seller) -> None:
     }
     content = (folder() / "accounts.csv").read_text(encoding="utf-8")
     while content:
-        _, failed = await _import(seller, "accounts", content, mapping)
+        _, failed = await imported(seller.company, "accounts", content, mapping)
         seller.refused_accounts += [row for row in failed if row["column"] != "subsidiary_of"]
         mended = [
             row
@@ -167,7 +128,7 @@ async def _accounts(seller: Seller) -> None:
             }
             for row in failed
         ]
-        content = _written(mended) if mended else ""
+        content = written(mended) if mended else ""
 
 
 async def _opportunities(seller: Seller) -> None:
@@ -185,13 +146,13 @@ async def _opportunities(seller: Seller) -> None:
         "close_value": "amount",
         "loss_reason": "loss_reason",
     }
-    content = _written([_prepared(seller, row) for row in seller.data.pipeline])
-    taken, failed = await _import(seller, "opportunities", content, mapping)
+    content = written([_prepared(seller, row) for row in seller.data.pipeline])
+    taken, failed = await imported(seller.company, "opportunities", content, mapping)
     seller.refused_opportunities = failed
-    again, left = await _import(
-        seller,
+    again, left = await imported(
+        seller.company,
         "opportunities",
-        _written([row | {"product": product_name(row), "listed": product_name(row)} for row in failed]),
+        written([row | {"product": product_name(row), "listed": product_name(row)} for row in failed]),
         mapping,
     )
     assert left == []
