@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
-from app.kernel.money import Money, exponent_of, half_up_ratio
+from app.kernel.money import Money, exponent_of, half_up, half_up_ratio
 
 _ZERO = Decimal(0)
 
