@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.kernel.access import TenantProfile
+from app.kernel.custom_fields.conditions import listing_field
+from app.kernel.custom_fields.models import FieldType
 from app.kernel.errors import InvalidCursor, InvalidFilter
 from app.kernel.listing import (
     Bindings,
@@ -33,6 +36,7 @@ from app.kernel.listing import (
     sign_cursor,
 )
 from app.kernel.secrets import KeyRing
+from migrations.support import SPARSE
 
 TENANT = TenantProfile(id=UUID(int=1), time_zone="Asia/Shanghai", currency="CNY")
 NOW = datetime(2026, 3, 15, 20, 30, tzinfo=UTC)  # 04:30 on the 16th in Shanghai
@@ -452,3 +456,31 @@ def test_changing_any_character_of_a_cursor_spoils_it(keys):
 
 def test_a_query_with_numbers_beyond_64_bits_still_has_a_shape():
     assert Query(groups=((Condition("share", "eq", 10**30),),)).shape != Query().shape
+
+
+@pytest.mark.parametrize(
+    ("condition", "column"),
+    [
+        (Condition("tags", "has_any", ["vip"]), "tags"),
+        (Condition("tags", "has_all", ["vip", "fair"]), "tags"),
+        (Condition("custom.branch", "eq", "east"), "custom"),
+        (Condition("custom.branch", "in", ["east", "west"]), "custom"),
+    ],
+)
+async def test_filters_of_what_few_records_have_reach_the_index_of_those(connection, condition, column):
+    """The index holds only records that have tags, or custom fields; the filter says so in the index's own words."""
+    branch = listing_field("branch", FieldType.TEXT, UUID(int=2), indexed=False)
+    fields = FieldSet({"tags": Field("tags", Kind.TEXT_LIST, "t.tags"), "custom.branch": branch})
+    bind = Bindings(TENANT.id)
+    where = compile_filter([[condition]], fields, TENANT, NOW, bind)
+    async with connection.transaction():
+        await connection.execute(
+            "CREATE TEMPORARY TABLE sparse (tenant_id uuid, deleted_at timestamptz, tags text[], custom jsonb)"
+            " ON COMMIT DROP; SET LOCAL enable_seqscan = off"
+        )
+        await connection.execute(f"CREATE INDEX {SPARSE[column].on('pg_temp.sparse', column)}")
+        plan = await connection.fetch(
+            f"EXPLAIN SELECT 1 FROM sparse t WHERE t.tenant_id = $1 AND t.deleted_at IS NULL AND {where}",
+            *[json.dumps(value) if isinstance(value, dict) else value for value in bind.values],
+        )
+    assert any(f"ix_sparse_{SPARSE[column].name}" in row[0] for row in plan), plan

@@ -32,10 +32,10 @@ from app.kernel.registry import JobKind
 from app.kernel.tabular import Fault, Row, TableReader, TabularError, open_table
 from app.kernel.uow import UnitOfWork
 
-CHUNK = 2_000
+CHUNK = 1_000
 _AT_ONCE = 20  # rows, about 2 ms
 ATTEMPTS = 10
-_ANALYZE_AFTER = frozenset({1, 4, 16, 64, 256})  # chunks
+_ANALYZE_AFTER = frozenset({1, 8, 32, 128, 512})  # chunks
 
 
 class ImportPayload(BaseModel):

@@ -30,7 +30,7 @@ from app.kernel.statements import BETWEEN_TOKENS, audited_columns, entity, split
 from app.kernel.statements import columns_of as _columns_of
 from app.kernel.uow import UnitOfWork
 
-SLICE = 1_000
+SLICE = 500
 _numbers = count(1)
 
 _SIDE_COLUMNS = "audit_id_ uuid, audit_ text, event_id_ uuid, event_ text"
