@@ -52,7 +52,7 @@ async def test_orders_are_loaded_once(owner: Client) -> None:
     await CatalogueLoader(api).load()
     items = [
         {"ref": key, "record": {"external_id": key, "name": f"Customer {key}", "country": "US"}}
-        for key in sorted({one.account for one in (*sales.orders, *sales.current)})
+        for key in sorted({one.account for one in sales.orders} | {one.account for one in sales.current})
     ]
     made = await api.post("/v1/accounts/batch/upsert", {"items": items})
     accounts = {result["ref"]: result["id"] for result in made["results"]}
