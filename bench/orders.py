@@ -140,7 +140,7 @@ def _database_cpu(house: House) -> float:
     server = next(
         psutil.Process(c.pid)
         for c in psutil.net_connections()
-        if c.status == psutil.CONN_LISTEN and c.laddr.port == port and c.pid
+        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid
     )
     ended = server.cpu_times()
     return float(
