@@ -71,14 +71,20 @@ async def _copied(
     sql: str,
     *arguments: Any,
 ) -> list[Any]:
-    """COPY packed rows into a temporary table and run `sql` from there; `$1` is the tenant."""
+    """COPY packed rows into a temporary table and run `sql` from there; `$1` is the tenant.
+
+    Plans are made anew: the one that checks a foreign key may be from when the table was empty, when every index
+    looked as good as the primary key, and would read all of the tenant's rows for each new one.
+    """
     await uow.settle()
     source = f"bulk_{next(_numbers) % 64}"
     effects = sql is _WITH_EFFECTS
     kinds = [f"{name} {kind}" for name, kind in zip(names, _kinds(model, names), strict=True)]
     beside = ["audit_id_ uuid", "audit_ text", "event_id_ uuid", "event_ text"] if effects else []
     connection = uow.connection
-    await connection.execute(f"CREATE TEMPORARY TABLE {source} ({', '.join(kinds + beside)}) ON COMMIT DROP")
+    await connection.execute(
+        f"DISCARD PLANS; CREATE TEMPORARY TABLE {source} ({', '.join(kinds + beside)}) ON COMMIT DROP"
+    )
     columns = [*names, *(one.partition(" ")[0] for one in beside)]
     await connection.copy_records_to_table(source, records=packed, columns=columns)
     uow.statements += 2
