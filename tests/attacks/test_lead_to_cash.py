@@ -128,3 +128,92 @@ async def test_all_that_keeps_a_cart_from_being_priced_is_told_at_once(owner):
         ("/lines/1/product_id", "no_price"),
         ("/lines/2/discount_amount", "more_than_the_price"),
     ]
+
+
+# -- receivables ---------------------------------------------------------------------------------------------
+
+
+async def _billed(owner) -> tuple[Json, Json, Json, Json]:
+    """An account with an order that was invoiced and paid in part."""
+    account = await account_of(owner, credit_limit=money("7000.77"))
+    body = {
+        "account_id": account["id"],
+        "lines": [{"description": "Pump", "quantity": "1", "unit_price": money("4321.09")}],
+    }
+    order = await owner.ok("POST", "/v1/orders", json=body)
+    await owner.ok("POST", f"/v1/orders/{order['id']}/confirm", if_match=1)
+    draft = await owner.ok(
+        "POST", "/v1/invoices/from-order", json={"order_id": order["id"], "what": "remaining"}
+    )
+    invoice = await owner.ok("POST", f"/v1/invoices/{draft['id']}/issue", json={}, if_match=draft["version"])
+    given = {"account_id": account["id"], "amount": money("1234.56"), "method": "bank_transfer"}
+    payment = await owner.ok("POST", "/v1/payments", json=given)
+    await owner.ok("POST", f"/v1/payments/{payment['id']}/allocate", json={}, if_match=1)
+    return account, order, invoice, payment
+
+
+FIGURES = ("4321.09", "1234.56", "3086.53", "7000.77", "3914.24")
+READS = dict.fromkeys(("account:read", "order:read", "invoice:read", "payment:read"), "all")
+
+
+async def test_an_order_shows_only_the_invoices_and_payments_that_one_sees(owner, hire):
+    _, order, invoice, payment = await _billed(owner)
+    path = f"/v1/orders/{order['id']}/receivables"
+    whole = await owner.ok("GET", path)
+    assert [one["id"] for one in whole["invoices"]] == [invoice["id"]]
+    assert [one["id"] for one in whole["payments"]] == [payment["id"]]
+    for grants in ({"order:read": "all"}, READS | {"invoice:read": "own", "payment:read": "own"}):
+        seen = await (await hire(grants)).ok("GET", path)
+        assert (seen["invoices"], seen["payments"]) == ([], [])
+        assert seen["payment_status"] == "partly_paid"
+    blind = await hire(READS, field_rules={"payment": {"hidden": ["amount"]}})
+    assert (await blind.ok("GET", path))["payments"] == []
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [{"invoice": {"hidden": ["total"]}}, {"order": {"hidden": ["total"]}, "invoice": {"hidden": ["total"]}}],
+)
+async def test_no_report_tells_amounts_that_are_hidden(owner, hire, rules):
+    account, order, invoice, payment = await _billed(owner)
+    spy = await hire(
+        READS,
+        field_rules=rules | {"payment": {"hidden": ["amount"]}, "account": {"hidden": ["credit_limit"]}},
+    )
+    paths = [
+        f"/v1/orders/{order['id']}/receivables", "/v1/receivables/ageing", f"/v1/receivables/credit?account_id={account['id']}",
+        f"/v1/receivables/statement?account_id={account['id']}", f"/v1/invoices/{invoice['id']}", "/v1/invoices",
+        f"/v1/invoices/{invoice['id']}/history", f"/v1/invoices/{invoice['id']}/allocations", f"/v1/invoices/{invoice['id']}/pdf",
+        f"/v1/payments/{payment['id']}", "/v1/payments", f"/v1/payments/{payment['id']}/allocations",
+        f"/v1/payments/{payment['id']}/history", f"/v1/accounts/{account['id']}", f"/v1/accounts/{account['id']}/timeline",
+        "/v1/events?limit=200",
+    ]  # fmt: skip
+    shown = FIGURES if "order" in rules else FIGURES[1:]
+    for path in paths:
+        answer = await spy.get(path)
+        assert answer.status_code in (200, 403), (path, answer.text)
+        for figure in shown:
+            assert figure not in answer.text, (path, figure, answer.text)
+    for query in ("invoices?open_amount[gt]=1", "invoices?sort=net", "payments?unallocated[gt]=1"):
+        assert (await spy.get(f"/v1/{query}")).status_code in (400, 422), query
+
+
+async def test_a_hidden_credit_limit_is_told_by_no_refusal_report_or_history(owner, hire):
+    account, _, _, _ = await _billed(owner)
+    rules = {"account": {"hidden": ["credit_limit"]}}
+    spy = await hire(READS | SELLS, field_rules=rules)
+    body = {
+        "account_id": account["id"],
+        "lines": [{"description": "Pump", "quantity": "1", "unit_price": money("9999.00")}],
+    }
+    order = await spy.ok("POST", "/v1/orders", json=body)
+    refused = await spy.post(f"/v1/orders/{order['id']}/confirm", if_match=1)
+    assert refusal(refused) == (409, "credit_refused")
+    stands = await spy.ok("GET", f"/v1/receivables/credit?account_id={account['id']}")
+    assert (stands["limit"], stands["available"]) == (None, None)
+    await owner.ok("PUT", "/v1/receivables/settings", json={"mode": "warn"}, if_match=0)
+    await spy.ok("POST", f"/v1/orders/{order['id']}/confirm", if_match=1)
+    history = await spy.get(f"/v1/orders/{order['id']}/history")
+    for text in (refused.text, history.text):
+        assert "7000.77" not in text
+        assert "3086.53" not in text
