@@ -91,7 +91,8 @@ class RecordType(Generic[M]):
     default_sort: tuple[tuple[str, bool], ...] = (("created_at", True),)
     upsert_keys: tuple[str, ...] = ("external_id",)
     currencies: Mapping[str, str] = field(default_factory=dict)
-    follows: Mapping[str, str] = field(default_factory=dict)  # field → the one whose hiding hides it too
+    follows: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    """Field → the field, or those, whose hiding hides it too; `object.field` is one of another record type."""
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)  # field → names in files, en and zh
     contact_fields: tuple[str, ...] = ()  # addresses and numbers, which a `Reach` may veil
     importable: bool = True

@@ -105,6 +105,8 @@ class PricedLine:
     """A line's price; its amounts stand at the same index of the pricing's `totals.lines`.
 
     `gross` is the exact price of the whole quantity where it is not quantity x unit price (slab tiers).
+    `unit_cost` is what one unit costs us in the query's currency, whoever asks: to be kept and computed with, not for
+    showing; `product.cost` is the one that the actor may see.
     """
 
     product: ProductRef
@@ -116,6 +118,7 @@ class PricedLine:
     price_book_id: UUID | None
     tax_rate: Decimal
     steps: tuple[PriceStep, ...]
+    unit_cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

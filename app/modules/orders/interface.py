@@ -154,7 +154,7 @@ class OutOfStock(Conflict):
 
 
 class CreditRefused(Conflict):
-    """Carries `limit`, `exposure` and `amount`."""
+    """Carries `amount`, and `limit` and `exposure` for those who may see credit limits."""
 
     code = "credit_refused"
     title = "The account's credit limit does not cover this order"

@@ -135,16 +135,30 @@ FieldSets = dict[str, frozenset[str]]
 
 def with_followers(registry: Registry, hidden: FieldSets) -> FieldSets:
     """Hidden fields with those that would tell them, such as a converted amount."""
+    found = {(name, field) for name, fields in hidden.items() for field in fields}
+    if not found:
+        return hidden
+    followers = _followers(registry)
+    waiting = list(found)
+    while waiting:
+        more = followers.get(waiting.pop(), frozenset()) - found
+        found |= more
+        waiting += more
     return {
-        name: _followed(fields, registry.records[name].follows) if name in registry.records else fields
-        for name, fields in hidden.items()
+        name: frozenset(field for object_name, field in found if object_name == name)
+        for name in {*hidden, *(name for name, _ in found)}
     }
 
 
-def _followed(fields: frozenset[str], follows: Mapping[str, str]) -> frozenset[str]:
-    """These fields, those that follow them, those that follow these, and so on."""
-    more = {one for one, other in follows.items() if other in fields} - fields
-    return _followed(fields | more, follows) if more else fields
+def _followers(registry: Registry) -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """What is hidden with each `(object, field)`, of whatever record type."""
+    found: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for name, record in registry.records.items():
+        for follower, followed in record.follows.items():
+            for one in (followed,) if isinstance(followed, str) else followed:
+                of, dot, field = one.partition(".")
+                found.setdefault((of, field) if dot else (name, one), set()).add((name, follower))
+    return found
 
 
 def field_rules(rules: Sequence[Mapping[str, Mapping[str, Sequence[str]]]]) -> tuple[FieldSets, FieldSets]:

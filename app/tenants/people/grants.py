@@ -8,6 +8,7 @@ from app.kernel.access import Scope
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import pointer_of
+from app.tenants.auth.actors import with_followers
 from app.tenants.interface import GrantTooWide
 
 
@@ -51,9 +52,12 @@ def refuse_more_fields(uow: UnitOfWork, rules: Mapping[str, Mapping[str, Sequenc
     actor = uow.actor
     if actor.everything:
         return
+    all_hidden = with_followers(
+        uow.kernel.registry, {name: frozenset(rule.get("hidden", ())) for name, rule in rules.items()}
+    )
     for name in actor.hidden_fields.keys() | actor.readonly_fields.keys():
         rule = rules.get(name, {})
-        hidden = frozenset(rule.get("hidden", ()))
+        hidden = all_hidden.get(name, frozenset())
         more = (actor.hidden(name) - hidden) | (
             actor.readonly(name) - hidden - frozenset(rule.get("readonly", ()))
         )

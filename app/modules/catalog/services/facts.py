@@ -68,6 +68,7 @@ class Facts:
             component=self._component(line, row),
             sum_of_parts=row["sum_of_parts"],
             tax_rate=self._rates.get(row["tax_class"], Decimal(0)),
+            unit_cost=cost_in(row, currency),
         )
 
     def _refusal(self, index: int, line: PriceQueryLine) -> Refusal | None:
@@ -130,9 +131,7 @@ async def product_rows(uow: UnitOfWork, ids: Collection[UUID], *, hold: bool = F
 
 def product_ref(row: Any, currency: str, *, hidden: bool) -> ProductRef:
     """A product as others see it; `cost` in `currency`, where it is known and not hidden."""
-    cost = amount_in(row["costs"], currency)
-    if cost is None and not row["costs"]:
-        cost = amount_in(row["parent_costs"] or (), currency)
+    cost = None if hidden else cost_in(row, currency)
     return ProductRef(
         id=row["id"],
         code=row["code"],
@@ -146,8 +145,13 @@ def product_ref(row: Any, currency: str, *, hidden: bool) -> ProductRef:
         stocked=row["stocked"],
         is_bundle=row["is_bundle"],
         warranty_months=row["warranty_months"],
-        cost=None if hidden or cost is None else UnitPrice(cost, currency),
+        cost=None if cost is None else UnitPrice(cost, currency),
     )
+
+
+def cost_in(row: Any, currency: str) -> Decimal | None:
+    """What one unit costs us; a variant without costs of its own has its parent's."""
+    return amount_in(row["costs"] or row["parent_costs"] or (), currency)
 
 
 def amount_in(prices: Sequence[Mapping[str, str]], currency: str) -> Decimal | None:

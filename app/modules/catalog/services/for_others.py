@@ -12,7 +12,7 @@ from app.modules.catalog.services.facts import Facts, product_ref, product_rows
 from app.modules.catalog.services.price_books import ids_by_code
 from app.modules.catalog.services.rule_facts import load_rules
 from app.modules.catalog.services.violations import find_violations
-from app.modules.catalog.services.waterfall import CannotPrice, Refusal, resolve
+from app.modules.catalog.services.waterfall import CannotPrice, Refusal, price_refusals, resolve
 
 
 class CatalogOfTenant:
@@ -46,13 +46,16 @@ class CatalogOfTenant:
     async def price(self, query: PriceQuery, *, pointer: str = "/lines") -> Pricing:
         facts = Facts(self._uow, query)
         await facts.load()
-        refused = facts.refusals()
-        if not refused:
+        unsellable = facts.refusals()
+        if not unsellable:
             try:
                 return resolve(query, [facts.of(line) for line in query.lines])
             except CannotPrice as error:
-                refused = list(error.refusals)
-        raise _invalid(refused, pointer)
+                raise _invalid(error.refusals, pointer) from None
+        refused = {refusal.line for refusal in unsellable}
+        known = [None if index in refused else facts.of(line) for index, line in enumerate(query.lines)]
+        both = [*unsellable, *price_refusals(query, known)]
+        raise _invalid(sorted(both, key=lambda one: -1 if one.line is None else one.line), pointer)
 
     async def violations(self, lines: Sequence[ConfiguredLine]) -> Sequence[Violation]:
         if not lines:

@@ -96,6 +96,7 @@ class LineFacts:
     component: Component | None = None
     sum_of_parts: bool = False
     tax_rate: Decimal = Decimal(0)
+    unit_cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +130,10 @@ class UnitOutcome:
 
 def resolve(query: PriceQuery, facts: Sequence[LineFacts]) -> Pricing:
     """Price all lines and total them; `facts` stand at the same indexes. Raises: CannotPrice, with all refusals."""
-    units: list[UnitOutcome | None] = [
-        unit_price(line, known) for line, known in zip(query.lines, facts, strict=True)
-    ]
-    refusals = [
-        *_header_refusals(query),
-        *(
-            refusal
-            for index, (line, unit) in enumerate(zip(query.lines, units, strict=True))
-            for refusal in _line_refusals(index, line, unit, query.currency)
-        ),
-    ]
+    refusals = price_refusals(query, facts)
     if refusals:
         raise CannotPrice(refusals)
+    units = [unit_price(line, known) for line, known in zip(query.lines, facts, strict=True)]
     found = [unit for unit in units if unit is not None]
     totals = _totals(query, found, facts)
     lines = tuple(
@@ -155,10 +147,28 @@ def resolve(query: PriceQuery, facts: Sequence[LineFacts]) -> Pricing:
             price_book_id=unit.book_id,
             tax_rate=known.tax_rate,
             steps=(*unit.steps, *_line_steps(line, query, known, amounts)),
+            unit_cost=known.unit_cost,
         )
         for line, unit, known, amounts in zip(query.lines, found, facts, totals.lines, strict=True)
     )
     return Pricing(lines=lines, totals=totals)
+
+
+def price_refusals(query: PriceQuery, facts: Sequence[LineFacts | None]) -> list[Refusal]:
+    """All that keeps a query from being priced, by itself: the header, and line by line.
+
+    Of a product that cannot be sold (None) there is no price to miss; what else the line says is judged all the same.
+    """
+    found = list(_discount_refusals(None, query.discount_percent, query.discount_amount))
+    for index, (line, known) in enumerate(zip(query.lines, facts, strict=True)):
+        of_line = list(_said_refusals(index, line))
+        if known is not None:
+            unit = unit_price(line, known)
+            of_line += _price_refusals(index, line, unit, query.currency)
+            if not of_line and unit is not None and _discount_is_beyond(line, unit, known, query.currency):
+                of_line.append(_beyond(index))
+        found += of_line
+    return found
 
 
 def unit_price(line: PriceQueryLine, facts: LineFacts) -> UnitOutcome | None:
@@ -229,17 +239,7 @@ def _decimal(exact: Fraction) -> Decimal:
 
 
 def _totals(query: PriceQuery, units: Sequence[UnitOutcome], facts: Sequence[LineFacts]) -> Totals:
-    inputs = [
-        LineInput(
-            quantity=line.quantity,
-            unit_price=unit.price,
-            gross=unit.gross,
-            discount_percent=line.discount_percent,
-            discount_amount=line.discount_amount,
-            tax_rate=known.tax_rate,
-        )
-        for line, unit, known in zip(query.lines, units, facts, strict=True)
-    ]
+    inputs = [_input(*one) for one in zip(query.lines, units, facts, strict=True)]
     try:
         return total(
             inputs,
@@ -249,28 +249,30 @@ def _totals(query: PriceQuery, units: Sequence[UnitOutcome], facts: Sequence[Lin
             tax_included=query.tax_included,
         )
     except DiscountTooLarge:
-        raise CannotPrice(list(_too_large(inputs, query.currency))) from None
+        raise CannotPrice([_beyond(None)]) from None  # each line has been found to bear its own
 
 
-def _too_large(inputs: Sequence[LineInput], currency: str) -> Iterator[Refusal]:
-    """Every line whose discount is more than its price; where there is none, it is the header's."""
-    none_so_far = True
-    for index, line in enumerate(inputs):
-        try:
-            total([line], currency=currency)
-        except DiscountTooLarge:
-            none_so_far = False
-            yield _beyond(index)
-    if none_so_far:
-        yield _beyond(None)
+def _input(line: PriceQueryLine, unit: UnitOutcome, known: LineFacts) -> LineInput:
+    return LineInput(
+        quantity=line.quantity,
+        unit_price=unit.price,
+        gross=unit.gross,
+        discount_percent=line.discount_percent,
+        discount_amount=line.discount_amount,
+        tax_rate=known.tax_rate,
+    )
+
+
+def _discount_is_beyond(line: PriceQueryLine, unit: UnitOutcome, known: LineFacts, currency: str) -> bool:
+    try:
+        total([_input(line, unit, known)], currency=currency)
+    except DiscountTooLarge:
+        return True
+    return False
 
 
 def _beyond(line: int | None) -> Refusal:
     return Refusal(line, "discount_amount", "more_than_the_price", "The discount is more than the price.")
-
-
-def _header_refusals(query: PriceQuery) -> Iterator[Refusal]:
-    yield from _discount_refusals(None, query.discount_percent, query.discount_amount)
 
 
 def _discount_refusals(line: int | None, percent: Decimal, amount: int) -> Iterator[Refusal]:
@@ -282,12 +284,16 @@ def _discount_refusals(line: int | None, percent: Decimal, amount: int) -> Itera
         )
 
 
-def _line_refusals(
-    index: int, line: PriceQueryLine, unit: UnitOutcome | None, currency: str
-) -> Iterator[Refusal]:
+def _said_refusals(index: int, line: PriceQueryLine) -> Iterator[Refusal]:
+    """What is wrong with a line whatever its product."""
     yield from _discount_refusals(index, line.discount_percent, line.discount_amount)
     if line.quantity <= 0:
         yield Refusal(index, "quantity", "not_positive", "A quantity is more than nothing.")
+
+
+def _price_refusals(
+    index: int, line: PriceQueryLine, unit: UnitOutcome | None, currency: str
+) -> Iterator[Refusal]:
     if unit is None:
         yield Refusal(index, "product_id", "no_price", f"This product has no price in {currency}.")
         return

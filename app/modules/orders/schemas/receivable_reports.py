@@ -79,8 +79,9 @@ class Statement(Output):
 
 
 class CreditRead(Output):
-    """How an account stands against its credit limit, in the limit's currency; null where it has none.
+    """How an account stands against its credit limit, in the limit's currency.
 
+    The limit is null where it has none, or where it is hidden from you.
     `exposure` = `open_orders` (confirmed, not yet invoiced) + `receivables` - `unallocated`.
     """
 

@@ -383,11 +383,10 @@ ORDER: RecordType[Order] = RecordType(
             "tax",
             "discount_amount",
             "commission",
-            "cost",
         ),
         "total",
     )
-    | {"margin": "cost"},
+    | {"margin": "cost", "cost": ("total", "margin", "product.costs")},
     importable=False,
     labels={
         "number": ("order number", "订单号", "订单编号"),

@@ -46,14 +46,14 @@ class Pricing:
         self._uow = uow
 
     async def lines(self, sent: Sequence[OrderLineInput], sale: Sale) -> list[NewOrderLine]:
-        """Raises `Forbidden` for costs that are hidden from the actor, `Invalid` for all that is wrong at once."""
-        if "cost" in self._uow.actor.hidden("order") and any(line.unit_cost is not None for line in sent):
+        """Raises `Forbidden` for costs that the actor may not change, `Invalid` for all that is wrong at once."""
+        if "cost" in self._uow.actor.readonly("order") and any(line.unit_cost is not None for line in sent):
             raise Forbidden("Your role may not set costs.")
         errors = [error for place, line in enumerate(sent) for error in _faults(line, place, sale.currency)]
         if errors:
             raise Invalid(errors[0].detail, errors=errors)
         priced = await self._priced(sent, sale)
-        return [_new(line, priced.get(place), sale.currency) for place, line in enumerate(sent)]
+        return [_new(line, priced.get(place)) for place, line in enumerate(sent)]
 
     async def _priced(self, sent: Sequence[OrderLineInput], sale: Sale) -> dict[int, PricedLine]:
         """What the catalogue says of the lines that name a product, by index."""
@@ -129,18 +129,13 @@ def _faults(line: OrderLineInput, place: int, currency: str) -> list[FieldError]
     return errors
 
 
-def _new(line: OrderLineInput, priced: PricedLine | None, currency: str) -> NewOrderLine:
+def _new(line: OrderLineInput, priced: PricedLine | None) -> NewOrderLine:
     """What was sent, and what the catalogue says where nothing was."""
     product = None if priced is None else priced.product
     price = Decimal(0) if line.unit_price is None else line.unit_price.amount
     cost = None if line.unit_cost is None else line.unit_cost.amount
-    if (
-        cost is None
-        and product is not None
-        and product.cost is not None
-        and product.cost.currency == currency
-    ):
-        cost = product.cost.amount
+    if cost is None and priced is not None:
+        cost = priced.unit_cost
     rate = Decimal(0) if priced is None else priced.tax_rate
     charge = "one_time" if product is None else str(product.charge)
     return NewOrderLine(

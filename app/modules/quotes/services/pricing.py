@@ -261,7 +261,6 @@ def _line_price(line: GivenLine, priced: PricedLine | None, header: Header) -> L
             unit_cost=line.unit_cost,
         )
     product = priced.product
-    cost = product.cost.amount if product.cost and product.cost.currency == header.currency else None
     english = product.name_en if header.language == Language.EN else None
     return LinePrice(
         given=line,
@@ -274,7 +273,7 @@ def _line_price(line: GivenLine, priced: PricedLine | None, header: Header) -> L
         unit_price=priced.unit_price,
         exact_gross=priced.gross,
         tax_rate=priced.tax_rate if line.tax_rate is None else line.tax_rate,
-        unit_cost=cost if line.unit_cost is None else line.unit_cost,
+        unit_cost=priced.unit_cost if line.unit_cost is None else line.unit_cost,
     )
 
 

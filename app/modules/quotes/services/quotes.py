@@ -57,7 +57,7 @@ class QuoteService(RecordService[Quote]):
         values = dict(given)
         wanted: Sequence[QuoteLineInput] = values.pop("lines", None) or ()
         if wanted:
-            self.require_writable("total")
+            self._require_lines(wanted)
         copied = await self.origin.complete(values, lines_given=explicit is not None and "lines" in explicit)
         values["issued_on"] = values.get("issued_on") or self.today
         _check_currency(values.get("discount_amount"), values["currency"])
@@ -122,7 +122,7 @@ class QuoteService(RecordService[Quote]):
             _check_new_currency(row, values, lines_given=wanted is not None)
         self._lines = None
         if wanted is not None:
-            self.require_writable("total")
+            self._require_lines(wanted)
             known = {line.product_id for line in await self.lines_of(row.id)}
             self._lines = [replace(line, kept=line.product_id in known) for line in _given(wanted, currency)]
         return await super().change(row, values, action=action)
@@ -257,6 +257,13 @@ class QuoteService(RecordService[Quote]):
         )
         return entities(Quote, found)
 
+    def _require_lines(self, lines: Sequence[QuoteLineInput]) -> None:
+        """Raises `Forbidden` where the actor's role may not price, or enters costs that it may not change.
+
+        A made-up cost would make a margin that needs nobody's approval.
+        """
+        self.require_writable("total", *(("cost",) if any(line.unit_cost for line in lines) else ()))
+
     def require_writable(self, *fields: str) -> None:
         """Raises `Forbidden` where the actor's role may not change these fields, or not even see them."""
         self._check_field_rules(fields)
@@ -326,6 +333,7 @@ QUOTE: RecordType[Quote] = RecordType(
             ),
             "total",
         ),
+        "cost": ("margin_amount", "margin_percent", "product.costs"),
         **dict.fromkeys(("margin_amount", "margin_percent"), "cost"),
     },
     labels={

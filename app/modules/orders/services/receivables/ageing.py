@@ -18,6 +18,7 @@ from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.orders.schemas.receivable_reports import AccountAgeing, Ageing, AgeingBuckets, NamedAccount
+from app.modules.orders.services.receivables.shown import require_amounts, sees_payments
 
 BUCKETS = ("not_due", "days_1_to_30", "days_31_to_60", "days_61_to_90", "over_90_days")
 _FIGURES = (*BUCKETS, "open", "unallocated")
@@ -38,8 +39,12 @@ class AgeingService:
         limit: int,
         cursor: str | None,
     ) -> Ageing:
-        """A page of accounts and the totals of all of them; three statements. Raises `InvalidCursor`."""
+        """A page of accounts and the totals of all of them; three statements.
+
+        Raises: Forbidden where amounts are hidden from the actor; InvalidCursor.
+        """
         uow = self._uow
+        require_amounts(uow.actor)
         on = day or uow.actor.tenant.day_of(uow.now)
         limit = min(limit, MAX_LIMIT)
         name = f"ageing:{on}:{account_id}:{currency}"
@@ -84,7 +89,7 @@ class AgeingService:
         actor = self._uow.actor
         invoices = visible_rows(actor, "invoice", "read", bind)
         # Who sees no payments is not told of money that lies unallocated.
-        payments = visible_rows(actor, "payment", "read", bind) if actor.may("payment:read") else "false"
+        payments = visible_rows(actor, "payment", "read", bind) if sees_payments(actor) else "false"
         parts = {
             "invoices": only + (f" AND {invoices}" if invoices else ""),
             "payments": only + (f" AND {payments}" if payments else ""),

@@ -7,13 +7,15 @@ however an order is invoiced in parts, the parts sum to the order, and never to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import Invalid, InvalidTransition
 from app.kernel.money import Money, half_up
+from app.kernel.records import RecordService
 from app.kernel.statements import entities
 from app.kernel.totals import LineTotal
 from app.kernel.uow import UnitOfWork
@@ -33,6 +35,8 @@ from app.modules.orders.services.receivables.counters import Counted, count
 from app.modules.orders.services.receivables.errors import NothingToInvoice
 from app.modules.orders.services.receivables.invoices import InvoiceService
 from app.modules.orders.services.receivables.lines import DraftLine, summed
+from app.modules.orders.services.receivables.payments import PaymentService
+from app.modules.orders.services.receivables.shown import require_amounts
 
 _BILLABLE = (OrderStatus.CONFIRMED, OrderStatus.IN_FULFILMENT, OrderStatus.FULFILLED, OrderStatus.CLOSED)
 Refunded = Mapping[UUID, Decimal]
@@ -88,11 +92,17 @@ class OrderBilling:
         return made
 
     async def of(self, order_id: UUID) -> OrderReceivables:
-        """What of a visible order is invoiced and paid, by which invoices and payments. Raises `NotFound`."""
+        """What of a visible order is invoiced and paid, by which of the invoices and payments that the actor sees.
+
+        Raises: NotFound; Forbidden where amounts are hidden from the actor.
+        """
         order = await self._orders.get(order_id)
         uow = self._uow
+        require_amounts(uow.actor, "order")
         invoices = await uow.fetch(_INVOICES, uow.tenant_id, order_id)
+        seen = await self._seen(InvoiceService(uow), [row["id"] for row in invoices])
         payments = await uow.fetch(_PAYMENTS, uow.tenant_id, order_id)
+        received = await self._seen(PaymentService(uow), [row["id"] for row in payments])
         counted = await uow.fetchrow(_COUNTED, uow.tenant_id, order_id)
         assert counted is not None  # noqa: S101 - an aggregate always answers
 
@@ -122,6 +132,7 @@ class OrderBilling:
                     due_on=row["due_on"],
                 )
                 for row in invoices
+                if row["id"] in seen
             ],
             payments=[
                 OrderPaymentRead(
@@ -131,8 +142,17 @@ class OrderBilling:
                     amount=money(int(row["amount"])),
                 )
                 for row in payments
+                if row["id"] in received
             ],
         )
+
+    async def _seen(self, service: RecordService[Any], ids: Sequence[UUID]) -> Collection[UUID]:
+        """Those of these records that the actor sees, with their amounts."""
+        name = service.record.object
+        if not ids or not self._uow.actor.may(f"{name}:read"):
+            return ()
+        hidden = self._uow.actor.hidden(name) & {"total", "open_amount", "amount"}
+        return () if hidden else (await service.get_many(ids)).keys()
 
 
 def _state(*, paid: int, settled: bool) -> PaymentState:

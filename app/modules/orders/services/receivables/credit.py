@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import Conflict, NotFound, require_version
@@ -22,6 +21,7 @@ from app.modules.customers.interface import Customers
 from app.modules.orders.interface import CreditRefused
 from app.modules.orders.models.receivables import CreditMode, CreditSettings
 from app.modules.orders.schemas.receivable_reports import CreditRead, CreditSettingsRead, CreditSettingsWrite
+from app.modules.orders.services.receivables.shown import require_amounts
 from app.tenants.interface import ExchangeRates
 
 CREDIT_EXCEEDED = "credit.exceeded"
@@ -51,8 +51,8 @@ class Exposure:
 async def check(uow: UnitOfWork, account_id: UUID, amount: Money, order_id: UUID) -> None:
     """Let an order of this amount, tax included, through or not; `order_id` itself is not counted.
 
-    Raises: CreditRefused, which carries `limit`, `exposure` and `amount`; CreditRateMissing. Where the company only
-    wants to be warned, the account's owner is told instead.
+    Raises: CreditRefused, which carries `amount`, and `limit` and `exposure` for those who see credit limits;
+    CreditRateMissing. Where the company only wants to be warned, the account's owner is told instead.
     """
     if amount.amount_minor <= 0:
         return  # what replaces returned goods costs nothing
@@ -72,22 +72,25 @@ async def check(uow: UnitOfWork, account_id: UUID, amount: Money, order_id: UUID
         raise
     if exposure + wanted <= limit.amount_minor:
         return
-    carried: dict[str, Any] = {
-        "limit": limit.to_wire(),
-        "exposure": MoneySum(exposure, limit.currency).to_wire(),
-        "amount": amount.to_wire(),
-    }
     if mode is CreditMode.BLOCK:
-        raise CreditRefused(
-            f"The limit is {limit}, {MoneySum(exposure, limit.currency)} of it is taken.", **carried
-        )
-    await _warn(uow, account_id, order_id, carried)
+        raise _refused(uow, limit, MoneySum(exposure, limit.currency), amount)
+    await _warn(uow, account_id, order_id)
 
 
-async def _warn(uow: UnitOfWork, account_id: UUID, order_id: UUID, carried: dict[str, Any]) -> None:
-    uow.record_audit(
-        "order", order_id, "credit_exceeded", {name: [None, value] for name, value in carried.items()}
+def _refused(uow: UnitOfWork, limit: Money, exposure: MoneySum, amount: Money) -> CreditRefused:
+    if "credit_limit" in uow.actor.hidden("account"):
+        return CreditRefused(amount=amount.to_wire())
+    return CreditRefused(
+        f"The limit is {limit}, {exposure} of it is taken.",
+        limit=limit.to_wire(),
+        exposure=exposure.to_wire(),
+        amount=amount.to_wire(),
     )
+
+
+async def _warn(uow: UnitOfWork, account_id: UUID, order_id: UUID) -> None:
+    # Whoever reads an order's history need not see the account's limit, so it is not written there.
+    uow.record_audit("order", order_id, "credit_exceeded")
     account = (await uow.of(Customers).get_many([account_id])).get(account_id)
     if account is None or account.owner_id is None:
         return
@@ -107,12 +110,18 @@ class CreditService:
         self._uow = uow
 
     async def of(self, account_id: UUID) -> CreditRead:
-        """How an account stands. Raises `NotFound` for one that is not visible; `CreditRateMissing`."""
+        """How an account stands; without its limit for those who may not see it.
+
+        Raises: NotFound for an account that is not visible; Forbidden where amounts are hidden from the actor;
+        CreditRateMissing.
+        """
+        require_amounts(self._uow.actor, "order")
         customers = self._uow.of(Customers)
         account = (await customers.get_many([account_id])).get(account_id)
         if account is None:
             raise NotFound
-        limit = (await customers.credit_terms([account.id]))[account.id].limit
+        hidden = "credit_limit" in self._uow.actor.hidden("account")
+        limit = None if hidden else (await customers.credit_terms([account.id]))[account.id].limit
         currency = limit.currency if limit else self._uow.actor.tenant.currency
         found = await self.exposure(account.id, currency)
 

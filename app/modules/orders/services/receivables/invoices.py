@@ -282,6 +282,7 @@ INVOICE: RecordType[Invoice] = RecordType(
     detail=InvoiceDetail,
     search=Search(names=("number", "reference", "customer_name")),
     importable=False,
+    follows=dict.fromkeys(("net", "tax", "paid", "credited", "open_amount"), "total"),
     labels={
         "number": ("Number", "发票号"),
         "kind": ("Kind", "类型"),

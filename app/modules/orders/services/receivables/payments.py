@@ -118,6 +118,7 @@ PAYMENT: RecordType[Payment] = RecordType(
     title="number",
     search=Search(names=("number", "reference")),
     importable=False,
+    follows={"unallocated": "amount"},
     labels={
         "number": ("Number", "收款单号"),
         "kind": ("Kind", "类型"),

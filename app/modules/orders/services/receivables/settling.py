@@ -28,6 +28,7 @@ from app.modules.orders.services.receivables.errors import (
 from app.modules.orders.services.receivables.invoices import ISSUED, InvoiceService
 from app.modules.orders.services.receivables.ledger import Ledger, Settling, Source, all_of, standing
 from app.modules.orders.services.receivables.payments import PaymentService
+from app.modules.orders.services.receivables.shown import require_amounts
 
 
 class SettlingService:
@@ -197,13 +198,15 @@ class SettlingService:
     # -- reading -------------------------------------------------------------------------------------------
 
     async def of_payment(self, id: UUID) -> Allocations:
-        """What a payment or refund was used for or paid from. Raises `NotFound`."""
+        """What a payment or refund was used for or paid from. Raises `NotFound`; `Forbidden` for hidden amounts."""
         await self._payments.get(id)
+        require_amounts(self._uow.actor, "payment")
         return _read(await all_of(self._uow, ("payment_id", "refund_id"), id))
 
     async def of_invoice(self, id: UUID) -> Allocations:
-        """What settles an invoice, or what a credit note was used for. Raises `NotFound`."""
+        """What settles an invoice, or what a credit note was used for. Raises as `of_payment`."""
         await self._invoices.get(id)
+        require_amounts(self._uow.actor, "payment")
         return _read(await all_of(self._uow, ("invoice_id", "credit_note_id"), id))
 
     # -- locking -------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.orders.schemas.receivable_reports import Movement, NamedAccount, Statement
+from app.modules.orders.services.receivables.shown import require_amounts, sees_payments
 
 
 class StatementService:
@@ -36,8 +37,10 @@ class StatementService:
     ) -> Statement:
         """A period of one account in one currency, both days included; three statements.
 
-        Raises: NotFound for an account that is not visible; Invalid; InvalidCursor.
+        Raises: NotFound for an account that is not visible; Forbidden where amounts are hidden from the actor;
+        Invalid; InvalidCursor.
         """
+        require_amounts(self._uow.actor)
         uow, tenant = self._uow, self._uow.actor.tenant
         ends = ends_on or tenant.day_of(uow.now)
         begins = begins_on or ends.replace(day=1)
@@ -82,7 +85,7 @@ class _Bound:
         bind = Bindings(uow.tenant_id, *values)
         actor = uow.actor
         invoices = visible_rows(actor, "invoice", "read", bind)
-        payments = visible_rows(actor, "payment", "read", bind) if actor.may("payment:read") else "false"
+        payments = visible_rows(actor, "payment", "read", bind) if sees_payments(actor) else "false"
         self._parts = {
             "invoices": f" AND {invoices}" if invoices else "",
             "payments": f" AND {payments}" if payments else "",

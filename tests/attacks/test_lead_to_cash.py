@@ -1,0 +1,219 @@
+"""Lead to cash attacked: by strangers, neighbours, members who may little, and customers who do not care."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.kernel.conftest import refusal
+from tests.modules.catalog.goods import pointers, price, product
+from tests.modules.quotes.offers import account_of, again, money, step
+from tests.modules.quotes.test_approval import asks_above
+
+Json = dict[str, Any]
+
+SELLS = dict.fromkeys(
+    (
+        "account:read", "product:read", "quote:read", "quote:create", "quote:update", "quote:export", "order:read",
+        "order:create", "order:update", "order:export", "contract:read",
+    ),
+    "all",
+)  # fmt: skip
+
+
+async def _pump(owner, **fields: Any) -> Json:
+    """A product that sells at 100.00 and costs 81.37."""
+    return await product(
+        owner, prices=[price("100.00", "USD")], costs=[price("81.37", "USD")], name="Pump", **fields
+    )
+
+
+HIDING = [
+    {"product": {"hidden": ["costs"]}},
+    {"quote": {"hidden": ["cost"]}, "order": {"hidden": ["cost"]}, "product": {"hidden": ["costs"]}},
+    {
+        "quote": {"hidden": ["margin_percent"]},
+        "order": {"hidden": ["margin"]},
+        "product": {"hidden": ["costs"]},
+    },
+]
+
+
+@pytest.mark.parametrize("rules", HIDING)
+async def test_a_margin_is_judged_and_kept_whoever_writes_and_shown_to_nobody_who_may_not_see_costs(
+    owner, company, hire, look, rules
+):
+    boss, seller = await hire("manager"), await hire(SELLS, field_rules=rules)
+    await asks_above(company, boss, "margin_percent", "lt", "20")
+    pump, account = await _pump(owner), await account_of(owner)
+    body = {"account_id": account["id"], "lines": [{"product_id": pump["id"], "quantity": "1"}]}
+    quote = await seller.ok("POST", "/v1/quotes", json=body)
+    seen = await again(owner, quote)
+    assert (seen["cost"]["amount"], seen["margin_amount"]["amount"], seen["margin_percent"]) == (
+        "81.37", "18.63", "18.6300",
+    )  # fmt: skip
+    assert seen["lines"][0]["unit_cost"]["amount"] == "81.37"
+    assert (await step(seller, quote, "submit"))["status"] == "in_approval"
+    [request] = (await boss.ok("GET", "/v1/approvals?status=pending"))["data"]
+    order = await seller.ok("POST", "/v1/orders", json=body)
+    kept = await owner.ok("GET", f"/v1/orders/{order['id']}")
+    assert (kept["cost"]["amount"], kept["margin"]["amount"]) == ("81.37", "18.63")
+    assert await look.value("SELECT unit_cost::text FROM orders.order_lines WHERE order_id = $1", order["id"])
+    paths = [
+        f"/v1/quotes/{quote['id']}", "/v1/quotes", f"/v1/quotes/{quote['id']}/history", f"/v1/quotes/{quote['id']}/steps",
+        f"/v1/orders/{order['id']}", "/v1/orders", f"/v1/orders/{order['id']}/history", "/v1/order-statistics?group_by=product",
+        f"/v1/approvals/{request['id']}", "/v1/approvals", f"/v1/accounts/{account['id']}/timeline",
+        f"/v1/products/{pump['id']}", f"/v1/products/{pump['id']}/history",
+    ]  # fmt: skip
+    for path in paths:
+        answer = await seller.get(path)
+        assert answer.status_code in (200, 403, 404), (path, answer.text)
+        for told in ("81.37", "18.63", "8137", "1863"):
+            assert told not in answer.text.replace(quote["id"], ""), (path, told, answer.text)
+    for kind in ("quote", "order"):
+        exported = await seller.post("/v1/exports/stream", {"object": kind, "format": "csv"})
+        assert exported.status_code == 200, exported.text
+        assert "81.37" not in exported.text
+        assert "18.63" not in exported.text
+    for query in (
+        "quotes?cost[gt]=81", "quotes?sort=margin_amount", "quotes?margin_percent[lt]=19", "quotes?fields=cost",
+        "orders?cost[gt]=81", "orders?sort=margin", "orders?fields=cost", "orders?margin[lt]=19",
+    ):  # fmt: skip
+        assert (await seller.get(f"/v1/{query}")).status_code in (400, 422), query
+    cart = await seller.ok("POST", "/v1/prices/resolve", json={"currency": "USD", "lines": body["lines"]})
+    assert cart["lines"][0]["cost"] is None
+    assert cart["margin"] is None
+
+
+async def test_a_made_up_cost_gets_nobody_past_an_approval(owner, company, hire, unchanged):
+    seller = await hire(SELLS, field_rules={"product": {"hidden": ["costs"]}})
+    pump, account = await _pump(owner), await account_of(owner)
+    line = {"product_id": pump["id"], "quantity": "1", "unit_cost": money("1.00")}
+    for kind in ("quotes", "orders"):
+        body = {"account_id": account["id"], "lines": [line]}
+        async with unchanged():
+            assert refusal(await seller.post(f"/v1/{kind}", body))[0] == 403, kind
+        body["lines"] = [{"product_id": pump["id"], "quantity": "1"}]
+        made = await seller.ok("POST", f"/v1/{kind}", json=body)
+        async with unchanged():
+            changed = await seller.patch(f"/v1/{kind}/{made['id']}", {"lines": [line]}, if_match=1)
+            assert changed.status_code == 403, changed.text
+
+
+async def test_whoever_may_not_see_costs_gives_roles_that_do_not_either(owner, hire):
+    rules = {"product": {"hidden": ["costs"]}}
+    lead = await hire({"role:manage": "all", "product:read": "all", "quote:read": "all"}, field_rules=rules)
+    same = {"name": "Same", "grants": {"quote:read": "all"}, "field_rules": rules}
+    more = {"name": "More", "grants": {"quote:read": "all"}, "field_rules": {}}
+    refused = await lead.post("/v1/roles", more)
+    assert refused.status_code == 403, refused.text
+    made = await lead.post("/v1/roles", same)
+    assert made.status_code == 201, made.text
+
+
+async def test_all_that_keeps_a_cart_from_being_priced_is_told_at_once(owner):
+    unpriced = await product(owner, prices=[])
+    retired = await product(owner, status="end_of_sale")
+    fine = await product(owner)
+    lines = [
+        {"product_id": retired["id"], "quantity": "1", "discount_percent": "0"},
+        {"product_id": unpriced["id"], "quantity": "1"},
+        {"product_id": fine["id"], "quantity": "1", "discount_amount": price("100.01")},
+    ]
+    answer = await owner.post("/v1/prices/resolve", {"currency": "CNY", "lines": lines})
+    assert answer.status_code == 422, answer.text
+    assert pointers(answer) == [
+        ("/lines/0/product_id", "not_for_sale"),
+        ("/lines/1/product_id", "no_price"),
+        ("/lines/2/discount_amount", "more_than_the_price"),
+    ]
+
+
+# -- receivables ---------------------------------------------------------------------------------------------
+
+
+async def _billed(owner) -> tuple[Json, Json, Json, Json]:
+    """An account with an order that was invoiced and paid in part."""
+    account = await account_of(owner, credit_limit=money("7000.77"))
+    body = {
+        "account_id": account["id"],
+        "lines": [{"description": "Pump", "quantity": "1", "unit_price": money("4321.09")}],
+    }
+    order = await owner.ok("POST", "/v1/orders", json=body)
+    await owner.ok("POST", f"/v1/orders/{order['id']}/confirm", if_match=1)
+    draft = await owner.ok(
+        "POST", "/v1/invoices/from-order", json={"order_id": order["id"], "what": "remaining"}
+    )
+    invoice = await owner.ok("POST", f"/v1/invoices/{draft['id']}/issue", json={}, if_match=draft["version"])
+    given = {"account_id": account["id"], "amount": money("1234.56"), "method": "bank_transfer"}
+    payment = await owner.ok("POST", "/v1/payments", json=given)
+    await owner.ok("POST", f"/v1/payments/{payment['id']}/allocate", json={}, if_match=1)
+    return account, order, invoice, payment
+
+
+FIGURES = ("4321.09", "1234.56", "3086.53", "7000.77", "3914.24")
+READS = dict.fromkeys(("account:read", "order:read", "invoice:read", "payment:read"), "all")
+
+
+async def test_an_order_shows_only_the_invoices_and_payments_that_one_sees(owner, hire):
+    _, order, invoice, payment = await _billed(owner)
+    path = f"/v1/orders/{order['id']}/receivables"
+    whole = await owner.ok("GET", path)
+    assert [one["id"] for one in whole["invoices"]] == [invoice["id"]]
+    assert [one["id"] for one in whole["payments"]] == [payment["id"]]
+    for grants in ({"order:read": "all"}, READS | {"invoice:read": "own", "payment:read": "own"}):
+        seen = await (await hire(grants)).ok("GET", path)
+        assert (seen["invoices"], seen["payments"]) == ([], [])
+        assert seen["payment_status"] == "partly_paid"
+    blind = await hire(READS, field_rules={"payment": {"hidden": ["amount"]}})
+    assert (await blind.ok("GET", path))["payments"] == []
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [{"invoice": {"hidden": ["total"]}}, {"order": {"hidden": ["total"]}, "invoice": {"hidden": ["total"]}}],
+)
+async def test_no_report_tells_amounts_that_are_hidden(owner, hire, rules):
+    account, order, invoice, payment = await _billed(owner)
+    spy = await hire(
+        READS,
+        field_rules=rules | {"payment": {"hidden": ["amount"]}, "account": {"hidden": ["credit_limit"]}},
+    )
+    paths = [
+        f"/v1/orders/{order['id']}/receivables", "/v1/receivables/ageing", f"/v1/receivables/credit?account_id={account['id']}",
+        f"/v1/receivables/statement?account_id={account['id']}", f"/v1/invoices/{invoice['id']}", "/v1/invoices",
+        f"/v1/invoices/{invoice['id']}/history", f"/v1/invoices/{invoice['id']}/allocations", f"/v1/invoices/{invoice['id']}/pdf",
+        f"/v1/payments/{payment['id']}", "/v1/payments", f"/v1/payments/{payment['id']}/allocations",
+        f"/v1/payments/{payment['id']}/history", f"/v1/accounts/{account['id']}", f"/v1/accounts/{account['id']}/timeline",
+        "/v1/events?limit=200",
+    ]  # fmt: skip
+    shown = FIGURES if "order" in rules else FIGURES[1:]
+    for path in paths:
+        answer = await spy.get(path)
+        assert answer.status_code in (200, 403), (path, answer.text)
+        for figure in shown:
+            assert figure not in answer.text, (path, figure, answer.text)
+    for query in ("invoices?open_amount[gt]=1", "invoices?sort=net", "payments?unallocated[gt]=1"):
+        assert (await spy.get(f"/v1/{query}")).status_code in (400, 422), query
+
+
+async def test_a_hidden_credit_limit_is_told_by_no_refusal_report_or_history(owner, hire):
+    account, _, _, _ = await _billed(owner)
+    rules = {"account": {"hidden": ["credit_limit"]}}
+    spy = await hire(READS | SELLS, field_rules=rules)
+    body = {
+        "account_id": account["id"],
+        "lines": [{"description": "Pump", "quantity": "1", "unit_price": money("9999.00")}],
+    }
+    order = await spy.ok("POST", "/v1/orders", json=body)
+    refused = await spy.post(f"/v1/orders/{order['id']}/confirm", if_match=1)
+    assert refusal(refused) == (409, "credit_refused")
+    stands = await spy.ok("GET", f"/v1/receivables/credit?account_id={account['id']}")
+    assert (stands["limit"], stands["available"]) == (None, None)
+    await owner.ok("PUT", "/v1/receivables/settings", json={"mode": "warn"}, if_match=0)
+    await spy.ok("POST", f"/v1/orders/{order['id']}/confirm", if_match=1)
+    history = await spy.get(f"/v1/orders/{order['id']}/history")
+    for text in (refused.text, history.text):
+        assert "7000.77" not in text
+        assert "3086.53" not in text
