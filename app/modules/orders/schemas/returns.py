@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
 
 from app.kernel.money import Currency, MoneyOut, UnitPriceIn, UnitPriceOut
-from app.kernel.schemas import ExternalId, Input, Output, RecordInput, RecordOutput, ShortText, Tag
+from app.kernel.schemas import Input, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.orders.models.orders import Condition, ReturnStatus
 from app.modules.orders.models.receivables import PaymentMethod
 from app.modules.orders.schemas.decimals import DecimalOut, Percent, Quantity
@@ -43,16 +42,14 @@ class ReturnCreate(RecordInput):
     lines: list[ReturnLineInput] = Field(min_length=1, max_length=MOST_LINES)
 
 
-class ReturnUpdate(Input):
-    """Changes to a return; absent fields stay as they are."""
-
-    external_id: ExternalId | None = None
-    owner_id: UUID | None = None
-    team_id: UUID | None = None
-    tags: Annotated[list[Tag], Field(max_length=50)] = Field(default_factory=list)
-    custom: dict[str, object] = Field(default_factory=dict)
+class _ReturnChanges(RecordInput):
     contact_id: UUID | None = None
-    reason: ShortText = Field("", validate_default=False)
+    reason: ShortText
+
+
+ReturnUpdate = patch_of(_ReturnChanges)
+ReturnUpdate.__name__ = ReturnUpdate.__qualname__ = "ReturnUpdate"
+ReturnUpdate.__doc__ = "Changes to a return; absent fields stay as they are."
 
 
 class ReturnRead(RecordOutput):

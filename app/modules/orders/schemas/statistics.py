@@ -24,13 +24,15 @@ class OrderQuestion(Input):
         None, description="First day; returns go by the day they were asked for."
     )
     ordered_to: date | None = Field(None, description="Last day.")
-    currency: Currency | None = None
-    account_id: UUID | None = None
-    owner_id: UUID | None = None
-    team_id: UUID | None = None
+    currency: Currency | None = Field(None, description="Only orders in this currency.")
+    account_id: UUID | None = Field(None, description="Only orders of this account.")
+    owner_id: UUID | None = Field(None, description="Only orders of this member.")
+    team_id: UUID | None = Field(None, description="Only orders of this team.")
     product_id: UUID | None = Field(None, description="Only lines of this product; with `group_by=product`.")
-    source: ShortText | None = None
-    country: Annotated[str, Field(min_length=2, max_length=2)] | None = None
+    source: ShortText | None = Field(None, description="Only orders from this source.")
+    country: Annotated[str, Field(min_length=2, max_length=2)] | None = Field(
+        None, description="Only orders of this country, as ISO 3166-1 alpha-2."
+    )
     limit: int = Field(
         1_000, ge=1, le=MOST_GROUPS, description="Groups: periods in time, others the largest."
     )

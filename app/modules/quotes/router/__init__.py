@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import Path, Response
 from fastapi import Query as QueryParameter
-from fastapi import Response
 from starlette.requests import Request
 
 from app.kernel.errors import InvalidTransition, NotFound, StaleVersion, VersionRequired, problems
@@ -45,6 +45,7 @@ from app.modules.quotes.services.revisions import Revisions
 from app.modules.quotes.services.sending import QuoteSender
 
 records = record_router(QUOTE)
+LinkId = Annotated[UUID, Path(description="The `id` of the link.")]
 router = Router(tags=["quotes"])
 
 _STALE = (StaleVersion, VersionRequired)
@@ -213,6 +214,6 @@ async def create_quote_link(id: UUID, uow: Uow, given: RecordLinkCreate | None =
 
 
 @router.delete("/v1/quotes/{id}/links/{link_id}", access="quote:update", status_code=204)
-async def revoke_quote_link(id: UUID, link_id: UUID, uow: Uow) -> None:
+async def revoke_quote_link(id: UUID, link_id: LinkId, uow: Uow) -> None:
     """Stop a link from working."""
     await QuoteSender(uow).revoke(id, link_id)
