@@ -16,7 +16,7 @@ Json = dict[str, Any]
 SELLS = dict.fromkeys(
     (
         "account:read", "product:read", "quote:read", "quote:create", "quote:update", "quote:export", "order:read",
-        "order:create", "order:update", "order:export", "contract:read",
+        "order:create", "order:update", "order:export", "contract:read", "event:read",
     ),
     "all",
 )  # fmt: skip
@@ -64,7 +64,7 @@ async def test_a_margin_is_judged_and_kept_whoever_writes_and_shown_to_nobody_wh
         f"/v1/quotes/{quote['id']}", "/v1/quotes", f"/v1/quotes/{quote['id']}/history", f"/v1/quotes/{quote['id']}/steps",
         f"/v1/orders/{order['id']}", "/v1/orders", f"/v1/orders/{order['id']}/history", "/v1/order-statistics?group_by=product",
         f"/v1/approvals/{request['id']}", "/v1/approvals", f"/v1/accounts/{account['id']}/timeline",
-        f"/v1/products/{pump['id']}", f"/v1/products/{pump['id']}/history",
+        f"/v1/products/{pump['id']}", f"/v1/products/{pump['id']}/history", "/v1/events?limit=200",
     ]  # fmt: skip
     for path in paths:
         answer = await seller.get(path)
@@ -153,7 +153,7 @@ async def _billed(owner) -> tuple[Json, Json, Json, Json]:
 
 
 FIGURES = ("4321.09", "1234.56", "3086.53", "7000.77", "3914.24")
-READS = dict.fromkeys(("account:read", "order:read", "invoice:read", "payment:read"), "all")
+READS = dict.fromkeys(("account:read", "order:read", "invoice:read", "payment:read", "event:read"), "all")
 
 
 async def test_an_order_shows_only_the_invoices_and_payments_that_one_sees(owner, hire):
@@ -217,3 +217,70 @@ async def test_a_hidden_credit_limit_is_told_by_no_refusal_report_or_history(own
     for text in (refused.text, history.text):
         assert "7000.77" not in text
         assert "3086.53" not in text
+
+
+async def test_a_negative_cost_makes_no_margin(owner, unchanged):
+    account = await account_of(owner)
+    line = {"description": "x", "quantity": "1", "unit_price": money("1.00"), "unit_cost": money("-1.00")}
+    async with unchanged():
+        for kind in ("quotes", "orders"):
+            answer = await owner.post(f"/v1/{kind}", {"account_id": account["id"], "lines": [line]})
+            assert answer.status_code == 422, answer.text
+            assert pointers(answer) == [("/lines/0/unit_cost", "negative")]
+
+
+async def test_a_quote_comes_to_no_more_than_its_order_may(owner, unchanged):
+    account = await account_of(owner)
+    line = {"description": "x", "quantity": "1", "unit_price": money("99999999999.99")}
+    async with unchanged():
+        for kind in ("quotes", "orders"):
+            answer = await owner.post(f"/v1/{kind}", {"account_id": account["id"], "lines": [line] * 101})
+            assert pointers(answer) == [("/lines", "amount_out_of_range")]
+
+
+async def test_a_dearer_product_is_approved_again(owner, company, hire):
+    boss = await hire("manager")
+    await asks_above(company, boss, "margin_percent", "lt", "20")
+    pump, account = await _pump(owner), await account_of(owner)
+    body = {"account_id": account["id"], "lines": [{"product_id": pump["id"], "quantity": "1"}]}
+    quote = await owner.ok("POST", "/v1/quotes", json=body)
+    await step(owner, quote, "submit")
+    [request] = (await boss.ok("GET", "/v1/approvals?status=pending"))["data"]
+    await boss.ok("POST", f"/v1/approvals/{request['id']}/approve")
+    await step(owner, quote, "recall")
+    assert (await step(owner, quote, "submit"))["status"] == "approved"
+    await step(owner, quote, "recall")
+    await owner.ok(
+        "PATCH",
+        f"/v1/products/{pump['id']}",
+        json={"costs": [price("99.00", "USD")]},
+        if_match=pump["version"],
+    )
+    await step(owner, quote, "reprice")
+    assert (await step(owner, quote, "submit"))["status"] == "in_approval"
+
+
+async def test_lines_in_an_event_tell_no_hidden_amount(owner, hire, company):
+    _, order, _, _ = await _billed(owner)
+    await owner.ok("POST", f"/v1/orders/{order['id']}/shipments", json={})
+    back = {
+        "order_id": order["id"],
+        "reason": "broken",
+        "lines": [{"order_line_id": order["lines"][0]["id"], "quantity": "1"}],
+    }
+    returned = await owner.ok("POST", "/v1/returns", json=back)
+    for name in ("approve", "receive", "inspect", "refund"):
+        given = (
+            {"lines": [{"line_id": returned["lines"][0]["id"], "condition": "new"}]}
+            if name == "inspect"
+            else {}
+        )
+        returned = await owner.ok(
+            "POST", f"/v1/returns/{returned['id']}/{name}", json=given, if_match=returned["version"]
+        )
+    spy = await hire(
+        {"return:read": "all", "event:read": "all"}, field_rules={"return": {"hidden": ["total"]}}
+    )
+    told = await spy.get("/v1/events?object=return&limit=200")
+    assert "orders.return.completed.v1" in told.text
+    assert "4321.09" not in told.text
