@@ -284,3 +284,43 @@ async def test_lines_in_an_event_tell_no_hidden_amount(owner, hire, company):
     told = await spy.get("/v1/events?object=return&limit=200")
     assert "orders.return.completed.v1" in told.text
     assert "4321.09" not in told.text
+
+
+NUMBERS = [
+    "NaN", "Infinity", "-Infinity", "1e30", "-1", "0.00001", "9999999999", "99999999999999", "1000000000000000000",
+    "9" * 40, "", " 1", "١", "1_000", "0x10", True, [], {}, 1e308, 10**18, -(10**18),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["quotes", "orders", "invoices"])
+async def test_no_number_is_more_than_a_refusal(owner, kind):
+    account, pump = await account_of(owner), await _pump(owner)
+    bundle = {"quotes": ["component_of"], "orders": ["bundle_line"], "invoices": []}[kind]
+    free = {"description": "x", "quantity": "9999999999", "unit_price": money("1.00")}
+    for number in NUMBERS:
+        amount = {"amount": number, "currency": "USD"}
+        lines = [
+            *(free | {name: number} for name in ("quantity", "discount_percent", "tax_rate", *bundle)),
+            *(free | {name: amount} for name in ("unit_price", "discount_amount", "unit_cost")),
+            {"product_id": pump["id"], "quantity": number},
+        ]
+        for line in lines:
+            body = {"account_id": account["id"], "lines": [{"product_id": pump["id"], "quantity": "1"}, line]}
+            answer = await owner.post(f"/v1/{kind}", body)
+            assert answer.status_code in (201, 422), (line, answer.text)
+            if answer.status_code == 201:
+                assert 0 <= float(answer.json()["total"]["amount"]) < 10**13
+
+
+async def test_documents_are_bounded_whatever_their_lines_come_to(owner):
+    account = await account_of(owner)
+    line = {
+        "description": "x" * 200,
+        "quantity": "1",
+        "unit_price": money("99999999999.99"),
+        "tax_rate": "100",
+    }
+    for kind in ("quotes", "orders", "invoices"):
+        for count in (100, 500, 501):
+            answer = await owner.post(f"/v1/{kind}", {"account_id": account["id"], "lines": [line] * count})
+            assert answer.status_code in ((201, 422) if kind == "invoices" and count < 501 else (422,)), kind
