@@ -8,6 +8,7 @@ import pytest
 
 from tests.kernel.conftest import refusal
 from tests.modules.catalog.goods import pointers, price, product
+from tests.modules.contracts import deals
 from tests.modules.quotes.offers import account_of, again, money, step
 from tests.modules.quotes.test_approval import asks_above
 
@@ -324,3 +325,19 @@ async def test_documents_are_bounded_whatever_their_lines_come_to(owner):
         for count in (100, 500, 501):
             answer = await owner.post(f"/v1/{kind}", {"account_id": account["id"], "lines": [line] * count})
             assert answer.status_code in ((201, 422) if kind == "invoices" and count < 501 else (422,)), kind
+
+
+async def test_the_text_of_a_clause_does_not_tell_a_hidden_value(owner, hire):
+    contract = await deals.draft(owner)
+    await deals.put(
+        owner, contract, "clauses", clauses=[{"title": "Sum", "body": "Pays {{contract.value}}."}]
+    )
+    await deals.sign(owner, contract)
+    spy = await hire({"contract:read": "all"}, field_rules={"contract": {"hidden": ["value"]}})
+    path = f"/v1/contracts/{contract['id']}"
+    for part in ("clauses", "revisions", "revisions/1", "amendments", "history"):
+        seen, whole = await spy.get(f"{path}/{part}"), await owner.get(f"{path}/{part}")
+        assert seen.status_code == 200, seen.text
+        assert "1200" not in seen.text, part
+        assert ("Pays 1200.00 USD." in whole.text) == ("Pays …." in seen.text), part
+    assert "Pays …." in (await spy.get(f"{path}/clauses")).text
