@@ -63,13 +63,13 @@ async def test_a_margin_is_judged_and_kept_whoever_writes_and_shown_to_nobody_wh
     assert await look.value("SELECT unit_cost::text FROM orders.order_lines WHERE order_id = $1", order["id"])
     paths = [
         f"/v1/quotes/{quote['id']}", "/v1/quotes", f"/v1/quotes/{quote['id']}/history", f"/v1/quotes/{quote['id']}/steps",
-        f"/v1/orders/{order['id']}", "/v1/orders", f"/v1/orders/{order['id']}/history", "/v1/order-statistics?group_by=product",
+        f"/v1/orders/{order['id']}", "/v1/orders", f"/v1/orders/{order['id']}/history", "/v1/orders/statistics?group_by=product",
         f"/v1/approvals/{request['id']}", "/v1/approvals", f"/v1/accounts/{account['id']}/timeline",
         f"/v1/products/{pump['id']}", f"/v1/products/{pump['id']}/history", "/v1/events?limit=200",
     ]  # fmt: skip
     for path in paths:
         answer = await seller.get(path)
-        assert answer.status_code in (200, 403, 404), (path, answer.text)
+        assert answer.status_code in (200, 403), (path, answer.text)
         for told in ("81.37", "18.63", "8137", "1863"):
             assert told not in answer.text.replace(quote["id"], ""), (path, told, answer.text)
     for kind in ("quote", "order"):
@@ -341,3 +341,18 @@ async def test_the_text_of_a_clause_does_not_tell_a_hidden_value(owner, hire):
         assert "1200" not in seen.text, part
         assert ("Pays 1200.00 USD." in whole.text) == ("Pays …." in seen.text), part
     assert "Pays …." in (await spy.get(f"{path}/clauses")).text
+
+
+async def test_the_log_does_not_tell_what_was_paid_of_a_hidden_value(owner, hire):
+    plan = [deals.item("All", percent="100", rule="after_signing")]
+    contract = await deals.signed(owner, plan)
+    [part] = (await owner.ok("GET", f"/v1/contracts/{contract['id']}/plan"))["data"]
+    body = {"instalment_id": part["id"], "amount": money("777.77")}
+    draft = await owner.ok("POST", "/v1/invoices/from-instalment", json=body)
+    await owner.ok("POST", f"/v1/invoices/{draft['id']}/issue", json={}, if_match=draft["version"])
+    rules = {"contract": {"hidden": ["value"]}, "invoice": {"hidden": ["total"]}}
+    spy = await hire({"contract:read": "all", "audit:read": "all", "invoice:read": "all"}, field_rules=rules)
+    seen, whole = [await one.get("/v1/audit?object=contract_instalment") for one in (spy, owner)]
+    assert seen.status_code == 200, seen.text
+    assert "77777" in whole.text
+    assert "77777" not in seen.text

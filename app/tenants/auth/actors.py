@@ -141,7 +141,7 @@ def with_followers(registry: Registry, hidden: FieldSets) -> FieldSets:
     followers = _followers(registry)
     waiting = list(found)
     while waiting:
-        more = followers.get(waiting.pop(), frozenset()) - found
+        more = followers.get(waiting.pop(), set()) - found
         found |= more
         waiting += more
     return {
