@@ -55,7 +55,16 @@ def _visible(data: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
         shown["changed"] = [name for name in shown["changed"] if name not in hidden]
     if isinstance(shown.get("record"), dict):
         shown["record"] = {name: value for name, value in shown["record"].items() if name not in hidden}
+    for name, value in shown.items():
+        if isinstance(value, list) and name != "changed":
+            shown[name] = [_part(one, hidden) for one in value]  # lines have the fields of their record
     return {name: value for name, value in shown.items() if name not in hidden or name in _EVENT_FIELDS}
+
+
+def _part(value: Any, hidden: frozenset[str]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: one for name, one in value.items() if name not in hidden}
 
 
 _EVENT_FIELDS = frozenset(RecordEvent.model_fields)

@@ -51,7 +51,7 @@ MODULE = Module(
         NotificationKind(jobs.OVERDUE, "A payment of your contract is overdue", "合同款项逾期"),
     ),
     parts={
-        "contract_instalment": ("contract", {}),
+        "contract_instalment": ("contract", {"invoiced": "value", "paid": "value"}),
         "contract_amendment": ("contract", {"changes": "value"}),
     },
     permissions=(

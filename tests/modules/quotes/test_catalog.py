@@ -68,7 +68,7 @@ async def test_refusals_of_the_catalogue_point_at_the_lines_of_the_quote(owner: 
     refused = await owner.post(
         "/v1/quotes", {"account_id": account["id"], "lines": [line(), of(draft), line(), of(euro)]}
     )
-    assert pointers(refused) == [("/lines/1/product_id", "not_for_sale")]
+    assert pointers(refused) == [("/lines/1/product_id", "not_for_sale"), ("/lines/3/product_id", "no_price")]
     unpriced = await owner.post(
         "/v1/quotes", {"account_id": account["id"], "lines": [line(), line(), line(), of(euro)]}
     )

@@ -81,7 +81,9 @@ class ClauseService:
                     template_version=clause.template_version,
                     title=clause.title,
                     body=clause.body,
-                    text=text or "",
+                    text=merge_fields.text_without_amounts(text or "")
+                    if self._contracts.hides_value
+                    else text or "",
                     missing=missing,
                 )
             )

@@ -13,6 +13,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.contracts.models import Contract, Instalment, Line, Party
 from app.modules.contracts.schemas import decimal_text
 from app.modules.contracts.services.clauses import ClauseService
+from app.modules.contracts.services.merge_fields import text_without_amounts
 from app.modules.contracts.services.parts import PartService
 
 AMOUNTS: Final = frozenset({"value", "amount", "unit_price"})
@@ -50,9 +51,13 @@ def fingerprint(content: dict[str, Any]) -> str:
 
 
 def without_amounts(value: Any) -> Any:
-    """A copy without prices and sums."""
+    """A copy without prices and sums, also where they were merged into texts."""
     if isinstance(value, dict):
-        return {name: without_amounts(inner) for name, inner in value.items() if name not in AMOUNTS}
+        return {
+            name: text_without_amounts(inner) if name == "text" else without_amounts(inner)
+            for name, inner in value.items()
+            if name not in AMOUNTS
+        }
     if isinstance(value, list):
         return [without_amounts(inner) for inner in value]
     return value

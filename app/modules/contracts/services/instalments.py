@@ -175,9 +175,8 @@ class Instalments:
             paid = after if column == "paid" else row.paid
             changes["status"] = status_on(self.today, amount=row.amount, paid=paid, due_on=row.due_on).value
         moved = await self._uow.update(row, **changes)
-        self._uow.record_audit(
-            "contract_instalment", row.contract_id, column, {f"{row.position}.{column}": [before, after]}
-        )
+        told = {"position": [row.position, row.position], column: [before, after]}
+        self._uow.record_audit("contract_instalment", row.contract_id, column, told)
         self.tell([(moved, row.status)])
         return moved
 

@@ -29,6 +29,7 @@ FIELDS: Final[Mapping[str, tuple[str, str]]] = {
 """The fields that a clause may hold: name, and what it stands for in English and Chinese."""
 
 _MARK = re.compile(r"\{\{(?:[ \t]*([a-z_]+\.[a-z_]+)[ \t]*\}\})?|\}\}")
+_AMOUNT = re.compile(r"-?[0-9][0-9.,]*\s?[A-Z]{3}\b")
 _OPEN_END = {"en": "open end", "zh": "长期"}
 
 
@@ -62,6 +63,11 @@ def fill(text: str, values: Mapping[str, str | None]) -> tuple[str, list[str]]:
         return known
 
     return _MARK.sub(value, text), list(missing)
+
+
+def text_without_amounts(text: str) -> str:
+    """A text that was filled, with an ellipsis in the place of each amount of money, as `1200.00 USD`."""
+    return _AMOUNT.sub("…", text)
 
 
 def values_of(

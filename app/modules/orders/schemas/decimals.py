@@ -27,3 +27,5 @@ Percent = Annotated[str, *_decimal(r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)
 """Percent as text, 0 to 100, to four decimals."""
 Price = Annotated[str, *_decimal(r"^-?[0-9]{1,11}(\.[0-9]{1,8})?$", "12.50")]
 """A unit price in major units as text, to eight decimals."""
+Cost = Annotated[str, *_decimal(r"^[0-9]{1,11}(\.[0-9]{1,8})?$", "7.50")]
+"""As a price, but never negative."""

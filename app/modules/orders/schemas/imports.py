@@ -12,7 +12,7 @@ from pydantic import Field
 from app.kernel.countries import Country
 from app.kernel.money import Currency
 from app.kernel.schemas import ExternalId, Input, Output, ShortText
-from app.modules.orders.schemas.decimals import Percent, Price, Quantity
+from app.modules.orders.schemas.decimals import Cost, Percent, Price, Quantity
 
 MOST_ORDERS = 1_000
 MOST_IMPORTED_LINES = 5_000
@@ -31,7 +31,7 @@ class ImportedLine(Input):
     unit_price: Price = Field(description="Negative for what was credited.")
     discount_percent: Percent = "0"
     tax_rate: Percent = "0"
-    unit_cost: Price | None = None
+    unit_cost: Cost | None = None
 
 
 class ImportedOrder(Input):

@@ -124,6 +124,8 @@ def _faults(line: OrderLineInput, place: int, currency: str) -> list[FieldError]
     off = line.discount_amount
     if off is not None and off.amount_minor < 0:
         errors.append(FieldError(f"{at}/discount_amount", "negative", "A discount is not negative."))
+    if line.unit_cost is not None and line.unit_cost.amount < 0:
+        errors.append(FieldError(f"{at}/unit_cost", "negative", "A cost is not negative."))
     if line.bundle_line is not None and line.bundle_line >= place:
         errors.append(FieldError(f"{at}/bundle_line", "unknown_line", "A component comes after its bundle."))
     return errors

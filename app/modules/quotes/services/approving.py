@@ -102,7 +102,7 @@ class QuoteSubject:
 
 
 def fingerprint(row: Quote, lines: Sequence[QuoteLine]) -> str:
-    """Stands for what is approved: who buys what at which prices, discounts and terms; descriptions may change."""
+    """Stands for what is approved: who buys what at which prices, costs and terms; descriptions may change."""
     header: list[Any] = [
         row.account_id, row.currency, row.tax_included, plain(row.discount_percent), row.discount_amount, row.total,
         row.terms, row.becomes, row.term_months, row.payment_required, row.signature_required,
@@ -113,6 +113,7 @@ def fingerprint(row: Quote, lines: Sequence[QuoteLine]) -> str:
             line.product_id, None if line.product_id else line.description, plain(line.quantity),
             plain(line.unit_price), plain(line.exact_gross), plain(line.discount_percent),
             line.discount_amount, plain(line.tax_rate), line.charge, line.optional, line.component_of,
+            plain(line.unit_cost),
         ]
         for line in lines
     ]  # fmt: skip

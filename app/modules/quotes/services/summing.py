@@ -48,6 +48,8 @@ def add_up(header: Header, prices: Sequence[LinePrice], chosen: Collection[int] 
     included = included_lines([line.given for line in prices], chosen)
     others = sorted(set(range(len(prices))) - set(included))
     counted = _total(header, prices, included, whole=True)
+    if max(counted.gross, counted.total) > MAX_AMOUNT_MINOR:
+        raise Invalid.at("/lines", "amount_out_of_range", "The quote comes to more than an order may.")
     aside = _total(header, prices, others, whole=False)
     amounts = dict(zip((*included, *others), (*counted.lines, *aside.lines), strict=True))
     return Sums(tuple(amounts[index] for index in range(len(prices))), tuple(included), counted)
