@@ -160,6 +160,20 @@ class Catalog(Protocol):
     async def names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         """Names by id, deleted ones too: for lists that show a name beside their own rows."""
 
+    async def priced_by(
+        self,
+        product_id: UUID,
+        currency: str,
+        *,
+        price_book_id: UUID | None = None,
+        account_id: UUID | None = None,
+        contract_id: UUID | None = None,
+    ) -> Sequence[UUID]:
+        """The product itself, and those of its variants that take its price because they have none of their own.
+
+        It is the list price, or the one in this book, or the one agreed with this account or contract. One statement.
+        """
+
     async def by_code(self, codes: Collection[str]) -> Mapping[str, UUID]:
         """Product ids by code (SKU), for imports and intake; unknown codes are absent."""
 

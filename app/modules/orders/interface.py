@@ -102,9 +102,12 @@ class Orders(Protocol):
     """Orders of the tenant at hand, as far as the actor sees them."""
 
     async def place(self, new: NewOrder) -> OrderRef:
-        """Make a confirmed order of what was agreed, once for each quote: called again it answers with the first.
+        """Make an order of what was agreed, once for each quote: called again it answers with the first.
 
-        Raises: `Forbidden`; `Invalid`; `OutOfStock`; `CreditRefused`; what drawing on a contract raises.
+        It is confirmed, unless our own stock, the account's credit or the contract does not allow it: then it stays
+        a draft that is held, of which nothing is reserved or drawn (`OrderHeld`), for its owner to settle.
+        `OrderPlaced` follows when it is confirmed.
+        Raises: `Forbidden`; `Invalid`, also where the lines do not add up to `total`.
         """
 
     async def get_many(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, OrderRef]:
@@ -178,6 +181,17 @@ class OrderPlaced(Event):
     net: dict[str, str]
     total: dict[str, str]
     placed_on: date
+
+
+class OrderHeld(Event):
+    """An order was placed and could not be confirmed: `reason` is stock, credit or contract."""
+
+    type: ClassVar[str] = "orders.order.held.v1"
+    object: ClassVar[str] = "order"
+
+    account_id: UUID
+    quote_id: UUID | None
+    reason: str
 
 
 class OrderCancelled(Event):

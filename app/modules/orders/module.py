@@ -8,7 +8,8 @@ from app.kernel.merging.references import record_column
 from app.kernel.money_checks import MoneyCheck
 from app.kernel.registry import Module, NotificationKind, Permission, Schedule
 from app.kernel.sharing import OpenWork
-from app.modules.activities.interface import TimelineSource
+from app.modules.activities.interface import TimelineSource, ToDoSource
+from app.modules.automation.interface import ApprovalSubject
 from app.modules.catalog.interface import ProductUser
 from app.modules.customers.interface import AccountPanel, AccountUser, PoolFact
 from app.modules.orders.interface import Orders, Stock
@@ -24,6 +25,7 @@ from app.modules.orders.services.on_accounts import (
 )
 from app.modules.orders.services.on_products import OrderedProducts
 from app.modules.orders.services.orders import ORDER
+from app.modules.orders.services.placing import ORDER_HELD, OrderSubject
 from app.modules.orders.services.receivables import overdue
 from app.modules.orders.services.receivables.checks import ReceivablesCheck
 from app.modules.orders.services.receivables.credit import CREDIT_EXCEEDED
@@ -32,6 +34,7 @@ from app.modules.orders.services.receivables.on_accounts import ReceivablesPanel
 from app.modules.orders.services.receivables.payments import PAYMENT
 from app.modules.orders.services.returns import RETURN
 from app.modules.orders.services.stock import OnHandStock
+from app.modules.orders.services.to_dos import OrderToDos
 
 _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 
@@ -68,11 +71,14 @@ MODULE = Module(
         (AccountPanel, ReceivablesPanel),
         (AccountUser, ReceivableUses),
         (MoneyCheck, ReceivablesCheck),
+        (ApprovalSubject, OrderSubject),
+        (ToDoSource, OrderToDos),
     ),
     schedules=(Schedule("orders.overdue", overdue.EVERY, overdue.mark_overdue, per_tenant=True),),
     notifications=(
         NotificationKind(overdue.INVOICE_OVERDUE, "Invoice overdue", "发票逾期"),
         NotificationKind(CREDIT_EXCEEDED, "Credit limit exceeded", "超出信用额度"),
+        NotificationKind(ORDER_HELD, "Order held", "订单暂缓"),
     ),
     permissions=(
         Permission(

@@ -18,6 +18,7 @@ class PriceChanged(BaseModel):
     currency: str
     former: str | None
     price: str | None
+    price_book_id: UUID | None = None
     account_id: UUID | None = None
     contract_id: UUID | None = None
 
@@ -29,6 +30,7 @@ async def _price_changed(uow: UnitOfWork, event: PriceChanged) -> None:
         currency=event.currency,
         former=event.former,
         price=event.price,
+        price_book_id=event.price_book_id,
         account_id=event.account_id,
         contract_id=event.contract_id,
     )

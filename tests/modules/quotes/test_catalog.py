@@ -172,6 +172,56 @@ async def test_a_changed_price_is_told_to_owners_of_open_quotes_once(
     assert (await mate.ok("GET", "/v1/to-dos?kind=quote_price_changed"))["data"] == []
 
 
+async def test_a_new_price_reaches_variants_that_take_it_from_their_parent(
+    owner: Client, company: Company
+) -> None:
+    values = [{"key": key, "name": key.upper(), "name_en": None} for key in ("s", "m", "l")]
+    sizes = {"key": "size", "name": "尺寸", "name_en": "Size", "values": values}
+    shirt = await product(owner, name="Shirt", options=[sizes], prices=[money("40.00")])
+    await owner.ok("POST", f"/v1/products/{shirt['id']}/variants/generate")
+    large, medium, small = (await owner.ok("GET", f"/v1/products?parent_id={shirt['id']}&sort=code"))["data"]
+    await owner.ok("PATCH", f"/v1/products/{large['id']}", json={"prices": [money("50.00")]}, if_match=1)
+    shelf = await book(owner, currency="USD")
+    await entry(owner, shelf, shirt, "35.00")
+    await entry(owner, shelf, small, "30.00")
+    await relayed(company)
+    both = await quote_of(owner, of(medium), of(small), of(medium))
+    own = await quote_of(owner, of(large))
+
+    async def noted() -> list[tuple[str, str]]:
+        await relayed(company)
+        found = [
+            (one["product_name"], one["price"])
+            for quote in (both, own)
+            for one in (await owner.ok("GET", f"/v1/quotes/{quote['id']}/price-changes"))["data"]
+        ]
+        return sorted(found)
+
+    version = (await owner.ok("GET", f"/v1/products/{shirt['id']}"))["version"]
+    await owner.ok(
+        "PATCH", f"/v1/products/{shirt['id']}", json={"prices": [money("44.00")]}, if_match=version
+    )
+    assert await noted() == [(medium["name"], "44.00"), (small["name"], "44.00")]
+    told = (await owner.ok("GET", "/v1/notifications?kind=quote.price_changed"))["data"]
+    assert [one["title"] for one in told] == [
+        f"{both['number']} rev. 1: the price of Shirt changed from 40.00 USD to 44.00 USD"
+    ]
+    await owner.ok("POST", f"/v1/quotes/{both['id']}/keep-prices", if_match=both["version"])
+    [of_shirt] = [
+        one
+        for one in (await owner.ok("GET", f"/v1/price-book-entries?price_book_id={shelf['id']}"))["data"]
+        if one["product_id"] == shirt["id"]
+    ]
+    await owner.ok("PATCH", f"/v1/price-book-entries/{of_shirt['id']}", json={"price": "36.00"}, if_match=1)
+    assert await noted() == [(large["name"], "36"), (medium["name"], "36")]
+    agreed = {"product_id": shirt["id"], "account_id": both["account_id"], "price": "33.00"}
+    agreed["currency"] = "USD"
+    await owner.ok("POST", f"/v1/quotes/{both['id']}/keep-prices", if_match=both["version"])
+    await owner.ok("POST", f"/v1/quotes/{own['id']}/keep-prices", if_match=own["version"])
+    await make(owner, "agreed-prices", **agreed)
+    assert await noted() == [(medium["name"], "33"), (small["name"], "33")]
+
+
 async def test_an_accepted_quote_wins_its_opportunity(owner: Client, company: Company) -> None:
     account = await account_of(owner)
     deal = await make(owner, "opportunities", name="Deal", account_id=account["id"], amount=money("5.00"))

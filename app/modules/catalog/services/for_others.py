@@ -40,6 +40,22 @@ class CatalogOfTenant:
         )
         return {row["id"]: row["name"] for row in rows}
 
+    async def priced_by(
+        self,
+        product_id: UUID,
+        currency: str,
+        *,
+        price_book_id: UUID | None = None,
+        account_id: UUID | None = None,
+        contract_id: UUID | None = None,
+    ) -> Sequence[UUID]:
+        uow = self._uow
+        today = uow.actor.tenant.day_of(uow.now)
+        rows = await uow.fetch(
+            _PRICED_BY, uow.tenant_id, product_id, currency, price_book_id, account_id, contract_id, today
+        )
+        return [product_id, *(row["id"] for row in rows)]
+
     async def by_code(self, codes: Collection[str]) -> Mapping[str, UUID]:
         return await ids_by_code(self._uow, "products", codes) if codes else {}
 
@@ -73,3 +89,18 @@ def _invalid(refusals: Sequence[Refusal], pointer: str) -> Invalid:
         for one in refusals
     ]
     return Invalid(errors[0].detail, errors=errors)
+
+
+_PRICED_BY = """
+SELECT p.id FROM catalog.products p
+WHERE p.tenant_id = $1 AND p.parent_id = $2 AND p.deleted_at IS NULL AND NOT CASE
+  WHEN $4::uuid IS NOT NULL THEN EXISTS (
+    SELECT 1 FROM catalog.price_book_entries e WHERE e.tenant_id = $1 AND e.price_book_id = $4
+      AND e.product_id = p.id AND e.deleted_at IS NULL)
+  WHEN $5::uuid IS NOT NULL OR $6::uuid IS NOT NULL THEN EXISTS (
+    SELECT 1 FROM catalog.agreed_prices a WHERE a.tenant_id = $1 AND a.product_id = p.id AND a.currency = $3
+      AND a.account_id IS NOT DISTINCT FROM $5 AND a.contract_id IS NOT DISTINCT FROM $6
+      AND (a.valid_from IS NULL OR a.valid_from <= $7::date)
+      AND (a.valid_until IS NULL OR a.valid_until >= $7::date) AND a.deleted_at IS NULL)
+  ELSE p.prices @> jsonb_build_array(jsonb_build_object('currency', $3::text)) END
+ORDER BY p.id"""

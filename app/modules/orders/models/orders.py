@@ -22,6 +22,14 @@ class OrderStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class HeldFor(StrEnum):
+    """What keeps an order that was placed from being confirmed."""
+
+    STOCK = "stock"
+    CREDIT = "credit"
+    CONTRACT = "contract"
+
+
 class Charge(StrEnum):
     """How often a line is charged; as in the catalogue."""
 
@@ -62,11 +70,17 @@ class Order(RecordTable):
 
     `exact_value` is quantity x price of the lines in major units, without discounts, never rounded. `cost` is known
     where that of every line is; `margin` is `net` less `cost`. `country` is where it goes, else the account's.
-    `content_hash` tells whether a repeated `customer_reference` means the same order.
+    `content_hash` tells whether a repeated `customer_reference` means the same order. `held_for` is what kept a draft
+    that was placed from being confirmed; `credit_requested` the total that approval beyond the credit limit is asked
+    for, while it is, and `credit_approved` the one that it was given for.
     """
 
     __tablename__ = "orders"
-    __table_args__ = (one_of("status", OrderStatus), {"schema": "orders"})
+    __table_args__ = (
+        one_of("status", OrderStatus),
+        one_of("held_for", HeldFor),
+        {"schema": "orders"},
+    )
 
     number: Mapped[str]
     status: Mapped[str]
@@ -109,6 +123,9 @@ class Order(RecordTable):
     closed_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
     cancel_reason: Mapped[str | None]
+    held_for: Mapped[str | None]
+    credit_requested: Mapped[int | None]
+    credit_approved: Mapped[int | None]
 
 
 class OrderLine(TenantOwned):

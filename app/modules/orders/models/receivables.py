@@ -49,6 +49,7 @@ class CreditMode(StrEnum):
 
     BLOCK = "block"
     WARN = "warn"
+    APPROVAL = "approval"
 
 
 class Invoice(RecordTable):

@@ -14,11 +14,13 @@ from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
+from app.modules.automation.interface import ApprovalNotNeeded, ApprovalPending, NoApprover
 from app.modules.contracts.interface import ContractNotActive, FrameExceeded
 from app.modules.orders.interface import CreditRefused, OutOfStock
 from app.modules.orders.models.orders import Order, OrderStatus
 from app.modules.orders.schemas.orders import (
     Cancellation,
+    CreditApprovalAsk,
     LineCancellation,
     OnlineOrder,
     OrderDetail,
@@ -31,6 +33,7 @@ from app.modules.orders.schemas.orders import (
 )
 from app.modules.orders.services.fulfilment import FulfilmentService
 from app.modules.orders.services.orders import ORDER, OrderService
+from app.modules.orders.services.placing import Placing
 from app.modules.orders.services.states import (
     CancellationTooLarge,
     OrderEmpty,
@@ -79,6 +82,20 @@ async def place_order(body: OnlineOrder, uow: Uow) -> Response:
 async def confirm_order(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """The customer bought: goods are reserved, all or none."""
     return await _answer(uow, await OrderService(uow).confirm(id, expected_version=version))
+
+
+@router.post(
+    f"{OF}/request-approval",
+    access=UPDATE,
+    response_model=OrderDetail,
+    responses=problems(*_STEP, OrderEmpty, CreditRefused, ApprovalNotNeeded, ApprovalPending, NoApprover),
+)
+async def request_order_approval(
+    id: UUID, version: IfMatch, uow: Uow, given: CreditApprovalAsk | None = None
+) -> Response:
+    """Ask for approval of a draft beyond the account's credit limit; approved, it is confirmed by itself."""
+    asked = given or CreditApprovalAsk()
+    return await _answer(uow, await Placing(uow).request_approval(id, asked, expected_version=version))
 
 
 @router.post(f"{OF}/cancel", access=UPDATE, response_model=OrderDetail, responses=problems(*_STEP))

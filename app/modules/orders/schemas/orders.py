@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 from app.kernel.countries import Country
 from app.kernel.money import Currency, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
-from app.modules.orders.models.orders import Charge, MovementKind, OrderStatus
+from app.modules.orders.models.orders import Charge, HeldFor, MovementKind, OrderStatus
 from app.modules.orders.schemas.decimals import DecimalOut, Percent, Quantity, SignedQuantity
 
 MOST_LINES = 500
@@ -129,6 +129,15 @@ class OrderRead(RecordOutput):
     closed_at: datetime | None
     cancelled_at: datetime | None
     cancel_reason: str | None
+    held_for: HeldFor | None = Field(
+        description="What kept a draft from being confirmed that was placed; confirming it clears this."
+    )
+    credit_requested: MoneyOut | None = Field(
+        description="The total that approval beyond the credit limit is being asked for."
+    )
+    credit_approved: MoneyOut | None = Field(
+        description="The total that was approved beyond the credit limit; null again for a higher one."
+    )
 
 
 class OrderLineRead(Output):
@@ -165,6 +174,15 @@ class OrderDetail(OrderRead):
     """An order with its lines."""
 
     lines: list[OrderLineRead]
+
+
+class CreditApprovalAsk(Input):
+    """A word to whoever approves an order beyond the credit limit."""
+
+    note: ShortText | None = None
+    chosen_ids: Annotated[list[UUID], Field(max_length=50)] = Field(
+        default_factory=list, description="Approvers, for steps that leave the choice to you."
+    )
 
 
 class Cancellation(Input):

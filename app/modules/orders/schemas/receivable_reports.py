@@ -103,6 +103,10 @@ class CreditSettingsRead(Output):
 
 
 class CreditSettingsWrite(Input):
-    """How orders beyond a credit limit are treated: refused, or let through with a notice to the account's owner."""
+    """How orders beyond a credit limit are treated.
+
+    They are refused (`block`), let through with a notice to the account's owner (`warn`), or confirmed only once
+    they are approved (`approval`).
+    """
 
     mode: CreditMode

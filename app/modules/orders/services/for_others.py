@@ -14,6 +14,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.orders.interface import NewOrder, OrderLineRef, OrderRef
 from app.modules.orders.models.orders import Order
 from app.modules.orders.services.orders import OrderService
+from app.modules.orders.services.placing import Placing
 
 
 class OrdersOfTenant:
@@ -23,7 +24,7 @@ class OrdersOfTenant:
         self._uow = uow
 
     async def place(self, new: NewOrder) -> OrderRef:
-        return reference(await OrderService(self._uow).place(new))
+        return reference(await Placing(self._uow).place(new))
 
     async def get_many(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, OrderRef]:
         if not ids or not self._uow.actor.may("order:read"):

@@ -17,10 +17,11 @@ from app.kernel.numbering import next_number
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
+from app.modules.automation.interface import ApprovalPending
 from app.modules.catalog.interface import Catalog
 from app.modules.contracts.interface import Contracts
 from app.modules.customers.interface import Customers
-from app.modules.orders.interface import NewOrder, NewOrderLine, OrderCancelled, OrderPlaced, StockNeed
+from app.modules.orders.interface import NewOrderLine, OrderCancelled, OrderPlaced, StockNeed
 from app.modules.orders.models.orders import Order, OrderLine, OrderStatus
 from app.modules.orders.schemas.orders import OrderCreate, OrderDetail, OrderLineInput, OrderRead, OrderUpdate
 from app.modules.orders.services import lines as of_lines
@@ -52,14 +53,14 @@ AGREED = frozenset(
 _TOTALLED = frozenset(
     {"lines", "currency", "tax_included", "discount_percent", "discount_amount", "commission_percent"}
 )
-_PLACED = (
-    "account_id", "contact_id", "opportunity_id", "quote_id", "contract_id", "partner_id", "owner_id", "team_id",
-    "customer_reference", "source", "channel", "currency", "tax_included", "discount_percent", "discount_amount",
-)  # fmt: skip
 UNSAID: dict[str, Any] = {
     "external_id": None, "tags": [], "custom": {}, "partner_name": None, "commission_percent": None,
     "ordered_on": None, "requested_on": None, "shipping_address": None, "billing_address": None,
 }  # fmt: skip
+
+
+SETTLED: dict[str, Any] = {"held_for": None, "credit_requested": None}
+"""What is over once a draft is confirmed or cancelled."""
 
 
 class OrderService(RecordService[Order]):
@@ -159,7 +160,17 @@ class OrderService(RecordService[Order]):
             "return_id": values.get("return_id"),
         }
         values |= dict.fromkeys(
-            ("confirmed_at", "fulfilled_at", "closed_at", "cancelled_at", "cancel_reason"), None
+            (
+                "confirmed_at",
+                "fulfilled_at",
+                "closed_at",
+                "cancelled_at",
+                "cancel_reason",
+                "held_for",
+                "credit_requested",
+                "credit_approved",
+            ),
+            None,
         )
         values["number"] = await next_number(self.uow, "order", NUMBER)
 
@@ -169,24 +180,6 @@ class OrderService(RecordService[Order]):
     async def _assign(self, values: dict[str, Any], *, creating: bool) -> None:
         if not self._inherited:
             await super()._assign(values, creating=creating)
-
-    async def place(self, new: NewOrder) -> Order:
-        """Make a confirmed order of what was agreed elsewhere, once for each quote.
-
-        Raises: Forbidden; Invalid where it does not add up to `total`; what `confirm` raises.
-        """
-        self.actor.require("order:create")
-        if new.quote_id is not None:
-            await lock_keys(self.uow, "order-quote", [str(new.quote_id)])
-            first = await self.of_quotes([new.quote_id])
-            if first:
-                return first[0]
-        columns = {**UNSAID, **{name: getattr(new, name) for name in _PLACED}}
-        columns["content_hash"] = None if new.customer_reference is None else content_hash(columns, new.lines)
-        made = await self.make_for(new.owner_id, columns, new.lines)
-        if made.total != new.total:
-            raise Invalid.at("/total", "does_not_add_up", "The lines do not add up to what was agreed.")
-        return await self.confirm_row(made)
 
     async def make_for(
         self, owner_id: UUID | None, columns: Mapping[str, Any], lines: Sequence[NewOrderLine]
@@ -214,10 +207,16 @@ class OrderService(RecordService[Order]):
     # -- changing ------------------------------------------------------------------------------------------
 
     async def change(self, row: Order, given: Mapping[str, Any], *, action: str = "updated") -> Order:
-        """As every record; what was agreed changes only in a draft, and is totalled anew. Raises `OrderNotDraft`."""
+        """As every record; what was agreed changes only in a draft, and is totalled anew.
+
+        Raises: OrderNotDraft; ApprovalPending while it is being approved.
+        """
         given = dict(given)
-        if AGREED & given.keys() and row.status != DRAFT:
-            raise OrderNotDraft(f"It is {row.status}.", state=row.status)
+        if AGREED & given.keys():
+            if row.status != DRAFT:
+                raise OrderNotDraft(f"It is {row.status}.", state=row.status)
+            if row.credit_requested is not None:
+                raise ApprovalPending
         if given.get("ordered_on", row.ordered_on) is None:
             raise Invalid.at("/ordered_on", "required", "ordered_on may not be null.")
         if not _TOTALLED & given.keys():
@@ -277,6 +276,13 @@ class OrderService(RecordService[Order]):
         if changes.keys() & {"account_id", "shipping_address", "billing_address"}:
             changes["country"] = await self.references.country({**row.__dict__, **changes})
         changes |= self._header  # computed, so no field rule of the actor's speaks of it
+        if row.credit_approved is not None:
+            others = any(
+                changes.get(name, getattr(row, name)) != getattr(row, name)
+                for name in ("account_id", "currency")
+            )
+            if others or changes.get("total", row.total) > row.credit_approved:
+                changes["credit_approved"] = None  # another order than the one that was approved
 
     async def before_delete(self, row: Order) -> None:
         if row.status not in (DRAFT, CANCELLED):
@@ -305,12 +311,20 @@ class OrderService(RecordService[Order]):
         lines = (await self.lines.of([row.id]))[row.id]
         if not lines:
             raise OrderEmpty
-        await credit.check(self.uow, row.account_id, Money(row.total, row.currency), row.id)
+        await credit.check(
+            self.uow,
+            row.account_id,
+            Money(row.total, row.currency),
+            row.id,
+            approved=row.credit_approved,
+        )
         await self.uow.of(Customers).advance(row.account_id, "customer")
         await stock_of(self.uow).reserve(await self.needs(lines, {line.id: line.open for line in lines}))
         await self.draw(row)
         after = await self.write(
-            row, {"status": status.value, "confirmed_at": self.uow.now}, action="confirmed"
+            row,
+            {"status": status.value, "confirmed_at": self.uow.now, **SETTLED},
+            action="confirmed",
         )
         self._publish_placed(after)
         return after
@@ -330,7 +344,7 @@ class OrderService(RecordService[Order]):
         await stock_of(self.uow).release([line.id for line in lines])
         if row.contract_id is not None:
             await self.uow.of(Contracts).release(row.contract_id, row.id)
-        changes = {"status": status.value, "cancelled_at": self.uow.now, "cancel_reason": reason}
+        changes = {"status": status.value, "cancelled_at": self.uow.now, "cancel_reason": reason, **SETTLED}
         after = await self.write(row, changes, action="cancelled", reason=reason)
         self.uow.publish(OrderCancelled(id=row.id, account_id=row.account_id, reason=reason))
         return after
@@ -383,6 +397,8 @@ ORDER: RecordType[Order] = RecordType(
             "tax",
             "discount_amount",
             "commission",
+            "credit_requested",
+            "credit_approved",
         ),
         "total",
     )
@@ -394,6 +410,7 @@ ORDER: RecordType[Order] = RecordType(
         "customer_reference": ("reference", "客户订单号", "客户参考号"),
         "ordered_on": ("order date", "下单日期"),
         "total": ("amount", "订单金额", "总额"),
+        "held_for": ("on hold", "暂缓原因"),
         "source": ("来源",),
         "channel": ("渠道",),
     },

@@ -28,14 +28,25 @@ async def price_changed(
     currency: str,
     former: str | None,
     price: str | None,
+    price_book_id: UUID | None,
     account_id: UUID | None,
     contract_id: UUID | None,
 ) -> None:
-    """Note it at every open quote in this currency, of the account or contract that it was agreed with if any."""
+    """Note it at every open quote in this currency, of the account or contract that it was agreed with if any.
+
+    It counts for lines of the product, and of its variants that take its price.
+    """
+    products = await uow.of(Catalog).priced_by(
+        product_id,
+        currency,
+        price_book_id=price_book_id,
+        account_id=account_id,
+        contract_id=contract_id,
+    )
     rows = await uow.fetch(
         _NOTE,
         uow.tenant_id,
-        product_id,
+        products,
         currency,
         former,
         price,
@@ -105,13 +116,18 @@ WITH touched AS (
   SELECT q.id, q.owner_id, q.number, q.revision FROM quotes.quotes q
   WHERE q.tenant_id = $1 AND q.currency = $3 AND q.status = ANY($8::text[]) AND q.deleted_at IS NULL
     AND ($6::uuid IS NULL OR q.account_id = $6) AND ($7::uuid IS NULL OR q.contract_id = $7)
-    AND q.id IN (SELECT l.quote_id FROM quotes.quote_lines l WHERE l.tenant_id = $1 AND l.product_id = $2)
+    AND q.id IN (
+      SELECT l.quote_id FROM quotes.quote_lines l WHERE l.tenant_id = $1 AND l.product_id = ANY($2::uuid[]))
   ORDER BY q.id FOR KEY SHARE OF q
 ), noted AS (
   INSERT INTO quotes.price_notices AS n (tenant_id, id, quote_id, product_id, former, price, changed_at)
-  SELECT $1, gen_random_uuid(), id, $2, $4::text, $5::text, $9::timestamptz FROM touched
+  SELECT $1, gen_random_uuid(), l.quote_id, l.product_id, $4::text, $5::text, $9::timestamptz FROM (
+    SELECT DISTINCT l.quote_id, l.product_id FROM touched t
+    JOIN quotes.quote_lines l ON l.tenant_id = $1 AND l.quote_id = t.id AND l.product_id = ANY($2::uuid[])
+    ORDER BY l.quote_id, l.product_id
+  ) l
   ON CONFLICT (tenant_id, quote_id, product_id) DO UPDATE SET price = $5, changed_at = $9
     WHERE n.price IS DISTINCT FROM $5
   RETURNING n.quote_id
 )
-SELECT t.* FROM touched t JOIN noted n ON n.quote_id = t.id ORDER BY t.id"""
+SELECT t.* FROM touched t WHERE t.id IN (SELECT n.quote_id FROM noted n) ORDER BY t.id"""

@@ -48,11 +48,14 @@ class Exposure:
         return self.open_orders + self.receivables - self.unallocated
 
 
-async def check(uow: UnitOfWork, account_id: UUID, amount: Money, order_id: UUID) -> None:
+async def check(
+    uow: UnitOfWork, account_id: UUID, amount: Money, order_id: UUID, *, approved: int | None = None
+) -> None:
     """Let an order of this amount, tax included, through or not; `order_id` itself is not counted.
 
     Raises: CreditRefused, which carries `amount`, and `limit` and `exposure` for those who see credit limits;
-    CreditRateMissing. Where the company only wants to be warned, the account's owner is told instead.
+    CreditRateMissing. Where the company only wants to be warned, the account's owner is told instead; where it wants
+    to approve, up to `approved` minor units of this order pass.
     """
     if amount.amount_minor <= 0:
         return  # what replaces returned goods costs nothing
@@ -62,6 +65,8 @@ async def check(uow: UnitOfWork, account_id: UUID, amount: Money, order_id: UUID
     await lock_keys(uow, "orders.credit", [str(account_id)])
     service = CreditService(uow)
     mode = await CreditSettingsService(uow).mode()
+    if mode is CreditMode.APPROVAL and approved is not None and amount.amount_minor <= approved:
+        return
     limit = terms.limit
     try:
         exposure = (await service.exposure(account_id, limit.currency, without=order_id)).total
@@ -72,7 +77,7 @@ async def check(uow: UnitOfWork, account_id: UUID, amount: Money, order_id: UUID
         raise
     if exposure + wanted <= limit.amount_minor:
         return
-    if mode is CreditMode.BLOCK:
+    if mode is not CreditMode.WARN:
         raise _refused(uow, limit, MoneySum(exposure, limit.currency), amount)
     await _warn(uow, account_id, order_id)
 
@@ -188,6 +193,10 @@ class CreditSettingsService:
     async def mode(self) -> CreditMode:
         row = await self._row()
         return CreditMode(row.mode) if row else CreditMode.BLOCK
+
+    async def approves(self) -> bool:
+        """Whether orders beyond a limit are confirmed once they are approved."""
+        return await self.mode() is CreditMode.APPROVAL
 
     async def get(self) -> CreditSettingsRead:
         row = await self._row()
