@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from app.kernel import db
 from app.kernel.access import visible_rows
+from app.kernel.bulk import RECORDED
 from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.values import ValueRefused, from_text
 from app.kernel.errors import Invalid, Problem
@@ -121,16 +122,6 @@ _BETWEEN_TOKENS = "\x1f"
 _BETWEEN_TOKENS_SQL = "E'\\x1f'"
 _SIDE_COLUMNS = "n_ int, audit_id_ uuid, audit_ text, event_id_ uuid, event_ text"
 _SIDE_NAMES = ("n_", "audit_id_", "audit_", "event_id_", "event_")
-
-_BESIDE = """, audit AS (
-  INSERT INTO kernel.audit_entries
-    (tenant_id, id, at, actor_kind, actor_id, actor_name, request_id, object, record_id, action, changes)
-  SELECT $1, s.audit_id_, $2, $3, $4, $5, $6, $7, s.id, $8, s.audit_::jsonb FROM {source} s JOIN done USING (id)
-), events AS (
-  INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data)
-  SELECT $1, s.event_id_, $2, $3, $4, $6, $9, $7, s.id, s.event_::jsonb FROM {source} s JOIN done USING (id)
-)
-SELECT id FROM done"""
 
 
 class ChunkWriter:
@@ -359,7 +350,7 @@ class ChunkWriter:
             picked = ", ".join(shape.cast(name) for name in names)
             done = await self._run(
                 f"WITH done AS (INSERT INTO {record.table} ({columns}) SELECT {picked} FROM {source} s"
-                f" ORDER BY s.n_ ON CONFLICT DO NOTHING RETURNING id){_BESIDE.format(source=source)}",
+                f" ORDER BY s.n_ ON CONFLICT DO NOTHING RETURNING id){RECORDED.format(source=source)}",
                 "created",
                 record.created.type,
             )
@@ -508,7 +499,7 @@ class ChunkWriter:
             await self._run(
                 f"WITH done AS (UPDATE {record.table} t SET {sets}, version = t.version + 1, updated_at = $2"
                 f" FROM {source} s WHERE t.tenant_id = $1 AND t.id = s.id RETURNING t.id)"
-                f"{_BESIDE.format(source=source)}",
+                f"{RECORDED.format(source=source)}",
                 "updated",
                 record.updated.type,
             )
