@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import Json, RecordTable, TenantOwned, Versioned, module_ref, one_of
+from app.modules.catalog.interface import ChargeKind
 
 
 class OrderStatus(StrEnum):
@@ -20,14 +21,6 @@ class OrderStatus(StrEnum):
     FULFILLED = "fulfilled"
     CLOSED = "closed"
     CANCELLED = "cancelled"
-
-
-class Charge(StrEnum):
-    """How often a line is charged; as in the catalogue."""
-
-    ONE_TIME = "one_time"
-    MONTHLY = "monthly"
-    YEARLY = "yearly"
 
 
 class ReturnStatus(StrEnum):
@@ -120,7 +113,7 @@ class OrderLine(TenantOwned):
     """
 
     __tablename__ = "order_lines"
-    __table_args__ = (one_of("charge", Charge), {"schema": "orders"})
+    __table_args__ = (one_of("charge", ChargeKind), {"schema": "orders"})
 
     order_id: Mapped[UUID]
     position: Mapped[int]
