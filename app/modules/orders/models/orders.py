@@ -108,7 +108,7 @@ class OrderLine(TenantOwned):
     """One thing on an order. Amounts are in minor units and of what was not cancelled.
 
     `exact_gross` is the price of the whole quantity in major units where that is not quantity x `unit_price`.
-    `bundle_line` is the position of the bundle that this is a component of. `return_claimed` is what returns that
+    `component_of` is the position of the bundle that this is a component of. `return_claimed` is what returns that
     were not rejected speak of, `returned` what those have finished, and `refunded_…` what that came to.
     """
 
@@ -136,7 +136,7 @@ class OrderLine(TenantOwned):
     charge: Mapped[str]
     unit_cost: Mapped[Decimal | None]
     cost: Mapped[int | None]
-    bundle_line: Mapped[int | None]
+    component_of: Mapped[int | None]
     quote_line_id: Mapped[UUID | None]
     external_id: Mapped[str | None]
     fulfilled: Mapped[Decimal]

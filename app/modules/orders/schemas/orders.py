@@ -46,7 +46,7 @@ class OrderLineInput(Input):
     tax_rate: Percent | None = Field(None, description="Percent; absent means the product's, else none.")
     charge: ChargeKind | None = Field(None, description="Absent means the product's, else once.")
     unit_cost: UnitPriceIn | None = Field(None, description="Absent means the product's.")
-    bundle_line: int | None = Field(
+    component_of: int | None = Field(
         None, ge=0, le=MOST_LINES, description="Index of the bundle's line that this is a component of."
     )
 
@@ -155,7 +155,7 @@ class OrderLineRead(Output):
     total: MoneyOut | None
     charge: ChargeKind
     unit_cost: UnitPriceOut | None
-    bundle_line: int | None = Field(description="Position of the bundle that it is a component of.")
+    component_of: int | None = Field(description="Position of the bundle that it is a component of.")
     quote_line_id: UUID | None
     fulfilled: DecimalOut
     cancelled: DecimalOut

@@ -348,7 +348,7 @@ def _free_line(line: ReturnLine, of: OrderLine | None) -> NewOrderLine:
     if of is not None:
         return replace(
             as_new(of), quantity=line.quantity, unit_price=Decimal(0), gross=None, discount_percent=Decimal(0),
-            discount_amount=0, unit_cost=cost, bundle_line=None, quote_line_id=None,
+            discount_amount=0, unit_cost=cost, component_of=None, quote_line_id=None,
         )  # fmt: skip
     return NewOrderLine(
         product_id=line.product_id,

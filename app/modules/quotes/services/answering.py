@@ -284,7 +284,7 @@ def new_order(row: Quote, agreed: Agreed) -> NewOrder:
                 tax_rate=line.tax_rate,
                 charge=line.charge,
                 unit_cost=line.unit_cost,
-                bundle_line=None if line.component_of is None else at[line.component_of],
+                component_of=None if line.component_of is None else at[line.component_of],
                 quote_line_id=line.id,
             )
         )
