@@ -17,6 +17,7 @@ from app.kernel.errors import (
     VersionRequired,
     problems,
 )
+from app.kernel.figures import Language
 from app.kernel.money import Currency
 from app.kernel.paging import Cursor, Limit
 from app.kernel.pdf.documents import Document
@@ -62,7 +63,7 @@ from app.modules.orders.services.receivables.errors import (
 )
 from app.modules.orders.services.receivables.instalments import InstalmentInvoices
 from app.modules.orders.services.receivables.invoices import INVOICE, InvoiceService
-from app.modules.orders.services.receivables.paper import Language, describe
+from app.modules.orders.services.receivables.paper import describe
 from app.modules.orders.services.receivables.payments import PAYMENT
 from app.modules.orders.services.receivables.settling import SettlingService
 from app.modules.orders.services.receivables.statements import StatementService
