@@ -88,6 +88,14 @@ def record_response(uow: UnitOfWork, record: RecordType[M], row: M) -> Response:
     )
 
 
+async def detail_response(service: RecordService[M], row: M, status: int = 200) -> Response:
+    """A record as its own address answers it: with its parts, where its type has `detail`. 201 names that address."""
+    headers = {"ETag": etag(row.version)}
+    if status == 201:
+        headers["Location"] = f"/v1/{service.record.path}/{row.id}"
+    return json_response(to_json(await service.answer(row)), status, headers)
+
+
 def _names_tag(if_none_match: str | None, tag: str) -> bool:
     """Whether an `If-None-Match` header names this tag: a list, weak ones too (RFC 9110 §13.1.2), or `*`."""
     if if_none_match is None:
@@ -289,11 +297,7 @@ class _Operations:
         body = parse_body(self.create_body, await _json_body(request))
         service = self.service(uow)
         row = await service.create(fields_of(body), explicit=body.model_fields_set)
-        return json_response(
-            to_json(await service.answer(row)),
-            201,
-            {"ETag": etag(row.version), "Location": f"{self.router.prefix}/{row.id}"},
-        )
+        return await detail_response(service, row, 201)
 
     async def update(self, request: Request, uow: UnitOfWork) -> Response:
         try:
@@ -304,7 +308,7 @@ class _Operations:
             raise
         service = self.service(uow)
         row = await service.update(path_id(request), set_fields_of(body), expected_version=version)
-        return json_response(to_json(await service.answer(row)), headers={"ETag": etag(row.version)})
+        return await detail_response(service, row)
 
     async def delete(self, request: Request, uow: UnitOfWork) -> Response:
         try:

@@ -65,19 +65,23 @@ class RecordOutput(Output):
     created_by: UUID | None
 
 
-def patch_of(create: type[BaseModel]) -> type[BaseModel]:
+def patch_of(create: type[BaseModel], name: str | None = None) -> type[BaseModel]:
     """The JSON Merge Patch (RFC 7396) of a create schema: every field optional; `null` only where it may be null.
 
-    A field with a default that is not null (tags, a status) is cleared by sending its empty value.
+    A field with a default that is not null (tags, a status) is cleared by sending its empty value. It is named after
+    the create schema: `LeadCreate` becomes `LeadUpdate`; fields that are only a part of one need a `name`.
     """
     fields: dict[str, Any] = {}
-    for name, info in create.model_fields.items():
+    for field, info in create.model_fields.items():
         annotation: Any = info.annotation
         if info.metadata:
             annotation = Annotated[(annotation, *info.metadata)]
-        fields[name] = (annotation, Field(default=None, description=info.description, validate_default=False))
-    name = create.__name__.removesuffix("Create") + "Update"
-    doc = f"Changes to a {create.__name__.removesuffix('Create').lower()}; absent fields stay as they are."
+        fields[field] = (
+            annotation,
+            Field(default=None, description=info.description, validate_default=False),
+        )
+    name = name or create.__name__.removesuffix("Create") + "Update"
+    doc = f"Changes to a {name.removesuffix('Update').lower()}; absent fields stay as they are."
     return create_model(name, __base__=Input, __doc__=doc, __module__=create.__module__, **fields)
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from app.kernel.money import Money, exponent_of, half_up, half_up_ratio
+from app.kernel.decimals import DecimalOut
+from app.kernel.money import Money, MoneyOut, exponent_of, half_up, half_up_ratio
+from app.kernel.schemas import Output
 
 _ZERO = Decimal(0)
 
@@ -58,6 +60,14 @@ class TaxTotal:
     rate: Decimal
     net: int
     tax: int
+
+
+class TaxRead(Output):
+    """`TaxTotal` over the wire."""
+
+    rate: DecimalOut
+    net: MoneyOut
+    tax: MoneyOut
 
 
 @dataclass(frozen=True, slots=True)

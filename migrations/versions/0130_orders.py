@@ -133,7 +133,7 @@ CREATE TABLE orders.order_lines (
   charge text NOT NULL,
   unit_cost numeric,
   cost bigint,
-  bundle_line bigint,
+  component_of bigint,
   quote_line_id uuid,
   external_id text,
   fulfilled numeric NOT NULL DEFAULT 0,

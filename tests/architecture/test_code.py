@@ -97,6 +97,12 @@ def test_no_two_operations_share_an_address(app):
     assert [shape for shape, count in shapes.items() if count > 1] == []
 
 
+def test_every_schema_of_the_document_has_a_name_of_its_own(app):
+    """Two of one name would be told apart by their Python path, which clients are generated with."""
+    names = app.openapi()["components"]["schemas"]
+    assert [name for name in names if "__" in name or name.startswith("_")] == []
+
+
 # -- errors, events ------------------------------------------------------------------------------------------
 
 

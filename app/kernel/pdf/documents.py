@@ -38,7 +38,6 @@ _TEMPLATE: Final = Path(__file__).with_name("commercial.typ")
 
 class DocumentKind(StrEnum):
     QUOTE = "quote"
-    ORDER_CONFIRMATION = "order_confirmation"
     INVOICE = "invoice"
     CREDIT_NOTE = "credit_note"
 

@@ -82,9 +82,8 @@ async def kept_pdf(
     async with transaction(kernel, actor, request_id=request_id) as uow:
         await _keep(uow, object_name, record_id, document.language, digest, len(content))
         kept = await _find(uow, object_name, record_id, document.language)
-    if (
-        kept is not None and kept.sha256 != digest
-    ):  # somebody else was first, before what it shows was settled
+    # Somebody else may have been first, before what it shows was settled.
+    if kept is not None and kept.sha256 != digest:
         content = await _read(kernel, kept) or content
     return Pdf(content, hashlib.sha256(content).hexdigest())
 

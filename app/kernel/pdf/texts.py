@@ -7,13 +7,11 @@ from typing import Final
 TITLES: Final[dict[str, dict[str, str]]] = {
     "en": {
         "quote": "Quotation",
-        "order_confirmation": "Order confirmation",
         "invoice": "Invoice",
         "credit_note": "Credit note",
     },
     "zh": {
         "quote": "报价单",
-        "order_confirmation": "订单确认书",
         "invoice": "账单",
         "credit_note": "贷项通知单",
     },

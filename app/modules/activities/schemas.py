@@ -143,8 +143,7 @@ class ActivityCreate(_ActivityFields):
         return self
 
 
-ActivityUpdate = patch_of(_ActivityFields)
-ActivityUpdate.__name__ = ActivityUpdate.__qualname__ = "ActivityUpdate"
+ActivityUpdate = patch_of(_ActivityFields, "ActivityUpdate")
 ActivityUpdate.__doc__ = "Changes to an activity; absent fields stay as they are. Its kind stays."
 
 

@@ -46,7 +46,7 @@ class TimeUnit(StrEnum):
     DAYS = "days"
 
 
-class EscalateTo(StrEnum):
+class EscalationTarget(StrEnum):
     MANAGER = "manager"
     MEMBER = "member"
 
@@ -85,12 +85,12 @@ class Patience(Input):
 class Escalation(Patience):
     """When a decision goes on to somebody else, and to whom."""
 
-    to: EscalateTo
+    to: EscalationTarget
     member_id: UUID | None = Field(None, description="With `to: member`.")
 
     @model_validator(mode="after")
     def _names_a_member(self) -> Escalation:
-        if (self.to is EscalateTo.MEMBER) != (self.member_id is not None):
+        if (self.to is EscalationTarget.MEMBER) != (self.member_id is not None):
             raise PydanticCustomError("unfit_escalation", "member_id goes with to: member, and only with it.")
         return self
 
@@ -155,11 +155,11 @@ class PatienceRead(Output):
 
 
 class EscalationRead(PatienceRead):
-    to: EscalateTo
+    to: EscalationTarget
     member_id: UUID | None
 
 
-class StepRead(Output):
+class ApprovalProcessStepRead(Output):
     """A step as it is kept."""
 
     key: str
@@ -184,7 +184,7 @@ class ApprovalProcessRead(Output):
     enabled: bool
     condition: FilterTree | None
     requester_may_approve: bool
-    steps: list[StepRead]
+    steps: list[ApprovalProcessStepRead]
     created_at: datetime
     updated_at: datetime
 
@@ -237,7 +237,7 @@ class ApprovalCreate(Input):
     chosen_ids: Members = Field(default_factory=list, description="For steps that leave the choice to you.")
 
 
-class Verdict(Input):
+class ApprovalVerdict(Input):
     """An answer with a word to it."""
 
     note: Note | None = None
@@ -246,19 +246,19 @@ class Verdict(Input):
     )
 
 
-class Refusal(Verdict):
+class ApprovalRefusal(ApprovalVerdict):
     """A refusal, which says why."""
 
     note: Note = Field(examples=["The margin is too thin."])
 
 
-class HandOver(Verdict):
+class ApprovalHandOver(ApprovalVerdict):
     """Give one decision to another member."""
 
     member_id: UUID
 
 
-class RecallNote(Input):
+class ApprovalRecall(Input):
     note: Note | None = None
 
 
@@ -284,7 +284,7 @@ class ApprovalItem(Output):
     decision_note: str | None
 
 
-class DecisionRead(Output):
+class ApprovalDecisionRead(Output):
     """One approver's answer."""
 
     approver_id: UUID
@@ -304,7 +304,7 @@ class ApprovalStepRead(Output):
     name_en: str
     name_zh: str | None
     rule: StepRule
-    decisions: list[DecisionRead]
+    decisions: list[ApprovalDecisionRead]
 
 
 class ApprovalHistoryRead(Output):

@@ -60,7 +60,7 @@ AllowDuplicates = Annotated[
 ]
 
 
-class _Consented(Output):
+class ChannelConsent(Output):
     """Where a channel stands."""
 
     status: ConsentStatus
@@ -105,8 +105,7 @@ class AccountCreate(_AccountFields):
     allow_duplicates: AllowDuplicates = False
 
 
-AccountUpdate = patch_of(_AccountFields)
-AccountUpdate.__name__ = AccountUpdate.__qualname__ = "AccountUpdate"
+AccountUpdate = patch_of(_AccountFields, "AccountUpdate")
 AccountUpdate.__doc__ = "Changes to an account; absent fields stay as they are."
 
 
@@ -137,7 +136,7 @@ class AccountRead(HeldOutput):
     preferred_channel: Channel | None
     language: str | None
     description: str | None
-    consents: dict[str, _Consented] = Field(
+    consents: dict[str, ChannelConsent] = Field(
         description="The state of each channel that something is known of."
     )
     completeness: int = Field(description="How much is filled in, 0 to 100.")
@@ -190,8 +189,7 @@ class ContactCreate(_ContactFields):
         return self
 
 
-ContactUpdate = patch_of(_ContactFields)
-ContactUpdate.__name__ = ContactUpdate.__qualname__ = "ContactUpdate"
+ContactUpdate = patch_of(_ContactFields, "ContactUpdate")
 ContactUpdate.__doc__ = "Changes to a contact; absent fields stay as they are."
 
 
@@ -219,7 +217,7 @@ class ContactRead(RecordOutput):
     language: str | None
     time_zone: str | None
     description: str | None
-    consents: dict[str, _Consented]
+    consents: dict[str, ChannelConsent]
     completeness: int
     duplicate_count: int
 

@@ -19,7 +19,7 @@ class NewOrderLine:
     """A line as it was agreed, price and tax included: the order copies it and never prices it again.
 
     `unit_price` and `gross` are in major units as in `kernel.totals`, `discount_amount` in minor units.
-    `bundle_line` is the index of the bundle's line that this one is a component of.
+    `component_of` is the index of the bundle's line that this one is a component of.
     """
 
     product_id: UUID | None
@@ -33,7 +33,7 @@ class NewOrderLine:
     tax_rate: Decimal = Decimal(0)
     charge: str = "one_time"
     unit_cost: Decimal | None = None
-    bundle_line: int | None = None
+    component_of: int | None = None
     quote_line_id: UUID | None = None
 
 
@@ -112,12 +112,6 @@ class Orders(Protocol):
 
     async def get_many(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, OrderRef]:
         """Orders by id; unknown or not visible ones are absent."""
-
-    async def of_quotes(self, quote_ids: Collection[UUID]) -> Mapping[UUID, OrderRef]:
-        """The orders that quotes became."""
-
-    async def get_lines(self, ids: Collection[UUID]) -> Mapping[UUID, OrderLineRef]:
-        """Order lines by id, of visible orders."""
 
     async def lines_of(self, order_ids: Collection[UUID]) -> Sequence[OrderLineRef]:
         """All lines of these orders, by order and position."""

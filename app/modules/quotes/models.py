@@ -26,7 +26,7 @@ class QuoteStatus(StrEnum):
     SUPERSEDED = "superseded"
 
 
-class Language(StrEnum):
+class QuoteLanguage(StrEnum):
     EN = "en"
     ZH = "zh"
 
@@ -53,7 +53,7 @@ class Quote(RecordTable):
     __tablename__ = "quotes"
     __table_args__ = (
         one_of("status", QuoteStatus),
-        one_of("language", Language),
+        one_of("language", QuoteLanguage),
         one_of("becomes", Becomes),
         {"schema": "quotes"},
     )

@@ -12,7 +12,7 @@ from app.kernel.access import system_actor
 from app.kernel.errors import NotFound
 from app.kernel.links import read_link
 from app.kernel.uow import transaction
-from app.modules.quotes.schemas.steps import Acceptance, Refusal
+from app.modules.quotes.schemas.steps import Acceptance, QuoteRefusal
 from app.modules.quotes.services.answering import Answers, From
 from app.modules.quotes.services.sending import LINK_PURPOSE
 from tests.modules.opportunities.deals import pointers
@@ -211,7 +211,7 @@ async def test_a_customer_accepts_by_the_link_once(owner: Client, company: Compa
 
 async def test_a_customer_declines_by_the_link(owner: Client, company: Company) -> None:
     quote = await sent_quote(owner)
-    await by_link(company, await link_to(owner, quote), "decline", Refusal(reason="No budget"))
+    await by_link(company, await link_to(owner, quote), "decline", QuoteRefusal(reason="No budget"))
     assert (await again(owner, quote))["decline_reason"] == "No budget"
 
 

@@ -31,15 +31,15 @@ from app.modules.automation.interface import (
 from app.modules.automation.models import Approval, Decision, DecisionState
 from app.modules.automation.schemas import (
     ApprovalCreate,
+    ApprovalDecisionRead,
+    ApprovalHandOver,
     ApprovalHistoryRead,
     ApprovalItem,
     ApprovalRead,
+    ApprovalRecall,
+    ApprovalRefusal,
     ApprovalStepRead,
-    DecisionRead,
-    HandOver,
-    RecallNote,
-    Refusal,
-    Verdict,
+    ApprovalVerdict,
 )
 from app.modules.automation.services.deciding import Deciding
 from app.modules.automation.services.reading import ApprovalReading, View
@@ -103,29 +103,29 @@ async def get_approval(id: UUID, uow: Uow) -> ApprovalRead:
 
 
 @router.post("/{id}/approve", access="signed_in", responses=_ANSWER)
-async def approve_approval(id: UUID, uow: Uow, body: Verdict | None = None) -> ApprovalRead:
+async def approve_approval(id: UUID, uow: Uow, body: ApprovalVerdict | None = None) -> ApprovalRead:
     """Approve what waits for you, or for somebody you stand in for."""
-    given = body or Verdict(note=None, on_behalf_of=None)
+    given = body or ApprovalVerdict(note=None, on_behalf_of=None)
     await Deciding(uow).answer(id, DecisionState.APPROVED, note=given.note, on_behalf_of=given.on_behalf_of)
     return await _whole(uow, id)
 
 
 @router.post("/{id}/refuse", access="signed_in", responses=_ANSWER)
-async def refuse_approval(id: UUID, body: Refusal, uow: Uow) -> ApprovalRead:
+async def refuse_approval(id: UUID, body: ApprovalRefusal, uow: Uow) -> ApprovalRead:
     """Refuse it, and say why."""
     await Deciding(uow).answer(id, DecisionState.REFUSED, note=body.note, on_behalf_of=body.on_behalf_of)
     return await _whole(uow, id)
 
 
 @router.post("/{id}/delegate", access="signed_in", responses=_ANSWER)
-async def delegate_approval(id: UUID, body: HandOver, uow: Uow) -> ApprovalRead:
+async def delegate_approval(id: UUID, body: ApprovalHandOver, uow: Uow) -> ApprovalRead:
     """Give your decision to another member, who is asked instead of you."""
     await Deciding(uow).delegate(id, to=body.member_id, note=body.note, on_behalf_of=body.on_behalf_of)
     return await _whole(uow, id)
 
 
 @router.post("/{id}/recall", access="signed_in", responses=problems(NoPendingApproval))
-async def recall_approval(id: UUID, uow: Uow, body: RecallNote | None = None) -> ApprovalRead:
+async def recall_approval(id: UUID, uow: Uow, body: ApprovalRecall | None = None) -> ApprovalRead:
     """Take a request back that you made, or whose record you own."""
     reading = ApprovalReading(uow)
     await reading.get(id)
@@ -183,7 +183,7 @@ def _steps(
             name_zh=step["name_zh"],
             rule=step["rule"],
             decisions=[
-                DecisionRead(
+                ApprovalDecisionRead(
                     approver_id=one.approver_id,
                     approver_name=names.get(one.approver_id),
                     first_approver_id=one.first_approver_id,

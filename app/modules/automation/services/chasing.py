@@ -15,7 +15,7 @@ from app.kernel.schedules import ScheduledRun
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.automation.models import Approval, HistoryAction
-from app.modules.automation.schemas import EscalateTo
+from app.modules.automation.schemas import EscalationTarget
 from app.modules.automation.services import history
 from app.modules.automation.services.deadlines import deadlines
 from app.modules.automation.services.telling import ESCALATED, OBJECT, REMINDER, REQUESTED, tell_each
@@ -114,7 +114,7 @@ async def _targets(uow: UnitOfWork, due: Sequence[tuple[Mapping[str, Any], Appro
     for decision, approval in due:
         rule = approval.steps[decision["step"]]["escalate_after"]
         approver = members.get(decision["approver_id"])
-        if rule["to"] == EscalateTo.MEMBER:
+        if rule["to"] == EscalationTarget.MEMBER:
             wanted[decision["id"]] = UUID(rule["member_id"])
         else:
             wanted[decision["id"]] = approver.manager_id if approver is not None else None
@@ -136,7 +136,7 @@ async def _asked(uow: UnitOfWork, approvals: Sequence[UUID]) -> set[tuple[UUID, 
 async def _move(uow: UnitOfWork, decision: Mapping[str, Any], step: Mapping[str, Any], target: UUID) -> None:
     """A named member is where it ends; a manager has a manager again."""
     times = (await deadlines(uow, step, [target]))[target]
-    again = step["escalate_after"]["to"] == EscalateTo.MANAGER
+    again = step["escalate_after"]["to"] == EscalationTarget.MANAGER
     await uow.fetch(
         "UPDATE automation.approval_decisions SET approver_id = $3, remind_at = $4, escalate_at = $5"
         " WHERE tenant_id = $1 AND id = $2",

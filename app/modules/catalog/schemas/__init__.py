@@ -13,13 +13,13 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    PlainSerializer,
     StringConstraints,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
 from app.kernel.countries import Country
+from app.kernel.decimals import DecimalOut, decimal_text
 from app.kernel.money import UnitPrice, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.catalog.interface import ChargeKind
@@ -28,12 +28,6 @@ from app.modules.catalog.models import ProductStatus
 MAX_PRICES = 50
 MAX_OPTIONS = 6
 MAX_VALUES = 50
-
-
-def decimal_text(value: Decimal) -> str:
-    """The shortest plain text of a decimal: `12.5`, `3`."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def decimal_in(pattern: str, example: str) -> tuple[Any, Any]:
@@ -54,7 +48,6 @@ def decimal_in(pattern: str, example: str) -> tuple[Any, Any]:
     )
 
 
-DecimalOut = Annotated[Decimal, PlainSerializer(decimal_text, return_type=str)]
 PriceNumber = Annotated[Decimal, *decimal_in(r"^[0-9]{1,12}(\.[0-9]{1,8})?$", "99.50")]
 """A price of one unit in major units, to eight decimals."""
 Quantity = Annotated[Decimal, *decimal_in(r"^[0-9]{1,12}(\.[0-9]{1,6})?$", "3")]

@@ -10,10 +10,11 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.kernel.decimals import DecimalOut
 from app.kernel.money import UnitPriceOut
 from app.kernel.schemas import Input, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.catalog.models.configuration import ComponentPricing, RuleKind
-from app.modules.catalog.schemas import DecimalOut, Prices, Quantity
+from app.modules.catalog.schemas import Prices, Quantity
 
 MAX_COMPONENTS = 100
 

@@ -11,11 +11,13 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.kernel.countries import Country
+from app.kernel.decimals import DecimalOut
 from app.kernel.money import Currency, MoneyIn, MoneyOut, UnitPriceOut
 from app.kernel.schemas import Input, Output, RecordInput, RecordOutput, ShortText, patch_of
+from app.kernel.totals import TaxRead
 from app.modules.catalog.interface import PriceSource
 from app.modules.catalog.models.prices import BookKind, TierKind
-from app.modules.catalog.schemas import Code, Day, DecimalOut, PriceNumber, Quantity, Share
+from app.modules.catalog.schemas import Code, Day, PriceNumber, Quantity, Share
 
 MAX_TIERS = 50
 MAX_CART = 1_000
@@ -237,14 +239,6 @@ class PricedLineRead(Output):
     cost: MoneyOut | None
     margin: MoneyOut | None
     steps: list[PriceStepRead]
-
-
-class TaxRead(Output):
-    """What the lines of one rate come to."""
-
-    rate: DecimalOut
-    net: MoneyOut
-    tax: MoneyOut
 
 
 class ViolationRead(Output):

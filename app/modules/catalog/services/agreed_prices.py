@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from app.kernel.decimals import decimal_text
 from app.kernel.errors import Invalid
 from app.kernel.records import RecordService, RecordType
 from app.modules.catalog.interface import ProductPriceChanged
 from app.modules.catalog.models.prices import AgreedPrice
-from app.modules.catalog.schemas import decimal_text
 from app.modules.catalog.schemas.prices import AgreedPriceCreate, AgreedPriceRead, AgreedPriceUpdate
 from app.modules.catalog.services.categories import KEPT_BY_MANAGERS
 from app.modules.catalog.services.price_books import check_validity, held_products

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.money import AmountOutOfRange, Money, UnitPrice
-from app.kernel.totals import LineTotal
+from app.kernel.totals import LineTotal, TaxRead
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import (
     Catalog,
@@ -22,7 +22,6 @@ from app.modules.catalog.schemas.prices import (
     PricedCart,
     PricedLineRead,
     PriceStepRead,
-    TaxRead,
     ViolationRead,
 )
 from app.modules.catalog.services.waterfall import MAX_LINE_MINOR

@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
+from app.kernel.decimals import decimal_text
 from app.kernel.errors import Invalid, Problem
 from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import CatalogEntryInUse, ProductPriceChanged
 from app.modules.catalog.models.prices import BookKind, PriceBook, PriceBookEntry
-from app.modules.catalog.schemas import decimal_text
 from app.modules.catalog.schemas.prices import (
     PriceBookCreate,
     PriceBookEntryCreate,

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Mapped
 
 from app.kernel.models import RecordTable, TenantOwned, module_ref, one_of
+from app.modules.catalog.interface import ChargeKind
 from app.modules.contracts.interface import InstalmentStatus
 
 
@@ -42,15 +43,7 @@ class PartyRole(StrEnum):
     SIGNATORY = "signatory"
 
 
-class Charge(StrEnum):
-    """How often a line is charged: once, or again for each period."""
-
-    ONE_TIME = "one_time"
-    MONTHLY = "monthly"
-    YEARLY = "yearly"
-
-
-class Language(StrEnum):
+class ContractLanguage(StrEnum):
     """What the contract is written in."""
 
     EN = "en"
@@ -80,7 +73,7 @@ class Contract(RecordTable):
     __table_args__ = (
         one_of("kind", ContractKind),
         one_of("status", ContractStatus),
-        one_of("language", Language),
+        one_of("language", ContractLanguage),
         one_of("renewal_status", RenewalStatus),
         {"schema": "contracts"},
     )
@@ -140,7 +133,7 @@ class Line(TenantOwned):
     """What is contracted."""
 
     __tablename__ = "lines"
-    __table_args__ = (one_of("charge", Charge), {"schema": "contracts"})
+    __table_args__ = (one_of("charge", ChargeKind), {"schema": "contracts"})
 
     contract_id: Mapped[UUID]
     position: Mapped[int]

@@ -16,15 +16,15 @@ from app.modules.contracts.interface import AmendmentOpen, ContractInUse, Contra
 from app.modules.contracts.models import Contract
 from app.modules.contracts.schemas import (
     ContractRead,
+    ContractRecall,
+    ContractSubmission,
     Drawings,
-    Recall,
     Renewal,
     Signature,
-    Submission,
     Termination,
     Voiding,
 )
-from app.modules.contracts.schemas.texts import Comparison, RevisionRead, Revisions
+from app.modules.contracts.schemas.texts import ContractComparison, RevisionRead, Revisions
 from app.modules.contracts.services.approvals import ContractApprovals
 from app.modules.contracts.services.contracts import CONTRACT
 from app.modules.contracts.services.drawings import DrawingService
@@ -51,10 +51,12 @@ def _answer(uow: Uow, row: Contract) -> Response:
     response_model=ContractRead,
     responses=problems(InvalidTransition, StaleVersion, VersionRequired, ApprovalPending, NoApprover),
 )
-async def submit_contract(id: UUID, version: IfMatch, uow: Uow, given: Submission | None = None) -> Response:
+async def submit_contract(
+    id: UUID, version: IfMatch, uow: Uow, given: ContractSubmission | None = None
+) -> Response:
     """Ask for approval. Its texts are kept as they are; where nobody has to approve it is approved at once."""
     return _answer(
-        uow, await ContractApprovals(uow).submit(id, given or Submission(), expected_version=version)
+        uow, await ContractApprovals(uow).submit(id, given or ContractSubmission(), expected_version=version)
     )
 
 
@@ -64,7 +66,9 @@ async def submit_contract(id: UUID, version: IfMatch, uow: Uow, given: Submissio
     response_model=ContractRead,
     responses=problems(InvalidTransition, StaleVersion, VersionRequired, NoPendingApproval),
 )
-async def recall_contract(id: UUID, version: IfMatch, uow: Uow, given: Recall | None = None) -> Response:
+async def recall_contract(
+    id: UUID, version: IfMatch, uow: Uow, given: ContractRecall | None = None
+) -> Response:
     """Take a submission back: the contract is a draft again."""
     note = given.note if given else None
     return _answer(uow, await ContractApprovals(uow).recall(id, note, expected_version=version))
@@ -154,6 +158,6 @@ async def compare_contract_revisions(
     number: Number,
     uow: Uow,
     to: Annotated[int, Query(ge=1, le=100_000, description="The revision to compare with.")],
-) -> Comparison:
+) -> ContractComparison:
     """In what another revision differs from this one, field by field."""
     return await RevisionService(uow).compare(id, number, to)

@@ -12,7 +12,7 @@ from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.automation.interface import ApprovalPending, NoApprover, NoPendingApproval
 from app.modules.contracts.interface import AmendmentOpen, ContractNotActive
-from app.modules.contracts.schemas import Recall, Submission
+from app.modules.contracts.schemas import ContractRecall, ContractSubmission
 from app.modules.contracts.schemas.texts import AmendmentCreate, AmendmentRead, Amendments, AmendmentUpdate
 from app.modules.contracts.services.amendments import AmendmentService
 from app.modules.contracts.services.approvals import ContractApprovals
@@ -82,11 +82,13 @@ async def submit_contract_amendment(
     version: IfMatch,
     uow: Uow,
     response: Response,
-    given: Submission | None = None,
+    given: ContractSubmission | None = None,
 ) -> AmendmentRead:
     """Ask for approval, on the contract as it would be; where none is needed it comes into force on its day."""
     approvals = ContractApprovals(uow)
-    await approvals.submit_amendment(id, amendment_id, given or Submission(), expected_version=version)
+    await approvals.submit_amendment(
+        id, amendment_id, given or ContractSubmission(), expected_version=version
+    )
     return await _answer(id, amendment_id, uow, response)
 
 
@@ -97,7 +99,7 @@ async def recall_contract_amendment(
     version: IfMatch,
     uow: Uow,
     response: Response,
-    given: Recall | None = None,
+    given: ContractRecall | None = None,
 ) -> AmendmentRead:
     """Take a submission back: the amendment is a draft again."""
     note = given.note if given else None

@@ -14,7 +14,7 @@ from app.modules.contracts.interface import ClauseTemplateInUse, ContractLocked
 from app.modules.contracts.schemas.parts import (
     Clauses,
     ClausesInput,
-    Lines,
+    ContractLines,
     LinesInput,
     Parties,
     PartiesInput,
@@ -63,7 +63,7 @@ async def set_contract_parties(
 
 
 @router.get(f"{OF}/lines", access=READ)
-async def list_contract_lines(id: UUID, uow: Uow) -> Lines:
+async def list_contract_lines(id: UUID, uow: Uow) -> ContractLines:
     """What is contracted."""
     return await PartService(uow).lines(id)
 
@@ -71,7 +71,7 @@ async def list_contract_lines(id: UUID, uow: Uow) -> Lines:
 @router.put(f"{OF}/lines", access=UPDATE, responses=_SET)
 async def set_contract_lines(
     id: UUID, body: LinesInput, version: IfMatch, uow: Uow, response: Response
-) -> Lines:
+) -> ContractLines:
     """Replace a draft's lines; its value is entered, and need not be their sum. The version is the contract's."""
     parts = PartService(uow)
     row = await parts.set_lines(id, body.lines, expected_version=version)

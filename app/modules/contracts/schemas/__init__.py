@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from app.kernel.decimals import DecimalOut
 from app.kernel.money import Money, MoneyIn, MoneyOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
-from app.modules.contracts.models import ContractKind, ContractStatus, Language, RenewalStatus
+from app.modules.contracts.models import ContractKind, ContractLanguage, ContractStatus, RenewalStatus
 
 MAX_AMOUNT_MINOR = 10**15  # sums of thousands still fit where money is kept
 
@@ -29,23 +30,10 @@ def _plausible_amount(amount: Money) -> Money:
     return amount
 
 
-def decimal_text(value: Decimal) -> str:
-    """The shortest plain text of a decimal: `12.5`, `3`."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 Amount = Annotated[MoneyIn, AfterValidator(_plausible_amount)]
 Day = Annotated[date, AfterValidator(_plausible_day)]
-DecimalOut = Annotated[Decimal, PlainSerializer(decimal_text, return_type=str)]
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$"), Field(examples=["3"])]
 """A plain decimal number as text, to six decimals."""
-Percent = Annotated[
-    str,
-    StringConstraints(pattern=r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)$"),
-    Field(examples=["100"]),
-]
-"""Percent as text, 0 to 100, to four decimals."""
 Uplift = Annotated[Decimal, Field(ge=-100, le=1000, max_digits=8, decimal_places=4)]
 Days = Annotated[int, Field(ge=0, le=3650)]
 Months = Annotated[int, Field(ge=1, le=1200)]
@@ -62,7 +50,7 @@ class ContractCreate(RecordInput):
     value: Amount = Field(description="The whole value of the term, tax included.")
     starts_on: Day
     ends_on: Day | None = Field(None, description="The last day; absent means that the term is open.")
-    language: Language | None = Field(
+    language: ContractLanguage | None = Field(
         None, description="What it is written in; absent means your company's language."
     )
     description: LongText | None = None
@@ -101,7 +89,7 @@ class ContractRead(RecordOutput):
     signed_on: date | None
     signed_by: str | None
     revision: int = Field(description="The number of the revision in force; 0 before the first.")
-    language: Language
+    language: ContractLanguage
     description: str | None
     notice_days: int
     notice_given_on: date | None
@@ -117,7 +105,7 @@ class ContractRead(RecordOutput):
     successor_id: UUID | None = Field(description="The contract of the period after.")
 
 
-class Submission(Input):
+class ContractSubmission(Input):
     """A word to whoever approves."""
 
     note: ShortText | None = None
@@ -129,7 +117,7 @@ class Submission(Input):
     )
 
 
-class Recall(Input):
+class ContractRecall(Input):
     note: ShortText | None = None
 
 

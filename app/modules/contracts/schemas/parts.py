@@ -10,11 +10,13 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.kernel.decimals import DecimalOut, Percent
 from app.kernel.money import MoneyOut, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import Input, Output, ShortText
+from app.modules.catalog.interface import ChargeKind
 from app.modules.contracts.interface import InstalmentStatus
-from app.modules.contracts.models import Charge, DueAfter, PartyRole
-from app.modules.contracts.schemas import Amount, Day, Days, DecimalOut, Percent, Quantity
+from app.modules.contracts.models import DueAfter, PartyRole
+from app.modules.contracts.schemas import Amount, Day, Days, Quantity
 
 MOST_LINES = 500
 MOST_INSTALMENTS = 600
@@ -63,7 +65,7 @@ class LineInput(Input):
     description: ShortText
     quantity: Quantity
     unit_price: UnitPriceIn
-    charge: Charge = Charge.ONE_TIME
+    charge: ChargeKind = ChargeKind.ONE_TIME
     amount: Amount | None = Field(None, description="As it was agreed, after discounts and with tax.")
 
 
@@ -71,7 +73,7 @@ class LinesInput(Input):
     lines: Annotated[list[LineInput], Field(max_length=MOST_LINES)]
 
 
-class LineRead(Output):
+class ContractLineRead(Output):
     """A line; prices are null where hidden from you."""
 
     id: UUID
@@ -79,12 +81,12 @@ class LineRead(Output):
     description: str
     quantity: DecimalOut
     unit_price: UnitPriceOut | None
-    charge: Charge
+    charge: ChargeKind
     amount: MoneyOut | None
 
 
-class Lines(Output):
-    data: list[LineRead]
+class ContractLines(Output):
+    data: list[ContractLineRead]
     amount: MoneyOut | None = Field(description="What the lines come to.")
 
 

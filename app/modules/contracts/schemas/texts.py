@@ -203,7 +203,7 @@ class Difference(Output):
     after: Any
 
 
-class Comparison(Output):
+class ContractComparison(Output):
     """Two revisions, field by field."""
 
     before: int

@@ -16,7 +16,7 @@ from app.modules.automation.interface import (
     Resubmit,
 )
 from app.modules.contracts.models import Contract, ContractStatus
-from app.modules.contracts.schemas import Submission
+from app.modules.contracts.schemas import ContractSubmission
 from app.modules.contracts.services.amendments import AmendmentService
 from app.modules.contracts.services.clauses import ClauseService
 from app.modules.contracts.services.content import content_of, fingerprint
@@ -35,7 +35,7 @@ class ContractApprovals:
         self._steps = ContractSteps(uow)
         self._amendments = AmendmentService(uow)
 
-    async def submit(self, id: UUID, given: Submission, *, expected_version: int) -> Contract:
+    async def submit(self, id: UUID, given: ContractSubmission, *, expected_version: int) -> Contract:
         """Ask for approval; where none is needed it is approved at once.
 
         Raises: NotFound; StaleVersion; InvalidTransition; NoApprover; Invalid for merge fields without a value.
@@ -57,7 +57,7 @@ class ContractApprovals:
         return await self._uow.get(Contract, id)
 
     async def submit_amendment(
-        self, contract_id: UUID, id: UUID, given: Submission, *, expected_version: int
+        self, contract_id: UUID, id: UUID, given: ContractSubmission, *, expected_version: int
     ) -> None:
         """The same for an amendment; one that nobody need approve comes into force when its day has come."""
         amendment, row = await self._amendments.to_submit(contract_id, id, expected_version)
@@ -81,7 +81,7 @@ class ContractApprovals:
         row: Contract,
         columns: Mapping[str, Any],
         content: dict[str, Any],
-        given: Submission,
+        given: ContractSubmission,
         *,
         label: str = "",
     ) -> ApprovalRef:

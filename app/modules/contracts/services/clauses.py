@@ -11,7 +11,7 @@ from app.kernel.ids import new_id
 from app.kernel.money import Money
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
-from app.modules.contracts.models import Clause, Contract, Language
+from app.modules.contracts.models import Clause, Contract, ContractLanguage
 from app.modules.contracts.models.texts import ClauseTemplateVersion
 from app.modules.contracts.schemas.parts import ClauseInput, ClauseRead, Clauses
 from app.modules.contracts.services import merge_fields
@@ -178,7 +178,7 @@ def _copy(
 
 def _in_language(text: ClauseTemplateVersion, language: str, pointer: str) -> tuple[str, str]:
     """Raises `Invalid` where the clause was not written in the contract's language."""
-    if language == Language.EN:
+    if language == ContractLanguage.EN:
         return text.title_en, text.body_en
     if text.title_zh is None or text.body_zh is None:
         told = "The clause has no Chinese text, in which the contract is written."

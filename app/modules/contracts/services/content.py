@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import orjson
 
+from app.kernel.decimals import decimal_text
 from app.kernel.money import Money, UnitPrice
 from app.kernel.uow import UnitOfWork
 from app.modules.contracts.models import Contract, Instalment, Line, Party
-from app.modules.contracts.schemas import decimal_text
 from app.modules.contracts.services.clauses import ClauseService
 from app.modules.contracts.services.merge_fields import text_without_amounts
 from app.modules.contracts.services.parts import PartService

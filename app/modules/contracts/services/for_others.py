@@ -15,8 +15,9 @@ from app.kernel.money import Money
 from app.kernel.statements import columns_of, entities, entity
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import pointer_of
+from app.modules.catalog.interface import ChargeKind
 from app.modules.contracts.interface import ContractRef, InstalmentRef, InstalmentStatus, NewContract
-from app.modules.contracts.models import Charge, Contract, Instalment
+from app.modules.contracts.models import Contract, Instalment
 from app.modules.contracts.schemas import MAX_AMOUNT_MINOR
 from app.modules.contracts.services.contracts import ContractService
 from app.modules.contracts.services.drawings import DrawingService
@@ -151,7 +152,7 @@ def _check_lines(new: NewContract) -> None:
         FieldError(f"/lines/{index}", "not_a_line", "Its quantity, charge or amount cannot be kept.")
         for index, line in enumerate(new.lines)
         if line.quantity <= 0
-        or line.charge not in frozenset(Charge)
+        or line.charge not in frozenset(ChargeKind)
         or not -MAX_AMOUNT_MINOR <= line.amount <= MAX_AMOUNT_MINOR
     ]
     if errors:

@@ -11,14 +11,15 @@ from app.kernel.errors import FieldError, Invalid
 from app.kernel.ids import new_id
 from app.kernel.money import AmountOutOfRange, Money, MoneySum, UnitPrice
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import ChargeKind
 from app.modules.contracts.interface import InstalmentStatus
-from app.modules.contracts.models import Charge, Contract, DueAfter, Instalment, Line, Party, PartyRole
+from app.modules.contracts.models import Contract, DueAfter, Instalment, Line, Party, PartyRole
 from app.modules.contracts.schemas import MAX_AMOUNT_MINOR
 from app.modules.contracts.schemas.parts import (
+    ContractLineRead,
+    ContractLines,
     InstalmentRead,
     LineInput,
-    LineRead,
-    Lines,
     Parties,
     PartyInput,
     PartyRead,
@@ -90,12 +91,14 @@ class PartService:
 
     # -- lines ---------------------------------------------------------------------------------------------
 
-    async def lines(self, contract_id: UUID) -> Lines:
+    async def lines(self, contract_id: UUID) -> ContractLines:
         """In their order, and what they come to. Raises `NotFound` for a contract that is not visible."""
         row = await self.contracts.get(contract_id)
         lines, hidden = await self.lines_of(contract_id), self.contracts.hides_value
         total = None if hidden else MoneySum(sum(line.amount for line in lines), row.currency)
-        return Lines(data=[read_line(line, row.currency, hidden=hidden) for line in lines], amount=total)
+        return ContractLines(
+            data=[read_line(line, row.currency, hidden=hidden) for line in lines], amount=total
+        )
 
     async def set_lines(
         self, contract_id: UUID, given: Sequence[LineInput], *, expected_version: int
@@ -222,15 +225,15 @@ def read_party(row: Party) -> PartyRead:
     )
 
 
-def read_line(line: Line, currency: str, *, hidden: bool) -> LineRead:
+def read_line(line: Line, currency: str, *, hidden: bool) -> ContractLineRead:
     """The wire form; `hidden` leaves out every price."""
-    return LineRead(
+    return ContractLineRead(
         id=line.id,
         product_id=line.product_id,
         description=line.description,
         quantity=line.quantity,
         unit_price=None if hidden else UnitPrice(line.unit_price, currency),
-        charge=Charge(line.charge),
+        charge=ChargeKind(line.charge),
         amount=None if hidden else Money(line.amount, currency),
     )
 

@@ -9,7 +9,7 @@ from app.kernel.errors import NotFound
 from app.kernel.uow import UnitOfWork
 from app.modules.contracts.models import Contract
 from app.modules.contracts.models.texts import Revision
-from app.modules.contracts.schemas.texts import Comparison, Difference, RevisionRead
+from app.modules.contracts.schemas.texts import ContractComparison, Difference, RevisionRead
 from app.modules.contracts.services.content import content_of, differences, without_amounts
 from app.modules.contracts.services.contracts import ContractService
 
@@ -50,10 +50,10 @@ class RevisionService:
             raise NotFound
         return self._read(found)
 
-    async def compare(self, contract_id: UUID, before: int, after: int) -> Comparison:
+    async def compare(self, contract_id: UUID, before: int, after: int) -> ContractComparison:
         """In what two revisions differ. Raises `NotFound`."""
         first, second = await self.get(contract_id, before), await self.get(contract_id, after)
-        return Comparison(
+        return ContractComparison(
             before=before,
             after=after,
             differences=[

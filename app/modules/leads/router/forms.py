@@ -40,10 +40,10 @@ from app.modules.leads.schemas.capture import (
     FormCreate,
     FormRead,
     FormStatistics,
+    FormSubmissionRead,
     FormUpdate,
     LeadConsents,
     MailAnswer,
-    SubmissionRead,
     SubmissionReceipt,
 )
 from app.modules.leads.services.capture import listing
@@ -234,7 +234,7 @@ async def list_form_submissions(
     status: Annotated[SubmissionStatus | None, Query(description="Only those with this outcome.")] = None,
     limit: Annotated[int, Query(ge=1)] = 50,
     cursor: str | None = None,
-) -> Page[SubmissionRead]:
+) -> Page[FormSubmissionRead]:
     """What was sent and what became of it, the newest first."""
     return await listing.submissions(uow, id, status=status, limit=limit, cursor=cursor)
 

@@ -121,8 +121,7 @@ class LeadCreate(_LeadFields):
     )
 
 
-LeadUpdate = patch_of(_LeadFields)
-LeadUpdate.__name__ = LeadUpdate.__qualname__ = "LeadUpdate"
+LeadUpdate = patch_of(_LeadFields, "LeadUpdate")
 LeadUpdate.__doc__ = (
     "Changes to a lead; absent fields stay as they are. `status` goes by the permitted steps."
 )

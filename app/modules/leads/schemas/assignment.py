@@ -297,7 +297,7 @@ class CandidateRead(Output):
     quota_left: int | None
 
 
-class DecisionRead(Output):
+class AssignmentDecisionRead(Output):
     """Where a lead goes and why."""
 
     lead_id: UUID
@@ -317,7 +317,7 @@ class DecisionRead(Output):
     candidates: list[CandidateRead]
 
 
-class AssignmentRead(DecisionRead):
+class AssignmentRead(AssignmentDecisionRead):
     """A decision that was carried out."""
 
     id: UUID
@@ -339,7 +339,7 @@ class AssignRun(Output):
 class AssignPreview(Output):
     """What a run would do with the first hundred leads; nothing is written."""
 
-    data: list[DecisionRead]
+    data: list[AssignmentDecisionRead]
     more: bool = Field(description="There are more than a hundred.")
 
 

@@ -220,7 +220,7 @@ class SubmissionReceipt(Output):
     redirect_url: str | None
 
 
-class SubmissionRead(Output):
+class FormSubmissionRead(Output):
     """What one visitor sent, and what became of it."""
 
     id: UUID

@@ -15,7 +15,7 @@ from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.reading.models import ForecastSubmission, Target
 from app.modules.opportunities.reading.reach import amounts_hidden
-from app.modules.opportunities.reading.schemas import SubmissionRead, Submissions, Targets
+from app.modules.opportunities.reading.schemas import ForecastSubmissionRead, Submissions, Targets
 from app.modules.opportunities.reading.targets import Organisation, TargetService, reached_members
 
 
@@ -57,7 +57,7 @@ async def submissions_page(
     return Submissions(data=data, next_cursor=following, has_more=following is not None)
 
 
-def submission(row: ForecastSubmission) -> SubmissionRead:
+def submission(row: ForecastSubmission) -> ForecastSubmissionRead:
     """The wire form."""
     names = (
         "id",
@@ -71,7 +71,7 @@ def submission(row: ForecastSubmission) -> SubmissionRead:
         "created_at",
     )
     values = {name: getattr(row, name) for name in names}
-    return SubmissionRead.model_validate(values | {"amount": Money(row.amount, row.currency)})
+    return ForecastSubmissionRead.model_validate(values | {"amount": Money(row.amount, row.currency)})
 
 
 async def _page(

@@ -24,9 +24,9 @@ from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.reading.reach import amounts_hidden
 from app.modules.opportunities.reading.schemas import (
-    Outcome,
     OutcomeGroup,
     Outcomes,
+    OutcomeSums,
     Velocity,
     days_with_decimal,
     share,
@@ -180,10 +180,10 @@ class OutcomeService:
             return await self._uow.of(Customers).account_names(keys)
         return {}
 
-    def _outcome(self, key: Any, label: str | None, sums: _Figures) -> Outcome:
+    def _outcome(self, key: Any, label: str | None, sums: _Figures) -> OutcomeSums:
         hidden = amounts_hidden(self._uow)
         home = self._uow.actor.tenant.currency
-        return Outcome(
+        return OutcomeSums(
             key=None if key is None else str(key),
             label=label,
             won=sums.won,

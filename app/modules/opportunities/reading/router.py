@@ -28,6 +28,7 @@ from app.modules.opportunities.reading.schemas import (
     ActivityReport,
     Board,
     Forecast,
+    ForecastSubmissionRead,
     Funnel,
     Measure,
     OpportunityPage,
@@ -35,7 +36,6 @@ from app.modules.opportunities.reading.schemas import (
     Outcomes,
     Subject,
     SubmissionCreate,
-    SubmissionRead,
     Submissions,
     TargetCreate,
     TargetRead,
@@ -287,7 +287,7 @@ async def list_forecast_submissions(
 
 
 @forecast.post("/submissions", access="forecast:submit", status_code=201)
-async def submit_forecast(body: SubmissionCreate, uow: Uow) -> SubmissionRead:
+async def submit_forecast(body: SubmissionCreate, uow: Uow) -> ForecastSubmissionRead:
     """Submit your own figure for a period and category; for somebody else it is an override, and wants a reason."""
     return submission(await SubmissionService(uow).submit(body))
 

@@ -101,7 +101,7 @@ OutcomeGroup = Literal[
 ]  # fmt: skip
 
 
-class Outcome(Output):
+class OutcomeSums(Output):
     """What was won and lost in one group."""
 
     key: str | None
@@ -126,8 +126,8 @@ class Outcomes(Output):
     """What was won and lost, and in all."""
 
     group_by: OutcomeGroup
-    data: list[Outcome]
-    total: Outcome
+    data: list[OutcomeSums]
+    total: OutcomeSums
 
 
 class Velocity(Output):
@@ -301,7 +301,7 @@ class SubmissionCreate(Input):
     note: Note | None = Field(None, description="Why; required of an override.")
 
 
-class SubmissionRead(Output):
+class ForecastSubmissionRead(Output):
     """A submitted figure. Nothing replaces it; the latest of its kind counts."""
 
     id: UUID
@@ -316,7 +316,7 @@ class SubmissionRead(Output):
     created_at: datetime
 
 
-class Submissions(Page[SubmissionRead]):
+class Submissions(Page[ForecastSubmissionRead]):
     """Submitted figures, newest first."""
 
 

@@ -14,10 +14,10 @@ from app.kernel.record_router import etag, record_router, tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.opportunities.schemas.selling import (
     CommitteeRead,
-    LineCreate,
-    LineRead,
-    Lines,
-    LineUpdate,
+    OpportunityLineCreate,
+    OpportunityLineRead,
+    OpportunityLines,
+    OpportunityLineUpdate,
     OpportunityTeam,
     RivalInput,
     RivalRead,
@@ -57,13 +57,15 @@ TeamMemberId = Annotated[UUID, Path(description="The member's part in the team, 
 
 
 @router.get(f"{OF}/lines", access=READ)
-async def list_opportunity_lines(id: UUID, uow: Uow) -> Lines:
+async def list_opportunity_lines(id: UUID, uow: Uow) -> OpportunityLines:
     """The lines in their order, and what they add up to."""
     return await LineService(uow).all(id)
 
 
 @router.post(f"{OF}/lines", access=UPDATE, status_code=201)
-async def add_opportunity_line(id: UUID, body: LineCreate, uow: Uow, response: Response) -> LineRead:
+async def add_opportunity_line(
+    id: UUID, body: OpportunityLineCreate, uow: Uow, response: Response
+) -> OpportunityLineRead:
     """Add a line. The opportunity's amount is the sum of its lines from then on."""
     made = await LineService(uow).add(id, body)
     tag(response, made)
@@ -72,7 +74,9 @@ async def add_opportunity_line(id: UUID, body: LineCreate, uow: Uow, response: R
 
 
 @router.get(f"{OF}/lines/{{line_id}}", access=READ)
-async def get_opportunity_line(id: UUID, line_id: LineId, uow: Uow, response: Response) -> LineRead:
+async def get_opportunity_line(
+    id: UUID, line_id: LineId, uow: Uow, response: Response
+) -> OpportunityLineRead:
     """One line."""
     found = await LineService(uow).get(id, line_id)
     tag(response, found)
@@ -81,8 +85,8 @@ async def get_opportunity_line(id: UUID, line_id: LineId, uow: Uow, response: Re
 
 @router.patch(f"{OF}/lines/{{line_id}}", access=UPDATE, responses=_CHANGE)
 async def update_opportunity_line(
-    id: UUID, line_id: LineId, body: LineUpdate, version: IfMatch, uow: Uow, response: Response
-) -> LineRead:
+    id: UUID, line_id: LineId, body: OpportunityLineUpdate, version: IfMatch, uow: Uow, response: Response
+) -> OpportunityLineRead:
     """Change a line by merge patch; the version is the line's, the amount follows."""
     changed = await LineService(uow).update(id, line_id, body, expected_version=version)
     tag(response, changed)

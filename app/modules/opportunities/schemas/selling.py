@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, PlainSerializer, StringConstraints, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.kernel.contact import Url
+from app.kernel.decimals import DecimalOut, Percent, decimal_field, decimal_text
 from app.kernel.money import MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.opportunities.models.selling import (
@@ -22,25 +23,11 @@ from app.modules.opportunities.models.selling import (
 )
 from app.modules.opportunities.schemas import Amount, Code
 
-
-def decimal_text(value: Decimal) -> str:
-    """The shortest plain text of a decimal: `12.5`, `3`."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _decimal(pattern: str, example: str) -> Any:
-    return StringConstraints(pattern=pattern), Field(examples=[example])
-
-
-DecimalOut = Annotated[Decimal, PlainSerializer(decimal_text, return_type=str)]
-Quantity = Annotated[str, *_decimal(r"^[0-9]{1,12}(\.[0-9]{1,6})?$", "3")]
+Quantity = Annotated[str, *decimal_field(r"^[0-9]{1,12}(\.[0-9]{1,6})?$", "3")]
 """A plain decimal number as text, to six decimals."""
-Share = Annotated[str, *_decimal(r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)$", "50")]
-"""Percent as text, 0 to 100, to four decimals."""
 
 
-class LineCreate(Input):
+class OpportunityLineCreate(Input):
     """Something offered. A discount is a percentage or a sum, not both."""
 
     product_id: UUID | None = Field(None, description="Kept as it is given, to find the product by.")
@@ -48,18 +35,18 @@ class LineCreate(Input):
     description: LongText | None = None
     quantity: Quantity
     unit_price: UnitPriceIn
-    discount_percent: Share | None = None
+    discount_percent: Percent | None = None
     discount_amount: MoneyIn | None = None
     position: int | None = Field(None, ge=0, le=10_000, description="Absent means last.")
 
     @model_validator(mode="after")
-    def _one_discount(self) -> LineCreate:
+    def _one_discount(self) -> OpportunityLineCreate:
         if self.discount_percent is not None and self.discount_amount is not None:
             raise PydanticCustomError("one_discount", "A discount is a percentage or a sum, not both")
         return self
 
 
-class LineUpdate(Input):
+class OpportunityLineUpdate(Input):
     """Changes to a line; absent fields stay as they are. A discount of one kind takes the place of the other."""
 
     product_id: UUID | None = None
@@ -67,12 +54,12 @@ class LineUpdate(Input):
     description: LongText | None = None
     quantity: Quantity | None = None
     unit_price: UnitPriceIn | None = None
-    discount_percent: Share | None = None
+    discount_percent: Percent | None = None
     discount_amount: MoneyIn | None = None
     position: int | None = Field(None, ge=0, le=10_000)
 
     @model_validator(mode="after")
-    def _sound(self) -> LineUpdate:
+    def _sound(self) -> OpportunityLineUpdate:
         for name in self.model_fields_set & {"product_name", "quantity", "unit_price", "position"}:
             if getattr(self, name) is None:
                 raise PydanticCustomError("required", "A line keeps its product, quantity, price and place")
@@ -81,7 +68,7 @@ class LineUpdate(Input):
         return self
 
 
-class LineRead(Output):
+class OpportunityLineRead(Output):
     """A line. `amount` is quantity x price less the discount, rounded once, half up; null where hidden from you."""
 
     id: UUID
@@ -97,10 +84,10 @@ class LineRead(Output):
     amount: MoneyOut | None
 
 
-class Lines(Output):
+class OpportunityLines(Output):
     """An opportunity's lines in their order, and what they add up to."""
 
-    data: list[LineRead]
+    data: list[OpportunityLineRead]
     amount: MoneyOut | None
 
 
@@ -281,7 +268,7 @@ class OpportunityTeam(Output):
 
 class SplitInput(Input):
     member_id: UUID
-    percent: Share
+    percent: Percent
 
 
 class SplitsInput(Input):

@@ -9,11 +9,12 @@ from uuid import UUID
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.kernel.decimals import DecimalOut
 from app.kernel.money import MoneyOut, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.opportunities.models.work import CostKind, Outcome, PresalesKind, PresalesStatus
 from app.modules.opportunities.schemas import Amount, Day, Key, Names, NamesRead
-from app.modules.opportunities.schemas.selling import DecimalOut, Quantity
+from app.modules.opportunities.schemas.selling import Quantity
 
 
 class ReasonCreate(Input):
@@ -173,8 +174,7 @@ class _PresalesChanges(RecordInput):
     wanted_on: Day | None = None
 
 
-PresalesRequestUpdate = patch_of(_PresalesChanges)
-PresalesRequestUpdate.__name__ = PresalesRequestUpdate.__qualname__ = "PresalesRequestUpdate"
+PresalesRequestUpdate = patch_of(_PresalesChanges, "PresalesRequestUpdate")
 PresalesRequestUpdate.__doc__ = "Changes to a presales request; absent fields stay as they are."
 
 

@@ -18,7 +18,12 @@ from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.models import Opportunity
 from app.modules.opportunities.models.selling import Line
 from app.modules.opportunities.schemas import MAX_AMOUNT_MINOR
-from app.modules.opportunities.schemas.selling import LineCreate, LineRead, Lines, LineUpdate
+from app.modules.opportunities.schemas.selling import (
+    OpportunityLineCreate,
+    OpportunityLineRead,
+    OpportunityLines,
+    OpportunityLineUpdate,
+)
 from app.modules.opportunities.services.opportunities import OpportunityService
 
 MOST_LINES = 500
@@ -54,7 +59,7 @@ class LineService:
         self._uow = uow
         self._opportunities = OpportunityService(uow)
 
-    async def all(self, opportunity_id: UUID) -> Lines:
+    async def all(self, opportunity_id: UUID) -> OpportunityLines:
         """Raises `NotFound` for an opportunity that is not visible."""
         row = await self._opportunities.get(opportunity_id)
         lines = await self._of(opportunity_id)
@@ -62,14 +67,14 @@ class LineService:
         total = None
         if lines and not hidden and row.currency:
             total = Money(sum(line.amount for line in lines), row.currency)
-        return Lines(data=[read_line(line, hidden=hidden) for line in lines], amount=total)
+        return OpportunityLines(data=[read_line(line, hidden=hidden) for line in lines], amount=total)
 
-    async def get(self, opportunity_id: UUID, line_id: UUID) -> LineRead:
+    async def get(self, opportunity_id: UUID, line_id: UUID) -> OpportunityLineRead:
         """Raises `NotFound`."""
         await self._opportunities.get(opportunity_id)
         return read_line(await self._line(opportunity_id, line_id), hidden=self._hidden)
 
-    async def add(self, opportunity_id: UUID, body: LineCreate) -> LineRead:
+    async def add(self, opportunity_id: UUID, body: OpportunityLineCreate) -> OpportunityLineRead:
         """Add a line; the opportunity's amount follows. Raises `NotFound`, `Forbidden`, `Conflict`, `Invalid`."""
         row = await self._held(opportunity_id)
         if row.line_count >= MOST_LINES:
@@ -88,8 +93,8 @@ class LineService:
         return read_line(made, hidden=False)
 
     async def update(
-        self, opportunity_id: UUID, line_id: UUID, body: LineUpdate, *, expected_version: int
-    ) -> LineRead:
+        self, opportunity_id: UUID, line_id: UUID, body: OpportunityLineUpdate, *, expected_version: int
+    ) -> OpportunityLineRead:
         """Change a line; the opportunity's amount follows. Raises as `add`, and `StaleVersion`."""
         row = await self._held(opportunity_id)
         line = await self._current(opportunity_id, line_id, expected_version)
@@ -173,7 +178,7 @@ class LineService:
         return line
 
 
-def _share(body: LineCreate | LineUpdate) -> Decimal | None:
+def _share(body: OpportunityLineCreate | OpportunityLineUpdate) -> Decimal | None:
     return None if body.discount_percent is None else Decimal(body.discount_percent)
 
 
@@ -225,10 +230,10 @@ def _other_currency(pointer: str, currency: str | None) -> Invalid:
     return Invalid.at(pointer, "other_currency", f"All of an opportunity's lines are in {currency}.")
 
 
-def read_line(line: Line, *, hidden: bool) -> LineRead:
+def read_line(line: Line, *, hidden: bool) -> OpportunityLineRead:
     """The wire form; `hidden` leaves out every price."""
     off = line.discount_amount
-    return LineRead(
+    return OpportunityLineRead(
         id=line.id,
         version=line.version,
         position=line.position,

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel import sharing
+from app.kernel.decimals import decimal_text
 from app.kernel.errors import DuplicateValue, FieldError, Invalid, NotFound, require_version
 from app.kernel.people import People
 from app.kernel.schemas import ShareInput
@@ -26,7 +27,6 @@ from app.modules.opportunities.schemas.selling import (
     TeamMemberInput,
     TeamMemberRead,
     TeamMemberUpdate,
-    decimal_text,
 )
 from app.modules.opportunities.services.opportunities import OpportunityService
 

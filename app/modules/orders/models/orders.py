@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import Json, RecordTable, TenantOwned, Versioned, module_ref, one_of
+from app.modules.catalog.interface import ChargeKind
 
 
 class OrderStatus(StrEnum):
@@ -28,14 +29,6 @@ class HeldFor(StrEnum):
     STOCK = "stock"
     CREDIT = "credit"
     CONTRACT = "contract"
-
-
-class Charge(StrEnum):
-    """How often a line is charged; as in the catalogue."""
-
-    ONE_TIME = "one_time"
-    MONTHLY = "monthly"
-    YEARLY = "yearly"
 
 
 class ReturnStatus(StrEnum):
@@ -132,12 +125,12 @@ class OrderLine(TenantOwned):
     """One thing on an order. Amounts are in minor units and of what was not cancelled.
 
     `exact_gross` is the price of the whole quantity in major units where that is not quantity x `unit_price`.
-    `bundle_line` is the position of the bundle that this is a component of. `return_claimed` is what returns that
+    `component_of` is the position of the bundle that this is a component of. `return_claimed` is what returns that
     were not rejected speak of, `returned` what those have finished, and `refunded_…` what that came to.
     """
 
     __tablename__ = "order_lines"
-    __table_args__ = (one_of("charge", Charge), {"schema": "orders"})
+    __table_args__ = (one_of("charge", ChargeKind), {"schema": "orders"})
 
     order_id: Mapped[UUID]
     position: Mapped[int]
@@ -160,7 +153,7 @@ class OrderLine(TenantOwned):
     charge: Mapped[str]
     unit_cost: Mapped[Decimal | None]
     cost: Mapped[int | None]
-    bundle_line: Mapped[int | None]
+    component_of: Mapped[int | None]
     quote_line_id: Mapped[UUID | None]
     external_id: Mapped[str | None]
     fulfilled: Mapped[Decimal]

@@ -9,15 +9,13 @@ from fastapi import Query, Response
 
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.paging import Cursor, Limit
-from app.kernel.record_router import etag, fields_of, json_response, record_router
-from app.kernel.records import to_json
+from app.kernel.record_router import detail_response, fields_of, record_router
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
-from app.kernel.uow import UnitOfWork
 from app.modules.automation.interface import ApprovalNotNeeded, ApprovalPending, NoApprover
 from app.modules.contracts.interface import ContractNotActive, FrameExceeded
 from app.modules.orders.interface import CreditRefused, OutOfStock
-from app.modules.orders.models.orders import Order, OrderStatus
+from app.modules.orders.models.orders import OrderStatus
 from app.modules.orders.schemas.orders import (
     Cancellation,
     CreditApprovalAsk,
@@ -50,13 +48,6 @@ _STEP = (InvalidTransition, StaleVersion, VersionRequired)
 OF = "/v1/orders/{id}"
 
 
-async def _answer(uow: UnitOfWork, row: Order, status: int = 200) -> Response:
-    headers = {"ETag": etag(row.version)}
-    if status == 201:
-        headers["Location"] = f"/v1/orders/{row.id}"
-    return json_response(to_json(await OrderService(uow).answer(row)), status, headers)
-
-
 @router.post(
     "/v1/orders/place",
     access=CREATE,
@@ -70,7 +61,7 @@ async def place_order(body: OnlineOrder, uow: Uow) -> Response:
     row = await service.create(fields_of(body), explicit=body.model_fields_set)
     if row.status == OrderStatus.DRAFT:
         row = await service.confirm(row.id, expected_version=row.version)
-    return await _answer(uow, row, 201)
+    return await detail_response(OrderService(uow), row, 201)
 
 
 @router.post(
@@ -81,7 +72,8 @@ async def place_order(body: OnlineOrder, uow: Uow) -> Response:
 )
 async def confirm_order(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """The customer bought: goods are reserved, all or none."""
-    return await _answer(uow, await OrderService(uow).confirm(id, expected_version=version))
+    service = OrderService(uow)
+    return await detail_response(service, await service.confirm(id, expected_version=version))
 
 
 @router.post(
@@ -95,14 +87,17 @@ async def request_order_approval(
 ) -> Response:
     """Ask for approval of a draft beyond the account's credit limit; approved, it is confirmed by itself."""
     asked = given or CreditApprovalAsk()
-    return await _answer(uow, await Placing(uow).request_approval(id, asked, expected_version=version))
+    return await detail_response(
+        OrderService(uow), await Placing(uow).request_approval(id, asked, expected_version=version)
+    )
 
 
 @router.post(f"{OF}/cancel", access=UPDATE, response_model=OrderDetail, responses=problems(*_STEP))
 async def cancel_order(id: UUID, version: IfMatch, uow: Uow, why: Cancellation | None = None) -> Response:
     """Cancel a whole order of which nothing was shipped; its goods are free again."""
     reason = (why or Cancellation()).reason
-    return await _answer(uow, await OrderService(uow).cancel(id, reason, expected_version=version))
+    service = OrderService(uow)
+    return await detail_response(service, await service.cancel(id, reason, expected_version=version))
 
 
 @router.post(
@@ -114,13 +109,14 @@ async def cancel_order(id: UUID, version: IfMatch, uow: Uow, why: Cancellation |
 async def cancel_order_lines(id: UUID, body: LineCancellation, version: IfMatch, uow: Uow) -> Response:
     """Cancel what has not been shipped, or some of it; the amounts fall in proportion."""
     row = await FulfilmentService(uow).cancel_lines(id, body, expected_version=version)
-    return await _answer(uow, row)
+    return await detail_response(OrderService(uow), row)
 
 
 @router.post(f"{OF}/close", access=UPDATE, response_model=OrderDetail, responses=problems(*_STEP))
 async def close_order(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """A fulfilled order is done with."""
-    return await _answer(uow, await OrderService(uow).close(id, expected_version=version))
+    service = OrderService(uow)
+    return await detail_response(service, await service.close(id, expected_version=version))
 
 
 @router.get(f"{OF}/shipments", access=READ)

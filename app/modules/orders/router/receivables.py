@@ -17,17 +17,17 @@ from app.kernel.errors import (
     VersionRequired,
     problems,
 )
+from app.kernel.figures import Language
 from app.kernel.money import Currency
 from app.kernel.paging import Cursor, Limit
 from app.kernel.pdf.documents import Document
 from app.kernel.pdf.kept import kept_pdf
 from app.kernel.pdf.render import DocumentNotRendered
-from app.kernel.record_router import etag, json_response, record_response, record_router, tag
-from app.kernel.records import to_json
+from app.kernel.record_router import detail_response, etag, json_response, record_response, record_router, tag
 from app.kernel.routing import CurrentActor, IfMatch, KernelDep, Router, Uow
 from app.kernel.uow import UnitOfWork
 from app.modules.contracts.interface import InstalmentExceeded
-from app.modules.orders.models.receivables import Invoice, Payment
+from app.modules.orders.models.receivables import Payment
 from app.modules.orders.schemas.receivable_reports import (
     Ageing,
     CreditRead,
@@ -63,7 +63,7 @@ from app.modules.orders.services.receivables.errors import (
 )
 from app.modules.orders.services.receivables.instalments import InstalmentInvoices
 from app.modules.orders.services.receivables.invoices import INVOICE, InvoiceService
-from app.modules.orders.services.receivables.paper import Language, describe
+from app.modules.orders.services.receivables.paper import describe
 from app.modules.orders.services.receivables.payments import PAYMENT
 from app.modules.orders.services.receivables.settling import SettlingService
 from app.modules.orders.services.receivables.statements import StatementService
@@ -78,13 +78,6 @@ _TAKE_BACK = problems(NotAllocatable, AllocationFinal, StaleVersion, VersionRequ
 _REFUND = problems(NotAllocatable, AllocationExceeded, DuplicateValue, StaleVersion, VersionRequired)
 OnDay = Annotated[date | None, Query(alias="on", description="The day; absent means today.")]
 Account = Annotated[UUID, Query(description="Whose.")]
-
-
-async def _invoice(uow: UnitOfWork, row: Invoice, status: int = 200) -> Response:
-    headers = {"ETag": etag(row.version)}
-    if status == 201:
-        headers["Location"] = f"/v1/invoices/{row.id}"
-    return json_response(to_json(await InvoiceService(uow).answer(row)), status, headers)
 
 
 def _refund(uow: UnitOfWork, row: Payment) -> Response:
@@ -104,7 +97,7 @@ def _refund(uow: UnitOfWork, row: Payment) -> Response:
 async def replace_invoice_lines(id: UUID, body: InvoiceLinesWrite, version: IfMatch, uow: Uow) -> Response:
     """Write all lines of a draft anew; it comes to what they come to."""
     row = await InvoiceService(uow).replace_lines(id, body.lines, expected_version=version)
-    return await _invoice(uow, row)
+    return await detail_response(InvoiceService(uow), row)
 
 
 @router.post(
@@ -116,7 +109,7 @@ async def replace_invoice_lines(id: UUID, body: InvoiceLinesWrite, version: IfMa
 )
 async def create_invoice_from_order(body: OrderInvoice, uow: Uow) -> Response:
     """Draft an invoice of an order: what is left, what was shipped, a percentage in advance, or parts of lines."""
-    return await _invoice(uow, await OrderBilling(uow).draft(body), 201)
+    return await detail_response(InvoiceService(uow), await OrderBilling(uow).draft(body), 201)
 
 
 @router.post(
@@ -128,7 +121,7 @@ async def create_invoice_from_order(body: OrderInvoice, uow: Uow) -> Response:
 )
 async def create_invoice_from_instalment(body: InstalmentInvoice, uow: Uow) -> Response:
     """Draft the invoice for one payment of a contract's plan."""
-    return await _invoice(uow, await InstalmentInvoices(uow).draft(body), 201)
+    return await detail_response(InvoiceService(uow), await InstalmentInvoices(uow).draft(body), 201)
 
 
 @router.post(
@@ -140,13 +133,14 @@ async def create_invoice_from_instalment(body: InstalmentInvoice, uow: Uow) -> R
 async def issue_invoice(id: UUID, version: IfMatch, uow: Uow, body: InvoiceIssue | None = None) -> Response:
     """Issue a draft: it gets the next number, without gaps, and is never changed again."""
     row = await InvoiceService(uow).issue(id, body or InvoiceIssue(), expected_version=version)
-    return await _invoice(uow, row)
+    return await detail_response(InvoiceService(uow), row)
 
 
 @router.post("/v1/invoices/{id}/void", access="invoice:update", response_model=InvoiceDetail, responses=_STEP)
 async def void_invoice(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Give up a draft, but keep it to be seen. What was issued is corrected by a credit note."""
-    return await _invoice(uow, await InvoiceService(uow).void(id, expected_version=version))
+    service = InvoiceService(uow)
+    return await detail_response(service, await service.void(id, expected_version=version))
 
 
 @router.post(
@@ -162,7 +156,7 @@ async def credit_invoice(id: UUID, body: CreditNoteCreate, version: IfMatch, uow
     It takes off what is still open; what was paid beyond that stays on the account, to be used or paid back.
     """
     row = await CreditNoteService(uow).correct(id, body, expected_version=version)
-    return await _invoice(uow, row, 201)
+    return await detail_response(InvoiceService(uow), row, 201)
 
 
 @router.get(
@@ -215,7 +209,7 @@ async def allocate_credit_note(
 ) -> Response:
     """Settle other invoices of the account with what is left of a credit note."""
     row = await SettlingService(uow).allocate_credit_note(id, body or Allocate(), expected_version=version)
-    return await _invoice(uow, row)
+    return await detail_response(InvoiceService(uow), row)
 
 
 @router.post(
@@ -230,7 +224,7 @@ async def deallocate_credit_note(
     """Take back what a credit note settled besides its own invoice."""
     service = SettlingService(uow)
     row = await service.deallocate_credit_note(id, body or Deallocate(), expected_version=version)
-    return await _invoice(uow, row)
+    return await detail_response(InvoiceService(uow), row)
 
 
 @router.post(

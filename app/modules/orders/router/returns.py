@@ -7,12 +7,9 @@ from uuid import UUID
 from fastapi import Response
 
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
-from app.kernel.record_router import etag, json_response, record_router
-from app.kernel.records import to_json
+from app.kernel.record_router import detail_response, record_router
 from app.kernel.routing import IfMatch, Router, Uow
-from app.kernel.uow import UnitOfWork
 from app.modules.orders.interface import OutOfStock
-from app.modules.orders.models.returns import Return
 from app.modules.orders.schemas.returns import Decision, Inspection, RefundDecision, Rejection, ReturnDetail
 from app.modules.orders.services.returns import RETURN, ReturnService
 
@@ -24,10 +21,6 @@ _STEP = problems(InvalidTransition, StaleVersion, VersionRequired)
 OF = "/v1/returns/{id}"
 
 
-async def _answer(uow: UnitOfWork, row: Return) -> Response:
-    return json_response(to_json(await ReturnService(uow).answer(row)), headers={"ETag": etag(row.version)})
-
-
 def _note(decision: Decision | None) -> str | None:
     return None if decision is None else decision.note
 
@@ -36,19 +29,22 @@ def _note(decision: Decision | None) -> str | None:
 async def approve_return(id: UUID, version: IfMatch, uow: Uow, body: Decision | None = None) -> Response:
     """The customer may send it."""
     service = ReturnService(uow)
-    return await _answer(uow, await service.step(id, "approve", _note(body), expected_version=version))
+    row = await service.step(id, "approve", _note(body), expected_version=version)
+    return await detail_response(service, row)
 
 
 @router.post(f"{OF}/receive", access=UPDATE, response_model=ReturnDetail, responses=_STEP)
 async def receive_return(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """The goods are here."""
-    return await _answer(uow, await ReturnService(uow).step(id, "receive", expected_version=version))
+    service = ReturnService(uow)
+    return await detail_response(service, await service.step(id, "receive", expected_version=version))
 
 
 @router.post(f"{OF}/inspect", access=UPDATE, response_model=ReturnDetail, responses=_STEP)
 async def inspect_return(id: UUID, body: Inspection, version: IfMatch, uow: Uow) -> Response:
     """Say how the goods look, and which of them go back into stock."""
-    return await _answer(uow, await ReturnService(uow).inspect(id, body, expected_version=version))
+    service = ReturnService(uow)
+    return await detail_response(service, await service.inspect(id, body, expected_version=version))
 
 
 @router.post(f"{OF}/refund", access=UPDATE, response_model=ReturnDetail, responses=_STEP)
@@ -56,7 +52,8 @@ async def refund_return(id: UUID, version: IfMatch, uow: Uow, body: RefundDecisi
     """Give the money back: the return's amounts are final, and what was invoiced of them is credited at once."""
     method = None if body is None else body.method
     service = ReturnService(uow)
-    return await _answer(uow, await service.refund(id, _note(body), expected_version=version, method=method))
+    row = await service.refund(id, _note(body), expected_version=version, method=method)
+    return await detail_response(service, row)
 
 
 @router.post(
@@ -67,16 +64,19 @@ async def refund_return(id: UUID, version: IfMatch, uow: Uow, body: RefundDecisi
 )
 async def replace_return(id: UUID, version: IfMatch, uow: Uow, body: Decision | None = None) -> Response:
     """Send the same again: a confirmed order that costs nothing is made, and linked."""
-    return await _answer(uow, await ReturnService(uow).replace(id, _note(body), expected_version=version))
+    service = ReturnService(uow)
+    return await detail_response(service, await service.replace(id, _note(body), expected_version=version))
 
 
 @router.post(f"{OF}/repair", access=UPDATE, response_model=ReturnDetail, responses=_STEP)
 async def repair_return(id: UUID, version: IfMatch, uow: Uow, body: Decision | None = None) -> Response:
     """Send the goods back repaired; nothing is refunded, and they may come back again."""
-    return await _answer(uow, await ReturnService(uow).repair(id, _note(body), expected_version=version))
+    service = ReturnService(uow)
+    return await detail_response(service, await service.repair(id, _note(body), expected_version=version))
 
 
 @router.post(f"{OF}/reject", access=UPDATE, response_model=ReturnDetail, responses=_STEP)
 async def reject_return(id: UUID, body: Rejection, version: IfMatch, uow: Uow) -> Response:
     """Do not take the goods back."""
-    return await _answer(uow, await ReturnService(uow).reject(id, body.note, expected_version=version))
+    service = ReturnService(uow)
+    return await detail_response(service, await service.reject(id, body.note, expected_version=version))

@@ -10,9 +10,10 @@ from uuid import UUID
 from pydantic import Field
 
 from app.kernel.countries import Country
+from app.kernel.decimals import Percent
 from app.kernel.money import Currency
 from app.kernel.schemas import ExternalId, Input, Output, ShortText
-from app.modules.orders.schemas.decimals import Cost, Percent, Price, Quantity
+from app.modules.orders.schemas.decimals import Cost, Price, Quantity
 
 MOST_ORDERS = 1_000
 MOST_IMPORTED_LINES = 5_000

@@ -9,10 +9,12 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from app.kernel.countries import Country
+from app.kernel.decimals import DecimalOut, Percent
 from app.kernel.money import Currency, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
-from app.modules.orders.models.orders import Charge, HeldFor, MovementKind, OrderStatus
-from app.modules.orders.schemas.decimals import DecimalOut, Percent, Quantity, SignedQuantity
+from app.modules.catalog.interface import ChargeKind
+from app.modules.orders.models.orders import HeldFor, MovementKind, OrderStatus
+from app.modules.orders.schemas.decimals import Quantity, SignedQuantity
 
 MOST_LINES = 500
 StreetText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
@@ -42,9 +44,9 @@ class OrderLineInput(Input):
     discount_percent: Percent = "0"
     discount_amount: MoneyIn | None = None
     tax_rate: Percent | None = Field(None, description="Percent; absent means the product's, else none.")
-    charge: Charge | None = Field(None, description="Absent means the product's, else once.")
+    charge: ChargeKind | None = Field(None, description="Absent means the product's, else once.")
     unit_cost: UnitPriceIn | None = Field(None, description="Absent means the product's.")
-    bundle_line: int | None = Field(
+    component_of: int | None = Field(
         None, ge=0, le=MOST_LINES, description="Index of the bundle's line that this is a component of."
     )
 
@@ -160,9 +162,9 @@ class OrderLineRead(Output):
     net: MoneyOut | None
     tax: MoneyOut | None
     total: MoneyOut | None
-    charge: Charge
+    charge: ChargeKind
     unit_cost: UnitPriceOut | None
-    bundle_line: int | None = Field(description="Position of the bundle that it is a component of.")
+    component_of: int | None = Field(description="Position of the bundle that it is a component of.")
     quote_line_id: UUID | None
     fulfilled: DecimalOut
     cancelled: DecimalOut

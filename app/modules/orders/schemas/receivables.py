@@ -11,15 +11,17 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.kernel.decimals import DecimalOut, Percent
 from app.kernel.money import Money, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
+from app.kernel.totals import TaxRead
 from app.modules.orders.models.receivables import (
     InvoiceKind,
     InvoiceStatus,
     PaymentKind,
     PaymentMethod,
 )
-from app.modules.orders.schemas.decimals import DecimalOut, Percent, Quantity
+from app.modules.orders.schemas.decimals import Quantity
 
 MOST_LINES = 500
 MOST_SHARES = 200
@@ -85,8 +87,7 @@ class InvoiceCreate(_InvoiceFields):
     tax_included: bool = Field(False, description="Whether the prices include tax.")
 
 
-InvoiceUpdate = patch_of(_InvoiceFields)
-InvoiceUpdate.__name__ = InvoiceUpdate.__qualname__ = "InvoiceUpdate"
+InvoiceUpdate = patch_of(_InvoiceFields, "InvoiceUpdate")
 InvoiceUpdate.__doc__ = (
     "Changes to an invoice; what is printed on it changes only in a draft, its lines by `PUT …/lines`."
 )
@@ -149,14 +150,6 @@ class InvoiceLineRead(Output):
     total: MoneyOut | None
     credited_quantity: DecimalOut
     credited_total: MoneyOut | None
-
-
-class TaxRead(Output):
-    """What the lines of one rate come to."""
-
-    rate: DecimalOut
-    net: MoneyOut
-    tax: MoneyOut
 
 
 class InvoiceDetail(InvoiceRead):
@@ -297,8 +290,7 @@ class PaymentCreate(_PaymentFields):
     received_on: date | None = Field(None, description="Absent means today.")
 
 
-PaymentUpdate = patch_of(_PaymentFields)
-PaymentUpdate.__name__ = PaymentUpdate.__qualname__ = "PaymentUpdate"
+PaymentUpdate = patch_of(_PaymentFields, "PaymentUpdate")
 PaymentUpdate.__doc__ = "Changes to a payment; its amount stays: delete it and enter it again."
 
 

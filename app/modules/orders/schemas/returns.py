@@ -7,11 +7,12 @@ from uuid import UUID
 
 from pydantic import Field
 
+from app.kernel.decimals import DecimalOut, Percent
 from app.kernel.money import Currency, MoneyOut, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import Input, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.orders.models.orders import Condition, ReturnStatus
 from app.modules.orders.models.receivables import PaymentMethod
-from app.modules.orders.schemas.decimals import DecimalOut, Percent, Quantity
+from app.modules.orders.schemas.decimals import Quantity
 from app.modules.orders.schemas.orders import MOST_LINES, SerialNumber
 
 

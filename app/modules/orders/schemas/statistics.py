@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import Field
 
+from app.kernel.decimals import DecimalOut
 from app.kernel.money import Currency, MoneyOut
 from app.kernel.schemas import Input, Output, ShortText
-from app.modules.orders.schemas.decimals import DecimalOut
 
 GroupBy = Literal["month", "quarter", "year", "product", "account", "owner", "team", "source", "country"]
 MOST_GROUPS = 10_000

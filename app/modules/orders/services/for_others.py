@@ -33,32 +33,17 @@ class OrdersOfTenant:
         rows = await OrderService(self._uow).get_many(list(ids), lock=lock)
         return {id: reference(row) for id, row in rows.items()}
 
-    async def of_quotes(self, quote_ids: Collection[UUID]) -> Mapping[UUID, OrderRef]:
-        if not quote_ids or not self._uow.actor.may("order:read"):
-            return {}
-        service = OrderService(self._uow)
-        rows = await service.of_quotes(quote_ids)
-        visible = await service.get_many([row.id for row in rows]) if rows else {}
-        return {row.quote_id: reference(row) for row in visible.values() if row.quote_id is not None}
-
-    async def get_lines(self, ids: Collection[UUID]) -> Mapping[UUID, OrderLineRef]:
-        found = await self._lines("l.id", ids)
-        return {line.id: line for line in found}
-
     async def lines_of(self, order_ids: Collection[UUID]) -> Sequence[OrderLineRef]:
-        return await self._lines("l.order_id", order_ids)
-
-    async def _lines(self, column: str, ids: Collection[UUID]) -> list[OrderLineRef]:
         actor = self._uow.actor
-        if not ids or not actor.may("order:read"):
+        if not order_ids or not actor.may("order:read"):
             return []
-        bind = Bindings(self._uow.tenant_id, list(ids))
+        bind = Bindings(self._uow.tenant_id, list(order_ids))
         visible = visible_rows(actor, "order", "read", bind)
         rows = await self._uow.fetch(
             "SELECT l.id, l.order_id, t.account_id, l.product_id, l.description, l.quantity, l.fulfilled,"
             " l.returned, l.net, l.total, t.currency, t.confirmed_at, t.created_at"
             " FROM orders.order_lines l JOIN orders.orders t ON t.tenant_id = l.tenant_id AND t.id = l.order_id"
-            f" WHERE l.tenant_id = $1 AND {column} = ANY($2::uuid[]) AND t.deleted_at IS NULL"
+            " WHERE l.tenant_id = $1 AND l.order_id = ANY($2::uuid[]) AND t.deleted_at IS NULL"
             f"{f' AND {visible}' if visible else ''} ORDER BY l.order_id, l.position",
             *bind.values,
         )

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
+from app.kernel.decimals import decimal_text
 from app.kernel.errors import Conflict, FieldError, Invalid
 from app.kernel.events import Event
 from app.kernel.ids import new_id
@@ -20,7 +21,6 @@ from app.kernel.statements import entities, entity
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.interface import OrderFulfilled, OrderShipped
 from app.modules.orders.models.orders import Order, OrderLine, OrderStatus, Shipment, ShipmentLine
-from app.modules.orders.schemas.decimals import decimal_text
 from app.modules.orders.schemas.orders import (
     LineCancellation,
     LineQuantity,

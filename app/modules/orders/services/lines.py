@@ -122,7 +122,7 @@ def _row(line: NewOrderLine, position: int, amounts: dict[str, int], currency: s
         "charge": str(line.charge),
         "unit_cost": line.unit_cost,
         "cost": cost,
-        "bundle_line": line.bundle_line,
+        "component_of": line.component_of,
         "quote_line_id": line.quote_line_id,
     }
 
@@ -141,7 +141,7 @@ def as_new(line: OrderLine) -> NewOrderLine:
         tax_rate=line.tax_rate,
         charge=line.charge,
         unit_cost=line.unit_cost,
-        bundle_line=line.bundle_line,
+        component_of=line.component_of,
         quote_line_id=line.quote_line_id,
     )
 
@@ -219,7 +219,7 @@ def read_line(line: OrderLine, currency: str, hidden: frozenset[str] = frozenset
         **{name: money(name) for name in AMOUNTS},
         charge=line.charge,  # type: ignore[arg-type]
         unit_cost=None if costless or line.unit_cost is None else UnitPrice(line.unit_cost, currency),
-        bundle_line=line.bundle_line,
+        component_of=line.component_of,
         quote_line_id=line.quote_line_id,
         fulfilled=line.fulfilled,
         cancelled=line.cancelled,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from app.kernel.bulk import insert_records, insert_rows
 from app.kernel.errors import Invalid
 from app.kernel.ids import new_id
 from app.kernel.numbering import next_numbers
@@ -16,7 +17,6 @@ from app.kernel.uow import UnitOfWork
 from app.modules.orders.interface import NewOrderLine
 from app.modules.orders.models.orders import Order, OrderLine
 from app.modules.orders.schemas.imports import ImportAnswer, ImportedOrder
-from app.modules.orders.services.bulk import insert_records, insert_rows
 from app.modules.orders.services.imported import (
     Item,
     Known,

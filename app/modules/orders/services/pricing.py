@@ -88,7 +88,7 @@ def _query(line: OrderLineInput, at: Mapping[int, int], sale: Sale) -> PriceQuer
         unit_price=None if line.unit_price is None else line.unit_price.amount,
         discount_percent=Decimal(line.discount_percent),
         discount_amount=0 if line.discount_amount is None else line.discount_amount.amount_minor,
-        component_of=None if line.bundle_line is None else at.get(line.bundle_line),
+        component_of=None if line.component_of is None else at.get(line.component_of),
         kept=line.product_id in sale.kept,
     )
 
@@ -126,8 +126,8 @@ def _faults(line: OrderLineInput, place: int, currency: str) -> list[FieldError]
         errors.append(FieldError(f"{at}/discount_amount", "negative", "A discount is not negative."))
     if line.unit_cost is not None and line.unit_cost.amount < 0:
         errors.append(FieldError(f"{at}/unit_cost", "negative", "A cost is not negative."))
-    if line.bundle_line is not None and line.bundle_line >= place:
-        errors.append(FieldError(f"{at}/bundle_line", "unknown_line", "A component comes after its bundle."))
+    if line.component_of is not None and line.component_of >= place:
+        errors.append(FieldError(f"{at}/component_of", "unknown_line", "A component comes after its bundle."))
     return errors
 
 
@@ -152,5 +152,5 @@ def _new(line: OrderLineInput, priced: PricedLine | None) -> NewOrderLine:
         tax_rate=rate if line.tax_rate is None else Decimal(line.tax_rate),
         charge=charge if line.charge is None else line.charge.value,
         unit_cost=cost,
-        bundle_line=line.bundle_line,
+        component_of=line.component_of,
     )

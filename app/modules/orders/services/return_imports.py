@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from app.kernel.bulk import insert_records, insert_rows
 from app.kernel.errors import Conflict
 from app.kernel.ids import new_id
 from app.kernel.numbering import next_numbers
@@ -16,7 +17,6 @@ from app.kernel.uow import UnitOfWork
 from app.modules.orders.models.orders import OrderLine, ReturnStatus
 from app.modules.orders.models.returns import Return, ReturnLine
 from app.modules.orders.schemas.imports import ImportAnswer, ImportedReturn, ImportedReturnLine
-from app.modules.orders.services.bulk import insert_records, insert_rows
 from app.modules.orders.services.imported import (
     Item,
     Known,

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
+from app.kernel.decimals import decimal_text
 from app.kernel.errors import Conflict, FieldError, Invalid
 from app.kernel.ids import new_id
 from app.kernel.money import Money, UnitPrice, half_up
@@ -21,7 +22,6 @@ from app.kernel.totals import LineInput, total
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.models.orders import Order, OrderLine
 from app.modules.orders.models.returns import ReturnLine
-from app.modules.orders.schemas.decimals import decimal_text
 from app.modules.orders.schemas.returns import ReturnLineInput, ReturnLineRead
 from app.modules.orders.services.lines import MAX_MINOR, exact_sum
 

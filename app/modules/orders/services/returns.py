@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
+from app.kernel.decimals import decimal_text
 from app.kernel.errors import Conflict, FieldError, Invalid, require_version
 from app.kernel.money import Money
 from app.kernel.numbering import next_number
@@ -24,7 +25,6 @@ from app.modules.orders.interface import NewOrderLine, ReturnCompleted, StockNee
 from app.modules.orders.models.orders import Order, OrderLine, ReturnStatus
 from app.modules.orders.models.receivables import PaymentMethod
 from app.modules.orders.models.returns import Return, ReturnLine
-from app.modules.orders.schemas.decimals import decimal_text
 from app.modules.orders.schemas.returns import (
     Inspection,
     ReturnCreate,
@@ -348,7 +348,7 @@ def _free_line(line: ReturnLine, of: OrderLine | None) -> NewOrderLine:
     if of is not None:
         return replace(
             as_new(of), quantity=line.quantity, unit_price=Decimal(0), gross=None, discount_percent=Decimal(0),
-            discount_amount=0, unit_cost=cost, bundle_line=None, quote_line_id=None,
+            discount_amount=0, unit_cost=cost, component_of=None, quote_line_id=None,
         )  # fmt: skip
     return NewOrderLine(
         product_id=line.product_id,

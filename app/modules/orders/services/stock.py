@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from app.kernel.decimals import decimal_text
 from app.kernel.errors import Conflict, Invalid
 from app.kernel.ids import new_id
 from app.kernel.paging import MAX_LIMIT, read_position, sign_position
@@ -20,7 +21,6 @@ from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.orders.interface import OutOfStock, Stock, StockNeed
 from app.modules.orders.models.orders import MovementKind, StockLevel, StockMovement
-from app.modules.orders.schemas.decimals import decimal_text
 from app.modules.orders.schemas.orders import StockAdjustment, StockLevelRead, StockMovementRead
 
 _ZERO = Decimal(0)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from app.kernel.errors import InvalidTransition, NotFound, StaleVersion, VersionRequired, problems
 from app.kernel.record_links import RecordLinkCreate, RecordLinkCreated, RecordLinkList
-from app.kernel.record_router import record_response, record_router
+from app.kernel.record_router import detail_response, record_router
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.automation.interface import NoApprover
 from app.modules.quotes.interface import (
@@ -23,18 +23,17 @@ from app.modules.quotes.interface import (
     QuoteRevised,
     QuoteSuperseded,
 )
-from app.modules.quotes.models import Quote
-from app.modules.quotes.schemas import QuoteRead
+from app.modules.quotes.schemas import QuoteDetail
 from app.modules.quotes.schemas.steps import (
     Acceptance,
     AnswerRead,
-    Comparison,
     PriceChanges,
+    QuoteComparison,
+    QuoteRecall,
+    QuoteRefusal,
     QuoteSteps,
-    Recall,
-    Refusal,
+    QuoteSubmission,
     Sending,
-    Submission,
 )
 from app.modules.quotes.services.answering import Answers, From
 from app.modules.quotes.services.approving import QuoteApprovals
@@ -63,7 +62,7 @@ async def compare_quotes(
     id: UUID,
     uow: Uow,
     other: Annotated[UUID, QueryParameter(alias="with", description="The other revision, or any quote.")],
-) -> Comparison:
+) -> QuoteComparison:
     """What the other quote has that differs, field by field and line by line."""
     return await Revisions(uow).compare(id, other)
 
@@ -71,12 +70,13 @@ async def compare_quotes(
 @router.post(
     "/v1/quotes/{id}/reprice",
     access="quote:update",
-    response_model=QuoteRead,
+    response_model=QuoteDetail,
     responses=problems(QuoteImmutable, *_STALE),
 )
 async def reprice_quote(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Ask the catalogue again for every price of a draft that was not entered."""
-    return record_response(uow, QUOTE, await QuoteService(uow).reprice(id, expected_version=version))
+    service = QuoteService(uow)
+    return await detail_response(service, await service.reprice(id, expected_version=version))
 
 
 @router.get("/v1/quotes/{id}/price-changes", access="quote:read")
@@ -88,42 +88,45 @@ async def list_quote_price_changes(id: UUID, uow: Uow) -> PriceChanges:
 @router.post(
     "/v1/quotes/{id}/keep-prices",
     access="quote:update",
-    response_model=QuoteRead,
+    response_model=QuoteDetail,
     responses=problems(*_STALE),
 )
 async def keep_quote_prices(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Leave the quote at its prices although some have changed."""
-    return record_response(uow, QUOTE, await PriceNotices(uow).keep(id, expected_version=version))
+    row = await PriceNotices(uow).keep(id, expected_version=version)
+    return await detail_response(QuoteService(uow), row)
 
 
 @router.post(
     "/v1/quotes/{id}/submit",
     access="quote:update",
-    response_model=QuoteRead,
+    response_model=QuoteDetail,
     responses=problems(InvalidTransition, QuoteEmpty, NoApprover, *_STALE),
 )
-async def submit_quote(id: UUID, version: IfMatch, uow: Uow, given: Submission | None = None) -> Response:
+async def submit_quote(
+    id: UUID, version: IfMatch, uow: Uow, given: QuoteSubmission | None = None
+) -> Response:
     """Ask for approval; where nothing has to be asked the quote is approved at once."""
-    row = await QuoteApprovals(uow).submit(id, given or Submission(), expected_version=version)
-    return record_response(uow, QUOTE, row)
+    row = await QuoteApprovals(uow).submit(id, given or QuoteSubmission(), expected_version=version)
+    return await detail_response(QuoteService(uow), row)
 
 
 @router.post(
     "/v1/quotes/{id}/recall",
     access="quote:update",
-    response_model=QuoteRead,
+    response_model=QuoteDetail,
     responses=problems(InvalidTransition, *_STALE),
 )
-async def recall_quote(id: UUID, version: IfMatch, uow: Uow, why: Recall | None = None) -> Response:
+async def recall_quote(id: UUID, version: IfMatch, uow: Uow, why: QuoteRecall | None = None) -> Response:
     """Back to the draft, while it is being approved or before it is sent."""
     row = await QuoteApprovals(uow).recall(id, expected_version=version, note=why.note if why else None)
-    return record_response(uow, QUOTE, row)
+    return await detail_response(QuoteService(uow), row)
 
 
 @router.post(
     "/v1/quotes/{id}/send",
     access="quote:update",
-    response_model=QuoteRead,
+    response_model=QuoteDetail,
     responses=problems(
         InvalidTransition, ApprovalRequired, QuoteEmpty, QuoteExpired, QuoteNotOpen, NoApprover, *_STALE
     ),
@@ -131,32 +134,26 @@ async def recall_quote(id: UUID, version: IfMatch, uow: Uow, why: Recall | None 
 async def send_quote(id: UUID, version: IfMatch, uow: Uow, how: Sending | None = None) -> Response:
     """Send an approved quote, or a draft that needs no approval. Earlier revisions are superseded."""
     row = await QuoteSender(uow).send(id, how or Sending(), expected_version=version)
-    return record_response(uow, QUOTE, row)
+    return await detail_response(QuoteService(uow), row)
 
 
 @router.post(
     "/v1/quotes/{id}/revise",
     access="quote:update",
-    response_model=QuoteRead,
+    response_model=QuoteDetail,
     status_code=201,
     responses=problems(QuoteRevised, QuoteNotOpen, *_STALE),
 )
 async def revise_quote(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Make the next revision as a draft; the present one is superseded when the next is sent."""
-    return _made(uow, await Revisions(uow).revise(id, expected_version=version))
+    row = await Revisions(uow).revise(id, expected_version=version)
+    return await detail_response(QuoteService(uow), row, 201)
 
 
-@router.post("/v1/quotes/{id}/clone", access="quote:create", response_model=QuoteRead, status_code=201)
+@router.post("/v1/quotes/{id}/clone", access="quote:create", response_model=QuoteDetail, status_code=201)
 async def clone_quote(id: UUID, uow: Uow) -> Response:
     """Make a new quote like this one, priced as of today."""
-    return _made(uow, await Revisions(uow).clone(id))
-
-
-def _made(uow: Uow, row: Quote) -> Response:
-    response = record_response(uow, QUOTE, row)
-    response.status_code = 201
-    response.headers["Location"] = f"/v1/quotes/{row.id}"
-    return response
+    return await detail_response(QuoteService(uow), await Revisions(uow).clone(id), 201)
 
 
 # -- answers -------------------------------------------------------------------------------------------------
@@ -180,10 +177,12 @@ async def accept_quote(
 
 @router.post("/v1/quotes/{id}/decline", access="quote:update", responses=_ANSWER)
 async def decline_quote(
-    id: UUID, version: IfMatch, uow: Uow, request: Request, given: Refusal | None = None
+    id: UUID, version: IfMatch, uow: Uow, request: Request, given: QuoteRefusal | None = None
 ) -> AnswerRead:
     """Write down that the customer declines, and why. Again, it answers the same."""
-    answer = await Answers(uow).decline(id, given or Refusal(), _origin(request), expected_version=version)
+    answer = await Answers(uow).decline(
+        id, given or QuoteRefusal(), _origin(request), expected_version=version
+    )
     return read_answer(answer, uow.actor.hidden("quote"))
 
 

@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, PlainSerializer, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.kernel.countries import Country
+from app.kernel.decimals import DecimalOut, Percent, decimal_field
 from app.kernel.money import Currency, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
+from app.kernel.totals import TaxRead
 from app.modules.catalog.interface import ChargeKind, PriceSource
-from app.modules.quotes.models import Becomes, Language, QuoteStatus
+from app.modules.quotes.models import Becomes, QuoteLanguage, QuoteStatus
 
 MOST_LINES = 500
 MAX_AMOUNT_MINOR = 10**15  # sums of hundreds still fit where money is kept
 
 
-def decimal_text(value: Decimal) -> str:
-    """The shortest plain text of a decimal: `12.5`, `3`."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _decimal(pattern: str, example: str) -> Any:
-    return StringConstraints(pattern=pattern), Field(examples=[example])
-
-
-DecimalOut = Annotated[Decimal, PlainSerializer(decimal_text, return_type=str)]
-Quantity = Annotated[str, *_decimal(r"^[0-9]{1,9}(\.[0-9]{1,4})?$", "3")]
+Quantity = Annotated[str, *decimal_field(r"^[0-9]{1,9}(\.[0-9]{1,4})?$", "3")]
 """A plain decimal number as text, to four decimals."""
-Percent = Annotated[str, *_decimal(r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)$", "12.5")]
-"""Percent as text, 0 to 100, to four decimals."""
 Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
 
 
@@ -99,7 +87,7 @@ class QuoteCreate(RecordInput):
     discount_percent: Percent = "0"
     discount_amount: MoneyIn | None = Field(None, description="Comes off the sum after the percentage.")
     terms: LongText | None = None
-    language: Language | None = Field(None, description="Absent: the company's.")
+    language: QuoteLanguage | None = Field(None, description="Absent: the company's.")
     becomes: Becomes = Becomes.ORDER
     term_months: int | None = Field(None, ge=1, le=600, description="Of the contract that it becomes.")
     signature_required: bool = Field(False, description="To accept it one signs.")
@@ -151,7 +139,7 @@ class QuoteRead(RecordOutput):
     )
     line_count: int
     terms: str | None
-    language: Language
+    language: QuoteLanguage
     becomes: Becomes
     term_months: int | None
     signature_required: bool
@@ -194,14 +182,6 @@ class QuoteLineRead(Output):
     net: MoneyOut | None
     tax: MoneyOut | None
     total: MoneyOut | None
-
-
-class TaxRead(Output):
-    """What the lines of one tax rate come to."""
-
-    rate: DecimalOut
-    net: MoneyOut
-    tax: MoneyOut
 
 
 class QuoteDetail(QuoteRead):

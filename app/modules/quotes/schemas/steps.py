@@ -15,7 +15,7 @@ from app.modules.automation.interface import Resubmit
 from app.modules.quotes.models import AnswerKind, QuoteStatus
 
 
-class Submission(Input):
+class QuoteSubmission(Input):
     """Something for those who approve."""
 
     note: LongText | None = None
@@ -25,7 +25,7 @@ class Submission(Input):
     )
 
 
-class Recall(Input):
+class QuoteRecall(Input):
     """Why it goes back to the draft."""
 
     note: LongText | None = None
@@ -54,7 +54,7 @@ class Acceptance(Input):
     )
 
 
-class Refusal(Input):
+class QuoteRefusal(Input):
     """Why the customer declined."""
 
     reason: LongText | None = Field(None, examples=["Too expensive"])
@@ -81,7 +81,7 @@ class AnswerRead(Output):
     contract_id: UUID | None
 
 
-class StepRead(Output):
+class QuoteStepRead(Output):
     """A change of status."""
 
     id: UUID
@@ -96,7 +96,7 @@ class StepRead(Output):
 class QuoteSteps(Output):
     """The way of a quote through its states, oldest first."""
 
-    data: list[StepRead]
+    data: list[QuoteStepRead]
 
 
 class LineChange(Output):
@@ -109,7 +109,7 @@ class LineChange(Output):
     fields: dict[str, list[Any]] = Field(description="Field → [here, there].")
 
 
-class Comparison(Output):
+class QuoteComparison(Output):
     """What differs between two quotes."""
 
     fields: dict[str, list[Any]] = Field(description="Field → [here, there].")

@@ -28,7 +28,7 @@ from app.modules.quotes.interface import (
     QuoteSuperseded,
 )
 from app.modules.quotes.models import AnswerKind, Becomes, Quote, QuoteAnswer, QuoteLine, QuoteStatus
-from app.modules.quotes.schemas.steps import Acceptance, Refusal
+from app.modules.quotes.schemas.steps import Acceptance, QuoteRefusal
 from app.modules.quotes.services.lines import given_again, stored_price
 from app.modules.quotes.services.pricing import Header, Pricing
 from app.modules.quotes.services.quotes import QuoteService, money_of
@@ -159,7 +159,7 @@ class Answers:
         )
 
     async def decline(
-        self, id: UUID, given: Refusal, came: From, *, expected_version: int | None = None
+        self, id: UUID, given: QuoteRefusal, came: From, *, expected_version: int | None = None
     ) -> QuoteAnswer:
         """Decline a quote; again, it answers the same. Raises `QuoteExpired`, `QuoteSuperseded`, `QuoteNotOpen`."""
         row = await self._held(id, came)
@@ -284,7 +284,7 @@ def new_order(row: Quote, agreed: Agreed) -> NewOrder:
                 tax_rate=line.tax_rate,
                 charge=line.charge,
                 unit_cost=line.unit_cost,
-                bundle_line=None if line.component_of is None else at[line.component_of],
+                component_of=None if line.component_of is None else at[line.component_of],
                 quote_line_id=line.id,
             )
         )

@@ -15,7 +15,7 @@ from app.modules.automation.interface import ApprovalQuestion, ApprovalRef, Appr
 from app.modules.customers.interface import Customers
 from app.modules.quotes.interface import QuoteEmpty
 from app.modules.quotes.models import Quote, QuoteLine, QuoteStatus
-from app.modules.quotes.schemas.steps import Submission
+from app.modules.quotes.schemas.steps import QuoteSubmission
 from app.modules.quotes.services.quotes import QuoteService
 from app.modules.quotes.services.states import MACHINE
 from app.modules.quotes.services.summing import plain
@@ -34,7 +34,7 @@ class QuoteApprovals:
         self._uow = uow
         self._quotes = QuoteService(uow)
 
-    async def submit(self, id: UUID, given: Submission, *, expected_version: int) -> Quote:
+    async def submit(self, id: UUID, given: QuoteSubmission, *, expected_version: int) -> Quote:
         """Ask for approval; where nothing has to be asked the quote is approved at once.
 
         Raises: `InvalidTransition`; `QuoteEmpty`; `NoApprover`.
@@ -43,7 +43,7 @@ class QuoteApprovals:
         after, _ = await self.ask(row, given)
         return after
 
-    async def ask(self, row: Quote, given: Submission) -> tuple[Quote, ApprovalRef]:
+    async def ask(self, row: Quote, given: QuoteSubmission) -> tuple[Quote, ApprovalRef]:
         """As `submit`, of a locked draft; also the request as it stands."""
         MACHINE.next(QuoteStatus(row.status), "submit")
         if not row.line_count:
@@ -63,7 +63,7 @@ class QuoteApprovals:
         await self._uow.of(Approvals).recall("quote", row.id, note=note)
         return await self._uow.get(Quote, row.id)
 
-    async def _question(self, row: Quote, given: Submission) -> ApprovalQuestion:
+    async def _question(self, row: Quote, given: QuoteSubmission) -> ApprovalQuestion:
         names = await self._uow.of(Customers).account_names([row.account_id])
         account = names.get(row.account_id)
         label = f"{row.number} rev. {row.revision}" + (f" · {account}" if account else "")

@@ -10,17 +10,16 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from babel import Locale
-
 from app.kernel.access import TenantProfile, system_actor
 from app.kernel.figures import Figures, Language
+from app.kernel.pdf.addresses import address_lines
 from app.kernel.pdf.documents import Document, DocumentKind, DocumentLine, DocumentParty, DocumentTotals
 from app.kernel.pdf.kept import Pdf, kept_pdf
 from app.kernel.people import People
 from app.kernel.runtime import Kernel
 from app.kernel.totals import LineTotal, TaxTotal
 from app.kernel.uow import UnitOfWork
-from app.modules.customers.interface import Customers, PostalAddress
+from app.modules.customers.interface import Customers
 from app.modules.quotes.models import Quote, QuoteLine
 from app.modules.quotes.services.pricing import included_lines
 from app.tenants.interface import Tenants
@@ -161,22 +160,20 @@ async def _buyer(uow: UnitOfWork, row: Quote, language: Language) -> DocumentPar
     customers = uow.of(Customers)
     names = await customers.account_names([row.account_id])
     address = (await customers.postal_addresses([row.account_id])).get(row.account_id)
-    lines = address_lines(address, language) if address else []
+    lines = []
+    if address is not None:
+        lines = address_lines(
+            language,
+            street=address.address,
+            postal_code=address.postal_code,
+            city=address.city,
+            region=address.region,
+            country=address.country,
+        )
     if row.contact_id is not None:
         contact = (await customers.contact_names([row.contact_id])).get(row.contact_id)
         lines += [f"{_TEXTS[language]['contact']}: {contact}"] if contact else []
     return DocumentParty(name=names.get(row.account_id, ""), lines=lines)
-
-
-def address_lines(address: PostalAddress, language: Language) -> list[str]:
-    """An address as letters have it: from large to small in Chinese, from small to large in English."""
-    country = Locale(language).territories.get(address.country or "", "")
-    street = [line for line in (address.address or "").splitlines() if line.strip()]
-    if language == "zh":
-        place = "".join(part for part in (country, address.region, address.city) if part)
-        return [part for part in (place, *street, address.postal_code) if part]
-    place = " ".join(part for part in (address.postal_code, address.city, address.region) if part)
-    return [part for part in (*street, place, country) if part]
 
 
 async def _facts(uow: UnitOfWork, row: Quote, language: Language) -> list[tuple[str, str]]:

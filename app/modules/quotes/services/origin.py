@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from app.kernel.decimals import decimal_text
 from app.kernel.errors import Invalid
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.contracts.interface import Contracts
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import Opportunities, OpportunityLineRef
-from app.modules.quotes.schemas import decimal_text
 from app.modules.quotes.services.pricing import GivenLine
 
 

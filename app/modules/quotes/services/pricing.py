@@ -23,7 +23,7 @@ from app.modules.catalog.interface import (
     PriceQueryLine,
     PriceSource,
 )
-from app.modules.quotes.models import Language
+from app.modules.quotes.models import QuoteLanguage
 from app.modules.quotes.schemas import MOST_LINES
 
 _ZERO: Final = Decimal(0)
@@ -261,7 +261,7 @@ def _line_price(line: GivenLine, priced: PricedLine | None, header: Header) -> L
             unit_cost=line.unit_cost,
         )
     product = priced.product
-    english = product.name_en if header.language == Language.EN else None
+    english = product.name_en if header.language == QuoteLanguage.EN else None
     return LinePrice(
         given=line,
         description=line.description or english or product.name,

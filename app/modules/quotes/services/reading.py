@@ -9,7 +9,7 @@ from uuid import UUID
 from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
 from app.modules.quotes.models import AnswerKind, QuoteAnswer, QuoteStep
-from app.modules.quotes.schemas.steps import AnswerRead, QuoteSteps, StepRead
+from app.modules.quotes.schemas.steps import AnswerRead, QuoteStepRead, QuoteSteps
 from app.modules.quotes.services.quotes import QuoteService
 
 
@@ -27,7 +27,8 @@ class QuoteReading:
         rows = await self._uow.all(statement.order_by(QuoteStep.at, QuoteStep.id))
         return QuoteSteps(
             data=[
-                StepRead.model_validate({n: getattr(row, n) for n in StepRead.model_fields}) for row in rows
+                QuoteStepRead.model_validate({n: getattr(row, n) for n in QuoteStepRead.model_fields})
+                for row in rows
             ]
         )
 

@@ -13,7 +13,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.quotes.interface import QuoteNotOpen, QuoteRevised
 from app.modules.quotes.models import Quote
 from app.modules.quotes.schemas import QuoteLineRead
-from app.modules.quotes.schemas.steps import Comparison, LineChange
+from app.modules.quotes.schemas.steps import LineChange, QuoteComparison
 from app.modules.quotes.services.lines import given_again
 from app.modules.quotes.services.pricing import GivenLine
 from app.modules.quotes.services.quotes import QUOTE, QuoteService
@@ -72,7 +72,7 @@ class Revisions:
     async def _lines(self, row: Quote) -> list[GivenLine]:
         return [given_again(line) for line in await self._quotes.lines_of(row.id)]
 
-    async def compare(self, id: UUID, other_id: UUID) -> Comparison:
+    async def compare(self, id: UUID, other_id: UUID) -> QuoteComparison:
         """Field by field and line by line, what `other_id` has that differs. Raises `NotFound`."""
         rows = await self._quotes.get_many([id, other_id])
         if not {id, other_id} <= rows.keys():
@@ -80,7 +80,7 @@ class Revisions:
         one, other = rows[id], rows[other_id]
         hidden = self._uow.actor.hidden("quote")
         left, right = QUOTE.render(one, hidden), QUOTE.render(other, hidden)
-        return Comparison(
+        return QuoteComparison(
             fields={
                 name: [_json(left[name]), _json(right[name])]
                 for name in left

@@ -14,8 +14,8 @@ from app.kernel.uow import UnitOfWork
 from app.modules.automation.interface import ApprovalStatus
 from app.modules.customers.interface import Customers
 from app.modules.quotes.interface import ApprovalRequired, QuoteExpired, QuoteNotOpen, QuoteSent
-from app.modules.quotes.models import Language, Quote, QuoteStatus
-from app.modules.quotes.schemas.steps import Sending, Submission
+from app.modules.quotes.models import Quote, QuoteLanguage, QuoteStatus
+from app.modules.quotes.schemas.steps import QuoteSubmission, Sending
 from app.modules.quotes.services.approving import QuoteApprovals
 from app.modules.quotes.services.quotes import QuoteService, money_of
 from app.modules.quotes.services.states import MACHINE, WITH_CUSTOMER
@@ -74,7 +74,7 @@ class QuoteSender:
         return row
 
     async def _without_asking(self, row: Quote) -> Quote:
-        after, request = await QuoteApprovals(self._uow).ask(row, Submission())
+        after, request = await QuoteApprovals(self._uow).ask(row, QuoteSubmission())
         if after.status != QuoteStatus.APPROVED:
             process = request.process if request.status is ApprovalStatus.PENDING else None
             raise ApprovalRequired(process=process)
@@ -100,7 +100,7 @@ class QuoteSender:
         raise Invalid.at("/to", "required", "Neither you nor the contact say where to mail it.")
 
     async def _mail(self, row: Quote, to: str, message: str | None, path: str) -> None:
-        language = Language(row.language).value
+        language = QuoteLanguage(row.language).value
         said = {
             "number": row.number,
             "name": " ".join(row.name.split()),

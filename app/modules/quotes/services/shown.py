@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from app.kernel.money import Money, UnitPrice
+from app.kernel.totals import TaxRead
 from app.modules.catalog.interface import ChargeKind, PriceSource
 from app.modules.quotes.models import QuoteLine
-from app.modules.quotes.schemas import QuoteLineRead, TaxRead
+from app.modules.quotes.schemas import QuoteLineRead
 from app.modules.quotes.services.pricing import included_lines
 
 _AMOUNTS = (

@@ -126,8 +126,7 @@ class PoolCreate(PoolFields):
     object: Literal["account", "lead"]
 
 
-PoolUpdate = patch_of(PoolFields)
-PoolUpdate.__name__ = PoolUpdate.__qualname__ = "PoolUpdate"
+PoolUpdate = patch_of(PoolFields, "PoolUpdate")
 PoolUpdate.__doc__ = "Changes to a pool; absent fields stay as they are, lists are replaced whole."
 
 

@@ -15,11 +15,11 @@ from app.kernel.record_reads import field_set
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.models import Assignment, Cause
 from app.modules.leads.schemas.assignment import (
+    AssignmentDecisionRead,
     AssignmentRead,
     AssignPreview,
     AssignRequest,
     AssignRun,
-    DecisionRead,
 )
 from app.modules.leads.services.assignment.assigner import Assigner, log_entry
 from app.modules.leads.services.assignment.facts import Decision
@@ -161,9 +161,9 @@ def _order(body: AssignRequest) -> AssignOrder:
     return AssignOrder(ids=body.ids, filter=tree, reassign=body.reassign)
 
 
-def _read(decision: Decision) -> DecisionRead:
+def _read(decision: Decision) -> AssignmentDecisionRead:
     entry = log_entry(decision, Cause.RUN, None)
-    values = {name: entry[name] for name in DecisionRead.model_fields}
+    values = {name: entry[name] for name in AssignmentDecisionRead.model_fields}
     if values["queue_id"] == NOBODY:
         values["queue_id"] = None
-    return DecisionRead.model_validate(values)
+    return AssignmentDecisionRead.model_validate(values)

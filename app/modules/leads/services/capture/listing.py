@@ -18,8 +18,8 @@ from app.modules.leads.schemas.capture import (
     FormCounts,
     FormDay,
     FormStatistics,
+    FormSubmissionRead,
     LeadConsentRead,
-    SubmissionRead,
 )
 
 MAX_DAYS: Final = 366
@@ -31,7 +31,7 @@ _SHOWN: Final = (
 
 async def submissions(
     uow: UnitOfWork, form_id: UUID, *, status: SubmissionStatus | None, limit: int, cursor: str | None
-) -> Page[SubmissionRead]:
+) -> Page[FormSubmissionRead]:
     """The newest first. Raises `NotFound`, `InvalidCursor`."""
     await uow.get(LeadForm, form_id)
     limit = min(limit, MAX_LIMIT)
@@ -49,7 +49,7 @@ async def submissions(
     )
     shown, more = rows[:limit], len(rows) > limit
     last = [shown[-1]["created_at"].isoformat(), shown[-1]["id"]] if more else []
-    return Page[SubmissionRead](
+    return Page[FormSubmissionRead](
         data=[_shown(uow, row) for row in shown],
         next_cursor=sign_position(uow, name, last) if more else None,
         has_more=more,
@@ -58,7 +58,7 @@ async def submissions(
     )
 
 
-def _shown(uow: UnitOfWork, row: Any) -> SubmissionRead:
+def _shown(uow: UnitOfWork, row: Any) -> FormSubmissionRead:
     """Answers are those of a lead: only who reads all leads reads them, without the fields hidden from them."""
     answers = row["answers"] or None
     if answers is not None:
@@ -74,7 +74,7 @@ def _shown(uow: UnitOfWork, row: Any) -> SubmissionRead:
                 for name, value in given.items()
                 if name not in hidden and not ("custom" in hidden and name.startswith("custom."))
             }
-    return SubmissionRead(**{**dict(row), "answers": answers})
+    return FormSubmissionRead(**{**dict(row), "answers": answers})
 
 
 async def statistics(

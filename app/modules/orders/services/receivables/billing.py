@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
+from app.kernel.decimals import decimal_text
 from app.kernel.errors import Invalid, InvalidTransition
 from app.kernel.money import Money, half_up
 from app.kernel.records import RecordService
@@ -21,7 +22,6 @@ from app.kernel.totals import LineTotal
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.models.orders import Order, OrderLine, OrderStatus
 from app.modules.orders.models.receivables import Invoice
-from app.modules.orders.schemas.decimals import decimal_text
 from app.modules.orders.schemas.receivables import (
     InvoicedAs,
     OrderInvoice,

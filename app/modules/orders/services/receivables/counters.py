@@ -8,11 +8,11 @@ from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
+from app.kernel.decimals import decimal_text
 from app.kernel.money import half_up
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.models.orders import OrderLine
 from app.modules.orders.models.receivables import Invoice, InvoiceLine
-from app.modules.orders.schemas.decimals import decimal_text
 from app.modules.orders.services.receivables.errors import OrderInvoiced
 
 

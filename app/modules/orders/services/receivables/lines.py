@@ -11,14 +11,13 @@ from uuid import UUID
 from app.kernel.errors import Invalid
 from app.kernel.money import Money, UnitPrice
 from app.kernel.statements import entity
-from app.kernel.totals import LineInput, LineTotal, Totals, document, total
+from app.kernel.totals import LineInput, LineTotal, TaxRead, Totals, document, total
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.orders.models.receivables import InvoiceLine
 from app.modules.orders.schemas.receivables import (
     InvoiceLineInput,
     InvoiceLineRead,
-    TaxRead,
 )
 
 MAX_MINOR = 10**17

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.errors import Forbidden
+from app.kernel.figures import Language
+from app.kernel.pdf.addresses import address_lines
 from app.kernel.pdf.documents import (
     Document,
     DocumentKind,
@@ -14,16 +16,16 @@ from app.kernel.pdf.documents import (
     DocumentParty,
     DocumentTotals,
 )
+from app.kernel.totals import LineTotal
 from app.kernel.totals import document as add_up
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.orders.models.orders import Order
-from app.modules.orders.models.receivables import Invoice, InvoiceKind
+from app.modules.orders.models.receivables import Invoice, InvoiceKind, InvoiceLine
 from app.modules.orders.services.receivables.invoices import ISSUED, InvoiceService
 from app.modules.orders.services.receivables.lines import amounts_of, lines_of
 from app.tenants.interface import Tenants
 
-Language = Literal["en", "zh"]
 _TEXTS: Final[dict[str, dict[str, str]]] = {
     "en": {
         "draft": "Draft",
@@ -37,7 +39,7 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "draft": "草稿",
         "order": "订单号",
         "reference": "贵方参考号",
-        "corrects": "冲红发票",
+        "corrects": "所冲账单",
         "reason": "原因",
         "note": "备注",
     },
@@ -68,21 +70,9 @@ async def describe(uow: UnitOfWork, id: UUID, language: Language | None) -> Docu
         issued_on=issued_on,
         made_at=uow.actor.tenant.midnight(row.issued_on) if row.issued_on else row.created_at,
         seller=letterhead.seller,
-        buyer=await _buyer(uow, row, order),
+        buyer=await _buyer(uow, row, order, spoken),
         currency=row.currency,
-        lines=[
-            DocumentLine(
-                position=str(line.position),
-                name=line.description,
-                quantity=line.quantity,
-                unit=line.unit or "",
-                unit_price=line.unit_price,
-                discount_percent=Decimal(0),
-                tax_rate=line.tax_rate,
-                totals=total,
-            )
-            for line, total in zip(lines, amounts, strict=True)
-        ],
+        lines=[_line(line, total) for line, total in zip(lines, amounts, strict=True)],
         totals=DocumentTotals(
             subtotal=sums.subtotal,
             header_discount=sums.header_discount,
@@ -104,13 +94,26 @@ async def describe(uow: UnitOfWork, id: UUID, language: Language | None) -> Docu
     )
 
 
-async def _buyer(uow: UnitOfWork, row: Invoice, order: Order | None) -> DocumentParty:
+def _line(line: InvoiceLine, total: LineTotal) -> DocumentLine:
+    return DocumentLine(
+        position=str(line.position),
+        name=line.description,
+        quantity=line.quantity,
+        unit=line.unit or "",
+        unit_price=line.unit_price,
+        discount_percent=Decimal(0),
+        tax_rate=line.tax_rate,
+        totals=total,
+    )
+
+
+async def _buyer(uow: UnitOfWork, row: Invoice, order: Order | None, language: Language) -> DocumentParty:
     """As the customer was called on the day of issue; the address is the order's."""
     name = row.customer_name
     if name is None:
         name = (await uow.of(Customers).account_names([row.account_id])).get(row.account_id, "")
     address: dict[str, Any] = (order and (order.billing_address or order.shipping_address)) or {}
-    written = [address[part] for part in _ADDRESS if address.get(part)]
+    written = address_lines(language, **{part: address.get(part) for part in _ADDRESS})
     return DocumentParty(name=address.get("name") or name, lines=written)
 
 

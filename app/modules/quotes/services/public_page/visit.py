@@ -24,7 +24,7 @@ from app.kernel.pdf.kept import Pdf
 from app.kernel.runtime import Kernel
 from app.kernel.uow import transaction
 from app.modules.quotes.interface import QuoteExpired, QuoteNotOpen, QuoteSuperseded
-from app.modules.quotes.schemas.steps import Acceptance, Refusal
+from app.modules.quotes.schemas.steps import Acceptance, QuoteRefusal
 from app.modules.quotes.services.answering import Answers, From
 from app.modules.quotes.services.document import quote_pdf
 from app.modules.quotes.services.public_page import html
@@ -159,7 +159,7 @@ async def _decline(visitor: Visitor, link: Link, offer: Offer, sent: Mapping[str
     async with transaction(visitor.kernel, _customer(offer.company), request_id=visitor.request_id) as uow:
         answers = Answers(uow)
         row, quote = await answers.behind(link)
-        await answers.decline(quote.id, Refusal(reason=reason), From(visitor.address, row))
+        await answers.decline(quote.id, QuoteRefusal(reason=reason), From(visitor.address, row))
     return _lead_on(visitor, offer)
 
 

@@ -1,6 +1,7 @@
 """Many rows in one statement: COPY into a temporary table, and from there into the tables with audit and events.
 
-Row-level security allows no COPY into a guarded table.
+Row-level security allows no COPY into a guarded table. Files of any shape go through kernel/imports, which checks and
+matches each row; this is for callers that have complete rows already.
 """
 
 from __future__ import annotations
@@ -21,6 +22,23 @@ from app.kernel.statements import audited_columns, columns_of, entity
 from app.kernel.uow import UnitOfWork
 
 _numbers = count(1)
+
+RECORDED = """, audit AS (
+  INSERT INTO kernel.audit_entries
+    (tenant_id, id, at, actor_kind, actor_id, actor_name, request_id, object, record_id, action, changes)
+  SELECT $1, s.audit_id_, $2, $3, $4, $5, $6, $7, s.id, $8, s.audit_::jsonb FROM {source} s JOIN done USING (id)
+), events AS (
+  INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data)
+  SELECT $1, s.event_id_, $2, $3, $4, $6, $9, $7, s.id, s.event_::jsonb FROM {source} s JOIN done USING (id)
+)
+SELECT id FROM done"""
+"""The audit entries and events of the rows `done`, from the columns that travel beside them.
+
+Arguments: tenant, time, the actor's kind, id and name, request, object, action, type of the event.
+"""
+_WITH_EFFECTS = (
+    "WITH done AS ({insert} SELECT {cast} FROM {source} s ON CONFLICT DO NOTHING RETURNING id)" + RECORDED
+)
 
 
 async def insert_rows(uow: UnitOfWork, model: type[TenantOwned], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -57,7 +75,7 @@ async def insert_records(
     actor = uow.actor
     made = await _copied(
         uow, model, names, packed, _WITH_EFFECTS, uow.now, actor.kind, actor.id, actor.name, uow.request_id,
-        record.object, record.created.type,
+        record.object, "created", record.created.type,
     )  # fmt: skip
     uow.meter("records.created", len(made))
     return {row["id"] for row in made}
@@ -122,19 +140,3 @@ def _values(model: type[TenantOwned], names: tuple[str, ...], row: Mapping[str, 
         if found[place] is not None:
             found[place] = to_json(found[place]).decode()
     return tuple(found)
-
-
-_WITH_EFFECTS = """
-WITH done AS (
-  {insert} SELECT {cast} FROM {source} s ON CONFLICT DO NOTHING RETURNING id
-), audit AS (
-  INSERT INTO kernel.audit_entries
-    (tenant_id, id, at, actor_kind, actor_id, actor_name, request_id, object, record_id, action, changes)
-  SELECT $1, s.audit_id_, $2, $3, $4, $5, $6, $7, s.id, 'created', s.audit_::jsonb
-  FROM {source} s JOIN done USING (id)
-), events AS (
-  INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data)
-  SELECT $1, s.event_id_, $2, $3, $4, $6, $8, $7, s.id, s.event_::jsonb
-  FROM {source} s JOIN done USING (id)
-)
-SELECT id FROM done"""
