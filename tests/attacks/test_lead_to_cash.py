@@ -300,7 +300,7 @@ NUMBERS = [
 @pytest.mark.parametrize("kind", ["quotes", "orders", "invoices"])
 async def test_no_number_is_more_than_a_refusal(owner, kind):
     account, pump = await account_of(owner), await _pump(owner)
-    bundle = {"quotes": ["component_of"], "orders": ["bundle_line"], "invoices": []}[kind]
+    bundle = {"quotes": ["component_of"], "orders": ["component_of"], "invoices": []}[kind]
     free = {"description": "x", "quantity": "9999999999", "unit_price": money("1.00")}
     for number in NUMBERS:
         amount = {"amount": number, "currency": "USD"}
