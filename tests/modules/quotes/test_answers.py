@@ -252,7 +252,7 @@ async def test_a_quote_may_become_a_contract(owner: Client, company: Company) ->
     assert (answer["order_id"], answer["total"]) == (None, money("1272.00"))
     contract = await owner.ok("GET", f"/v1/contracts/{answer['contract_id']}")
     assert (contract["title"], contract["value"], contract["quote_id"], contract["status"]) == (
-        "Care", money("1272.00"), quote["id"], "draft",
+        "Care", money("15264.00"), quote["id"], "draft",
     )  # fmt: skip
     assert (await again(owner, quote))["made_contract_id"] == contract["id"]
     path = f"/v1/quotes/{quote['id']}/accept"
@@ -261,3 +261,46 @@ async def test_a_quote_may_become_a_contract(owner: Client, company: Company) ->
     )
     assert {one.json()["contract_id"] for one in answers} == {contract["id"]}
     assert await count(company, "contracts.contracts") == 1
+
+
+@pytest.mark.parametrize(
+    ("months", "value", "amounts"),
+    [
+        (18, "3816.60", ["530.00", "1908.00", "1378.60"]),  # 18 months, and two years of which one is begun
+        (24, "4452.60", ["530.00", "2544.00", "1378.60"]),
+        (25, "5247.90", ["530.00", "2650.00", "2067.90"]),
+        (None, "1325.30", ["530.00", "106.00", "689.30"]),
+    ],
+)
+async def test_a_contract_is_worth_all_that_is_charged_in_its_term(
+    owner: Client, months: int | None, value: str, amounts: list[str]
+) -> None:
+    quote = await sent_quote(
+        owner,
+        line("500.00", tax_rate="6"),
+        line("100.00", charge="monthly", tax_rate="6"),
+        line("610.00", charge="yearly", tax_rate="13"),
+        line("9.00", charge="monthly", optional=True),
+        becomes="contract",
+        term_months=months,
+    )
+    answer = await accept(owner, quote)
+    assert answer["total"] == money("1325.30")
+    path = f"/v1/contracts/{answer['contract_id']}"
+    contract = await owner.ok("GET", path)
+    assert (contract["kind"], contract["value"]) == ("subscription", money(value))
+    lines = await owner.ok("GET", f"{path}/lines")
+    assert [one["amount"] for one in lines["data"]] == [money(amount) for amount in amounts]
+    assert lines["amount"] == money(value)
+
+
+async def test_a_contract_of_what_is_paid_once_is_a_sale_at_the_total(owner: Client) -> None:
+    quote = await sent_quote(
+        owner,
+        line("100.00", tax_rate="6"),
+        line("9.00", charge="monthly", optional=True),
+        becomes="contract",
+        term_months=12,
+    )
+    contract = await owner.ok("GET", f"/v1/contracts/{(await accept(owner, quote))['contract_id']}")
+    assert (contract["kind"], contract["value"]) == ("sale", money("106.00"))

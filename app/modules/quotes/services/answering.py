@@ -30,6 +30,7 @@ from app.modules.quotes.interface import (
 from app.modules.quotes.models import AnswerKind, Becomes, Quote, QuoteAnswer, QuoteLine, QuoteStatus
 from app.modules.quotes.schemas.steps import Acceptance, Refusal
 from app.modules.quotes.services.lines import given_again, stored_price
+from app.modules.quotes.services.over_term import amounts_over, kind_of
 from app.modules.quotes.services.pricing import Header, Pricing
 from app.modules.quotes.services.quotes import QuoteService, money_of
 from app.modules.quotes.services.sending import LINK_PURPOSE
@@ -237,11 +238,13 @@ class Answers:
         if row.becomes == Becomes.ORDER:
             return (await self._uow.of(Orders).place(new_order(row, agreed))).id, None
         today = self._quotes.today
+        amounts = amounts_over(agreed.lines, agreed.sums, row.term_months)
         contract = await self._uow.of(Contracts).create(
             NewContract(
                 title=row.name,
                 account_id=row.account_id,
-                value=Money(agreed.total, row.currency),
+                kind=kind_of(agreed.lines, agreed.sums),
+                value=Money(sum(amounts.values()), row.currency),
                 starts_on=today,
                 ends_on=_last_day(today, row.term_months),
                 contact_id=row.contact_id,
@@ -255,7 +258,7 @@ class Answers:
                         quantity=line.quantity,
                         unit_price=line.unit_price,
                         charge=line.charge,
-                        amount=agreed.sums.lines[place].total,
+                        amount=amounts[place],
                     )
                     for place in agreed.sums.included
                     for line in (agreed.lines[place],)
