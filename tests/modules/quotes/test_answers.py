@@ -16,6 +16,7 @@ from app.modules.quotes.schemas.steps import Acceptance, Refusal
 from app.modules.quotes.services.answering import Answers, From
 from app.modules.quotes.services.sending import LINK_PURPOSE
 from tests.modules.opportunities.deals import pointers
+from tests.modules.quotes.conftest import Hire
 from tests.modules.quotes.offers import again, line, lines_of, money, quote_of, refused, sent_quote, step
 from tests.modules.support import actor_of, count
 from tests.support.api import Client, Company
@@ -213,6 +214,51 @@ async def test_a_customer_declines_by_the_link(owner: Client, company: Company) 
     quote = await sent_quote(owner)
     await by_link(company, await link_to(owner, quote), "decline", Refusal(reason="No budget"))
     assert (await again(owner, quote))["decline_reason"] == "No budget"
+
+
+async def told_of(client: Client, quote: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+    """Kind, title and text of what a member was told of a quote, in the order of it."""
+    found = (await client.ok("GET", "/v1/notifications"))["data"]
+    return [
+        (one["kind"], one["title"], one["body"]) for one in reversed(found) if one["record_id"] == quote["id"]
+    ]
+
+
+async def test_what_a_customer_does_by_a_link_is_told_to_the_owner_once(
+    owner: Client, company: Company, hire: Hire
+) -> None:
+    mate = await hire("salesperson")
+    bought = await sent_quote(owner, owner_id=mate.facts["member_id"])
+    lost = await sent_quote(owner, owner_id=mate.facts["member_id"])
+    answers: list[tuple[dict[str, Any], str, Any]] = [
+        (bought, "accept", Acceptance(name="Li Hua", note="At once")),
+        (lost, "decline", Refusal(reason="No budget")),
+    ]
+    for quote, action, given in answers:
+        token = await link_to(owner, quote)
+        await by_link(company, token, "view")
+        await by_link(company, token, "view")
+        await by_link(company, token, action, given)
+        await by_link(company, token, action, given)
+    assert await told_of(mate, bought) == [
+        ("quote.viewed", f"{bought['number']} rev. 1: the customer has looked at it for the first time", None),
+        ("quote.accepted", f"{bought['number']} rev. 1: the customer has accepted", "At once"),
+    ]
+    assert await told_of(mate, lost) == [
+        ("quote.viewed", f"{lost['number']} rev. 1: the customer has looked at it for the first time", None),
+        ("quote.declined", f"{lost['number']} rev. 1: the customer has declined", "No budget"),
+    ]
+    assert await told_of(owner, bought) == []
+
+
+async def test_what_a_member_writes_down_is_told_to_nobody(owner: Client, hire: Hire) -> None:
+    mate = await hire("salesperson")
+    bought = await sent_quote(owner, owner_id=mate.facts["member_id"])
+    lost = await sent_quote(owner, owner_id=mate.facts["member_id"])
+    await accept(owner, bought)
+    await step(owner, lost, "decline", reason="No budget")
+    assert await told_of(mate, bought) == []
+    assert await told_of(mate, lost) == []
 
 
 async def test_a_revoked_link_opens_nothing(owner: Client, company: Company) -> None:

@@ -29,6 +29,7 @@ from app.modules.quotes.interface import (
 )
 from app.modules.quotes.models import AnswerKind, Becomes, Quote, QuoteAnswer, QuoteLine, QuoteStatus
 from app.modules.quotes.schemas.steps import Acceptance, Refusal
+from app.modules.quotes.services.customer_news import ACCEPTED, DECLINED, VIEWED, tell_owner
 from app.modules.quotes.services.lines import given_again, stored_price
 from app.modules.quotes.services.over_term import amounts_over, kind_of
 from app.modules.quotes.services.pricing import Header, Pricing
@@ -82,6 +83,7 @@ class Answers:
         row = await self._uow.get(Quote, link.record_id, lock="update")
         if row.status != QuoteStatus.SENT:
             return row
+        await tell_owner(self._uow, row, VIEWED)
         return await self._quotes.step(row, "view", first_viewed_at=self._uow.now)
 
     # -- answers -------------------------------------------------------------------------------------------
@@ -131,6 +133,8 @@ class Answers:
             **self._who(came),
         )
         await self._accepted(row, answer)
+        if came.link is not None:
+            await tell_owner(self._uow, row, ACCEPTED, given.note)
         return answer
 
     async def _accepted(self, row: Quote, answer: QuoteAnswer) -> None:
@@ -190,6 +194,8 @@ class Answers:
                 reason=given.reason,
             )
         )
+        if came.link is not None:
+            await tell_owner(self._uow, row, DECLINED, given.reason)
         return answer
 
     def _who(self, came: From) -> dict[str, object]:
