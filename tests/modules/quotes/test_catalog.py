@@ -183,12 +183,18 @@ async def test_an_accepted_quote_wins_its_opportunity(owner: Client, company: Co
     )
     for opportunity in (deal, lined):
         quote = await sent_quote(
-            owner, line("80.00"), opportunity_id=opportunity["id"], account_id=account["id"]
+            owner,
+            line("80.00", tax_rate="13"),
+            line("5.00", tax_rate="13", optional=True),
+            opportunity_id=opportunity["id"],
+            account_id=account["id"],
         )
-        await step(owner, quote, "accept", name="Li Hua")
+        chosen = [(await lines_of(owner, quote))[1]["id"]]
+        answer = await step(owner, quote, "accept", name="Li Hua", chosen_line_ids=chosen)
+        assert answer["total"] == money("96.05")
     await relayed(company)
     won = await owner.ok("GET", f"/v1/opportunities/{deal['id']}")
-    assert (won["status"], won["amount"], won["probability"]) == ("won", money("80.00"), 100)
+    assert (won["status"], won["amount"], won["probability"]) == ("won", money("85.00"), 100)
     kept = await owner.ok("GET", f"/v1/opportunities/{lined['id']}")
     assert (kept["status"], kept["amount"]) == ("won", money("7.00"))
 

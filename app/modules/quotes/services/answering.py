@@ -132,12 +132,12 @@ class Answers:
             contract_id=contract_id,
             **self._who(came),
         )
-        await self._accepted(row, answer)
+        await self._accepted(row, answer, agreed.sums.totals.net)
         if came.link is not None:
             await tell_owner(self._uow, row, ACCEPTED, given.note)
         return answer
 
-    async def _accepted(self, row: Quote, answer: QuoteAnswer) -> None:
+    async def _accepted(self, row: Quote, answer: QuoteAnswer, net: int) -> None:
         """The quote as it stands from here on, and the news of it."""
         total = answer.total or 0
         await self._quotes.step(
@@ -159,6 +159,7 @@ class Answers:
                 number=row.number,
                 revision=row.revision,
                 total=money_of(row, total),
+                net=money_of(row, net),
                 accepted_on=self._quotes.today,
             )
         )
