@@ -241,7 +241,11 @@ async def test_what_a_customer_does_by_a_link_is_told_to_the_owner_once(
         await by_link(company, token, action, given)
         await by_link(company, token, action, given)
     assert await told_of(mate, bought) == [
-        ("quote.viewed", f"{bought['number']} rev. 1: the customer has looked at it for the first time", None),
+        (
+            "quote.viewed",
+            f"{bought['number']} rev. 1: the customer has looked at it for the first time",
+            None,
+        ),
         ("quote.accepted", f"{bought['number']} rev. 1: the customer has accepted", "At once"),
     ]
     assert await told_of(mate, lost) == [

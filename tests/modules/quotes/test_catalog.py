@@ -200,7 +200,8 @@ async def test_an_accepted_quote_wins_its_opportunity(owner: Client, company: Co
 
 
 @pytest.mark.parametrize(
-    ("country", "tax_country", "total"), [("CN", "CN", "113.00"), ("FR", "FR", "100.00"), (None, "US", "107.00")]
+    ("country", "tax_country", "total"),
+    [("CN", "CN", "113.00"), ("FR", "FR", "100.00"), (None, "US", "107.00")],
 )
 async def test_a_quote_and_an_order_of_one_basket_are_taxed_alike(
     owner: Client, country: str | None, tax_country: str, total: str

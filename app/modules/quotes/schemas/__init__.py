@@ -93,7 +93,9 @@ class QuoteCreate(RecordInput):
     channel: Code | None = Field(None, description="For price books of a sales channel.")
     currency: Currency | None = Field(None, description="Absent: the opportunity's, or the company's.")
     tax_included: bool = Field(False, description="Prices include tax.")
-    tax_country: Country | None = Field(None, description="Decides tax rates; absent: the account's, else the company's.")
+    tax_country: Country | None = Field(
+        None, description="Decides tax rates; absent: the account's, else the company's."
+    )
     issued_on: date | None = Field(None, description="Absent: today.")
     valid_until: date | None = Field(None, description="The last day to accept; absent: 30 days later.")
     discount_percent: Percent = "0"
