@@ -17,7 +17,10 @@ from app.kernel.money import Money
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewContractLine:
-    """What is contracted: a product at a price, as the quote had it. Amounts are minor units."""
+    """What is contracted: a product at a price, as the quote had it.
+
+    `amount` is that of the whole term, tax included, in minor units; price and quantity are those of one charge.
+    """
 
     product_id: UUID | None
     description: str
@@ -31,7 +34,7 @@ class NewContractLine:
 class NewContract:
     """A contract that another module makes; with `quote_id` there is never a second one for it.
 
-    `value` is the whole value, tax included; without `ends_on` the term is open.
+    `value` is the whole value, tax included; without `ends_on` the term is open. `kind` is one of those of the API.
     """
 
     title: str
@@ -44,6 +47,7 @@ class NewContract:
     quote_id: UUID | None = None
     owner_id: UUID | None = None
     lines: tuple[NewContractLine, ...] = ()
+    kind: str = "sale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ class AccountProfile:
     industry: str | None
     size: str | None
     country: str | None = None
+    language: str | None = None  # as the account has it: `zh-CN`
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,11 +43,12 @@ class QuoteAccepted(BaseModel):
 
     opportunity_id: UUID | None
     total: MoneyIn
+    net: MoneyIn | None = None  # not in every event
 
 
 async def _quote_accepted(uow: UnitOfWork, event: QuoteAccepted) -> None:
     if event.opportunity_id is not None:
-        await won_by_quote(uow, event.opportunity_id, event.total)
+        await won_by_quote(uow, event.opportunity_id, event.total if event.net is None else event.net)
 
 
 SUBSCRIPTIONS = (

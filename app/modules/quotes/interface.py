@@ -77,7 +77,7 @@ class QuoteSent(Event):
 
 
 class QuoteAccepted(Event):
-    """A customer accepted, and `order_id` or `contract_id` is what it became."""
+    """A customer accepted, and `order_id` or `contract_id` is what it became; `net` is the total without tax."""
 
     type: ClassVar[str] = "quotes.quote.accepted.v1"
     object: ClassVar[str] = "quote"
@@ -89,6 +89,7 @@ class QuoteAccepted(Event):
     number: str
     revision: int
     total: dict[str, str]
+    net: dict[str, str]
     accepted_on: date
 
 

@@ -15,6 +15,7 @@ from app.modules.quotes.interface import Quotes
 from app.modules.quotes.router import records, router
 from app.modules.quotes.router.public import router as public_router
 from app.modules.quotes.services.approving import QuoteSubject
+from app.modules.quotes.services.customer_news import ACCEPTED, DECLINED, VIEWED
 from app.modules.quotes.services.expiry import EVERY, expire_quotes
 from app.modules.quotes.services.for_others import QuotesOfTenant
 from app.modules.quotes.services.keeping import KIND, SUBSCRIPTION
@@ -53,6 +54,9 @@ MODULE = Module(
         NotificationKind(
             PRICE_CHANGED, "A price in one of your open quotes changed", "未结报价中的价格有变动"
         ),
+        NotificationKind(VIEWED, "A customer looked at your quote for the first time", "客户首次查看了报价"),
+        NotificationKind(ACCEPTED, "A customer accepted your quote", "客户接受了报价"),
+        NotificationKind(DECLINED, "A customer declined your quote", "客户拒绝了报价"),
     ),
     parts={"quote_answer": ("quote", {"total": "total", "prepayment": "total"})},
 )

@@ -16,6 +16,7 @@ from app.modules.quotes.schemas.steps import Acceptance, QuoteRefusal
 from app.modules.quotes.services.answering import Answers, From
 from app.modules.quotes.services.sending import LINK_PURPOSE
 from tests.modules.opportunities.deals import pointers
+from tests.modules.quotes.conftest import Hire
 from tests.modules.quotes.offers import again, line, lines_of, money, quote_of, refused, sent_quote, step
 from tests.modules.support import actor_of, count
 from tests.support.api import Client, Company
@@ -215,6 +216,55 @@ async def test_a_customer_declines_by_the_link(owner: Client, company: Company) 
     assert (await again(owner, quote))["decline_reason"] == "No budget"
 
 
+async def told_of(client: Client, quote: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+    """Kind, title and text of what a member was told of a quote, in the order of it."""
+    found = (await client.ok("GET", "/v1/notifications"))["data"]
+    return [
+        (one["kind"], one["title"], one["body"]) for one in reversed(found) if one["record_id"] == quote["id"]
+    ]
+
+
+async def test_what_a_customer_does_by_a_link_is_told_to_the_owner_once(
+    owner: Client, company: Company, hire: Hire
+) -> None:
+    mate = await hire("salesperson")
+    bought = await sent_quote(owner, owner_id=mate.facts["member_id"])
+    lost = await sent_quote(owner, owner_id=mate.facts["member_id"])
+    answers: list[tuple[dict[str, Any], str, Any]] = [
+        (bought, "accept", Acceptance(name="Li Hua", note="At once")),
+        (lost, "decline", QuoteRefusal(reason="No budget")),
+    ]
+    for quote, action, given in answers:
+        token = await link_to(owner, quote)
+        await by_link(company, token, "view")
+        await by_link(company, token, "view")
+        await by_link(company, token, action, given)
+        await by_link(company, token, action, given)
+    assert await told_of(mate, bought) == [
+        (
+            "quote.viewed",
+            f"{bought['number']} rev. 1: the customer has looked at it for the first time",
+            None,
+        ),
+        ("quote.accepted", f"{bought['number']} rev. 1: the customer has accepted", "At once"),
+    ]
+    assert await told_of(mate, lost) == [
+        ("quote.viewed", f"{lost['number']} rev. 1: the customer has looked at it for the first time", None),
+        ("quote.declined", f"{lost['number']} rev. 1: the customer has declined", "No budget"),
+    ]
+    assert await told_of(owner, bought) == []
+
+
+async def test_what_a_member_writes_down_is_told_to_nobody(owner: Client, hire: Hire) -> None:
+    mate = await hire("salesperson")
+    bought = await sent_quote(owner, owner_id=mate.facts["member_id"])
+    lost = await sent_quote(owner, owner_id=mate.facts["member_id"])
+    await accept(owner, bought)
+    await step(owner, lost, "decline", reason="No budget")
+    assert await told_of(mate, bought) == []
+    assert await told_of(mate, lost) == []
+
+
 async def test_a_revoked_link_opens_nothing(owner: Client, company: Company) -> None:
     quote = await sent_quote(owner)
     token = await link_to(owner, quote)
@@ -252,7 +302,7 @@ async def test_a_quote_may_become_a_contract(owner: Client, company: Company) ->
     assert (answer["order_id"], answer["total"]) == (None, money("1272.00"))
     contract = await owner.ok("GET", f"/v1/contracts/{answer['contract_id']}")
     assert (contract["title"], contract["value"], contract["quote_id"], contract["status"]) == (
-        "Care", money("1272.00"), quote["id"], "draft",
+        "Care", money("15264.00"), quote["id"], "draft",
     )  # fmt: skip
     assert (await again(owner, quote))["made_contract_id"] == contract["id"]
     path = f"/v1/quotes/{quote['id']}/accept"
@@ -261,3 +311,46 @@ async def test_a_quote_may_become_a_contract(owner: Client, company: Company) ->
     )
     assert {one.json()["contract_id"] for one in answers} == {contract["id"]}
     assert await count(company, "contracts.contracts") == 1
+
+
+@pytest.mark.parametrize(
+    ("months", "value", "amounts"),
+    [
+        (18, "3816.60", ["530.00", "1908.00", "1378.60"]),  # 18 months, and two years of which one is begun
+        (24, "4452.60", ["530.00", "2544.00", "1378.60"]),
+        (25, "5247.90", ["530.00", "2650.00", "2067.90"]),
+        (None, "1325.30", ["530.00", "106.00", "689.30"]),
+    ],
+)
+async def test_a_contract_is_worth_all_that_is_charged_in_its_term(
+    owner: Client, months: int | None, value: str, amounts: list[str]
+) -> None:
+    quote = await sent_quote(
+        owner,
+        line("500.00", tax_rate="6"),
+        line("100.00", charge="monthly", tax_rate="6"),
+        line("610.00", charge="yearly", tax_rate="13"),
+        line("9.00", charge="monthly", optional=True),
+        becomes="contract",
+        term_months=months,
+    )
+    answer = await accept(owner, quote)
+    assert answer["total"] == money("1325.30")
+    path = f"/v1/contracts/{answer['contract_id']}"
+    contract = await owner.ok("GET", path)
+    assert (contract["kind"], contract["value"]) == ("subscription", money(value))
+    lines = await owner.ok("GET", f"{path}/lines")
+    assert [one["amount"] for one in lines["data"]] == [money(amount) for amount in amounts]
+    assert lines["amount"] == money(value)
+
+
+async def test_a_contract_of_what_is_paid_once_is_a_sale_at_the_total(owner: Client) -> None:
+    quote = await sent_quote(
+        owner,
+        line("100.00", tax_rate="6"),
+        line("9.00", charge="monthly", optional=True),
+        becomes="contract",
+        term_months=12,
+    )
+    contract = await owner.ok("GET", f"/v1/contracts/{(await accept(owner, quote))['contract_id']}")
+    assert (contract["kind"], contract["value"]) == ("sale", money("106.00"))

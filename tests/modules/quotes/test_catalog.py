@@ -233,14 +233,43 @@ async def test_an_accepted_quote_wins_its_opportunity(owner: Client, company: Co
     )
     for opportunity in (deal, lined):
         quote = await sent_quote(
-            owner, line("80.00"), opportunity_id=opportunity["id"], account_id=account["id"]
+            owner,
+            line("80.00", tax_rate="13"),
+            line("5.00", tax_rate="13", optional=True),
+            opportunity_id=opportunity["id"],
+            account_id=account["id"],
         )
-        await step(owner, quote, "accept", name="Li Hua")
+        chosen = [(await lines_of(owner, quote))[1]["id"]]
+        answer = await step(owner, quote, "accept", name="Li Hua", chosen_line_ids=chosen)
+        assert answer["total"] == money("96.05")
     await relayed(company)
     won = await owner.ok("GET", f"/v1/opportunities/{deal['id']}")
-    assert (won["status"], won["amount"], won["probability"]) == ("won", money("80.00"), 100)
+    assert (won["status"], won["amount"], won["probability"]) == ("won", money("85.00"), 100)
     kept = await owner.ok("GET", f"/v1/opportunities/{lined['id']}")
     assert (kept["status"], kept["amount"]) == ("won", money("7.00"))
+
+
+@pytest.mark.parametrize(
+    ("country", "tax_country", "total"),
+    [("CN", "CN", "113.00"), ("FR", "FR", "100.00"), (None, "US", "107.00")],
+)
+async def test_a_quote_and_an_order_of_one_basket_are_taxed_alike(
+    owner: Client, country: str | None, tax_country: str, total: str
+) -> None:
+    await make(
+        owner, "tax-classes", code="taxed", name_en="Taxed",
+        rates=[
+            {"country": "CN", "valid_from": "2020-01-01", "rate": "13"},
+            {"country": "US", "valid_from": "2020-01-01", "rate": "7"},
+        ],
+    )  # fmt: skip
+    pump = await product(owner, tax_class="taxed", prices=[money("100.00")])
+    account = await account_of(owner, country=country)
+    quote = await quote_of(owner, of(pump), account_id=account["id"])
+    order = await make(owner, "orders", account_id=account["id"], currency="USD", lines=[of(pump)])
+    assert (quote["tax_country"], quote["total"], order["total"]) == (tax_country, money(total), money(total))
+    told = await quote_of(owner, of(pump), account_id=account["id"], tax_country="CN")
+    assert told["total"] == money("113.00")
 
 
 # -- beside accounts -----------------------------------------------------------------------------------------

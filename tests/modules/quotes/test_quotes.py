@@ -74,6 +74,19 @@ async def test_what_is_left_open_follows_from_the_company_and_the_day(owner: Cli
     assert (quote["total"], quote["becomes"]) == (money("0.00"), "order")
 
 
+@pytest.mark.parametrize(
+    ("spoken", "language"), [("zh-CN", "zh"), ("zh", "zh"), ("en-GB", "en"), ("fr", "en"), (None, "en")]
+)
+async def test_a_quote_is_written_in_the_account_s_language(
+    owner: Client, spoken: str | None, language: str
+) -> None:
+    account = await account_of(owner, language=spoken)
+    quote = await quote_of(owner, account_id=account["id"])
+    assert quote["language"] == language
+    told = await quote_of(owner, account_id=account["id"], language="zh")
+    assert told["language"] == "zh"
+
+
 async def test_a_quote_takes_over_what_its_opportunity_says(owner: Client) -> None:
     account = await account_of(owner)
     contact = await make(owner, "contacts", name="Li Hua", account_id=account["id"])

@@ -107,7 +107,7 @@ class ContractsOfTenant:
 
 
 _SAME = (
-    "title", "account_id", "value", "starts_on", "ends_on", "contact_id", "opportunity_id",
+    "title", "kind", "account_id", "value", "starts_on", "ends_on", "contact_id", "opportunity_id",
 )  # fmt: skip
 _LINE = ("product_id", "description", "quantity", "unit_price", "charge", "amount")
 _INSTALMENTS = """

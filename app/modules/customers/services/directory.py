@@ -70,8 +70,9 @@ class Directory:
         return await self._names(known_keys.ACCOUNTS, ids)
 
     async def account_profiles(self, ids: Collection[UUID]) -> Mapping[UUID, AccountProfile]:
-        rows = await self._readable(ids, ("industry", "size", "country"))
-        return {row["id"]: AccountProfile(row["industry"], row["size"], row["country"]) for row in rows}
+        names = ("industry", "size", "country", "language")
+        rows = await self._readable(ids, names)
+        return {row["id"]: AccountProfile(*(row[name] for name in names)) for row in rows}
 
     async def postal_addresses(self, ids: Collection[UUID]) -> Mapping[UUID, PostalAddress]:
         names = ("address", "city", "region", "postal_code", "country")

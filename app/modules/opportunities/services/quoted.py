@@ -12,8 +12,8 @@ from app.modules.opportunities.services.opportunities import OpportunityService
 from app.modules.opportunities.services.outcomes import OPEN
 
 
-async def won_by_quote(uow: UnitOfWork, id: UUID, total: Money) -> None:
-    """Win it at the agreed total, which stays the sum of its lines where it has some.
+async def won_by_quote(uow: UnitOfWork, id: UUID, net: Money) -> None:
+    """Win it at what was agreed without tax; where it has lines its amount stays their sum.
 
     One that is closed or gone stays as it is. The customer has bought: no reason is asked for.
     """
@@ -23,6 +23,6 @@ async def won_by_quote(uow: UnitOfWork, id: UUID, total: Money) -> None:
     service = OpportunityService(uow)
     changes: dict[str, Any] = {"status": OpportunityStatus.WON.value}
     if not row.line_count:
-        changes |= {"amount": total.amount_minor, "currency": total.currency}
+        changes |= {"amount": net.amount_minor, "currency": net.currency}
     await service.settle(row, changes)
     await service.write(row, changes, action=OpportunityStatus.WON.value)

@@ -81,15 +81,21 @@ class QuoteCreate(RecordInput):
     channel: Code | None = Field(None, description="For price books of a sales channel.")
     currency: Currency | None = Field(None, description="Absent: the opportunity's, or the company's.")
     tax_included: bool = Field(False, description="Prices include tax.")
-    tax_country: Country | None = Field(None, description="Decides tax rates; absent: the company's.")
+    tax_country: Country | None = Field(
+        None, description="Decides tax rates; absent: the account's, else the company's."
+    )
     issued_on: date | None = Field(None, description="Absent: today.")
     valid_until: date | None = Field(None, description="The last day to accept; absent: 30 days later.")
     discount_percent: Percent = "0"
     discount_amount: MoneyIn | None = Field(None, description="Comes off the sum after the percentage.")
     terms: LongText | None = None
-    language: QuoteLanguage | None = Field(None, description="Absent: the company's.")
+    language: QuoteLanguage | None = Field(
+        None, description="Absent: the account's if that is `en` or `zh`, else the company's."
+    )
     becomes: Becomes = Becomes.ORDER
-    term_months: int | None = Field(None, ge=1, le=600, description="Of the contract that it becomes.")
+    term_months: int | None = Field(
+        None, ge=1, le=600, description="Of the contract that it becomes, whose value is all charged in it."
+    )
     signature_required: bool = Field(False, description="To accept it one signs.")
     payment_required: bool = Field(False, description="To accept it one says how it was paid.")
     prepayment_percent: Percent | None = Field(

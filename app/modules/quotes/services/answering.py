@@ -29,7 +29,9 @@ from app.modules.quotes.interface import (
 )
 from app.modules.quotes.models import AnswerKind, Becomes, Quote, QuoteAnswer, QuoteLine, QuoteStatus
 from app.modules.quotes.schemas.steps import Acceptance, QuoteRefusal
+from app.modules.quotes.services.customer_news import ACCEPTED, DECLINED, VIEWED, tell_owner
 from app.modules.quotes.services.lines import given_again, stored_price
+from app.modules.quotes.services.over_term import amounts_over, kind_of
 from app.modules.quotes.services.pricing import Header, Pricing
 from app.modules.quotes.services.quotes import QuoteService, money_of
 from app.modules.quotes.services.sending import LINK_PURPOSE
@@ -81,6 +83,7 @@ class Answers:
         row = await self._uow.get(Quote, link.record_id, lock="update")
         if row.status != QuoteStatus.SENT:
             return row
+        await tell_owner(self._uow, row, VIEWED)
         return await self._quotes.step(row, "view", first_viewed_at=self._uow.now)
 
     # -- answers -------------------------------------------------------------------------------------------
@@ -129,10 +132,12 @@ class Answers:
             contract_id=contract_id,
             **self._who(came),
         )
-        await self._accepted(row, answer)
+        await self._accepted(row, answer, agreed.sums.totals.net)
+        if came.link is not None:
+            await tell_owner(self._uow, row, ACCEPTED, given.note)
         return answer
 
-    async def _accepted(self, row: Quote, answer: QuoteAnswer) -> None:
+    async def _accepted(self, row: Quote, answer: QuoteAnswer, net: int) -> None:
         """The quote as it stands from here on, and the news of it."""
         total = answer.total or 0
         await self._quotes.step(
@@ -154,6 +159,7 @@ class Answers:
                 number=row.number,
                 revision=row.revision,
                 total=money_of(row, total),
+                net=money_of(row, net),
                 accepted_on=self._quotes.today,
             )
         )
@@ -189,6 +195,8 @@ class Answers:
                 reason=given.reason,
             )
         )
+        if came.link is not None:
+            await tell_owner(self._uow, row, DECLINED, given.reason)
         return answer
 
     def _who(self, came: From) -> dict[str, object]:
@@ -237,11 +245,13 @@ class Answers:
         if row.becomes == Becomes.ORDER:
             return (await self._uow.of(Orders).place(new_order(row, agreed))).id, None
         today = self._quotes.today
+        amounts = amounts_over(agreed.lines, agreed.sums, row.term_months)
         contract = await self._uow.of(Contracts).create(
             NewContract(
                 title=row.name,
                 account_id=row.account_id,
-                value=Money(agreed.total, row.currency),
+                kind=kind_of(agreed.lines, agreed.sums),
+                value=Money(sum(amounts.values()), row.currency),
                 starts_on=today,
                 ends_on=_last_day(today, row.term_months),
                 contact_id=row.contact_id,
@@ -255,7 +265,7 @@ class Answers:
                         quantity=line.quantity,
                         unit_price=line.unit_price,
                         charge=line.charge,
-                        amount=agreed.sums.lines[place].total,
+                        amount=amounts[place],
                     )
                     for place in agreed.sums.included
                     for line in (agreed.lines[place],)

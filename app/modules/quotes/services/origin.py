@@ -14,6 +14,7 @@ from app.modules.catalog.interface import Catalog
 from app.modules.contracts.interface import Contracts
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import Opportunities, OpportunityLineRef
+from app.modules.quotes.models import QuoteLanguage
 from app.modules.quotes.services.pricing import GivenLine
 
 
@@ -32,15 +33,23 @@ class Origin:
             copied = await self._from_opportunity(opportunity_id, values, lines_given=lines_given)
         if values.get("account_id") is None:
             raise Invalid.at("/account_id", "required", "A quote is made for an account.")
-        for name, value in (
-            ("currency", tenant.currency),
-            ("tax_country", tenant.country),
-            ("language", tenant.language),
-        ):
-            if values.get(name) is None:
-                values[name] = value
+        if values.get("currency") is None:
+            values["currency"] = tenant.currency
+        await self._as_the_account(values)
         await self.check(values, values)
         return copied
+
+    async def _as_the_account(self, values: dict[str, Any]) -> None:
+        """Tax country and language: those of the account, else of the company, as orders are taxed."""
+        tenant = self._uow.actor.tenant
+        account: UUID = values["account_id"]
+        profile = (await self._uow.of(Customers).account_profiles([account])).get(account)
+        country = None if profile is None else profile.country
+        spoken = None if profile is None or profile.language is None else profile.language.partition("-")[0]
+        if values.get("tax_country") is None:
+            values["tax_country"] = country or tenant.country
+        if values.get("language") is None:
+            values["language"] = spoken if spoken in frozenset(QuoteLanguage) else tenant.language
 
     async def _from_opportunity(
         self, id: UUID, values: dict[str, Any], *, lines_given: bool
