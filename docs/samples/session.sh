@@ -1,4 +1,4 @@
-# Two helpers for the commands in the README and in docs/guide. Read it into your shell:  . docs/samples/session.sh
+# Four helpers for the commands in the README and in docs/guide. Read it into your shell:  . docs/samples/session.sh
 # It needs curl and python3. RAPPORT is the address of the server, KEY an API key or an access token.
 export RAPPORT="${RAPPORT:-http://127.0.0.1:8000}"
 
@@ -40,7 +40,8 @@ ended() {
 # refusal that has no such fields.
 show() {
     python3 -c '
-import functools, json, sys
+import functools, json, signal, sys
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has enough, as head, ends it quietly
 answer = json.load(sys.stdin)
 paths = sys.argv[1:]
 refused = isinstance(answer, dict) and str(answer.get("type")).startswith("/problems/")

@@ -157,7 +157,7 @@ async def test_a_chinese_quote_says_everything_with_embedded_fonts():
         "报价单", "编号Q-2026-00042", "2026年3月1日", "有效期至2026年3月31日", "北辰机器人有限公司", "税号91310000MA1K35X00X",
         "MüllerGmbH", "工业机器人", "3台", "1,299.00", "10%", "13%", "3,507.30", "80.125", "200.31", "小计¥3,707.61",
         "折扣-¥185.38", "不含税金额¥3,522.23", "税额6%¥11.42", "税额13%¥433.15", "合计¥3,966.80",
-        "大写金额人民币叁仟玖佰陆拾陆元捌角整", "条款", "「七天」内有效。", "第1页,共1页",
+        "大写金额人民币叁仟玖佰陆拾陆元捌角整", "条款", "「七天」内有效。", "第1页，共1页",
     ):  # fmt: skip
         assert said in text, said
     assert "草稿" not in text
@@ -227,7 +227,7 @@ async def test_two_hundred_lines_go_over_pages_with_numbers_and_repeated_heads()
     pages = ["".join(page.extract_text().split()) for page in reading(pdf).pages]
     assert len(pages) > 3
     for number, page in enumerate(pages, 1):
-        assert f"第{number}页,共{len(pages)}页" in page
+        assert f"第{number}页，共{len(pages)}页" in page
     assert all("单价" in page for page in pages[:-1])
     assert "行199" in pages[-1]
 

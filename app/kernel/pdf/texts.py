@@ -67,7 +67,7 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "amount": "金额",
         "included": "已含",
         "optional": "可选项目",
-        "optional_note": "未计入合计,请按需选择。",
+        "optional_note": "未计入合计，请按需选择。",
         "subtotal": "小计",
         "discount": "折扣",
         "net": "不含税金额",
@@ -76,6 +76,6 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "total": "合计",
         "capitals": "大写金额",
         "draft": "草稿",
-        "page": "第 {page} 页,共 {pages} 页",
+        "page": "第 {page} 页，共 {pages} 页",
     },
 }

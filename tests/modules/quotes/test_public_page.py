@@ -235,6 +235,40 @@ async def test_a_customer_chooses_and_accepts_the_total_that_the_page_showed(
     assert "$125.00" in (await customer.look()).text
 
 
+async def test_what_is_due_how_often_is_shown_with_options_and_after_acceptance(
+    app: Application, owner: Client, company: Company
+):
+    quote = await sent_quote(
+        owner,
+        line("100.00", description="Robot"),
+        line("10.00", description="Cloud", charge="monthly"),
+        line("25.00", description="Care", charge="yearly", optional=True),
+        line("7.00", description="Spare part", optional=True),
+    )
+    care = (await lines_of(owner, quote))[2]
+    customer = await customer_of(app, owner, quote)
+    page = await customer.look()
+    assert "Download as PDF" in page.text
+    assert [text in page.text for text in ("Once: $100.00", "Each month: $10.00", "Each year")] == [
+        True, True, False,
+    ]  # fmt: skip
+    page = await customer.accept(choose=care["id"])
+    for text in ("Once: $100.00", "Each month: $10.00", "Each year: $25.00"):
+        assert text in page.text, text
+    assert (await customer.accept(choose=care["id"])).status_code == 303
+    page = await customer.look()
+    for text in (
+        quote["number"], "Robot", "Cloud", "Care", "$135.00", "Once: $100.00", "Each month: $10.00",
+        "Each year: $25.00", "The offer as it was sent (PDF)",
+    ):  # fmt: skip
+        assert text in page.text, text
+    assert "Spare part" not in page.text
+    assert "Download as PDF" not in page.text
+    chinese = (await customer.look("?lang=zh")).text
+    for text in ("成交内容", "，单价", "一次性：", "每月：", "每年：", "发送时的报价单（PDF）"):
+        assert text in chinese, text
+
+
 @pytest.mark.parametrize("choose", ["nonsense", "0198c0de-0000-7000-8000-000000000000"])
 async def test_what_is_no_choice_accepts_nothing(
     app: Application, owner: Client, company: Company, choose: str

@@ -5,7 +5,7 @@ What has been sent does not change, so its PDF is made once and kept. Anything b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -19,6 +19,7 @@ from app.kernel.people import People
 from app.kernel.runtime import Kernel
 from app.kernel.totals import LineTotal, TaxTotal
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import ChargeKind
 from app.modules.customers.interface import Customers
 from app.modules.quotes.models import Quote, QuoteLine
 from app.modules.quotes.services.pricing import included_lines
@@ -45,10 +46,10 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "subject": "主题",
         "prepayment": "预付比例",
         "terms": "条款",
-        "charges": "周期性费用(合计中按一期计)",
-        "one_time": "一次性:{amount}",
-        "monthly": "每月:{amount}",
-        "yearly": "每年:{amount}",
+        "charges": "周期性费用（合计中按一期计）",
+        "one_time": "一次性：{amount}",
+        "monthly": "每月：{amount}",
+        "yearly": "每年：{amount}",
     },
 }
 
@@ -190,15 +191,20 @@ async def _facts(uow: UnitOfWork, row: Quote, language: Language) -> list[tuple[
     return facts
 
 
-def charges_of(row: Quote, language: Language) -> list[str]:
-    """What a quote with recurring charges comes to once, each month and each year; nothing where all is due once."""
-    if not row.monthly_total and not row.yearly_total:
+def charge_texts(charges: Mapping[ChargeKind, int], currency: str, language: Language) -> list[str]:
+    """What an offer with recurring charges comes to once, each month and each year; nothing where all is due once."""
+    if not charges[ChargeKind.MONTHLY] and not charges[ChargeKind.YEARLY]:
         return []
-    figures, texts = Figures(language, row.currency), _TEXTS[language]
-    sums = (("one_time", row.one_time_total), ("monthly", row.monthly_total), ("yearly", row.yearly_total))
-    return [texts[name].format(amount=figures.money(amount)) for name, amount in sums if amount]
+    figures, texts = Figures(language, currency), _TEXTS[language]
+    return [texts[kind].format(amount=figures.money(charges[kind])) for kind in ChargeKind if charges[kind]]
 
 
 def _sections(row: Quote, language: Language) -> list[tuple[str, str]]:
     texts = _TEXTS[language]
-    return [(texts["charges"], "\n".join(charges_of(row, language))), (texts["terms"], row.terms or "")]
+    charges = {
+        ChargeKind.ONE_TIME: row.one_time_total,
+        ChargeKind.MONTHLY: row.monthly_total,
+        ChargeKind.YEARLY: row.yearly_total,
+    }
+    recurring = "\n".join(charge_texts(charges, row.currency, language))
+    return [(texts["charges"], recurring), (texts["terms"], row.terms or "")]

@@ -16,7 +16,7 @@ from app.modules.quotes.services.states import OPEN
 PRICE_CHANGED: Final = "quote.price_changed"
 _TITLE: Final = {
     "en": "{quote}: the price of {product} changed from {former} to {price}",
-    "zh": "{quote}:{product} 的价格由 {former} 变为 {price}",
+    "zh": "{quote}：{product} 的价格由 {former} 变为 {price}",
 }
 _NONE: Final = {"en": "none", "zh": "无"}
 

@@ -26,10 +26,10 @@ _AFTERWARDS: Final = timedelta(days=60)
 """How long after its last day an offer can still be looked at, and explain itself."""
 _WITHOUT_END: Final = timedelta(days=365)
 
-_SUBJECT: Final = {"en": "{number}: {name}", "zh": "报价单 {number}:{name}"}
+_SUBJECT: Final = {"en": "{number}: {name}", "zh": "报价单 {number}：{name}"}
 _TEXT: Final = {
     "en": "{company} has made you an offer, number {number}.\n\nRead it, and accept or decline it, here:\n\n{link}",
-    "zh": "{company} 向您提供了报价,编号 {number}。\n\n请通过以下链接查看、接受或谢绝:\n\n{link}",
+    "zh": "{company} 向您提供了报价，编号 {number}。\n\n请通过以下链接查看、接受或谢绝：\n\n{link}",
 }
 _VALID: Final = {"en": "It is valid until {day}.", "zh": "报价有效期至 {day}。"}
 

@@ -78,12 +78,17 @@ def _total(header: Header, prices: Sequence[LinePrice], places: Sequence[int], *
         ) from None
 
 
-def header_columns(header: Header, prices: Sequence[LinePrice], sums: Sums) -> dict[str, Any]:
-    """The columns of a quote that follow from its lines."""
-    totals = sums.totals
+def charges_in(prices: Sequence[LinePrice], sums: Sums) -> dict[ChargeKind, int]:
+    """What the lines that count come to once, each month and each year, in minor units."""
     charges = dict.fromkeys(ChargeKind, 0)
     for place in sums.included:
         charges[ChargeKind(prices[place].charge)] += sums.lines[place].total
+    return charges
+
+
+def header_columns(header: Header, prices: Sequence[LinePrice], sums: Sums) -> dict[str, Any]:
+    """The columns of a quote that follow from its lines."""
+    totals, charges = sums.totals, charges_in(prices, sums)
     cost = _cost(header, prices, sums)
     margin = None if cost is None else totals.net - cost
     return {

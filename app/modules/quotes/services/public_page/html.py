@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Final
+from uuid import UUID
 
 from starlette.responses import HTMLResponse
 
@@ -14,7 +15,7 @@ from app.kernel.pages.public import alert, hidden, message_page, page
 from app.kernel.runtime import Kernel
 from app.modules.quotes.models import QuoteLine
 from app.modules.quotes.services.answering import prepayment_of
-from app.modules.quotes.services.document import charges_of, document_lines
+from app.modules.quotes.services.document import charge_texts, document_lines
 from app.modules.quotes.services.public_page.standing import Choice, Offer
 from app.modules.quotes.services.public_page.texts import TEXTS
 from app.modules.quotes.services.sending import PAGE
@@ -61,7 +62,7 @@ def standing_page(token: str, offer: Offer, *, status: int | None = None) -> HTM
     texts, state, quote = TEXTS[offer.language], offer.state, offer.quote
     parts = [f'<h1>{texts[state]}</h1><p role="status">{_explained(offer)}</p>']
     if state in ("accepted", "declined", "expired"):
-        parts += [_facts(offer), _agreed(offer), _download(token, offer)]
+        parts += [_facts(offer, numbered=True), _agreed(offer), _download(token, offer, "download_sent")]
     parts.append(ask(offer))
     code = status or (410 if state in GONE else 200)
     title = f"{texts[state]}: {quote.number}" if state not in ("revoked", "link_expired") else texts[state]
@@ -120,14 +121,14 @@ def _explained(offer: Offer) -> str:
 
 
 def _agreed(offer: Offer) -> str:
+    """What was accepted: the lines with the options that were chosen, and what they come to."""
     answer = offer.answer
-    if answer is None or answer.total is None:
+    if answer is None or offer.state != "accepted":
         return ""
-    texts = TEXTS[offer.language]
-    rows = [(texts["accepted_total"], answer.total, True)]
-    if answer.prepayment is not None:
-        rows.append((texts["prepayment"], answer.prepayment, False))
-    return _table(offer, rows)
+    choice = offer.choice(answer.chosen_line_ids)
+    return (
+        f"<h2>{TEXTS[offer.language]['agreed']}</h2>{_listed(offer, choice.included)}{_sums(offer, choice)}"
+    )
 
 
 # -- the offer -----------------------------------------------------------------------------------------------
@@ -142,12 +143,13 @@ def _head(offer: Offer, token: str) -> str:
         f"{texts['other_language']}</a></p>"
     )
     title = escape(texts["title"].format(number=quote.number))
-    return f"{switch}<h1>{title}</h1><p>{escape(quote.name)}</p>{_facts(offer)}{_download(token, offer)}"
+    return f"{switch}<h1>{title}</h1><p>{escape(quote.name)}</p>{_facts(offer)}{_download(token, offer, 'download')}"
 
 
-def _facts(offer: Offer) -> str:
+def _facts(offer: Offer, *, numbered: bool = False) -> str:
     texts, quote, figures = TEXTS[offer.language], offer.quote, offer.figures
-    rows = [(texts["for"], offer.account), (texts["date"], figures.date(quote.issued_on))]
+    rows = [(texts["number"], quote.number)] if numbered else []
+    rows += [(texts["for"], offer.account), (texts["date"], figures.date(quote.issued_on))]
     if quote.revision > 1:
         rows.append((texts["revision"], str(quote.revision)))
     if quote.valid_until:
@@ -156,19 +158,24 @@ def _facts(offer: Offer) -> str:
     return f'<dl class="facts">{listed}</dl>'
 
 
-def _download(token: str, offer: Offer) -> str:
-    text = TEXTS[offer.language]["download"]
+def _download(token: str, offer: Offer, name: str) -> str:
+    text = TEXTS[offer.language][name]
     return f'<p><a class="button plain" href="{PAGE}{escape(token)}/pdf?lang={offer.language}">{text}</a></p>'
 
 
 def _lines(offer: Offer, choice: Choice) -> str:
+    required = offer.choice(()).included
+    return f"{_listed(offer, required)}{_sums(offer, choice)}{_terms(offer)}"
+
+
+def _listed(offer: Offer, wanted: Collection[UUID]) -> str:
     described = document_lines(offer.lines)
     rows = [
         _line(offer, row, part=line.component, free=line.totals is None)
         for row, line in zip(offer.lines, described, strict=True)
-        if not line.optional
+        if row.id in wanted
     ]
-    return f'<ul class="lines">{"".join(rows)}</ul>{_sums(offer, choice)}{_terms(offer)}'
+    return f'<ul class="lines">{"".join(rows)}</ul>'
 
 
 def _line(offer: Offer, row: QuoteLine, *, part: bool, free: bool) -> str:
@@ -217,14 +224,8 @@ def _sums(offer: Offer, choice: Choice) -> str:
     due = prepayment_of(offer.quote, totals.total)
     if due is not None:
         rows.append((texts["prepayment"], due, False))
-    charges = (
-        ""
-        if choice.chosen
-        else "".join(
-            f'<p class="soft">{escape(text)}</p>' for text in charges_of(offer.quote, offer.language)
-        )
-    )
-    return _table(offer, rows) + charges
+    split = charge_texts(choice.charges, offer.quote.currency, offer.language)
+    return _table(offer, rows) + "".join(f'<p class="soft">{escape(text)}</p>' for text in split)
 
 
 def _table(offer: Offer, rows: Sequence[tuple[str, int, bool]]) -> str:

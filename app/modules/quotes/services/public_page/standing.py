@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -19,15 +19,16 @@ from app.kernel.runtime import Kernel
 from app.kernel.secrets import SignatureInvalid
 from app.kernel.totals import Totals
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import ChargeKind
 from app.modules.customers.interface import Customers
 from app.modules.quotes.interface import QuoteExpired, QuoteNotOpen, QuoteSuperseded
 from app.modules.quotes.models import Quote, QuoteAnswer, QuoteLine, QuoteStatus
 from app.modules.quotes.services.answering import Answers, require_answerable
 from app.modules.quotes.services.lines import stored_price
-from app.modules.quotes.services.pricing import Header, included_lines
+from app.modules.quotes.services.pricing import Header
 from app.modules.quotes.services.quotes import QuoteService
 from app.modules.quotes.services.sending import LINK_PURPOSE
-from app.modules.quotes.services.summing import add_up
+from app.modules.quotes.services.summing import add_up, charges_in
 
 _SEAL: Final = "quotes.seal"
 
@@ -68,11 +69,10 @@ class Offer:
         if not places.keys() >= set(chosen):
             raise Invalid("This is no optional line of the quote.")
         wanted = {places[id] for id in chosen}
-        totals = add_up(
-            Header.of(self.quote.__dict__), [stored_price(line) for line in self.lines], wanted
-        ).totals
-        included = included_lines(self.lines, wanted)
-        return Choice(frozenset(chosen), totals, frozenset(self.lines[place].id for place in included))
+        prices = [stored_price(line) for line in self.lines]
+        sums = add_up(Header.of(self.quote.__dict__), prices, wanted)
+        included = frozenset(self.lines[place].id for place in sums.included)
+        return Choice(frozenset(chosen), sums.totals, included, charges_in(prices, sums))
 
     def seal(self, kernel: Kernel, choice: Choice) -> str:
         """Proof that the page showed this total for this choice to whoever holds this link."""
@@ -92,11 +92,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The optional lines that are wanted, what all comes to, and every line that counts."""
+    """The optional lines that are wanted, what all comes to, every line that counts, and what is due how often."""
 
     chosen: frozenset[UUID]
     totals: Totals
-    included: frozenset[UUID] = field(default=frozenset())
+    included: frozenset[UUID]
+    charges: Mapping[ChargeKind, int]
 
 
 async def offer_behind(
