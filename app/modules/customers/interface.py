@@ -27,13 +27,15 @@ class AccountInUse(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class AccountRef:
-    """An account as others show it."""
+    """An account as others show it; `country` and `language` are None where the actor may not read them."""
 
     id: UUID
     name: str
     owner_id: UUID | None
     team_id: UUID | None
     lifecycle_stage: str
+    country: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,6 @@ class AccountProfile:
     industry: str | None
     size: str | None
     country: str | None = None
-    language: str | None = None  # as the account has it: `zh-CN`
 
 
 @dataclass(frozen=True, slots=True)

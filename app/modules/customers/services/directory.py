@@ -32,9 +32,10 @@ from app.modules.customers.services.contacts import ContactService
 _STAGES = list(LifecycleStage)
 
 
-def account_ref(row: Account) -> AccountRef:
-    """An account as other modules show it."""
-    return AccountRef(row.id, row.name, row.owner_id, row.team_id, row.lifecycle_stage)
+def account_ref(row: Account, hidden: Collection[str] = ("country", "language")) -> AccountRef:
+    """An account as other modules show it, without fields that are hidden."""
+    country, language = (None if name in hidden else getattr(row, name) for name in ("country", "language"))
+    return AccountRef(row.id, row.name, row.owner_id, row.team_id, row.lifecycle_stage, country, language)
 
 
 def contact_ref(row: Contact) -> ContactRef:
@@ -58,7 +59,8 @@ class Directory:
         if not ids:
             return {}
         rows = await _rows(AccountService(self._uow), ids, hold)
-        return {id: account_ref(row) for id, row in rows.items()}
+        hidden = self._uow.actor.hidden("account")
+        return {id: account_ref(row, hidden) for id, row in rows.items()}
 
     async def get_contacts(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContactRef]:
         if not ids:
@@ -70,7 +72,7 @@ class Directory:
         return await self._names(known_keys.ACCOUNTS, ids)
 
     async def account_profiles(self, ids: Collection[UUID]) -> Mapping[UUID, AccountProfile]:
-        names = ("industry", "size", "country", "language")
+        names = ("industry", "size", "country")
         rows = await self._readable(ids, names)
         return {row["id"]: AccountProfile(*(row[name] for name in names)) for row in rows}
 

@@ -12,7 +12,7 @@ from app.kernel.errors import Invalid
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.contracts.interface import Contracts
-from app.modules.customers.interface import Customers
+from app.modules.customers.interface import AccountRef, Customers
 from app.modules.opportunities.interface import Opportunities, OpportunityLineRef
 from app.modules.quotes.models import QuoteLanguage
 from app.modules.quotes.services.pricing import GivenLine
@@ -35,19 +35,17 @@ class Origin:
             raise Invalid.at("/account_id", "required", "A quote is made for an account.")
         if values.get("currency") is None:
             values["currency"] = tenant.currency
-        await self._as_the_account(values)
-        await self.check(values, values)
+        account = await self.check(values, values)
+        if account is not None:
+            self._as_the_account(values, account)
         return copied
 
-    async def _as_the_account(self, values: dict[str, Any]) -> None:
+    def _as_the_account(self, values: dict[str, Any], account: AccountRef) -> None:
         """Tax country and language: those of the account, else of the company, as orders are taxed."""
         tenant = self._uow.actor.tenant
-        account: UUID = values["account_id"]
-        profile = (await self._uow.of(Customers).account_profiles([account])).get(account)
-        country = None if profile is None else profile.country
-        spoken = None if profile is None or profile.language is None else profile.language.partition("-")[0]
+        spoken = account.language.partition("-")[0] if account.language else None
         if values.get("tax_country") is None:
-            values["tax_country"] = country or tenant.country
+            values["tax_country"] = account.country or tenant.country
         if values.get("language") is None:
             values["language"] = spoken if spoken in frozenset(QuoteLanguage) else tenant.language
 
@@ -74,15 +72,20 @@ class Origin:
         products = await self._uow.of(Catalog).get_many({one.product_id for one in lines if one.product_id})
         return [_copied(line, known=line.product_id in products) for line in lines]
 
-    async def check(self, values: dict[str, Any], changed: Mapping[str, Any]) -> None:
-        """What is named must be there and visible; an account gives an unnamed quote its name. Raises `Invalid`."""
+    async def check(self, values: dict[str, Any], changed: Mapping[str, Any]) -> AccountRef | None:
+        """What is named must be there and visible; an account gives an unnamed quote its name.
+
+        Answers with the account, if it was named. Raises `Invalid`.
+        """
         customers = self._uow.of(Customers)
+        named: AccountRef | None = None
         account, contact = changed.get("account_id"), changed.get("contact_id")
         if account is not None:
             found = await customers.get_many([account], hold=True)
             if account not in found:
                 raise _unknown("account_id", "account")
-            values["name"] = values.get("name") or found[account].name
+            named = found[account]
+            values["name"] = values.get("name") or named.name
         if contact is not None and contact not in await customers.get_contacts([contact], hold=True):
             raise _unknown("contact_id", "contact")
         if {"account_id", "contract_id"} & changed.keys():
@@ -94,6 +97,7 @@ class Origin:
             and opportunity not in await self._uow.of(Opportunities).get_many([opportunity])
         ):
             raise _unknown("opportunity_id", "opportunity")
+        return named
 
     async def _check_contract(self, values: Mapping[str, Any]) -> None:
         contract: UUID | None = values.get("contract_id")
