@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
@@ -69,6 +70,7 @@ def patch_of(create: type[BaseModel]) -> type[BaseModel]:
     """The JSON Merge Patch (RFC 7396) of a create schema: every field optional; `null` only where it may be null.
 
     A field with a default that is not null (tags, a status) is cleared by sending its empty value.
+    It is called after the record: `AccountUpdate`, be it of `AccountCreate` or of the fields that two schemas share.
     """
     fields: dict[str, Any] = {}
     for name, info in create.model_fields.items():
@@ -76,8 +78,9 @@ def patch_of(create: type[BaseModel]) -> type[BaseModel]:
         if info.metadata:
             annotation = Annotated[(annotation, *info.metadata)]
         fields[name] = (annotation, Field(default=None, description=info.description, validate_default=False))
-    name = create.__name__.removesuffix("Create") + "Update"
-    doc = f"Changes to a {create.__name__.removesuffix('Create').lower()}; absent fields stay as they are."
+    stem = re.sub(r"^_|(Create|Fields|Changes)$", "", create.__name__)
+    name = f"{stem}Update"
+    doc = f"Changes to a {stem.lower()}; absent fields stay as they are."
     return create_model(name, __base__=Input, __doc__=doc, __module__=create.__module__, **fields)
 
 

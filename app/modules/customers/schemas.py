@@ -60,7 +60,7 @@ AllowDuplicates = Annotated[
 ]
 
 
-class _Consented(Output):
+class ChannelConsent(Output):
     """Where a channel stands."""
 
     status: ConsentStatus
@@ -137,7 +137,7 @@ class AccountRead(HeldOutput):
     preferred_channel: Channel | None
     language: str | None
     description: str | None
-    consents: dict[str, _Consented] = Field(
+    consents: dict[str, ChannelConsent] = Field(
         description="The state of each channel that something is known of."
     )
     completeness: int = Field(description="How much is filled in, 0 to 100.")
@@ -219,7 +219,7 @@ class ContactRead(RecordOutput):
     language: str | None
     time_zone: str | None
     description: str | None
-    consents: dict[str, _Consented]
+    consents: dict[str, ChannelConsent]
     completeness: int
     duplicate_count: int
 

@@ -86,7 +86,6 @@ class InvoiceCreate(_InvoiceFields):
 
 
 InvoiceUpdate = patch_of(_InvoiceFields)
-InvoiceUpdate.__name__ = InvoiceUpdate.__qualname__ = "InvoiceUpdate"
 InvoiceUpdate.__doc__ = (
     "Changes to an invoice; what is printed on it changes only in a draft, its lines by `PUT …/lines`."
 )
@@ -298,7 +297,6 @@ class PaymentCreate(_PaymentFields):
 
 
 PaymentUpdate = patch_of(_PaymentFields)
-PaymentUpdate.__name__ = PaymentUpdate.__qualname__ = "PaymentUpdate"
 PaymentUpdate.__doc__ = "Changes to a payment; its amount stays: delete it and enter it again."
 
 

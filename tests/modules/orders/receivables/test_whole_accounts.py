@@ -27,7 +27,9 @@ async def owed(owner: Client, account: Json) -> Json:
 
 
 async def reader(owner: Client, hire: Hire, grants: Json) -> Client:
-    role = await owner.ok("POST", "/v1/roles", json={"name": f"Reader {len(grants)} {grants['account:read']}", "grants": grants})
+    role = await owner.ok(
+        "POST", "/v1/roles", json={"name": f"Reader {len(grants)} {grants['account:read']}", "grants": grants}
+    )
     return await hire(role_ids=[role["id"]])
 
 

@@ -255,4 +255,4 @@ GROUP BY p.id, p.number, p.received_on HAVING sum(a.amount) <> 0 ORDER BY p.rece
 
 _COUNTED = f"""
 SELECT {TO_INVOICE} AS to_invoice FROM orders.order_lines l{BACK}
-WHERE l.tenant_id = $1 AND l.order_id = $2"""  # noqa: S608 - of constants
+WHERE l.tenant_id = $1 AND l.order_id = $2"""

@@ -234,4 +234,4 @@ SELECT what, currency, sum(amount) AS amount FROM (
   SELECT 'open_orders', t.currency, t.total FROM orders.invoices t
   WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.status = 'draft' AND t.order_id IS NOT NULL
     AND t.deleted_at IS NULL
-) parts GROUP BY what, currency"""  # noqa: S608 - of constants
+) parts GROUP BY what, currency"""
