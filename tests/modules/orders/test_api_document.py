@@ -10,7 +10,13 @@ from app.main import Application
 def test_no_schema_has_a_private_name(app: Application) -> None:
     names = app.openapi()["components"]["schemas"]
     assert [name for name in names if name.startswith("_")] == []
-    assert {"InvoiceUpdate", "PaymentUpdate", "ReturnUpdate", "AccountUpdate", "ChannelConsent"} <= names.keys()
+    assert {
+        "InvoiceUpdate",
+        "PaymentUpdate",
+        "ReturnUpdate",
+        "AccountUpdate",
+        "ChannelConsent",
+    } <= names.keys()
 
 
 @pytest.mark.parametrize(

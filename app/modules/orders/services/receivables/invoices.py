@@ -246,7 +246,7 @@ class InvoiceService(RecordService[Invoice]):
         """
         number = await next_number(self.uow, kind, _NUMBERS[kind], gap_free=True)
         row = await self.uow.fetchrow(_LAST_ISSUED, self.uow.tenant_id, kind)
-        last: date | None = row and row["issued_on"]
+        last: date | None = row["issued_on"] if row is not None else None
         if wanted is not None and last is not None and wanted < last:
             raise IssuedOutOfOrder(f"The last one was issued on {last}.", earliest_on=last.isoformat())
         # Who waited past midnight, or moved to another time zone, issues on the day of the last one.
