@@ -137,10 +137,10 @@ def _list_parameters(record: RecordType[Any]) -> list[inspect.Parameter]:
     ]
 
 
-def record_router(record: RecordType[Any], *, prefix: str | None = None) -> Router:
-    """All generic operations of a record type."""
+def record_router(record: RecordType[Any], *, prefix: str | None = None, tag: str | None = None) -> Router:
+    """All generic operations of a record type; without a `tag` they are listed under its module's name."""
     path = prefix or f"/v1/{record.path}"
-    router = Router(prefix=path, tags=[record.module])
+    router = Router(prefix=path, tags=[tag or record.module])
     _Operations(record, router).declare()
     return router
 

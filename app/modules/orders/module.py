@@ -14,7 +14,7 @@ from app.modules.catalog.interface import ProductUser
 from app.modules.customers.interface import AccountPanel, AccountUser, PoolFact
 from app.modules.orders.interface import Orders, Stock
 from app.modules.orders.router import imports, receivables, returns, statistics
-from app.modules.orders.router.orders import records, router
+from app.modules.orders.router.orders import records, router, stock
 from app.modules.orders.services.for_others import OrdersOfTenant
 from app.modules.orders.services.on_accounts import (
     BoughtFact,
@@ -41,15 +41,27 @@ _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 MODULE = Module(
     name="orders",
     description="Orders, shipments, stock, returns, and what customers owe.",
+    tags={
+        "orders": "What was bought, its steps and shipments, and what orders add up to.",
+        "returns": "What comes back, from the wish to the decision.",
+        "stock": "What lies in stock, what came in and what went out.",
+        "invoices": "Invoices and credit notes: drafts, issuing, corrections, and what they were settled with.",
+        "payments": "What came in, what went back, and which invoices it settled.",
+        "receivables": "What customers owe: by age, as account statements, and against credit limits.",
+    },
     routers=(
         records,
         router,
+        stock,
         returns.records,
         returns.router,
         imports.router,
+        imports.returns,
         statistics.router,
         receivables.invoices,
         receivables.payments,
+        receivables.invoicing,
+        receivables.paying,
         receivables.router,
     ),
     records=(ORDER, RETURN, INVOICE, PAYMENT),

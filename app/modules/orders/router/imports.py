@@ -8,6 +8,7 @@ from app.modules.orders.services.order_imports import OrderImports
 from app.modules.orders.services.return_imports import ReturnImports
 
 router = Router(tags=["orders"])
+returns = Router(tags=["returns"])
 
 
 @router.post("/v1/orders/batch/import", access="order:import", status_code=207)
@@ -19,7 +20,7 @@ async def import_orders(body: OrderImport, uow: Uow) -> ImportAnswer:
     return await OrderImports(uow).run(body.orders)
 
 
-@router.post("/v1/returns/batch/import", access="return:import", status_code=207)
+@returns.post("/v1/returns/batch/import", access="return:import", status_code=207)
 async def import_returns(body: ReturnImport, uow: Uow) -> ImportAnswer:
     """Bring in returns of the past, refunded then, matched to the order lines that they gave back where known."""
     return await ReturnImports(uow).run(body.returns)

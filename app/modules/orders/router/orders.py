@@ -42,6 +42,7 @@ from app.modules.orders.services.stock import StockService, read_movement
 
 records = record_router(ORDER)
 router = Router(tags=["orders"])
+stock = Router(tags=["stock"])
 
 READ, CREATE, UPDATE = "order:read", "order:create", "order:update"
 _STEP = (InvalidTransition, StaleVersion, VersionRequired)
@@ -139,7 +140,7 @@ async def ship_order(id: UUID, body: ShipmentCreate, uow: Uow) -> ShipmentRead:
 # -- stock ---------------------------------------------------------------------------------------------------
 
 
-@router.get("/v1/stock-levels", access="stock:read")
+@stock.get("/v1/stock-levels", access="stock:read")
 async def list_stock_levels(
     uow: Uow,
     product_id: Annotated[list[UUID] | None, Query(max_length=100, description="Only of these.")] = None,
@@ -150,7 +151,7 @@ async def list_stock_levels(
     return await StockService(uow).levels(product_id, limit=limit, cursor=cursor)
 
 
-@router.get("/v1/stock-movements", access="stock:read")
+@stock.get("/v1/stock-movements", access="stock:read")
 async def list_stock_movements(
     uow: Uow,
     product_id: Annotated[UUID | None, Query(description="Only of this product.")] = None,
@@ -161,7 +162,7 @@ async def list_stock_movements(
     return await StockService(uow).movements(product_id, limit=limit, cursor=cursor)
 
 
-@router.post("/v1/stock-movements", access="stock:manage", status_code=201, responses=problems(OutOfStock))
+@stock.post("/v1/stock-movements", access="stock:manage", status_code=201, responses=problems(OutOfStock))
 async def adjust_stock(body: StockAdjustment, uow: Uow) -> StockMovementRead:
     """Say what came in, went out or was counted. What is promised to orders cannot go out."""
     return read_movement(await StockService(uow).adjust(body))

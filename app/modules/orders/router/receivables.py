@@ -57,6 +57,7 @@ from app.modules.orders.services.receivables.errors import (
     AllocationExceeded,
     AllocationFinal,
     InvoiceNotDraft,
+    IssuedOutOfOrder,
     NotAllocatable,
     NothingToCredit,
     NothingToInvoice,
@@ -68,9 +69,11 @@ from app.modules.orders.services.receivables.payments import PAYMENT
 from app.modules.orders.services.receivables.settling import SettlingService
 from app.modules.orders.services.receivables.statements import StatementService
 
-invoices = record_router(INVOICE)
-payments = record_router(PAYMENT)
-router = Router(tags=["orders"])
+invoices = record_router(INVOICE, tag="invoices")
+payments = record_router(PAYMENT, tag="payments")
+invoicing = Router(tags=["invoices"])
+paying = Router(tags=["payments"])
+router = Router(tags=["receivables"])
 
 _STEP = problems(InvalidTransition, StaleVersion, VersionRequired)
 _SETTLE = problems(NotAllocatable, AllocationExceeded, StaleVersion, VersionRequired)
@@ -88,7 +91,7 @@ def _refund(uow: UnitOfWork, row: Payment) -> Response:
 # -- invoices ------------------------------------------------------------------------------------------------
 
 
-@router.put(
+@invoicing.put(
     "/v1/invoices/{id}/lines",
     access="invoice:update",
     response_model=InvoiceDetail,
@@ -100,7 +103,7 @@ async def replace_invoice_lines(id: UUID, body: InvoiceLinesWrite, version: IfMa
     return await detail_response(InvoiceService(uow), row)
 
 
-@router.post(
+@invoicing.post(
     "/v1/invoices/from-order",
     access="invoice:create",
     response_model=InvoiceDetail,
@@ -112,7 +115,7 @@ async def create_invoice_from_order(body: OrderInvoice, uow: Uow) -> Response:
     return await detail_response(InvoiceService(uow), await OrderBilling(uow).draft(body), 201)
 
 
-@router.post(
+@invoicing.post(
     "/v1/invoices/from-instalment",
     access="invoice:create",
     response_model=InvoiceDetail,
@@ -124,11 +127,11 @@ async def create_invoice_from_instalment(body: InstalmentInvoice, uow: Uow) -> R
     return await detail_response(InvoiceService(uow), await InstalmentInvoices(uow).draft(body), 201)
 
 
-@router.post(
+@invoicing.post(
     "/v1/invoices/{id}/issue",
     access="invoice:issue",
     response_model=InvoiceDetail,
-    responses=_STEP | problems(InvalidTransition, InstalmentExceeded),
+    responses=_STEP | problems(InvalidTransition, InstalmentExceeded, IssuedOutOfOrder),
 )
 async def issue_invoice(id: UUID, version: IfMatch, uow: Uow, body: InvoiceIssue | None = None) -> Response:
     """Issue a draft: it gets the next number, without gaps, and is never changed again."""
@@ -136,14 +139,16 @@ async def issue_invoice(id: UUID, version: IfMatch, uow: Uow, body: InvoiceIssue
     return await detail_response(InvoiceService(uow), row)
 
 
-@router.post("/v1/invoices/{id}/void", access="invoice:update", response_model=InvoiceDetail, responses=_STEP)
+@invoicing.post(
+    "/v1/invoices/{id}/void", access="invoice:update", response_model=InvoiceDetail, responses=_STEP
+)
 async def void_invoice(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Give up a draft, but keep it to be seen. What was issued is corrected by a credit note."""
     service = InvoiceService(uow)
     return await detail_response(service, await service.void(id, expected_version=version))
 
 
-@router.post(
+@invoicing.post(
     "/v1/invoices/{id}/credit",
     access="invoice:issue",
     response_model=InvoiceDetail,
@@ -159,7 +164,7 @@ async def credit_invoice(id: UUID, body: CreditNoteCreate, version: IfMatch, uow
     return await detail_response(InvoiceService(uow), row, 201)
 
 
-@router.get(
+@invoicing.get(
     "/v1/invoices/{id}/pdf",
     access="invoice:read",
     own_transaction=True,
@@ -195,13 +200,13 @@ async def get_invoice_pdf(
     return Response(made.content, media_type="application/pdf", headers={"ETag": f'"{made.sha256}"'})
 
 
-@router.get("/v1/invoices/{id}/allocations", access="invoice:read")
+@invoicing.get("/v1/invoices/{id}/allocations", access="invoice:read")
 async def list_invoice_allocations(id: UUID, uow: Uow) -> Allocations:
     """What settled an invoice, or what a credit note was used for."""
     return await SettlingService(uow).of_invoice(id)
 
 
-@router.post(
+@invoicing.post(
     "/v1/invoices/{id}/allocate", access="payment:update", response_model=InvoiceDetail, responses=_SETTLE
 )
 async def allocate_credit_note(
@@ -212,7 +217,7 @@ async def allocate_credit_note(
     return await detail_response(InvoiceService(uow), row)
 
 
-@router.post(
+@invoicing.post(
     "/v1/invoices/{id}/deallocate",
     access="payment:update",
     response_model=InvoiceDetail,
@@ -227,7 +232,7 @@ async def deallocate_credit_note(
     return await detail_response(InvoiceService(uow), row)
 
 
-@router.post(
+@invoicing.post(
     "/v1/invoices/{id}/refund",
     access="payment:create",
     response_model=PaymentRead,
@@ -242,13 +247,13 @@ async def refund_credit_note(id: UUID, body: RefundCreate, version: IfMatch, uow
 # -- payments ------------------------------------------------------------------------------------------------
 
 
-@router.get("/v1/payments/{id}/allocations", access="payment:read")
+@paying.get("/v1/payments/{id}/allocations", access="payment:read")
 async def list_payment_allocations(id: UUID, uow: Uow) -> Allocations:
     """What a payment settled, or what a refund was paid from."""
     return await SettlingService(uow).of_payment(id)
 
 
-@router.post(
+@paying.post(
     "/v1/payments/{id}/allocate", access="payment:update", response_model=PaymentRead, responses=_SETTLE
 )
 async def allocate_payment(id: UUID, version: IfMatch, uow: Uow, body: Allocate | None = None) -> Response:
@@ -257,7 +262,7 @@ async def allocate_payment(id: UUID, version: IfMatch, uow: Uow, body: Allocate 
     return record_response(uow, PAYMENT, row)
 
 
-@router.post(
+@paying.post(
     "/v1/payments/{id}/deallocate", access="payment:update", response_model=PaymentRead, responses=_TAKE_BACK
 )
 async def deallocate_payment(
@@ -268,7 +273,7 @@ async def deallocate_payment(
     return record_response(uow, PAYMENT, row)
 
 
-@router.post(
+@paying.post(
     "/v1/payments/{id}/refund",
     access="payment:create",
     response_model=PaymentRead,

@@ -13,8 +13,8 @@ from app.modules.orders.interface import OutOfStock
 from app.modules.orders.schemas.returns import Decision, Inspection, RefundDecision, Rejection, ReturnDetail
 from app.modules.orders.services.returns import RETURN, ReturnService
 
-records = record_router(RETURN)
-router = Router(tags=["orders"])
+records = record_router(RETURN, tag="returns")
+router = Router(tags=["returns"])
 
 UPDATE = "return:update"
 _STEP = problems(InvalidTransition, StaleVersion, VersionRequired)

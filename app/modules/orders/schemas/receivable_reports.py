@@ -42,6 +42,10 @@ class Ageing(Output):
     """Receivables on a day in the company's time zone, the largest open amount first."""
 
     on: date
+    complete: bool = Field(
+        description="False where invoices or payments that you may not see are left out: then every sum is only of"
+        " what you see. One account that you see is told whole if you may read payments."
+    )
     totals: list[AgeingBuckets]
     data: list[AccountAgeing]
     next_cursor: str | None

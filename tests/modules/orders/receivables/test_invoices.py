@@ -60,6 +60,42 @@ async def test_a_drafts_lines_are_replaced_whole_and_its_head_is_patched(
     assert (patched["reference"], patched["note"], patched["version"]) == ("PO-1", "Thanks", 3)
 
 
+async def test_days_never_run_backwards_in_a_series(owner: Client, account: dict[str, Any]) -> None:
+    first = await issued(owner, account, on="2026-03-02")
+    made = await draft(owner, account)
+    refused = await act(owner, made, "issue", {"issued_on": "2026-03-01"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "issued_out_of_order")
+    assert refused.json()["earliest_on"] == "2026-03-02"
+    assert await read(owner, made) == made
+    second = await issue(owner, made, "2026-03-02")
+    numbers = [int(one["number"].rpartition("-")[2]) for one in (first, second)]
+    assert numbers == [1, 2]
+    # Credit notes are a series of their own.
+    note = await done(owner, second, "credit", {"reason": "late"})
+    assert note["number"].endswith("-00001")
+    assert (await issued(owner, account, on="2026-03-02"))["number"].endswith("-00003")
+
+
+async def test_days_run_on_with_numbers_whoever_issues_at_once(
+    owner: Client, account: dict[str, Any]
+) -> None:
+    drafts = await asyncio.gather(*[draft(owner, account) for _ in range(100)])
+    answers = await asyncio.gather(
+        *[
+            owner.post(
+                f"/v1/invoices/{one['id']}/issue", {"issued_on": f"2026-01-{1 + at % 28:02}"}, if_match=1
+            )
+            for at, one in enumerate(reversed(drafts))
+        ]
+    )
+    done_ = sorted(
+        (one.json()["number"], one.json()["issued_on"]) for one in answers if one.status_code == 200
+    )
+    assert {one.status_code for one in answers} == {200, 409}
+    assert [day for _, day in done_] == sorted(day for _, day in done_)
+    assert [int(number[-5:]) for number, _ in done_] == list(range(1, len(done_) + 1))
+
+
 async def test_issuing_takes_the_account_s_terms_and_the_next_number(owner: Client) -> None:
     account = await make(owner, "accounts", name="Late Ltd", payment_terms_days=30)
     first, second = [await issued(owner, account) for _ in range(2)]

@@ -54,6 +54,35 @@ async def test_a_refund_credits_the_invoice_and_pays_back_what_was_paid(
         assert await differences_of(uow) == []
 
 
+async def test_what_was_returned_is_not_to_be_invoiced(owner: Client, account: Json) -> None:
+    order = await delivered(owner, account, line("2", "50.00"), line("3", "3.33", tax_rate="19"))
+    invoice = await issue(owner, await from_order(owner, order))
+    await done(owner, await pay(owner, account, invoice["total"]["amount"]), "allocate")
+    path = f"/v1/orders/{order['id']}/receivables"
+    before = await owner.ok("GET", path)
+    assert (before["to_invoice"], before["payment_status"]) == (money("0.00"), "paid")
+    await returned(owner, order, (0, "1"), (1, "1"), method="bank_transfer")
+    now = await owner.ok("GET", path)
+    assert (now["to_invoice"], now["open"], now["payment_status"]) == (money("0.00"), money("0.00"), "paid")
+    assert (now["invoiced"], now["paid"]) == (money("57.93"), money("57.93"))
+    none = await owner.post("/v1/invoices/from-order", {"order_id": order["id"]})
+    assert (none.status_code, none.json()["code"]) == (409, "nothing_to_invoice")
+    stands = await owner.ok("GET", f"/v1/receivables/credit?account_id={account['id']}")
+    assert (stands["open_orders"], stands["exposure"]) == (money("0.00"), money("0.00"))
+
+
+async def test_what_is_to_be_invoiced_is_what_an_invoice_takes(owner: Client, account: Json) -> None:
+    order = await delivered(owner, account, line("7", "3.33", tax_rate="19"))
+    await issue(owner, await from_order(owner, order, percent="30"))
+    await returned(owner, order, (0, "2"))
+    path = f"/v1/orders/{order['id']}/receivables"
+    left = (await owner.ok("GET", path))["to_invoice"]
+    stands = await owner.ok("GET", f"/v1/receivables/credit?account_id={account['id']}")
+    assert stands["open_orders"] == left
+    assert (await from_order(owner, order))["total"] == left
+    assert (await owner.ok("GET", path))["to_invoice"] == money("0.00")
+
+
 async def test_what_was_not_invoiced_is_not_credited_and_not_invoiced_any_more(
     owner: Client, account: Json
 ) -> None:

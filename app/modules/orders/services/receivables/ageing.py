@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from app.kernel.access import visible_rows
+from app.kernel.access import Scope, visible_rows
 from app.kernel.listing import Bindings
 from app.kernel.money import MoneySum
 from app.kernel.paging import MAX_LIMIT, read_position, sign_position
@@ -25,7 +25,7 @@ _FIGURES = (*BUCKETS, "open", "unallocated")
 
 
 class AgeingService:
-    """Ageing of the invoices that the actor sees."""
+    """Ageing of the invoices that the actor sees, or of all those of one account."""
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
@@ -39,7 +39,9 @@ class AgeingService:
         limit: int,
         cursor: str | None,
     ) -> Ageing:
-        """A page of accounts and the totals of all of them; three statements.
+        """A page of accounts and the totals of all of them; three statements, and one for a named account.
+
+        One account that the actor sees is told whole, as its statement is, to whoever may read payments too.
 
         Raises: Forbidden where amounts are hidden from the actor; InvalidCursor.
         """
@@ -49,16 +51,18 @@ class AgeingService:
         limit = min(limit, MAX_LIMIT)
         name = f"ageing:{on}:{account_id}:{currency}"
         position = read_position(uow, name, cursor)
-        totals = await uow.fetch(*self._statement(_TOTALS, on, account_id, currency))
+        whole = await self._whole(account_id)
+        totals = await uow.fetch(*self._statement(_TOTALS, on, account_id, currency, whole=whole))
         after = (int(position[0]), UUID(position[1]), position[2]) if position else None
         rows = await uow.fetch(
-            *self._statement(_PAGE, on, account_id, currency, after=after, limit=limit + 1)
+            *self._statement(_PAGE, on, account_id, currency, whole=whole, after=after, limit=limit + 1)
         )
         shown, more = rows[:limit], len(rows) > limit
         names = await uow.of(Customers).account_names([row["account_id"] for row in shown])
         last = shown[-1] if more else None
         return Ageing(
             on=on,
+            complete=whole,
             totals=[AgeingBuckets(**buckets(row)) for row in totals],
             data=[
                 AccountAgeing(
@@ -73,6 +77,15 @@ class AgeingService:
             has_more=more,
         )
 
+    async def _whole(self, account_id: UUID | None) -> bool:
+        """Whether nothing is left out that the actor may not see by their own scope."""
+        actor = self._uow.actor
+        if not sees_payments(actor):
+            return False
+        if actor.require("invoice:read") is actor.require("payment:read") is Scope.ALL:
+            return True
+        return account_id is not None and account_id in await self._uow.of(Customers).get_many([account_id])
+
     def _statement(
         self,
         sql: str,
@@ -80,6 +93,7 @@ class AgeingService:
         account_id: UUID | None,
         currency: str | None,
         *,
+        whole: bool,
         after: tuple[int, UUID, str] | None = None,
         limit: int | None = None,
     ) -> Sequence[Any]:
@@ -87,9 +101,11 @@ class AgeingService:
         only = "" if account_id is None else f" AND t.account_id = {bind(account_id)}::uuid"
         only += "" if currency is None else f" AND t.currency = {bind(currency)}::text"
         actor = self._uow.actor
-        invoices = visible_rows(actor, "invoice", "read", bind)
-        # Who sees no payments is not told of money that lies unallocated.
-        payments = visible_rows(actor, "payment", "read", bind) if sees_payments(actor) else "false"
+        invoices = payments = None
+        if not whole:
+            invoices = visible_rows(actor, "invoice", "read", bind)
+            # Who sees no payments is not told of money that lies unallocated.
+            payments = visible_rows(actor, "payment", "read", bind) if sees_payments(actor) else "false"
         parts = {
             "invoices": only + (f" AND {invoices}" if invoices else ""),
             "payments": only + (f" AND {payments}" if payments else ""),

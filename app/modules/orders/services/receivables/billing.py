@@ -31,7 +31,7 @@ from app.modules.orders.schemas.receivables import (
     PaymentState,
 )
 from app.modules.orders.services.orders import OrderService
-from app.modules.orders.services.receivables.counters import Counted, count
+from app.modules.orders.services.receivables.counters import BACK, TO_INVOICE, Counted, count
 from app.modules.orders.services.receivables.errors import NothingToInvoice
 from app.modules.orders.services.receivables.invoices import InvoiceService
 from app.modules.orders.services.receivables.lines import DraftLine, summed
@@ -112,15 +112,15 @@ class OrderBilling:
         issued = [row for row in invoices if row["kind"] == "invoice" and row["number"] is not None]
         paid = sum(row["paid"] for row in issued)
         still_open = sum(row["open_amount"] for row in issued)
-        to_invoice = order.total - int(counted["total"])
+        to_invoice = int(counted["to_invoice"])
         return OrderReceivables(
             order_id=order_id,
             total=money(order.total),
             invoiced=money(sum(row["total"] - row["credited"] for row in issued)),
-            to_invoice=money(max(0, to_invoice)),
+            to_invoice=money(to_invoice),
             paid=money(paid),
             open=money(still_open),
-            payment_status=_state(paid=paid, settled=still_open == 0 and to_invoice <= 0 and bool(issued)),
+            payment_status=_state(paid=paid, settled=bool(issued) and not still_open and not to_invoice),
             invoices=[
                 OrderInvoiceRead(
                     id=row["id"],
@@ -156,7 +156,8 @@ class OrderBilling:
 
 
 def _state(*, paid: int, settled: bool) -> PaymentState:
-    if settled and paid:
+    """Nothing is owed for what was invoiced and credited again, whoever paid for it."""
+    if settled:
         return "paid"
     return "partly_paid" if paid else "unpaid"
 
@@ -252,5 +253,6 @@ JOIN orders.payments p ON p.tenant_id = a.tenant_id AND p.id = a.payment_id
 WHERE i.tenant_id = $1 AND i.order_id = $2 AND i.deleted_at IS NULL
 GROUP BY p.id, p.number, p.received_on HAVING sum(a.amount) <> 0 ORDER BY p.received_on, p.id"""
 
-_COUNTED = """
-SELECT coalesce(sum(invoiced_total), 0) AS total FROM orders.order_lines WHERE tenant_id = $1 AND order_id = $2"""
+_COUNTED = f"""
+SELECT {TO_INVOICE} AS to_invoice FROM orders.order_lines l{BACK}
+WHERE l.tenant_id = $1 AND l.order_id = $2"""

@@ -69,6 +69,21 @@ def require_uninvoiced(lines: Iterable[OrderLine], cancelled: Mapping[UUID, Deci
             )
 
 
+BACK = """
+LEFT JOIN LATERAL (
+  SELECT coalesce(sum(b.quantity), 0) AS quantity FROM orders.returns r
+  JOIN orders.return_lines b ON b.tenant_id = r.tenant_id AND b.return_id = r.id
+  WHERE r.tenant_id = $1 AND r.order_id = l.order_id AND r.status = 'refunded' AND r.deleted_at IS NULL
+    AND b.order_line_id = l.id
+) back ON true"""
+"""Joins to an order line `l` how much of it came back for its money."""
+
+TO_INVOICE = """
+greatest(0, coalesce(sum(
+  round(l.total * (l.quantity - l.cancelled - back.quantity) / (l.quantity - l.cancelled)) - l.invoiced_total
+) FILTER (WHERE l.quantity - l.cancelled - back.quantity > l.invoiced), 0))::bigint"""
+"""What of order lines is still to be invoiced, minor units: what was returned for its money is not."""
+
 _COUNT = """
 UPDATE orders.order_lines l SET invoiced = l.invoiced + n.quantity, invoiced_total = l.invoiced_total + n.total,
   invoiced_tax = l.invoiced_tax + n.tax

@@ -21,7 +21,8 @@ from app.modules.customers.interface import Customers
 from app.modules.orders.interface import CreditRefused
 from app.modules.orders.models.receivables import CreditMode, CreditSettings
 from app.modules.orders.schemas.receivable_reports import CreditRead, CreditSettingsRead, CreditSettingsWrite
-from app.modules.orders.services.receivables.shown import require_amounts
+from app.modules.orders.services.receivables.counters import BACK, TO_INVOICE
+from app.modules.orders.services.receivables.shown import require_whole
 from app.tenants.interface import ExchangeRates
 
 CREDIT_EXCEEDED = "credit.exceeded"
@@ -117,10 +118,10 @@ class CreditService:
     async def of(self, account_id: UUID) -> CreditRead:
         """How an account stands; without its limit for those who may not see it.
 
-        Raises: NotFound for an account that is not visible; Forbidden where amounts are hidden from the actor;
-        CreditRateMissing.
+        Raises: NotFound for an account that is not visible; Forbidden for whoever may not read orders, invoices and
+        payments, or where their amounts are hidden from the actor; CreditRateMissing.
         """
-        require_amounts(self._uow.actor, "order")
+        require_whole(self._uow.actor, "order")
         customers = self._uow.of(Customers)
         account = (await customers.get_many([account_id])).get(account_id)
         if account is None:
@@ -220,7 +221,7 @@ def _read(row: CreditSettings | None) -> CreditSettingsRead:
     return CreditSettingsRead(version=row.version, mode=CreditMode(row.mode))
 
 
-_EXPOSURE = """
+_EXPOSURE = f"""
 SELECT what, currency, sum(amount) AS amount FROM (
   SELECT CASE WHEN t.kind = 'invoice' THEN 'receivables' ELSE 'unallocated' END AS what, t.currency,
     t.open_amount AS amount
@@ -233,8 +234,8 @@ SELECT what, currency, sum(amount) AS amount FROM (
   SELECT 'unallocated', t.currency, t.unallocated FROM orders.payments t
   WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.unallocated > 0 AND t.deleted_at IS NULL
   UNION ALL
-  SELECT 'open_orders', o.currency, greatest(0, o.total - sum(l.invoiced_total)::bigint)
-  FROM orders.orders o JOIN orders.order_lines l ON l.tenant_id = o.tenant_id AND l.order_id = o.id
+  SELECT 'open_orders', o.currency, {TO_INVOICE}
+  FROM orders.orders o JOIN orders.order_lines l ON l.tenant_id = o.tenant_id AND l.order_id = o.id{BACK}
   WHERE o.tenant_id = $1 AND o.account_id = $2 AND o.status IN ('confirmed', 'in_fulfilment', 'fulfilled')
     AND o.deleted_at IS NULL AND o.id IS DISTINCT FROM $4::uuid
   GROUP BY o.id, o.currency, o.total

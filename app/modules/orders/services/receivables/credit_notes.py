@@ -80,7 +80,7 @@ class CreditNoteService:
         if row.instalment_id is not None:
             # Before the number, as whoever issues an invoice holds it.
             await self._uow.of(Contracts).instalments([row.instalment_id], hold=True)
-        note = await self._invoices.number(note, self._invoices.today)
+        note = await self._invoices.number(note, None)
         note = await self._ledger.correct(note, row)
         if row.instalment_id is not None:
             change = Money(-note.total, row.currency)

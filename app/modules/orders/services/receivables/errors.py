@@ -12,6 +12,13 @@ class InvoiceNotDraft(Conflict):
     title = "Only a draft can be changed; a credit note corrects what was issued"
 
 
+class IssuedOutOfOrder(Conflict):
+    """Carries `earliest_on`, the first day that may be given."""
+
+    code = "issued_out_of_order"
+    title = "A later invoice or credit note has been issued already; their days run on with their numbers"
+
+
 class NothingToInvoice(Conflict):
     code = "nothing_to_invoice"
     title = "There is nothing left to invoice"

@@ -33,7 +33,7 @@ from app.modules.orders.schemas.receivables import (
 )
 from app.modules.orders.services.receivables import lines as invoice_lines
 from app.modules.orders.services.receivables.counters import release
-from app.modules.orders.services.receivables.errors import InvoiceNotDraft
+from app.modules.orders.services.receivables.errors import InvoiceNotDraft, IssuedOutOfOrder
 from app.modules.orders.services.receivables.lines import DraftLine
 
 DRAFT, OPEN, PARTLY_PAID = InvoiceStatus.DRAFT, InvoiceStatus.OPEN, InvoiceStatus.PARTLY_PAID
@@ -57,6 +57,14 @@ MACHINE: StateMachine[InvoiceStatus] = StateMachine(
 )
 ISSUED = (OPEN, PARTLY_PAID, PAID, CREDITED)
 _PRINTED = frozenset({"due_on", "reference", "note"})
+_NUMBERS = {
+    InvoiceKind.INVOICE.value: "INV-{year}-{number:05d}",
+    InvoiceKind.CREDIT_NOTE.value: "CN-{year}-{number:05d}",
+}
+_LAST_ISSUED = """
+SELECT issued_on FROM orders.invoices
+WHERE tenant_id = $1 AND kind = $2 AND issued_on IS NOT NULL AND deleted_at IS NULL
+ORDER BY issued_on DESC, id DESC LIMIT 1"""
 _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 ISSUES = _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW}
 
@@ -193,20 +201,24 @@ class InvoiceService(RecordService[Invoice]):
     async def issue(self, id: UUID, given: InvoiceIssue, *, expected_version: int) -> Invoice:
         """Give a draft its number; from then on it stands.
 
-        Raises: InvalidTransition; StaleVersion; InstalmentExceeded; Invalid for a day that has not come yet.
+        Raises: InvalidTransition; StaleVersion; InstalmentExceeded; Invalid for a day that has not come yet;
+        IssuedOutOfOrder for one before that of the last one issued.
         """
         row = await self.get(id, action="issue", lock="update")
         require_version(row.version, expected=expected_version)
         MACHINE.next(InvoiceStatus(row.status), "issue")
-        issued_on = given.issued_on or self.today
-        if issued_on > self.today:
+        if given.issued_on is not None and given.issued_on > self.today:
             raise Invalid.at("/issued_on", "in_the_future", "That day has not come yet.")
         if row.instalment_id is not None:
             await self.uow.of(Contracts).invoiced(row.instalment_id, Money(row.total, row.currency))
-        return await self.number(row, issued_on)
+        return await self.number(row, given.issued_on)
 
-    async def number(self, row: Invoice, issued_on: date) -> Invoice:
-        """Issue a locked draft. The last thing of a transaction: the counter stays locked until it ends."""
+    async def number(self, row: Invoice, wanted: date | None) -> Invoice:
+        """Issue a locked draft. The last thing of a transaction: the counter stays locked until it ends.
+
+        Absent, the day is today. Raises: IssuedOutOfOrder; Invalid.
+        """
+        number, issued_on = await self._next_in_series(row.kind, wanted)
         customers = self.uow.of(Customers)
         terms = (await customers.credit_terms([row.account_id])).get(row.account_id)
         due_on = row.due_on or issued_on + timedelta(days=(terms and terms.payment_terms_days) or 0)
@@ -215,21 +227,30 @@ class InvoiceService(RecordService[Invoice]):
         status = status_of(total=row.total, settled=0, credited=0)
         changes: dict[str, Any] = {
             "status": status.value,
+            "number": number,
             "issued_on": issued_on,
             "due_on": due_on,
             "settled_on": issued_on if status is PAID else None,
             "customer_name": (await customers.account_names([row.account_id]))[row.account_id],
         }
-        note = row.kind == InvoiceKind.CREDIT_NOTE
-        series, pattern = (
-            ("credit_note", "CN-{year}-{number:05d}") if note else ("invoice", "INV-{year}-{number:05d}")
-        )
-        changes["number"] = await next_number(self.uow, series, pattern, gap_free=True)
         after = await self.write(row, changes, action="issued")
         self._tell_issued(after)
-        if status is PAID and not note:
+        if status is PAID and row.kind == InvoiceKind.INVOICE:
             tell_paid(self.uow, after)
         return after
+
+    async def _next_in_series(self, kind: str, wanted: date | None) -> tuple[str, date]:
+        """The next number, and a day not before that of the last one: the counter is held, so nobody comes between.
+
+        Raises: IssuedOutOfOrder.
+        """
+        number = await next_number(self.uow, kind, _NUMBERS[kind], gap_free=True)
+        row = await self.uow.fetchrow(_LAST_ISSUED, self.uow.tenant_id, kind)
+        last: date | None = row["issued_on"] if row is not None else None
+        if wanted is not None and last is not None and wanted < last:
+            raise IssuedOutOfOrder(f"The last one was issued on {last}.", earliest_on=last.isoformat())
+        # Who waited past midnight, or moved to another time zone, issues on the day of the last one.
+        return number, wanted or max(self.today, last or self.today)
 
     def _tell_issued(self, row: Invoice) -> None:
         self.uow.publish(

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from app.kernel.access import visible_rows
-from app.kernel.listing import Bindings
 from app.kernel.money import money_dict
 from app.kernel.uow import UnitOfWork
 
@@ -21,23 +19,14 @@ class ReceivablesPanel:
         self._uow = uow
 
     async def panel(self, account_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
-        """Sums per currency; accounts that owe nothing and have nothing are absent."""
+        """Sums per currency of all that visible accounts owe; those that owe nothing and have nothing are absent."""
         actor = self._uow.actor
         if not account_ids or not (actor.may("invoice:read") and actor.may("payment:read")):
             return {}
         if actor.hidden("invoice") & {"total", "open_amount"} or "unallocated" in actor.hidden("payment"):
             return {}
         today = actor.tenant.day_of(self._uow.now)
-        bind = Bindings(self._uow.tenant_id, list(account_ids), today)
-        invoices = visible_rows(actor, "invoice", "read", bind)
-        payments = visible_rows(actor, "payment", "read", bind)
-        rows = await self._uow.fetch(
-            _PANEL.format(
-                invoices=f" AND {invoices}" if invoices else "",
-                payments=f" AND {payments}" if payments else "",
-            ),
-            *bind.values,
-        )
+        rows = await self._uow.fetch(_PANEL, self._uow.tenant_id, list(account_ids), today)
         found: dict[UUID, dict[str, Any]] = {}
         for row in rows:
             panel = found.setdefault(
@@ -75,10 +64,10 @@ FROM (
     CASE WHEN t.kind = 'invoice' AND t.due_on < $3::date THEN t.open_amount ELSE 0 END AS overdue,
     CASE WHEN t.kind = 'credit_note' THEN t.open_amount ELSE 0 END AS unallocated
   FROM orders.invoices t
-  WHERE t.tenant_id = $1 AND t.account_id = ANY($2::uuid[]) AND t.status IN ('open', 'partly_paid'){invoices}
+  WHERE t.tenant_id = $1 AND t.account_id = ANY($2::uuid[]) AND t.status IN ('open', 'partly_paid')
   UNION ALL
   SELECT t.account_id, t.currency, 0, 0, t.unallocated FROM orders.payments t
-  WHERE t.tenant_id = $1 AND t.account_id = ANY($2::uuid[]) AND t.unallocated > 0 AND t.deleted_at IS NULL{payments}
+  WHERE t.tenant_id = $1 AND t.account_id = ANY($2::uuid[]) AND t.unallocated > 0 AND t.deleted_at IS NULL
 ) parts GROUP BY account_id, currency ORDER BY account_id, currency"""
 
 _USES = """

@@ -33,13 +33,17 @@ class PaymentService(RecordService[Payment]):
     def __init__(self, uow: UnitOfWork) -> None:
         super().__init__(uow)
         self._kind = PaymentKind.PAYMENT
+        self._given: frozenset[str] = frozenset()
 
     @property
     def today(self) -> date:
         return self.actor.tenant.day_of(self.uow.now)
 
     async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Payment:
-        """As every record; without a day it was received today. Raises `DuplicateValue` for a known reference."""
+        """As every record; without a day it was received today, without an owner it is the account's owner's, or
+        of whoever enters it. Raises `DuplicateValue` for a known reference.
+        """
+        self._given = frozenset(name for name in ("owner_id", "team_id") if given.get(name) is not None)
         received_on = given.get("received_on") or self.today
         return await super().create({**given, "received_on": received_on}, explicit=explicit)
 
@@ -53,8 +57,13 @@ class PaymentService(RecordService[Payment]):
 
     async def before_create(self, values: dict[str, Any]) -> None:
         account: UUID = values["account_id"]
-        if account not in await self.uow.of(Customers).get_many([account], hold=True):
+        found = (await self.uow.of(Customers).get_many([account], hold=True)).get(account)
+        if found is None:
             raise Invalid.at("/account_id", "unknown_reference", "There is no account with this id.")
+        if found.owner_id is not None and "owner_id" not in self._given:
+            values["owner_id"] = found.owner_id
+            if "team_id" not in self._given:
+                values["team_id"] = found.team_id
         if values["received_on"] > self.today:
             raise Invalid.at("/received_on", "in_the_future", "That day has not come yet.")
         values["kind"] = self._kind.value

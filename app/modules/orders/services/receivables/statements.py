@@ -8,19 +8,17 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from app.kernel.access import visible_rows
 from app.kernel.errors import Invalid, NotFound
-from app.kernel.listing import Bindings
 from app.kernel.money import Money, MoneySum
 from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.orders.schemas.receivable_reports import Movement, NamedAccount, Statement
-from app.modules.orders.services.receivables.shown import require_amounts, sees_payments
+from app.modules.orders.services.receivables.shown import require_whole
 
 
 class StatementService:
-    """Statements of what the actor sees."""
+    """Statements of accounts that the actor sees: of all their movements, for a part of them is no balance."""
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
@@ -37,10 +35,10 @@ class StatementService:
     ) -> Statement:
         """A period of one account in one currency, both days included; three statements.
 
-        Raises: NotFound for an account that is not visible; Forbidden where amounts are hidden from the actor;
-        Invalid; InvalidCursor.
+        Raises: NotFound for an account that is not visible; Forbidden for whoever may not read invoices
+        and payments, or where their amounts are hidden from the actor; Invalid; InvalidCursor.
         """
-        require_amounts(self._uow.actor)
+        require_whole(self._uow.actor)
         uow, tenant = self._uow, self._uow.actor.tenant
         ends = ends_on or tenant.day_of(uow.now)
         begins = begins_on or ends.replace(day=1)
@@ -54,12 +52,11 @@ class StatementService:
         name = f"statement:{account.id}:{money}:{begins}:{ends}"
         position = read_position(uow, name, cursor)
         limit = min(limit, MAX_LIMIT)
-        bind = self._bound(account.id, money, begins, ends)
-        sums = await uow.fetchrow(bind.sql(_SUMS), *bind.values)
+        period = (uow.tenant_id, account.id, money, begins, ends)
+        sums = await uow.fetchrow(_LEDGER + _SUMS, *period)
         assert sums is not None  # noqa: S101 - an aggregate always answers
         after = (date.fromisoformat(position[0]), UUID(position[1])) if position else (None, None)
-        bind = self._bound(account.id, money, begins, ends, *after, limit + 1)
-        rows = await uow.fetch(bind.sql(_MOVEMENTS), *bind.values)
+        rows = await uow.fetch(_LEDGER + _MOVEMENTS, *period, *after, limit + 1)
         shown, more = rows[:limit], len(rows) > limit
         last = shown[-1] if more else None
         figures = {key: MoneySum(int(sums[key]), money) for key in _FIGURES}
@@ -73,27 +70,6 @@ class StatementService:
             next_cursor=None if last is None else sign_position(uow, name, [last["day"], last["id"]]),
             has_more=more,
         )
-
-    def _bound(self, *values: Any) -> _Bound:
-        return _Bound(self._uow, values)
-
-
-class _Bound:
-    """The arguments of a statement, and the rows that the actor sees."""
-
-    def __init__(self, uow: UnitOfWork, values: tuple[Any, ...]) -> None:
-        bind = Bindings(uow.tenant_id, *values)
-        actor = uow.actor
-        invoices = visible_rows(actor, "invoice", "read", bind)
-        payments = visible_rows(actor, "payment", "read", bind) if sees_payments(actor) else "false"
-        self._parts = {
-            "invoices": f" AND {invoices}" if invoices else "",
-            "payments": f" AND {payments}" if payments else "",
-        }
-        self.values = bind.values
-
-    def sql(self, statement: str) -> str:
-        return (_LEDGER + statement).format(**self._parts)
 
 
 def _movement(row: Any, opening: int, currency: str) -> Movement:
@@ -116,13 +92,13 @@ WITH ledger AS (
     CASE WHEN t.kind = 'invoice' THEN t.total ELSE -t.total END AS amount
   FROM orders.invoices t
   WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.currency = $3 AND t.issued_on <= $5::date
-    AND t.deleted_at IS NULL{invoices}
+    AND t.deleted_at IS NULL
   UNION ALL
   SELECT t.id, t.received_on, t.kind, t.number, t.reference,
     CASE WHEN t.kind = 'payment' THEN -t.amount ELSE t.amount END
   FROM orders.payments t
   WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.currency = $3 AND t.received_on <= $5::date
-    AND t.deleted_at IS NULL{payments}
+    AND t.deleted_at IS NULL
 )"""
 
 _SUMS = """
