@@ -48,9 +48,7 @@ class _ReturnChanges(RecordInput):
     reason: ShortText
 
 
-ReturnUpdate = patch_of(_ReturnChanges)
-ReturnUpdate.__name__ = ReturnUpdate.__qualname__ = "ReturnUpdate"
-ReturnUpdate.__doc__ = "Changes to a return; absent fields stay as they are."
+ReturnUpdate = patch_of(_ReturnChanges, "ReturnUpdate")
 
 
 class ReturnRead(RecordOutput):
