@@ -94,7 +94,7 @@ async def test_a_customer_chooses_and_accepts_on_a_phone_without_scripts(
     await page.get_by_role("button", name="接受").click()
     await expect(page.get_by_role("status")).to_contain_text("¥2,790.03")
     await expect(page.get_by_label("您的姓名")).to_have_value("李华")
-    await page.get_by_label("我接受本报价,合计 ¥2,790.03").check()
+    await page.get_by_label("我接受本报价，合计 ¥2,790.03").check()
     await page.get_by_role("button", name="接受").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("报价已被接受")
     await expect(page.get_by_role("status")).to_contain_text("李华 已于")
