@@ -290,7 +290,7 @@ async def test_the_number_of_statements_does_not_grow_with_the_number_of_referen
             spent.append(uow.statements)
         assert done.merge.moved == {"contacts": size, "activities": size}
     assert spent[0] == spent[1]
-    assert spent[1] <= 40
+    assert spent[1] <= 32
 
 
 def test_every_column_that_names_a_mergeable_record_has_a_merger(app):

@@ -256,11 +256,10 @@ class RecordMerging:
         """Let every module move its references, and keep which ones; how many by kind."""
         uow, counts = self._uow, dict[str, int]()
         kept: list[tuple[str, Moved]] = []
-        for merger in uow.ports(Merger):
-            if merging.object in merger.objects:
-                moved = await merger.move(merging)
-                kept += [(merger.name, one) for one in moved]
-                counts[merger.kind] = counts.get(merger.kind, 0) + sum(one.counts for one in moved)
+        for merger in await self._concerned(merging):
+            moved = await merger.move(merging)
+            kept += [(merger.name, one) for one in moved]
+            counts[merger.kind] = counts.get(merger.kind, 0) + sum(one.counts for one in moved)
         if kept:
             await uow.fetch(
                 _KEEP_MOVES,
@@ -273,6 +272,13 @@ class RecordMerging:
                 uow.now + UNDO_FOR,
             )
         return {kind: number for kind, number in counts.items() if number}
+
+    async def _concerned(self, merging: Merging) -> list[Merger]:
+        """The mergers with something to move: the merged records are locked, so that nothing is added meanwhile."""
+        found = [merger for merger in self._uow.ports(Merger) if merging.object in merger.objects]
+        asked = ", ".join(merger.present(merging) for merger in found)
+        row = await self._uow.fetchrow(f"SELECT {asked}", self._uow.tenant_id, list(merging.merged_ids))
+        return [merger for merger, there in zip(found, row or (), strict=True) if there]
 
 
 _KEEP_MOVES = """

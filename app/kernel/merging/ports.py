@@ -48,6 +48,12 @@ class Merger(Protocol):
     objects: frozenset[str]
     columns: frozenset[str]
 
+    def present(self, merging: Merging) -> str:
+        """SQL that is true where something of the tenant $1 names one of the records $2; `move` is spared else.
+
+        All mergers are asked in one statement. One that cannot say it cheaply answers `true`.
+        """
+
     async def move(self, merging: Merging) -> list[Moved]:
         """Let all references to merged records name the surviving one; what moved."""
 

@@ -30,17 +30,26 @@ class RecordColumn:
         self.objects = frozenset({target})
         self.columns = frozenset({self.name})
 
+    def present(self, merging: Merging) -> str:  # noqa: ARG002 - the column is the same for all
+        return f"EXISTS ({self._moving(ids='$2')})"
+
+    def _moving(self, *, ids: str) -> str:
+        """The rows that name one of `ids`, those of them that are merged away themselves too."""
+        place = {"table": self._record.table, "column": self._column, "ids": ids}
+        return _LIVE.format(**place) + (
+            _BURIED.format(object=self._record.object, **place) if self._record.merge else ""
+        )
+
     async def move(self, merging: Merging) -> list[Moved]:
         uow, record = self._uow, self._record
         sql = _MOVE.format(
             table=record.table,
             column=self._column,
             also=self._also.format(id="$2"),
-            others=" AND t.id <> $2" if self._own else "",
-            buried=_BURIED.format(table=record.table, column=self._column) if record.merge else "",
+            moving=self._moving(ids="$3"),
+            others=" AND (m.buried OR t.id <> $2)" if self._own else "",
         )
-        merged, arguments = list(merging.merged_ids), [record.object] if record.merge else []
-        rows = await uow.fetch(sql, uow.tenant_id, merging.survivor_id, merged, uow.now, *arguments)
+        rows = await uow.fetch(sql, uow.tenant_id, merging.survivor_id, list(merging.merged_ids), uow.now)
         self._tell([(row, row["former"], merging.survivor_id) for row in rows], "moved")
         return [Moved(row["id"], row["former"], counts=not row["buried"]) for row in rows]
 
@@ -72,19 +81,20 @@ class RecordColumn:
 
 # Who changed the reference meanwhile has its way: hence the comparison in the outer WHERE, made on the locked row.
 _MOVE = """
-WITH moving AS (
-  SELECT t.id, t.{column} AS former, false AS buried FROM {table} t
-  WHERE t.tenant_id = $1 AND t.{column} = ANY($3::uuid[]) AND t.deleted_at IS NULL{others}{buried}
-)
+WITH moving AS ({moving})
 UPDATE {table} t SET {column} = $2::uuid, version = t.version + 1, updated_at = $4{also} FROM moving m
-WHERE t.tenant_id = $1 AND t.id = m.id AND t.{column} = m.former
+WHERE t.tenant_id = $1 AND t.id = m.id AND t.{column} = m.former{others}
 RETURNING t.id, t.version, m.former, m.buried"""
+
+_LIVE = """
+  SELECT t.id, t.{column} AS former, false AS buried FROM {table} t
+  WHERE t.tenant_id = $1 AND t.{column} = ANY({ids}::uuid[]) AND t.deleted_at IS NULL"""
 
 _BURIED = """
   UNION ALL
   SELECT t.id, t.{column}, true FROM kernel.merged_records d
   JOIN {table} t ON t.tenant_id = d.tenant_id AND t.id = d.record_id AND t.deleted_at IS NOT NULL
-  WHERE d.tenant_id = $1 AND d.object = $5 AND t.{column} = ANY($3::uuid[])"""
+  WHERE d.tenant_id = $1 AND d.object = '{object}' AND t.{column} = ANY({ids}::uuid[])"""
 
 _RESTORE = """
 UPDATE {table} t SET {column} = m.former, version = t.version + 1, updated_at = $5{also}
@@ -128,6 +138,13 @@ class LinkColumn:
         self.kind = kind
         self.objects = frozenset(objects)
         self.columns = frozenset({self.name})
+
+    def present(self, merging: Merging) -> str:
+        scope = f" AND t.object = '{merging.object}'" if self._by_object else ""
+        return (
+            f"EXISTS (SELECT 1 FROM {self._table} t WHERE t.tenant_id = $1"
+            f" AND t.{self._column} = ANY($2::uuid[]){scope})"
+        )
 
     async def move(self, merging: Merging) -> list[Moved]:
         uow = self._uow
@@ -227,6 +244,9 @@ class CustomReferences:
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
         self.objects = frozenset(name for name, record in uow.kernel.registry.records.items() if record.merge)
+
+    def present(self, merging: Merging) -> str:  # noqa: ARG002 - the fields are asked for one by one
+        return "true"
 
     async def move(self, merging: Merging) -> list[Moved]:
         """A few statements for each such field, whatever the number of records. Raises: `DuplicateValue`."""

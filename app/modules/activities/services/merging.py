@@ -41,6 +41,12 @@ class ActivitySubjects:
         self._uow = uow
         self.objects = frozenset(name for name, record in uow.kernel.registry.records.items() if record.merge)
 
+    def present(self, merging: Merging) -> str:
+        return (
+            "EXISTS (SELECT 1 FROM activities.links t WHERE t.tenant_id = $1"
+            f" AND t.object = '{merging.object}' AND t.record_id = ANY($2::uuid[]))"
+        )
+
     async def move(self, merging: Merging) -> list[Moved]:
         uow = self._uow
         # Whoever edits an activity holds its row, and its links with it.
