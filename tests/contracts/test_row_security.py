@@ -27,6 +27,8 @@ async def as_app(url: str, tenant: Any = None) -> AsyncIterator[asyncpg.Connecti
     """A connection with the rights of the API, in a transaction that leaves nothing behind."""
     connection = await asyncpg.connect(url)
     try:
+        # Triggers that keep documents as they are would refuse before row security could.
+        await connection.execute("SET session_replication_role = replica")
         await connection.execute("SET ROLE rapport_app")
         transaction = connection.transaction()
         await transaction.start()
@@ -100,10 +102,6 @@ async def test_a_company_cannot_change_or_delete_rows_of_another(look, ours, the
                     continue  # may not be changed by anybody
 
 
-REFUSED = (asyncpg.InsufficientPrivilegeError, asyncpg.RestrictViolationError)
-"""By row security, or before it by the trigger that keeps a document as it was sent."""
-
-
 async def test_a_company_cannot_write_rows_into_another(look, ours, theirs, worker_database):
     tried = 0
     async with as_app(worker_database, theirs.company.tenant_id) as connection:
@@ -120,7 +118,7 @@ async def test_a_company_cannot_write_rows_into_another(look, ours, theirs, work
             )
             record = f"jsonb_populate_record(NULL::{name}, $1::jsonb)"
             insert = f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {record}"
-            with pytest.raises(REFUSED):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 async with connection.transaction():
                     await connection.execute(insert, row)
             tried += 1
@@ -132,7 +130,7 @@ async def test_a_company_cannot_push_its_own_rows_into_another(look, ours, their
         for name in await tables(look.connection):
             if not await counted(connection, name):
                 continue
-            with pytest.raises(REFUSED):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 async with connection.transaction():
                     await connection.execute(f"UPDATE {name} SET tenant_id = $1", ours.company.tenant_id)
 
