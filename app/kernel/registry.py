@@ -117,6 +117,25 @@ class Module:
     authenticator: Callable[[Kernel], AbstractAsyncContextManager[Authenticator]] | None = None
 
 
+def combined(name: str, description: str, parts: Sequence[Module]) -> Module:
+    """One module of several parts, each of which registers a topic of it."""
+    return Module(
+        name=name,
+        description=description,
+        tags={tag: text for part in parts for tag, text in part.tags.items()},
+        routers=[router for part in parts for router in part.routers],
+        records=[record for part in parts for record in part.records],
+        interfaces={key: factory for part in parts for key, factory in part.interfaces.items()},
+        ports=[port for part in parts for port in part.ports],
+        subscriptions=[subscription for part in parts for subscription in part.subscriptions],
+        jobs=[job for part in parts for job in part.jobs],
+        schedules=[schedule for part in parts for schedule in part.schedules],
+        permissions=[permission for part in parts for permission in part.permissions],
+        notifications=[kind for part in parts for kind in part.notifications],
+        parts={key: of for part in parts for key, of in part.parts.items()},
+    )
+
+
 class Registry:
     """All modules of a process, indexed."""
 

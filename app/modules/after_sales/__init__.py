@@ -1,0 +1,1 @@
+"""Service after the sale: cases and their deadlines, who takes them, knowledge, assets, work, surveys, calls."""

@@ -1,0 +1,15 @@
+"""Registers after_sales: each file says what one topic brings."""
+
+from __future__ import annotations
+
+from app.kernel.registry import combined
+from app.modules.after_sales.module.assets import PART as ASSETS
+from app.modules.after_sales.module.cases import PART as CASES
+from app.modules.after_sales.module.desk import PART as DESK
+from app.modules.after_sales.module.knowledge import PART as KNOWLEDGE
+
+MODULE = combined(
+    "after_sales",
+    "Service after the sale: cases, deadlines, routing, knowledge, assets, work orders, surveys, calls.",
+    (CASES, DESK, ASSETS, KNOWLEDGE),
+)

@@ -1,0 +1,7 @@
+"""Registers what after_sales knows of knowledge."""
+
+from __future__ import annotations
+
+from app.kernel.registry import Module
+
+PART = Module(name="after_sales")

@@ -1,0 +1,1 @@
+"""Loyalty: programmes, members, tiers, points, coupons, stored value, referrals."""

@@ -1,0 +1,13 @@
+"""Registers membership: each file says what one topic brings."""
+
+from __future__ import annotations
+
+from app.kernel.registry import combined
+from app.modules.membership.module.programmes import PART as PROGRAMMES
+from app.modules.membership.module.rewards import PART as REWARDS
+
+MODULE = combined(
+    "membership",
+    "Loyalty programmes: members, tiers, points, coupons, stored value, referrals.",
+    (PROGRAMMES, REWARDS),
+)
