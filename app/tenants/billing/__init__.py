@@ -1,0 +1,1 @@
+"""What a company pays for Rapport: plans, seats, usage, invoices."""
