@@ -1,0 +1,195 @@
+"""`/v1/billing`: what a company uses, and who takes its seats."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated
+
+from fastapi import Query, Response
+from pydantic import AwareDatetime
+
+from app.kernel.errors import BadRequest, Conflict, InvalidCursor, problems
+from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.routing import Router, Uow
+from app.kernel.schemas import Page
+from app.kernel.uow import UnitOfWork
+from app.tenants.billing.metering import AHEAD, PAST, Meter, UsageEvent
+from app.tenants.billing.periods import Interval, Period, period_at, seconds_between
+from app.tenants.billing.schemas import (
+    CloudEvent,
+    Metric,
+    MetricRead,
+    SeatChangeRead,
+    SeatsRead,
+    SpanRead,
+    UsageAnswer,
+    UsageBatch,
+    UsageEventRead,
+    UsageRead,
+    UsageResult,
+    twelve_places,
+)
+from app.tenants.billing.seats import Seats
+
+router = Router(prefix="/v1/billing", tags=["billing"])
+HOUR = timedelta(hours=1)
+LONGEST = timedelta(days=366)
+
+Start = Annotated[
+    AwareDatetime | None, Query(description="A full hour; absent: when this month began (UTC).")
+]
+End = Annotated[
+    AwareDatetime | None, Query(description="A full hour, not in it; absent: a month after the start.")
+]
+
+
+class UsageConflict(Conflict):
+    """An event's name is taken by another one."""
+
+    code = "usage_conflict"
+    title = "An event of this source and id says something else"
+
+
+class UsageOutOfTime(BadRequest):
+    code = "usage_out_of_time"
+    title = f"Usage is reported at most {PAST.days} days later and {AHEAD.seconds // 60} minutes ahead"
+
+
+class NoSuchPeriod(BadRequest):
+    code = "no_such_period"
+    title = "A period is of whole hours, forwards, and of 366 days at most"
+
+
+@router.post(
+    "/usage-events",
+    access="usage:report",
+    status_code=202,
+    responses={207: {"model": UsageAnswer, "description": "Some events failed; the others are counted."}}
+    | problems(UsageConflict, UsageOutOfTime),
+)
+async def report_usage(body: UsageBatch, uow: Uow, response: Response) -> UsageAnswer:
+    """Report up to 1,000 events of usage, each counted once however often it is sent.
+
+    An event that was taken before answers `duplicate`. Where some of several fail the answer is 207 and the others
+    are counted; a single event that fails is refused.
+    """
+    events = [_event(given, uow) for given in body.events]
+    outcomes = await Meter(uow).take(events)
+    if len(outcomes) == 1:
+        _refuse(outcomes[0])
+    failed = sum(outcome in ("conflict", "out_of_time") for outcome in outcomes)
+    response.status_code = 207 if failed else 202
+    return UsageAnswer(
+        results=[
+            UsageResult(
+                id=event.id,
+                source=event.source,
+                status=outcome,  # type: ignore[arg-type]
+                duplicate=outcome == "duplicate",
+            )
+            for event, outcome in zip(events, outcomes, strict=True)
+        ],
+        accepted=outcomes.count("accepted"),
+        duplicates=outcomes.count("duplicate"),
+        failed=failed,
+    )
+
+
+@router.get("/usage-events", access="usage:read", responses=problems(InvalidCursor))
+async def list_usage_events(
+    uow: Uow, metric: Annotated[Metric, Query()], limit: Limit = 50, cursor: Cursor = None
+) -> Page[UsageEventRead]:
+    """The events behind a metric as they were reported, oldest first."""
+    name = f"usage_events {metric}"
+    after = read_position(uow, name, cursor)
+    limit = min(limit, MAX_LIMIT)
+    since = "AND (at, source, event_id) > ($3::text::timestamptz, $4, $5)" if after else ""
+    rows = await uow.fetch(
+        "SELECT source, event_id, metric, at, value, subject, received_at FROM tenants.usage_events"
+        f" WHERE tenant_id = $1 AND metric = $2 {since} ORDER BY at, source, event_id LIMIT {limit + 1}",
+        uow.tenant_id,
+        metric,
+        *(after or ()),
+    )
+    page = [UsageEventRead(**row) for row in rows[:limit]]
+    onward = None
+    if len(rows) > limit:
+        onward = sign_position(uow, name, [page[-1].at.isoformat(), page[-1].source, page[-1].event_id])
+    return Page[UsageEventRead](data=page, next_cursor=onward, has_more=onward is not None)
+
+
+@router.get("/usage", access="usage:read", while_suspended=True, responses=problems(NoSuchPeriod))
+async def get_usage(uow: Uow, start: Start = None, end: End = None) -> UsageRead:
+    """What was used in a period, by metric: what the product counted of itself, and what was reported.
+
+    What the product counts of itself shows within a minute or two.
+    """
+    period = _period(uow, start, end)
+    metrics = [
+        MetricRead(
+            metric=used.metric,
+            count=used.count,
+            sum=used.sum,
+            max=used.max,
+            latest=used.latest,
+            unique=used.unique,
+            weighted_sum=twelve_places(
+                Decimal(used.weighted_sum.numerator) / Decimal(used.weighted_sum.denominator)
+            ),
+        )
+        for used in await Meter(uow).of_period(period)
+    ]
+    return UsageRead(period=SpanRead(start=period.start, end=period.end), metrics=metrics)
+
+
+@router.get("/seats", access="usage:read", while_suspended=True, responses=problems(NoSuchPeriod))
+async def get_seats(uow: Uow, start: Start = None, end: End = None) -> SeatsRead:
+    """Who took a seat in a period, from when to when, to the second."""
+    period = _period(uow, start, end)
+    history = await Seats(uow).history(period)
+    until = min(period.end, max(period.start, uow.now))
+    taken, since, used = history.opening, period.start, 0
+    for change in history.changes:
+        used += taken * seconds_between(since, change.at)
+        taken, since = change.occupied, change.at
+    used += taken * max(0, seconds_between(since, until))
+    return SeatsRead(
+        period=SpanRead(start=period.start, end=period.end),
+        opening=history.opening,
+        occupied=taken,
+        seat_seconds=used,
+        changes=[
+            SeatChangeRead(at=c.at, member_id=c.member_id, change=c.change, occupied=c.occupied)
+            for c in history.changes
+        ],
+    )
+
+
+def _event(given: CloudEvent, uow: UnitOfWork) -> UsageEvent:
+    return UsageEvent(
+        source=given.source,
+        id=given.id,
+        metric=given.type,
+        at=given.time or uow.now,
+        said_at=given.time,
+        value=Decimal(given.data.value),
+        subject=given.subject,
+    )
+
+
+def _refuse(outcome: str) -> None:
+    if outcome == "conflict":
+        raise UsageConflict
+    if outcome == "out_of_time":
+        raise UsageOutOfTime
+
+
+def _period(uow: UnitOfWork, start: datetime | None, end: datetime | None) -> Period:
+    """Raises: NoSuchPeriod."""
+    first = start or uow.now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    last = end or period_at(first, Interval.MONTHLY, first).end
+    whole = all(moment.astimezone(UTC).timestamp() % HOUR.seconds == 0 for moment in (first, last))
+    if not whole or not timedelta(0) < last - first <= LONGEST:
+        raise NoSuchPeriod
+    return Period(first, last)

@@ -1,0 +1,121 @@
+"""Wire schemas of seats and usage."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from app.kernel.decimals import DecimalOut
+from app.kernel.schemas import Input, Output
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Metric = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=60),
+    Field(examples=["pages.rendered"]),
+]
+Value = Annotated[
+    str,
+    StringConstraints(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,12})?$"),
+    Field(examples=["1"], description="How much, as a decimal."),
+]
+
+
+class UsageData(Input):
+    value: Value = "1"
+
+
+class CloudEvent(Input):
+    """Something used, as CloudEvents 1.0 in structured mode say it: `type` is the metric."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: Name = Field(examples=["render-7f2c"], description="With `source` it names the event for ever.")
+    source: Name = Field(examples=["/renderer/eu-1"])
+    type: Metric
+    time: AwareDatetime | None = Field(None, description="Absent: when it arrives.")
+    subject: Name | None = Field(None, description="Whom or what it was for; `unique` counts these.")
+    datacontenttype: Literal["application/json"] = "application/json"
+    data: UsageData = UsageData()
+
+
+class UsageBatch(Input):
+    events: Annotated[list[CloudEvent], Field(min_length=1, max_length=1_000)]
+
+
+class UsageResult(Output):
+    """What became of one event."""
+
+    id: str
+    source: str
+    status: Literal["accepted", "duplicate", "conflict", "out_of_time"]
+    duplicate: bool
+
+
+class UsageAnswer(Output):
+    results: list[UsageResult] = Field(description="In the order of the events.")
+    accepted: int
+    duplicates: int
+    failed: int
+
+
+class MetricRead(Output):
+    """What a metric came to, in every way that a price may count it; as decimals."""
+
+    metric: str
+    count: int
+    sum: DecimalOut
+    max: DecimalOut
+    latest: DecimalOut
+    unique: int = Field(description="How many subjects.")
+    weighted_sum: DecimalOut = Field(
+        description="Each value for the share of the period from its time on; to twelve decimals."
+    )
+
+
+class SpanRead(Output):
+    start: datetime
+    end: datetime
+
+
+class UsageRead(Output):
+    """What a period of whole hours came to."""
+
+    period: SpanRead
+    metrics: list[MetricRead]
+
+
+class UsageEventRead(Output):
+    """An event as it was reported."""
+
+    source: str
+    event_id: str
+    metric: str
+    at: datetime
+    value: DecimalOut
+    subject: str | None
+    received_at: datetime
+
+
+class SeatChangeRead(Output):
+    at: datetime
+    member_id: UUID
+    change: int = Field(description="+1 where a member took a seat, -1 where one left it.")
+    occupied: int = Field(description="Seats taken from then on.")
+
+
+class SeatsRead(Output):
+    """Who takes seats: active members with any role but that of a viewer."""
+
+    period: SpanRead
+    opening: int = Field(description="Seats taken when the period begins.")
+    occupied: int = Field(description="Seats taken at its end, or now.")
+    seat_seconds: int = Field(description="Seats x seconds of the period so far.")
+    changes: list[SeatChangeRead]
+
+
+def twelve_places(value: Decimal) -> Decimal:
+    return value.quantize(Decimal(1).scaleb(-12))
