@@ -6,10 +6,10 @@ import argparse
 
 from rich.console import Console
 
-from bench import api, bulk, orders, pipeline, pools, records, routes
+from bench import api, bulk, orders, pipeline, pools, records, routes, usage
 from bench.house import house
 
-SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools", "orders")
+SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools", "orders", "usage")
 
 
 def main() -> None:
@@ -58,6 +58,9 @@ def main() -> None:
     if "orders" in suites:
         with house() as home:
             orders.run_orders(home, given.rows, console)
+    if "usage" in suites:
+        with house() as home:
+            usage.run_usage(home, given.rows, console)
 
 
 if __name__ == "__main__":
