@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     files_url: str | None = Field(
         None, description="`file:///…`, `s3://bucket/prefix`; absent means `data_dir/files`."
     )
+    price_list: Path | None = Field(
+        None,
+        description="JSON file of the plans on offer, as `app/tenants/billing/plans.json`; absent: that one.",
+    )
     secret_keys: list[SecretStr] = Field(
         default_factory=list,
         description="Base64 32-byte keys that encrypt stored secrets and sign cursors, newest first; "

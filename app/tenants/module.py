@@ -36,7 +36,7 @@ MODULE = Module(
         "teams": "Who works with whom; scopes of roles follow the tree.",
         "working-time": "Business calendars, and who is away.",
         "exchange-rates": "What foreign currencies are worth in the company's own, from which day on.",
-        "billing": "What the company uses, and who takes its seats.",
+        "billing": "What plans cost, what the company subscribes to and uses, and what its next bill says.",
         "api-keys": "Keys for programs, with their own scopes.",
     },
     routers=[
@@ -56,6 +56,7 @@ MODULE = Module(
         exchange_rate_router.router,
         key_router.router,
         billing_router.router,
+        billing_router.plans_router,
         well_known.router,
     ],
     interfaces={

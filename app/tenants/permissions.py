@@ -36,6 +36,7 @@ PERMISSIONS = (
         "api_key:create", "Make, rename and revoke API keys of one's own.", _RUNS_IT | {"manager": Scope.ALL}
     ),
     Permission("usage:read", "See what the company uses, and who takes its seats.", _RUNS_IT),
+    Permission("subscription:manage", "Choose the company's plan.", {"owner": Scope.ALL}),
     Permission("usage:report", "Report usage.", _RUNS_IT),
     Permission("api_key:manage", "See and revoke everybody's API keys.", _RUNS_IT),
 )

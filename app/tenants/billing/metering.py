@@ -104,7 +104,12 @@ class UsageEvent:
     @property
     def hash(self) -> bytes:
         """Of all it says: two events of one name are the same, or one of them is wrong."""
-        said = (self.metric, in_utc(self.said_at).isoformat() if self.said_at else "", decimal_text(self.value), self.subject or "")
+        said = (
+            self.metric,
+            in_utc(self.said_at).isoformat() if self.said_at else "",
+            decimal_text(self.value),
+            self.subject or "",
+        )
         return hashlib.sha256("\0".join(said).encode()).digest()
 
 

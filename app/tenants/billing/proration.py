@@ -15,11 +15,12 @@ from app.tenants.billing.rating import rounded
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """What is held from `at` on: so many units at so much a period, in major units."""
+    """What is held from `at` on: so many units at so much a period, in major units; `plan` says by which."""
 
     at: datetime
     quantity: int
     unit: Decimal
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class LicenceLine:
     end: datetime
     factor: Fraction
     amount: int
+    plan: str = ""
 
 
 def billable(occupied: int, *, minimum: int = 0, free: int = 0) -> int:
@@ -49,12 +51,12 @@ def in_advance(period: Period, held: Sequence[Licence], currency: str) -> list[L
     before: Licence | None = None
     for licence in held:
         at = max(licence.at, period.start)
-        if before is not None and before.unit == licence.unit:
-            _add(lines, period, at, licence.quantity - before.quantity, licence.unit, currency)
+        if before is not None and (before.unit, before.plan) == (licence.unit, licence.plan):
+            _add(lines, period, currency, licence, licence.quantity - before.quantity, at)
         else:
             if before is not None:
-                _add(lines, period, at, -before.quantity, before.unit, currency)
-            _add(lines, period, at, licence.quantity, licence.unit, currency)
+                _add(lines, period, currency, before, -before.quantity, at)
+            _add(lines, period, currency, licence, licence.quantity, at)
         before = licence
     return lines
 
@@ -65,7 +67,7 @@ def in_arrears(period: Period, held: Sequence[Licence], currency: str) -> list[L
     ends = [after.at for _, after in pairwise(held)]
     for licence, end in zip(held, [*ends, period.end], strict=True):
         start, until = max(licence.at, period.start), min(end, period.end)
-        _add(lines, period, start, licence.quantity, licence.unit, currency, until)
+        _add(lines, period, currency, licence, licence.quantity, start, until)
     return lines
 
 
@@ -77,13 +79,15 @@ def total(lines: Iterable[LicenceLine]) -> int:
 def _add(
     lines: list[LicenceLine],
     period: Period,
-    start: datetime,
-    quantity: int,
-    unit: Decimal,
     currency: str,
+    licence: Licence,
+    quantity: int,
+    start: datetime,
     end: datetime | None = None,
 ) -> None:
     factor = period.share(start, end)
-    if quantity and factor:
-        amount = rounded(quantity * Fraction(unit) * factor, currency)
-        lines.append(LicenceLine(quantity, unit, start, end or period.end, factor, amount))
+    if quantity and licence.unit and factor:
+        amount = rounded(quantity * Fraction(licence.unit) * factor, currency)
+        lines.append(
+            LicenceLine(quantity, licence.unit, start, end or period.end, factor, amount, licence.plan)
+        )

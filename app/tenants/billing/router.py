@@ -10,19 +10,27 @@ from fastapi import Query, Response
 from pydantic import AwareDatetime
 
 from app.kernel.errors import BadRequest, Conflict, InvalidCursor, problems
+from app.kernel.money import Money
 from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
-from app.kernel.routing import Router, Uow
+from app.kernel.routing import KernelDep, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.metering import AHEAD, PAST, Meter, UsageEvent
 from app.tenants.billing.periods import Interval, Period, period_at, seconds_between
+from app.tenants.billing.plans import price_list
 from app.tenants.billing.schemas import (
+    BillLineRead,
+    ChosenPlan,
     CloudEvent,
     Metric,
     MetricRead,
+    PriceList,
     SeatChangeRead,
     SeatsRead,
     SpanRead,
+    SubscriptionChangeInput,
+    SubscriptionRead,
+    UpcomingInvoice,
     UsageAnswer,
     UsageBatch,
     UsageEventRead,
@@ -31,8 +39,10 @@ from app.tenants.billing.schemas import (
     twelve_places,
 )
 from app.tenants.billing.seats import Seats
+from app.tenants.billing.subscriptions import Held, SamePlan, Subscribed, Subscriptions
 
 router = Router(prefix="/v1/billing", tags=["billing"])
+plans_router = Router(prefix="/v1/plans", tags=["billing"])
 HOUR = timedelta(hours=1)
 LONGEST = timedelta(days=366)
 
@@ -163,6 +173,77 @@ async def get_seats(uow: Uow, start: Start = None, end: End = None) -> SeatsRead
             SeatChangeRead(at=c.at, member_id=c.member_id, change=c.change, occupied=c.occupied)
             for c in history.changes
         ],
+    )
+
+
+@plans_router.get("", access="public", own_transaction=True)
+async def list_plans(kernel: KernelDep, response: Response) -> PriceList:
+    """The plans on offer, cheapest first, with every price: for a price page."""
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return PriceList(plans=list(price_list(kernel.settings.price_list)))
+
+
+@router.get("/subscription", access="usage:read", while_suspended=True)
+async def get_subscription(uow: Uow) -> SubscriptionRead:
+    """What the company subscribes to."""
+    return _subscription(await Subscriptions(uow).current())
+
+
+@router.put("/subscription", access="subscription:manage", responses=problems(SamePlan))
+async def change_subscription(body: SubscriptionChangeInput, uow: Uow) -> SubscriptionRead:
+    """Choose a plan.
+
+    A dearer one holds at once, and what is left of the period is charged and credited to the second; a cheaper one,
+    or another interval, holds from the next period on. Choosing the plan at hand takes a choice for later back.
+    """
+    return _subscription(await Subscriptions(uow).change(body.plan, body.interval))
+
+
+@router.get("/upcoming-invoice", access="usage:read", while_suspended=True)
+async def get_upcoming_invoice(uow: Uow) -> UpcomingInvoice:
+    """The bill that the period at hand ends with, line by line, as it stands and as it is likely to be."""
+    upcoming = await Subscriptions(uow).upcoming()
+
+    def money(minor: int) -> Money:
+        return Money(minor, upcoming.currency)
+
+    return UpcomingInvoice(
+        period=SpanRead(start=upcoming.over.start, end=upcoming.over.end),
+        following=SpanRead(start=upcoming.following.start, end=upcoming.following.end),
+        lines=[
+            BillLineRead(
+                kind=line.kind,  # type: ignore[arg-type]
+                what=line.what,
+                quantity=line.quantity,
+                unit=line.unit,
+                start=line.start,
+                end=line.end,
+                factor=f"{line.factor.numerator}/{line.factor.denominator}",
+                amount=money(line.amount),
+            )
+            for line in upcoming.lines
+        ],
+        total=money(sum(line.amount for line in upcoming.lines)),
+        forecast=money(sum(line.amount for line in upcoming.forecast)),
+    )
+
+
+def _subscription(found: Subscribed) -> SubscriptionRead:
+    return SubscriptionRead(
+        current=_chosen(found.held),
+        period=SpanRead(start=found.period.start, end=found.period.end),
+        pending=None if found.pending is None else _chosen(found.pending),
+    )
+
+
+def _chosen(held: Held) -> ChosenPlan:
+    return ChosenPlan(
+        plan=held.plan.key,
+        plan_version=held.plan.version,
+        name_en=held.plan.name_en,
+        name_zh=held.plan.name_zh,
+        price=held.price,
+        since=held.at,
     )
 
 

@@ -10,7 +10,10 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from app.kernel.decimals import DecimalOut
+from app.kernel.money import MoneyOut
 from app.kernel.schemas import Input, Output
+from app.tenants.billing.periods import Interval
+from app.tenants.billing.plans import Plan, PlanPrice
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Metric = Annotated[
@@ -119,3 +122,57 @@ class SeatsRead(Output):
 
 def twelve_places(value: Decimal) -> Decimal:
     return value.quantize(Decimal(1).scaleb(-12))
+
+
+# -- plans and bills -----------------------------------------------------------------------------------------
+
+
+class PriceList(Output):
+    plans: list[Plan]
+
+
+class ChosenPlan(Output):
+    """A plan as it was when it was chosen, at the price that applies."""
+
+    plan: str
+    plan_version: int
+    name_en: str
+    name_zh: str
+    price: PlanPrice
+    since: datetime
+
+
+class SubscriptionRead(Output):
+    """What the company subscribes to, the period at hand, and what follows when that is over."""
+
+    current: ChosenPlan
+    period: SpanRead
+    pending: ChosenPlan | None
+
+
+class SubscriptionChangeInput(Input):
+    plan: Annotated[str, StringConstraints(max_length=40), Field(examples=["professional"])]
+    interval: Interval | None = Field(None, description="Absent: as it is.")
+
+
+class BillLineRead(Output):
+    """quantity x unit x factor = amount, rounded half up once; usage is rated by the plan's price of the metric."""
+
+    kind: Literal["flat", "seats", "usage", "commitment"]
+    what: str = Field(description="The plan, or the metric that was used.")
+    quantity: DecimalOut = Field(description="Negative: given back.")
+    unit: DecimalOut | None = Field(description="In major units.")
+    start: datetime
+    end: datetime
+    factor: str = Field(description="The share of the period, as a fraction.", examples=["14/31"])
+    amount: MoneyOut
+
+
+class UpcomingInvoice(Output):
+    """The bill that the period at hand ends with."""
+
+    period: SpanRead
+    following: SpanRead
+    lines: list[BillLineRead]
+    total: MoneyOut = Field(description="As it stands.")
+    forecast: MoneyOut = Field(description="If usage goes on as it did in this period.")

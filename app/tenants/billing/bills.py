@@ -1,0 +1,142 @@
+"""The lines of a bill, each of which says by what it was computed: anybody can do the sum again.
+
+A bill is made when a period is over. It holds what changed within that period, the usage of it, and seats and flat
+amount of the next one in advance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from app.kernel.money import exponent_of
+from app.tenants.billing.aggregation import Aggregation
+from app.tenants.billing.metering import MetricUsage
+from app.tenants.billing.periods import Period
+from app.tenants.billing.plans import PlanPrice
+from app.tenants.billing.proration import Licence, LicenceLine, billable, in_advance
+from app.tenants.billing.rating import rounded, true_up
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """From `at` on a plan holds at this price."""
+
+    at: datetime
+    plan: str
+    price: PlanPrice
+
+
+@dataclass(frozen=True, slots=True)
+class Occupied:
+    """From `at` on so many seats are taken."""
+
+    at: datetime
+    seats: int
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """`amount` in minor units; `unit` is a price in major units, if any; `factor` a share of the period."""
+
+    kind: str
+    what: str
+    quantity: Decimal
+    unit: Decimal | None
+    start: datetime
+    end: datetime
+    factor: Fraction
+    amount: int
+
+
+def bill(
+    over: Period,
+    following: Period,
+    terms: Sequence[Terms],
+    seats: Sequence[Occupied],
+    usage: Mapping[str, MetricUsage],
+) -> list[BillLine]:
+    """The bill of a period that is over, or as it stands so far.
+
+    `terms` and `seats` are by time, and the first of each held when the period began. Terms that begin with the
+    following period are its price.
+    """
+    within = [one for one in terms if one.at < over.end]
+    lines = [
+        *_licences(over, within, [one for one in seats if one.at < over.end])[1],
+        *_usage(over, within[-1], usage),
+    ]
+    last = Terms(following.start, terms[-1].plan, terms[-1].price)
+    advance = _licences(following, [last], [Occupied(following.start, seats[-1].seats)])[0]
+    return lines + advance
+
+
+def _licences(
+    period: Period, terms: Sequence[Terms], seats: Sequence[Occupied]
+) -> tuple[list[BillLine], list[BillLine]]:
+    """What is due when the period begins, and what changes within it."""
+    currency = terms[0].price.currency
+    begun: list[BillLine] = []
+    changed: list[BillLine] = []
+    for kind, held in (
+        ("flat", [Licence(one.at, 1, Decimal(one.price.flat), one.plan) for one in terms]),
+        ("seats", _seats(terms, seats)),
+    ):
+        for line in in_advance(period, held, currency):
+            (begun if line.start == period.start else changed).append(_line(kind, line))
+    return begun, changed
+
+
+def _seats(terms: Sequence[Terms], seats: Sequence[Occupied]) -> list[Licence]:
+    """Both histories as one: so many paid seats at so much, whenever either changed."""
+    moments = sorted({one.at for one in terms} | {one.at for one in seats})
+    first = max(terms[0].at, seats[0].at)
+    held: list[Licence] = []
+    for moment in [m for m in moments if m >= first]:
+        at_hand = [one for one in terms if one.at <= moment][-1]
+        price = at_hand.price
+        taken = [one for one in seats if one.at <= moment][-1].seats
+        paid = billable(taken, minimum=price.minimum_seats, free=price.free_seats)
+        licence = Licence(moment, paid, Decimal(price.seat), at_hand.plan)
+        if not held or replace(held[-1], at=moment) != licence:
+            held.append(licence)
+    return held
+
+
+def _line(kind: str, line: LicenceLine) -> BillLine:
+    return BillLine(
+        kind, line.plan, Decimal(line.quantity), line.unit, line.start, line.end, line.factor, line.amount
+    )
+
+
+def _usage(period: Period, terms: Terms, usage: Mapping[str, MetricUsage]) -> list[BillLine]:
+    """What was used at the price that held at the end, filled up to the commitment."""
+    price, lines = terms.price, []
+    whole = Fraction(1)
+    for priced in price.usage:
+        used = usage.get(priced.metric)
+        quantity = quantity_of(priced.aggregation, used) if used else Decimal(0)
+        amount = rounded(priced.rate.amount(quantity), price.currency)
+        if quantity or amount:
+            lines.append(
+                BillLine("usage", priced.metric, quantity, None, period.start, period.end, whole, amount)
+            )
+    committed = rounded(Fraction(price.minimum_commitment), price.currency)
+    missing = true_up(committed, sum(line.amount for line in lines))
+    if missing:
+        unit = Decimal(missing).scaleb(-exponent_of(price.currency))
+        lines.append(
+            BillLine("commitment", terms.plan, Decimal(1), unit, period.start, period.end, whole, missing)
+        )
+    return lines
+
+
+def quantity_of(how: Aggregation, used: MetricUsage) -> Decimal:
+    """The quantity that a price counts; weighted sums to twelve decimals."""
+    if how is Aggregation.WEIGHTED_SUM:
+        exact = Decimal(used.weighted_sum.numerator) / Decimal(used.weighted_sum.denominator)
+        return exact.quantize(Decimal(1).scaleb(-12))
+    return Decimal(getattr(used, how.value))

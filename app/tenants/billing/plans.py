@@ -1,0 +1,112 @@
+"""Plans: what a seat, a month and each use cost. Whoever runs the product may bring a price list of their own.
+
+A plan that was chosen is kept with the subscription as it was; a new version of it in the price list is another
+plan to choose, and changes nobody's bill by itself.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, TypeAdapter, model_validator
+
+from app.kernel.decimals import decimal_field
+from app.kernel.money import Currency
+from app.kernel.schemas import Output
+from app.tenants.billing.aggregation import Aggregation
+from app.tenants.billing.periods import Interval
+from app.tenants.billing.rating import Rate, RatingModel, Tier
+
+BUILT_IN = Path(__file__).with_name("plans.json")
+UnitAmount = Annotated[str, *decimal_field(r"^[0-9]{1,12}(\.[0-9]{1,12})?$", "0.004")]
+Quantity = Annotated[str, *decimal_field(r"^[0-9]{1,15}(\.[0-9]{1,12})?$", "1000")]
+
+
+class PlanTier(Output):
+    """Quantities up to `up_to`, with it; null: all the rest."""
+
+    up_to: Quantity | None = None
+    unit: UnitAmount = "0"
+    flat: UnitAmount = "0"
+
+
+class UsagePrice(Output):
+    """What the use of a metric costs; units of it that are included are free."""
+
+    metric: str
+    aggregation: Aggregation
+    model: RatingModel
+    unit: UnitAmount = Field("0", description="Per unit, or of `package` per package begun.")
+    included: Quantity = "0"
+    package_size: Quantity = "1"
+    tiers: list[PlanTier] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _sound(self) -> UsagePrice:
+        tops = [Decimal(tier.up_to) if tier.up_to is not None else None for tier in self.tiers]
+        rising = all(low is not None and (high is None or low < high) for low, high in pairwise(tops))
+        tiered = self.model in (RatingModel.GRADUATED, RatingModel.VOLUME)
+        if tiered and not (tops and rising and tops[-1] is None):
+            raise ValueError("tiers rise, and the last one has no end")
+        if Decimal(self.package_size) <= 0:
+            raise ValueError("a package holds something")
+        return self
+
+    @property
+    def rate(self) -> Rate:
+        return Rate(
+            self.model,
+            unit=Decimal(self.unit),
+            included=Decimal(self.included),
+            package_size=Decimal(self.package_size),
+            tiers=tuple(
+                Tier(None if t.up_to is None else Decimal(t.up_to), Decimal(t.unit), Decimal(t.flat))
+                for t in self.tiers
+            ),
+        )
+
+
+class PlanPrice(Output):
+    """A plan's price in one currency and for one interval; amounts in major units."""
+
+    currency: Currency
+    interval: Interval
+    flat: UnitAmount = Field("0", description="For the company, each period, in advance.")
+    seat: UnitAmount = Field(description="For each seat, each period, in advance.")
+    minimum_seats: int = Field(0, ge=0, description="So many seats are paid at least.")
+    free_seats: int = Field(0, ge=0, description="So many of them cost nothing.")
+    minimum_commitment: UnitAmount = Field("0", description="Usage of a period is filled up to this.")
+    usage: list[UsagePrice] = Field(default_factory=list)
+
+    def yearly(self, seats: int) -> Decimal:
+        """What so many paid seats and the flat amount come to in a year; tells dearer plans from cheaper ones."""
+        return (Decimal(self.flat) + seats * Decimal(self.seat)) * (12 // self.interval.months)
+
+
+class Plan(Output):
+    """A version of a plan."""
+
+    key: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    version: int = Field(ge=1)
+    name_en: str
+    name_zh: str
+    prices: list[PlanPrice] = Field(min_length=1)
+
+    def price(self, currency: str, interval: Interval) -> PlanPrice | None:
+        return next((p for p in self.prices if (p.currency, p.interval) == (currency, interval)), None)
+
+
+@lru_cache(maxsize=4)
+def price_list(path: Path | None = None) -> tuple[Plan, ...]:
+    """The plans on offer, cheapest first: those of a JSON file, or our own.
+
+    Raises: OSError; ValidationError, which says what in the file is wrong.
+    """
+    plans = TypeAdapter(tuple[Plan, ...]).validate_json((path or BUILT_IN).read_bytes())
+    if len({plan.key for plan in plans}) != len(plans) or not plans:
+        raise ValueError("a price list names each plan once, and at least one")
+    return plans
