@@ -42,6 +42,12 @@ class ProductRef:
     warranty_months: int | None
     cost: UnitPrice | None
 
+    def name_in(self, language: str, written: str | None = None) -> str:
+        """What a document in this language calls it; what somebody `written` besides its names stays."""
+        if written and written not in (self.name, self.name_en):
+            return written
+        return (self.name_en or self.name) if language == "en" else self.name
+
 
 class PriceSource(StrEnum):
     """Where a unit price came from."""
