@@ -194,6 +194,22 @@ class Catalog(Protocol):
         """Every configuration and bundle rule that the lines break; empty when they go together."""
 
 
+@dataclass(frozen=True, slots=True)
+class ContractTerms:
+    """Whose contract it is, whether its prices hold (`in_force`), and whether they ever will again (not `over`)."""
+
+    account_id: UUID
+    in_force: bool
+    over: bool
+
+
+class PricedContracts(Protocol):
+    """Port: the contracts in which prices are agreed."""
+
+    async def terms(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContractTerms]:
+        """Of contracts that the actor sees; others are absent. With `hold` they are not deleted meanwhile."""
+
+
 class ProductUser(Protocol):
     """Port: a module whose records name products and keep them from being deleted."""
 

@@ -58,7 +58,10 @@ class OrderCreate(RecordInput):
     contact_id: UUID | None = None
     opportunity_id: UUID | None = None
     contract_id: UUID | None = Field(None, description="The frame contract that it draws on when confirmed.")
-    partner_id: UUID | None = Field(None, description="The partner through whom it came.")
+    partner_id: UUID | None = Field(
+        None,
+        description="The partner through whom it came, by an id of yours, which is compared and not looked up.",
+    )
     partner_name: ShortText | None = None
     customer_reference: ShortText | None = Field(
         None, description="The customer's own number for it; unique per account."
