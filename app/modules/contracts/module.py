@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.kernel.access import Scope
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
+from app.kernel.money_checks import MoneyCheck
 from app.kernel.registry import Module, NotificationKind, Permission, Schedule
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import TimelineSource, ToDoSource
@@ -14,6 +15,7 @@ from app.modules.contracts import jobs
 from app.modules.contracts.interface import Contracts
 from app.modules.contracts.router import amendments, parts, records, router
 from app.modules.contracts.services.approvals import ContractSubject
+from app.modules.contracts.services.checks import ContractsCheck
 from app.modules.contracts.services.contracts import CONTRACT
 from app.modules.contracts.services.for_others import ContractPrices, ContractsOfTenant
 from app.modules.contracts.services.merging import party_accounts, party_contacts
@@ -46,6 +48,7 @@ MODULE = Module(
         (ToDoSource, ContractToDos),
         (ApprovalSubject, ContractSubject),
         (PricedContracts, ContractPrices),
+        (MoneyCheck, ContractsCheck),
     ),
     schedules=(Schedule("contracts.calendar", jobs.EVERY, jobs.follow_calendar, per_tenant=True),),
     notifications=(

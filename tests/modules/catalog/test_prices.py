@@ -330,7 +330,9 @@ async def test_a_cart_is_priced_in_a_contract_of_its_account_that_is_in_force(
     pump = await product(owner)
     account, other = [await make(owner, "accounts", name=name) for name in ("Acme", "Globex")]
     contract = await deals.draft(owner, account_id=account["id"])
-    await make(owner, "agreed-prices", product_id=pump["id"], currency="CNY", price="70", contract_id=contract["id"])
+    await make(
+        owner, "agreed-prices", product_id=pump["id"], currency="CNY", price="70", contract_id=contract["id"]
+    )
     body = {"currency": "CNY", "lines": [line(pump)], "contract_id": contract["id"]}
 
     async def refused(client: Client, **more: Any) -> list[tuple[str, str]]:

@@ -409,7 +409,9 @@ async def test_who_accepts_for_a_colleague_places_the_colleague_s_order(owner: C
 
 async def taxed_in(owner: Client, **rates: str) -> None:
     """So many percent on goods of the class `goods`, by country."""
-    given = [{"country": country, "valid_from": "2020-01-01", "rate": rate} for country, rate in rates.items()]
+    given = [
+        {"country": country, "valid_from": "2020-01-01", "rate": rate} for country, rate in rates.items()
+    ]
     body = {"code": "goods", "name_en": "Goods", "name_zh": "货物", "rates": given}
     await owner.ok("POST", "/v1/tax-classes", json=body)
 

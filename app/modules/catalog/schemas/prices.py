@@ -36,7 +36,8 @@ class PriceBookCreate(RecordInput):
     kind: BookKind = BookKind.DEFAULT
     contract_id: UUID | None = Field(None, description="Of kind `contract`: whose prices these are.")
     partner_id: UUID | None = Field(
-        None, description="Of kind `partner`: who sells at these prices, by an id of yours that is not looked up."
+        None,
+        description="Of kind `partner`: who sells at these prices, by an id of yours that is not looked up.",
     )
     segment: GroupName | None = Field(None, description="Of kind `segment`: the accounts' segment.")
     channel: GroupName | None = Field(None, description="Of kind `channel`: the channel of sale.")
