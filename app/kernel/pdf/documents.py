@@ -1,4 +1,4 @@
-"""What companies send to their customers: quotes, order confirmations, invoices and credit notes as PDF.
+"""What companies send to their customers: quotes, order confirmations, contracts, invoices and credit notes as PDF.
 
 A module describes its document as a `Document`, amounts as they are stored, and `render_document` answers the bytes:
 the same description always gives the same bytes, so that they can be kept by their hash. Numbers, money and dates are
@@ -38,6 +38,8 @@ _TEMPLATE: Final = Path(__file__).with_name("commercial.typ")
 
 class DocumentKind(StrEnum):
     QUOTE = "quote"
+    ORDER = "order"
+    CONTRACT = "contract"
     INVOICE = "invoice"
     CREDIT_NOTE = "credit_note"
 
@@ -56,7 +58,7 @@ class DocumentLine:
     """A line as it was computed; `totals` may be None for what is included in its bundle at no price of its own.
 
     `position` is shown as it is (`2`, or `2.1` for a component). `unit_price` is in major units. An `optional` line
-    is in no total. `charge` is one_time, monthly or yearly.
+    is in no total. `charge` is one_time, monthly or yearly. Where no line has a `tax_rate` there is no column of it.
     """
 
     position: str
@@ -66,7 +68,7 @@ class DocumentLine:
     unit: str = ""
     unit_price: Decimal
     discount_percent: Decimal = Decimal(0)
-    tax_rate: Decimal = Decimal(0)
+    tax_rate: Decimal | None = Decimal(0)
     totals: LineTotal | None
     charge: str = "one_time"
     component: bool = False
@@ -83,6 +85,7 @@ class DocumentTotals:
     tax: int
     total: int
     taxes: Sequence[TaxTotal] = ()
+    split: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,7 @@ class Document:
     """One document. `facts` are further rows beside the number (label, value), `sections` end it (heading, text).
 
     `made_at` is the file's creation date: take the moment at which the document was issued, never the clock.
+    Of totals without a split into net and tax only `total` is written: `split` is False.
     """
 
     kind: DocumentKind
@@ -166,6 +170,7 @@ class _Writer:
             "lines": [self._line(line) for line in offered],
             "optional": [self._line(line) for line in optional],
             "has_discount": any(self._discount(line) for line in document.lines),
+            "has_tax": any(line.tax_rate is not None for line in document.lines),
             "totals": self._totals(),
             "capitals": self._capitals(),
             "sections": [{"heading": heading, "text": text} for heading, text in document.sections if text],
@@ -207,7 +212,7 @@ class _Writer:
             "unit": line.unit,
             "price": "" if included else self.figures.price(line.unit_price) + per,
             "discount": self._discount(line),
-            "tax": "" if included else self.figures.percent(line.tax_rate),
+            "tax": "" if included or line.tax_rate is None else self.figures.percent(line.tax_rate),
             "amount": self.texts["included"]
             if line.totals is None
             else self.figures.amount(line.totals.subtotal),
@@ -216,6 +221,8 @@ class _Writer:
 
     def _totals(self) -> list[dict[str, Any]]:
         totals, texts, included = self.document.totals, self.texts, self.document.tax_included
+        if not totals.split:
+            return [{"label": texts["total"], "amount": self.figures.money(totals.total), "strong": True}]
         rows: list[tuple[str, int]] = []
         if totals.header_discount:
             rows += [(texts["subtotal"], totals.subtotal), (texts["discount"], -totals.header_discount)]

@@ -88,6 +88,17 @@ async def kept_pdf(
     return Pdf(content, hashlib.sha256(content).hexdigest())
 
 
+async def fresh_pdf(kernel: Kernel, actor: Actor, describe: Describe) -> Pdf:
+    """The PDF of a record that may still change, made anew each time; the same record gives the same bytes.
+
+    Raises: what `describe` raises; DocumentNotRendered.
+    """
+    async with transaction(kernel, actor, read_only=True) as uow:
+        document = await describe(uow)
+    content = await render_document(kernel.renderer, document)
+    return Pdf(content, hashlib.sha256(content).hexdigest())
+
+
 async def _find(uow: UnitOfWork, object_name: str, record_id: UUID, language: str) -> KeptDocument | None:
     statement = uow.select(KeptDocument).where(
         KeptDocument.object == object_name,

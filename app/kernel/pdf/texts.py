@@ -7,11 +7,15 @@ from typing import Final
 TITLES: Final[dict[str, dict[str, str]]] = {
     "en": {
         "quote": "Quotation",
+        "order": "Order confirmation",
+        "contract": "Contract",
         "invoice": "Invoice",
         "credit_note": "Credit note",
     },
     "zh": {
         "quote": "报价单",
+        "order": "订单确认书",
+        "contract": "合同",
         "invoice": "账单",
         "credit_note": "贷项通知单",
     },

@@ -82,6 +82,9 @@ class Approvals(Protocol):
         Raises: `NoPendingApproval`; `Forbidden` for whoever neither asked for it nor owns the record.
         """
 
+    async def withdraw(self, object_name: str, record_id: UUID, *, note: str | None = None) -> None:
+        """The record is given up, by whoever may do that: recall its pending request, where there is one."""
+
     async def latest(self, object_name: str, record_ids: Collection[UUID]) -> Mapping[UUID, ApprovalRef]:
         """The last request of each record; those that never had one are absent. One statement."""
 

@@ -42,6 +42,12 @@ class ProductRef:
     warranty_months: int | None
     cost: UnitPrice | None
 
+    def name_in(self, language: str, written: str | None = None) -> str:
+        """What a document in this language calls it; what somebody `written` besides its names stays."""
+        if written and written not in (self.name, self.name_en):
+            return written
+        return (self.name_en or self.name) if language == "en" else self.name
+
 
 class PriceSource(StrEnum):
     """Where a unit price came from."""
@@ -186,6 +192,22 @@ class Catalog(Protocol):
 
     async def violations(self, lines: Sequence[ConfiguredLine]) -> Sequence[Violation]:
         """Every configuration and bundle rule that the lines break; empty when they go together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractTerms:
+    """Whose contract it is, whether its prices hold (`in_force`), and whether they ever will again (not `over`)."""
+
+    account_id: UUID
+    in_force: bool
+    over: bool
+
+
+class PricedContracts(Protocol):
+    """Port: the contracts in which prices are agreed."""
+
+    async def terms(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContractTerms]:
+        """Of contracts that the actor sees; others are absent. With `hold` they are not deleted meanwhile."""
 
 
 class ProductUser(Protocol):

@@ -5,16 +5,19 @@ from __future__ import annotations
 from app.kernel.access import Scope
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
+from app.kernel.money_checks import MoneyCheck
 from app.kernel.registry import Module, NotificationKind, Permission, Schedule
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import TimelineSource, ToDoSource
 from app.modules.automation.interface import ApprovalSubject
+from app.modules.catalog.interface import PricedContracts
 from app.modules.contracts import jobs
 from app.modules.contracts.interface import Contracts
 from app.modules.contracts.router import amendments, parts, records, router
 from app.modules.contracts.services.approvals import ContractSubject
+from app.modules.contracts.services.checks import ContractsCheck
 from app.modules.contracts.services.contracts import CONTRACT
-from app.modules.contracts.services.for_others import ContractsOfTenant
+from app.modules.contracts.services.for_others import ContractPrices, ContractsOfTenant
 from app.modules.contracts.services.merging import party_accounts, party_contacts
 from app.modules.contracts.services.on_accounts import (
     ContractPanel,
@@ -44,6 +47,8 @@ MODULE = Module(
         (Merger, party_contacts),
         (ToDoSource, ContractToDos),
         (ApprovalSubject, ContractSubject),
+        (PricedContracts, ContractPrices),
+        (MoneyCheck, ContractsCheck),
     ),
     schedules=(Schedule("contracts.calendar", jobs.EVERY, jobs.follow_calendar, per_tenant=True),),
     notifications=(

@@ -30,7 +30,11 @@ from app.modules.orders.services.receivables import overdue
 from app.modules.orders.services.receivables.checks import ReceivablesCheck
 from app.modules.orders.services.receivables.credit import CREDIT_EXCEEDED
 from app.modules.orders.services.receivables.invoices import INVOICE, ISSUES
-from app.modules.orders.services.receivables.on_accounts import ReceivablesPanel, ReceivableUses
+from app.modules.orders.services.receivables.on_accounts import (
+    ReceivablesPanel,
+    ReceivablesTimeline,
+    ReceivableUses,
+)
 from app.modules.orders.services.receivables.payments import PAYMENT
 from app.modules.orders.services.returns import RETURN
 from app.modules.orders.services.stock import OnHandStock
@@ -74,6 +78,7 @@ MODULE = Module(
         (OpenWork, OrderWork),
         (PoolFact, BoughtFact),
         (TimelineSource, OrderTimeline),
+        (TimelineSource, ReceivablesTimeline),
         (Merger, record_column(ORDER, "account_id", "account")),
         (Merger, record_column(ORDER, "contact_id", "contact")),
         (Merger, record_column(RETURN, "account_id", "account")),

@@ -55,6 +55,13 @@ class QuoteSuperseded(Conflict):
     title = "There is a newer revision of this quote"
 
 
+class QuoteWithdrawn(Conflict):
+    """Another offer of its opportunity was accepted instead; a new revision is the way to offer this one again."""
+
+    code = "quote_withdrawn"
+    title = "This offer was withdrawn: another one was accepted instead"
+
+
 class QuoteNotOpen(Conflict):
     """Carries `status`."""
 

@@ -24,6 +24,7 @@ class QuoteStatus(StrEnum):
     DECLINED = "declined"
     EXPIRED = "expired"
     SUPERSEDED = "superseded"
+    WITHDRAWN = "withdrawn"
 
 
 class QuoteLanguage(StrEnum):

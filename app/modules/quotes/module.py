@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
+from app.kernel.money_checks import MoneyCheck
 from app.kernel.registry import Module, NotificationKind, Schedule
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import TimelineSource, ToDoSource
@@ -15,6 +16,7 @@ from app.modules.quotes.interface import Quotes
 from app.modules.quotes.router import records, router
 from app.modules.quotes.router.public import router as public_router
 from app.modules.quotes.services.approving import QuoteSubject
+from app.modules.quotes.services.checks import QuotesCheck
 from app.modules.quotes.services.customer_news import ACCEPTED, DECLINED, VIEWED
 from app.modules.quotes.services.expiry import EVERY, expire_quotes
 from app.modules.quotes.services.for_others import QuotesOfTenant
@@ -44,6 +46,7 @@ MODULE = Module(
         (OpenWork, QuoteWork),
         (TimelineSource, QuoteTimeline),
         (ToDoSource, QuoteToDos),
+        (MoneyCheck, QuotesCheck),
         (Merger, record_column(QUOTE, "account_id", "account")),
         (Merger, record_column(QUOTE, "contact_id", "contact")),
     ),

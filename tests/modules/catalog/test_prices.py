@@ -15,6 +15,7 @@ from app.kernel.errors import Invalid
 from app.modules.catalog.interface import Catalog, PriceQuery, PriceQueryLine
 from tests.modules.catalog.conftest import Hire
 from tests.modules.catalog.goods import book, cart, entry, line, pointers, price, product, refused_cart, steps
+from tests.modules.contracts import deals
 from tests.modules.support import acting, actor_of, make
 from tests.support.api import Client, Company
 from tests.tenants.people import Look, code_of
@@ -41,7 +42,8 @@ async def test_a_list_price_is_taxed_by_country_and_day(owner: Client) -> None:
 async def test_the_price_is_that_of_the_first_list_that_counts(owner: Client) -> None:
     pump = await product(owner)
     account = await make(owner, "accounts", name="Acme")
-    contract, partner = str(uuid4()), str(uuid4())
+    contract = (await deals.signed(owner, account_id=account["id"]))["id"]
+    partner = str(uuid4())
     shelf = {
         "default": {},
         "channel": {"channel": "web"},
@@ -280,3 +282,71 @@ async def test_an_agreed_price_is_with_one_party_and_moves_with_a_merged_account
     await owner.ok("POST", "/v1/accounts/merge", json={"records": both, "master_id": kept["id"]})
     assert (await owner.ok("GET", path))["account_id"] == kept["id"]
     assert (await cart(owner, line(pump), account_id=kept["id"]))["net"] == price("70.00")
+
+
+# -- contracts -----------------------------------------------------------------------------------------------
+
+
+async def without_contracts(owner: Client, hire: Hire) -> Client:
+    """Somebody who agrees on prices and sees no contracts."""
+    grants = dict.fromkeys(("agreed_price:create", "agreed_price:read", "product:read"), "all")
+    role = await make(owner, "roles", name="Prices", grants=grants)
+    return await hire(role_ids=[role["id"]])
+
+
+async def test_prices_are_agreed_in_contracts_that_are_there_and_not_over(
+    owner: Client, rival: Company, hire: Hire
+) -> None:
+    pump = await product(owner)
+    account = await make(owner, "accounts", name="Acme")
+    draft = await deals.draft(owner, account_id=account["id"])
+    over = await deals.signed(owner, account_id=account["id"])
+    await deals.act(owner, over, "terminate", reason="Moved")
+    theirs = await deals.signed(rival.owner)
+    body = {"product_id": pump["id"], "currency": "CNY", "price": "70"}
+    shelf = {"code": "CON", "name": "Contract", "currency": "CNY", "kind": "contract"}
+    for contract, code in (
+        (str(uuid4()), "unknown_reference"), (theirs["id"], "unknown_reference"), (over["id"], "contract_over"),
+    ):  # fmt: skip
+        named = {"contract_id": contract}
+        assert pointers(await owner.post("/v1/agreed-prices", body | named)) == [("/contract_id", code)]
+        assert pointers(await owner.post("/v1/price-books", shelf | named)) == [("/contract_id", code)]
+    blind = await without_contracts(owner, hire)
+    unseen = await blind.post("/v1/agreed-prices", body | {"contract_id": draft["id"]})
+    assert pointers(unseen) == [("/contract_id", "unknown_reference")]
+    for path in ("/v1/agreed-prices", "/v1/price-books"):
+        assert (await owner.ok("GET", path))["data"] == []
+    await make(owner, "agreed-prices", **body, contract_id=draft["id"])
+    kept = await make(owner, "price-books", **shelf, contract_id=draft["id"])
+    path = f"/v1/price-books/{kept['id']}"
+    moved = await owner.patch(path, {"contract_id": over["id"]}, if_match=1)
+    assert pointers(moved) == [("/contract_id", "contract_over")]
+    assert await owner.ok("GET", path) == kept
+
+
+async def test_a_cart_is_priced_in_a_contract_of_its_account_that_is_in_force(
+    owner: Client, hire: Hire
+) -> None:
+    pump = await product(owner)
+    account, other = [await make(owner, "accounts", name=name) for name in ("Acme", "Globex")]
+    contract = await deals.draft(owner, account_id=account["id"])
+    await make(
+        owner, "agreed-prices", product_id=pump["id"], currency="CNY", price="70", contract_id=contract["id"]
+    )
+    body = {"currency": "CNY", "lines": [line(pump)], "contract_id": contract["id"]}
+
+    async def refused(client: Client, **more: Any) -> list[tuple[str, str]]:
+        return pointers(await client.post("/v1/prices/resolve", body | more))
+
+    assert await refused(owner) == [("/contract_id", "contract_not_active")]
+    await deals.sign(owner, contract)
+    assert (await cart(owner, line(pump), contract_id=contract["id"]))["net"] == price("70.00")
+    assert (await cart(owner, line(pump), contract_id=contract["id"], account_id=account["id"]))["net"] == (
+        price("70.00")
+    )
+    assert await refused(owner, account_id=other["id"]) == [("/contract_id", "other_account")]
+    assert await refused(owner, contract_id=str(uuid4())) == [("/contract_id", "unknown_reference")]
+    blind = await without_contracts(owner, hire)
+    assert await refused(blind) == [("/contract_id", "unknown_reference")]
+    await deals.act(owner, contract, "terminate", reason="Moved")
+    assert await refused(owner) == [("/contract_id", "contract_not_active")]

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from app.modules.customers.interface import PoolFact
 from tests.modules.orders.orders import line, money, order_of, ship, stepped
+from tests.modules.orders.receivables import books
 from tests.modules.orders.test_returns import back
 from tests.modules.support import acting, make
-from tests.support.api import Company
+from tests.support.api import Client, Company
 
 Json = dict[str, Any]
 
@@ -48,6 +49,35 @@ async def test_the_timeline_tells_what_was_ordered_shipped_and_given_back(
     assert made["contact_id"] == contact["id"]
     found = await owner.ok("GET", f"/v1/orders?opportunity_id={deal['id']}")
     assert [one["id"] for one in found["data"]] == [order["id"]]
+
+
+async def test_the_timeline_tells_what_was_invoiced_and_paid(
+    company: Company, account: Json, hire: Any, rival: Company
+) -> None:
+    owner = company.owner
+    await books.draft(owner, account)
+    invoice = await books.issued(owner, account, books.charge("100.00"))
+    payment = await books.pay(owner, account, "120.00")
+    await books.done(owner, payment, "allocate", books.shares((invoice, "100.00")))
+    refund = await books.done(owner, payment, "refund", {"method": "cash"})
+    path = f"/v1/accounts/{account['id']}/timeline"
+
+    async def told(client: Client, kinds: str = "invoice,payment", **more: Any) -> list[tuple[Any, ...]]:
+        found = (await client.ok("GET", path, params={"kind": kinds, **more}))["data"]
+        return [(one["kind"], one["title"], one["data"].get("total", {}).get("amount")) for one in found]
+
+    whole = [
+        ("payment", f"Refund: {refund['number']}", "20.00"), ("payment", f"Payment: {payment['number']}", "120.00"),
+        ("invoice", f"Invoice: {invoice['number']}", "100.00"),
+    ]  # fmt: skip
+    assert await told(owner) == whole
+    assert await told(owner, "invoice") == whole[2:]
+    assert await told(owner, limit=1) == whole[:1]
+    role = {"name": "Books", "grants": {"account:read": "all", "invoice:read": "all"}}
+    made = await make(owner, "roles", **role, field_rules={"invoice": {"hidden": ["total"]}})
+    clerk = await hire(role_ids=[made["id"]])
+    assert await told(clerk) == [("invoice", f"Invoice: {invoice['number']}", None)]
+    assert (await rival.owner.get(path)).status_code == 404
 
 
 async def test_an_account_with_orders_is_not_deleted_and_counts_as_won(

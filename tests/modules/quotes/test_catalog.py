@@ -402,3 +402,43 @@ async def test_who_accepts_for_a_colleague_places_the_colleague_s_order(owner: C
         answer = await step(owner, quote, "accept", name="Li Hua")
         plural = f"{becomes}s"
         assert (await owner.ok("GET", f"/v1/{plural}/{answer[made]}"))["owner_id"] == mate.facts["member_id"]
+
+
+# -- another account -----------------------------------------------------------------------------------------
+
+
+async def taxed_in(owner: Client, **rates: str) -> None:
+    """So many percent on goods of the class `goods`, by country."""
+    given = [
+        {"country": country, "valid_from": "2020-01-01", "rate": rate} for country, rate in rates.items()
+    ]
+    body = {"code": "goods", "name_en": "Goods", "name_zh": "货物", "rates": given}
+    await owner.ok("POST", "/v1/tax-classes", json=body)
+
+
+async def test_a_draft_for_another_account_is_taxed_and_written_as_that_one(owner: Client) -> None:
+    await taxed_in(owner, CN="13", US="7")
+    pump = await product(owner, name="泵", name_en="Pump", tax_class="goods", prices=[money("100.00")])
+    first = await account_of(owner, country="US", language="en")
+    second = await account_of(owner, country="CN", language="zh-CN")
+    quote = await quote_of(owner, of(pump), line("10.00"), account_id=first["id"])
+    assert (quote["tax_country"], quote["language"], quote["total"]) == ("US", "en", money("117.00"))
+    changed = await owner.ok(
+        "PATCH", f"/v1/quotes/{quote['id']}", json={"account_id": second["id"]}, if_match=1
+    )
+    assert (changed["tax_country"], changed["language"], changed["total"]) == ("CN", "zh", money("123.00"))
+    assert [one["description"] for one in await lines_of(owner, quote)] == ["泵", "Consulting"]
+
+
+async def test_what_was_chosen_for_a_draft_stays_with_another_account(owner: Client) -> None:
+    await taxed_in(owner, CN="13", US="7", DE="19")
+    pump = await product(owner, tax_class="goods", prices=[money("100.00")])
+    first = await account_of(owner, country="US", language="en")
+    second = await account_of(owner, country="CN", language="zh-CN")
+    chosen = await quote_of(owner, of(pump), account_id=first["id"], tax_country="DE", language="zh")
+    path, body = f"/v1/quotes/{chosen['id']}", {"account_id": second["id"]}
+    kept = await owner.ok("PATCH", path, json=body, if_match=1)
+    assert (kept["tax_country"], kept["language"], kept["total"]) == ("DE", "zh", money("119.00"))
+    said = {"account_id": first["id"], "tax_country": "CN", "language": "en"}
+    told = await owner.ok("PATCH", path, json=said, if_match=2)
+    assert (told["tax_country"], told["language"], told["total"]) == ("CN", "en", money("113.00"))

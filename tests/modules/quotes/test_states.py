@@ -31,6 +31,7 @@ ACTIONS = (
     "decline",
     "expire",
     "supersede",
+    "withdraw",
 )
 TABLE = {
     "draft": {"submit": "in_approval", "approve": "approved"},
@@ -38,12 +39,17 @@ TABLE = {
     "approved": {"recall": "draft", "send": "sent"},
     "sent": {
         "view": "viewed", "accept": "accepted", "decline": "declined", "expire": "expired", "supersede": "superseded",
+        "withdraw": "withdrawn",
     },
-    "viewed": {"accept": "accepted", "decline": "declined", "expire": "expired", "supersede": "superseded"},
+    "viewed": {
+        "accept": "accepted", "decline": "declined", "expire": "expired", "supersede": "superseded",
+        "withdraw": "withdrawn",
+    },
     "accepted": {},
     "declined": {},
     "expired": {"supersede": "superseded"},
     "superseded": {},
+    "withdrawn": {"supersede": "superseded"},
 }  # fmt: skip
 
 

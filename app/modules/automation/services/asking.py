@@ -22,7 +22,7 @@ from app.modules.automation.models import Approval, Decision, DecisionState, His
 from app.modules.automation.services import history
 from app.modules.automation.services.course import Course, lock_record, reference
 from app.modules.automation.services.planning import Plan, PlannedStep, plan
-from app.modules.automation.services.recalling import recall
+from app.modules.automation.services.recalling import recall, take_back
 from app.modules.automation.services.telling import OBJECT, in_language
 
 _NOT_NEEDED = ApprovalRef(id=None, status=ApprovalStatus.NOT_NEEDED, process=None, step=None)
@@ -69,6 +69,18 @@ class ApprovalsOfTenant:
 
     async def recall(self, object_name: str, record_id: UUID, *, note: str | None = None) -> ApprovalRef:
         """Take the pending request back. Raises: NoPendingApproval; Forbidden."""
+        id = await self._pending_of(object_name, record_id)
+        if id is None:
+            raise NoPendingApproval
+        return reference(self._uow, await recall(self._uow, id, note=note))
+
+    async def withdraw(self, object_name: str, record_id: UUID, *, note: str | None = None) -> None:
+        """Recall the pending request of a record that is given up, whoever asked for it."""
+        id = await self._pending_of(object_name, record_id)
+        if id is not None:
+            await take_back(self._uow, id, note=note)
+
+    async def _pending_of(self, object_name: str, record_id: UUID) -> UUID | None:
         row = await self._uow.fetchrow(
             "SELECT id FROM automation.approvals WHERE tenant_id = $1 AND object = $2 AND record_id = $3"
             " AND status = 'pending'",
@@ -76,9 +88,7 @@ class ApprovalsOfTenant:
             object_name,
             record_id,
         )
-        if row is None:
-            raise NoPendingApproval
-        return reference(self._uow, await recall(self._uow, row["id"], note=note))
+        return None if row is None else row["id"]
 
     async def latest(self, object_name: str, record_ids: Collection[UUID]) -> Mapping[UUID, ApprovalRef]:
         """The last request of each record, in one statement."""

@@ -35,7 +35,10 @@ class PriceBookCreate(RecordInput):
     currency: Currency
     kind: BookKind = BookKind.DEFAULT
     contract_id: UUID | None = Field(None, description="Of kind `contract`: whose prices these are.")
-    partner_id: UUID | None = Field(None, description="Of kind `partner`: who sells at these prices.")
+    partner_id: UUID | None = Field(
+        None,
+        description="Of kind `partner`: who sells at these prices, by an id of yours that is not looked up.",
+    )
     segment: GroupName | None = Field(None, description="Of kind `segment`: the accounts' segment.")
     channel: GroupName | None = Field(None, description="Of kind `channel`: the channel of sale.")
     valid_from: Day | None = None
@@ -199,8 +202,10 @@ class Cart(Input):
     lines: Annotated[list[CartLine], Field(min_length=1, max_length=MAX_CART)]
     on: Day | None = Field(None, description="The day that prices and tax rates are those of; absent, today.")
     account_id: UUID | None = None
-    contract_id: UUID | None = None
-    partner_id: UUID | None = None
+    contract_id: UUID | None = Field(None, description="One in force, of the account if one is named.")
+    partner_id: UUID | None = Field(
+        None, description="Whose price books count: an id of yours, which is compared and not looked up."
+    )
     segment: GroupName | None = None
     channel: GroupName | None = None
     country: Country | None = Field(None, description="Whose taxes are due; absent, the company's own.")

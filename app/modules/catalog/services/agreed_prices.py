@@ -11,6 +11,7 @@ from app.modules.catalog.interface import ProductPriceChanged
 from app.modules.catalog.models.prices import AgreedPrice
 from app.modules.catalog.schemas.prices import AgreedPriceCreate, AgreedPriceRead, AgreedPriceUpdate
 from app.modules.catalog.services.categories import KEPT_BY_MANAGERS
+from app.modules.catalog.services.contract_terms import require_contract
 from app.modules.catalog.services.price_books import check_validity, held_products
 from app.modules.customers.interface import Customers
 
@@ -33,6 +34,8 @@ class AgreedPriceService(RecordService[AgreedPrice]):
         account = values["account_id"]
         if account is not None and account not in await self.uow.of(Customers).get_many([account], hold=True):
             raise Invalid.at("/account_id", "unknown_reference", "There is no account with this id.")
+        if values["contract_id"] is not None:
+            await require_contract(self.uow, values["contract_id"])
 
     async def after_create(self, row: AgreedPrice) -> None:
         self._tell(row, None, row.price)

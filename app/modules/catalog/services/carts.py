@@ -24,6 +24,7 @@ from app.modules.catalog.schemas.prices import (
     PriceStepRead,
     ViolationRead,
 )
+from app.modules.catalog.services.contract_terms import require_in_force
 from app.modules.catalog.services.waterfall import MAX_LINE_MINOR
 from app.modules.customers.interface import Customers
 
@@ -38,6 +39,8 @@ class CartService:
         """Raises `Invalid`, with everything that cannot be priced."""
         if cart.account_id is not None and not await self._sees(cart):
             raise Invalid.at("/account_id", "unknown_reference", "There is no account with this id.")
+        if cart.contract_id is not None:
+            await require_in_force(self._uow, cart.contract_id, cart.account_id)
         catalog = self._uow.of(Catalog)
         query = _query(cart, self._uow)
         pricing = await catalog.price(query)

@@ -23,6 +23,7 @@ from app.modules.catalog.schemas.prices import (
     PriceTier,
 )
 from app.modules.catalog.services.categories import KEPT_BY_MANAGERS
+from app.modules.catalog.services.contract_terms import require_contract
 
 _KEYS = {
     BookKind.CONTRACT: "contract_id",
@@ -41,9 +42,14 @@ class PriceBookService(RecordService[PriceBook]):
 
     async def before_create(self, values: dict[str, Any]) -> None:
         check_book(values)
+        if values["contract_id"] is not None:
+            await require_contract(self.uow, values["contract_id"])
 
     async def before_update(self, row: PriceBook, changes: dict[str, Any]) -> None:
         check_book({**row.__dict__, **changes})
+        contract = changes.get("contract_id")
+        if contract is not None and contract != row.contract_id:
+            await require_contract(self.uow, contract)
         if changes.get("currency", row.currency) != row.currency and await self._entries(row.id):
             raise Invalid.at("/currency", "has_entries", "A price book with entries keeps its currency.")
 

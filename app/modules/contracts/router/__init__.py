@@ -7,10 +7,24 @@ from uuid import UUID
 
 from fastapi import Path, Query, Response
 
-from app.kernel.errors import InvalidCursor, InvalidTransition, StaleVersion, VersionRequired, problems
+from app.kernel.errors import (
+    Forbidden,
+    InvalidCursor,
+    InvalidTransition,
+    NotFound,
+    StaleVersion,
+    VersionRequired,
+    problems,
+)
+from app.kernel.figures import Language
 from app.kernel.paging import Cursor, Limit
+from app.kernel.pdf.answers import PDF, pdf_answer
+from app.kernel.pdf.documents import Document
+from app.kernel.pdf.kept import fresh_pdf
+from app.kernel.pdf.render import DocumentNotRendered
 from app.kernel.record_router import record_response, record_router
-from app.kernel.routing import IfMatch, Router, Uow
+from app.kernel.routing import CurrentActor, IfMatch, KernelDep, Router, Uow
+from app.kernel.uow import UnitOfWork
 from app.modules.automation.interface import ApprovalPending, NoApprover, NoPendingApproval
 from app.modules.contracts.interface import AmendmentOpen, ContractInUse, ContractRenewed
 from app.modules.contracts.models import Contract
@@ -28,6 +42,7 @@ from app.modules.contracts.schemas.texts import ContractComparison, RevisionRead
 from app.modules.contracts.services.approvals import ContractApprovals
 from app.modules.contracts.services.contracts import CONTRACT
 from app.modules.contracts.services.drawings import DrawingService
+from app.modules.contracts.services.paper import describe_contract
 from app.modules.contracts.services.renewals import Renewals
 from app.modules.contracts.services.revisions import RevisionService
 from app.modules.contracts.services.steps import ContractSteps
@@ -161,3 +176,24 @@ async def compare_contract_revisions(
 ) -> ContractComparison:
     """In what another revision differs from this one, field by field."""
     return await RevisionService(uow).compare(id, number, to)
+
+
+@router.get(
+    f"{OF}/pdf",
+    access=READ,
+    own_transaction=True,
+    response_class=Response,
+    responses=PDF | problems(NotFound, Forbidden, DocumentNotRendered),
+)
+async def get_contract_pdf(
+    id: UUID,
+    kernel: KernelDep,
+    actor: CurrentActor,
+    language: Annotated[Language | None, Query(description="Absent: the contract's own.")] = None,
+) -> Response:
+    """A contract as PDF, as it stands, with its parties, payments and clauses; unsigned it is marked as a draft."""
+
+    async def described(uow: UnitOfWork) -> Document:
+        return await describe_contract(uow, id, language)
+
+    return pdf_answer(await fresh_pdf(kernel, actor, described))

@@ -15,9 +15,9 @@ from app.kernel.money import Money
 from app.kernel.statements import columns_of, entities, entity
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import pointer_of
-from app.modules.catalog.interface import ChargeKind
+from app.modules.catalog.interface import ChargeKind, ContractTerms
 from app.modules.contracts.interface import ContractRef, InstalmentRef, InstalmentStatus, NewContract
-from app.modules.contracts.models import Contract, Instalment
+from app.modules.contracts.models import Contract, ContractStatus, Instalment
 from app.modules.contracts.schemas import MAX_AMOUNT_MINOR
 from app.modules.contracts.services.contracts import ContractService
 from app.modules.contracts.services.drawings import DrawingService
@@ -106,6 +106,22 @@ class ContractsOfTenant:
         return entities(Contract, rows)
 
 
+class ContractPrices:
+    """`PricedContracts`: the prices of a contract hold while it is active, and may be agreed before."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def terms(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContractTerms]:
+        found = await ContractsOfTenant(self._uow).get_many(ids, hold=hold)
+        return {
+            id: ContractTerms(one.account_id, one.status == ContractStatus.ACTIVE, one.status in _OVER)
+            for id, one in found.items()
+        }
+
+
+_OVER = frozenset({ContractStatus.EXPIRED, ContractStatus.TERMINATED, ContractStatus.RENEWED})
+"""What does not come back: a voided contract is reopened as a draft."""
 _SAME = (
     "title", "kind", "account_id", "value", "starts_on", "ends_on", "contact_id", "opportunity_id",
 )  # fmt: skip

@@ -58,6 +58,14 @@ class MovementKind(StrEnum):
     TAKEN_BACK = "taken_back"
 
 
+class PaymentStatus(StrEnum):
+    """How far an order is paid: `paid` is one of which nothing is left to invoice and nothing invoiced is open."""
+
+    UNPAID = "unpaid"
+    PARTLY_PAID = "partly_paid"
+    PAID = "paid"
+
+
 class Order(RecordTable):
     """What a customer bought. Amounts are sums of the lines, in minor units of `currency`.
 
@@ -65,13 +73,15 @@ class Order(RecordTable):
     where that of every line is; `margin` is `net` less `cost`. `country` is where it goes, else the account's.
     `content_hash` tells whether a repeated `customer_reference` means the same order. `held_for` is what kept a draft
     that was placed from being confirmed; `credit_requested` the total that approval beyond the credit limit is asked
-    for, while it is, and `credit_approved` the one that it was given for.
+    for, while it is, and `credit_approved` the one that it was given for. `payment_status` is kept by the database,
+    which follows the invoices; it changes without a new version.
     """
 
     __tablename__ = "orders"
     __table_args__ = (
         one_of("status", OrderStatus),
         one_of("held_for", HeldFor),
+        one_of("payment_status", PaymentStatus),
         {"schema": "orders"},
     )
 
@@ -119,6 +129,7 @@ class Order(RecordTable):
     held_for: Mapped[str | None]
     credit_requested: Mapped[int | None]
     credit_approved: Mapped[int | None]
+    payment_status: Mapped[str]
 
 
 class OrderLine(TenantOwned):

@@ -7,11 +7,24 @@ from uuid import UUID
 
 from fastapi import Query, Response
 
-from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
+from app.kernel.errors import (
+    Forbidden,
+    InvalidTransition,
+    NotFound,
+    StaleVersion,
+    VersionRequired,
+    problems,
+)
+from app.kernel.figures import Language
 from app.kernel.paging import Cursor, Limit
+from app.kernel.pdf.answers import PDF, pdf_answer
+from app.kernel.pdf.documents import Document
+from app.kernel.pdf.kept import fresh_pdf
+from app.kernel.pdf.render import DocumentNotRendered
 from app.kernel.record_router import detail_response, fields_of, record_router
-from app.kernel.routing import IfMatch, Router, Uow
+from app.kernel.routing import CurrentActor, IfMatch, KernelDep, Router, Uow
 from app.kernel.schemas import Page
+from app.kernel.uow import UnitOfWork
 from app.modules.automation.interface import ApprovalNotNeeded, ApprovalPending, NoApprover
 from app.modules.contracts.interface import ContractNotActive, FrameExceeded
 from app.modules.orders.interface import CreditRefused, OutOfStock
@@ -31,6 +44,7 @@ from app.modules.orders.schemas.orders import (
 )
 from app.modules.orders.services.fulfilment import FulfilmentService
 from app.modules.orders.services.orders import ORDER, OrderService
+from app.modules.orders.services.paper import describe_order
 from app.modules.orders.services.placing import Placing
 from app.modules.orders.services.states import (
     CancellationTooLarge,
@@ -166,3 +180,24 @@ async def list_stock_movements(
 async def adjust_stock(body: StockAdjustment, uow: Uow) -> StockMovementRead:
     """Say what came in, went out or was counted. What is promised to orders cannot go out."""
     return read_movement(await StockService(uow).adjust(body))
+
+
+@router.get(
+    f"{OF}/pdf",
+    access=READ,
+    own_transaction=True,
+    response_class=Response,
+    responses=PDF | problems(NotFound, Forbidden, DocumentNotRendered),
+)
+async def get_order_pdf(
+    id: UUID,
+    kernel: KernelDep,
+    actor: CurrentActor,
+    language: Annotated[Language | None, Query(description="Absent: the company's.")] = None,
+) -> Response:
+    """The confirmation of an order as PDF, as it stands; a draft is marked as one."""
+
+    async def described(uow: UnitOfWork) -> Document:
+        return await describe_order(uow, id, language)
+
+    return pdf_answer(await fresh_pdf(kernel, actor, described))

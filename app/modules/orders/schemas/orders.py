@@ -13,7 +13,7 @@ from app.kernel.decimals import DecimalOut, Percent
 from app.kernel.money import Currency, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.catalog.interface import ChargeKind
-from app.modules.orders.models.orders import HeldFor, MovementKind, OrderStatus
+from app.modules.orders.models.orders import HeldFor, MovementKind, OrderStatus, PaymentStatus
 from app.modules.orders.schemas.decimals import Quantity, SignedQuantity
 
 MOST_LINES = 500
@@ -58,7 +58,10 @@ class OrderCreate(RecordInput):
     contact_id: UUID | None = None
     opportunity_id: UUID | None = None
     contract_id: UUID | None = Field(None, description="The frame contract that it draws on when confirmed.")
-    partner_id: UUID | None = Field(None, description="The partner through whom it came.")
+    partner_id: UUID | None = Field(
+        None,
+        description="The partner through whom it came, by an id of yours, which is compared and not looked up.",
+    )
     partner_name: ShortText | None = None
     customer_reference: ShortText | None = Field(
         None, description="The customer's own number for it; unique per account."
@@ -139,6 +142,9 @@ class OrderRead(RecordOutput):
     )
     credit_approved: MoneyOut | None = Field(
         description="The total that was approved beyond the credit limit; null again for a higher one."
+    )
+    payment_status: PaymentStatus = Field(
+        description="Follows its invoices: `paid` when nothing is open and nothing is left to invoice."
     )
 
 

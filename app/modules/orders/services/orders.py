@@ -17,12 +17,12 @@ from app.kernel.numbering import next_number
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
-from app.modules.automation.interface import ApprovalPending
+from app.modules.automation.interface import ApprovalPending, Approvals
 from app.modules.catalog.interface import Catalog
 from app.modules.contracts.interface import Contracts
 from app.modules.customers.interface import Customers
 from app.modules.orders.interface import NewOrderLine, OrderCancelled, OrderPlaced, StockNeed
-from app.modules.orders.models.orders import Order, OrderLine, OrderStatus
+from app.modules.orders.models.orders import Order, OrderLine, OrderStatus, PaymentStatus
 from app.modules.orders.schemas.orders import OrderCreate, OrderDetail, OrderLineInput, OrderRead, OrderUpdate
 from app.modules.orders.services import lines as of_lines
 from app.modules.orders.services.content import content_hash, of_products, plain
@@ -157,6 +157,7 @@ class OrderService(RecordService[Order]):
         await self.references.check(values, values.keys())
         values |= {
             "status": DRAFT.value,
+            "payment_status": PaymentStatus.UNPAID.value,
             "return_id": values.get("return_id"),
         }
         values |= dict.fromkeys(
@@ -287,6 +288,8 @@ class OrderService(RecordService[Order]):
     async def before_delete(self, row: Order) -> None:
         if row.status not in (DRAFT, CANCELLED):
             raise OrderNotDraft(f"It is {row.status}: cancel it, or take goods back.", state=row.status)
+        if row.credit_requested is not None:
+            raise ApprovalPending
 
     async def locked(self, id: UUID, expected_version: int | None = None) -> Order:
         """The row, held until the transaction ends. Raises `NotFound`, `Forbidden`, `StaleVersion`."""
@@ -326,8 +329,14 @@ class OrderService(RecordService[Order]):
             {"status": status.value, "confirmed_at": self.uow.now, **SETTLED},
             action="confirmed",
         )
+        await self._nothing_to_approve(row)
         self._publish_placed(after)
         return after
+
+    async def _nothing_to_approve(self, before: Order, note: str | None = None) -> None:
+        """Nobody has to answer any more for a draft that became something else."""
+        if before.credit_requested is not None:
+            await self.uow.of(Approvals).withdraw("order", before.id, note=note)
 
     async def draw(self, row: Order) -> None:
         """Let the order draw its total on its contract, where it names one. Raises what drawing raises."""
@@ -346,6 +355,7 @@ class OrderService(RecordService[Order]):
             await self.uow.of(Contracts).release(row.contract_id, row.id)
         changes = {"status": status.value, "cancelled_at": self.uow.now, "cancel_reason": reason, **SETTLED}
         after = await self.write(row, changes, action="cancelled", reason=reason)
+        await self._nothing_to_approve(row, reason)
         self.uow.publish(OrderCancelled(id=row.id, account_id=row.account_id, reason=reason))
         return after
 
@@ -410,6 +420,7 @@ ORDER: RecordType[Order] = RecordType(
         "customer_reference": ("reference", "客户订单号", "客户参考号"),
         "ordered_on": ("order date", "下单日期"),
         "total": ("amount", "订单金额", "总额"),
+        "payment_status": ("payment status", "付款状态"),
         "held_for": ("on hold", "暂缓原因"),
         "source": ("来源",),
         "channel": ("渠道",),

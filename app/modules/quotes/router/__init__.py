@@ -22,6 +22,7 @@ from app.modules.quotes.interface import (
     QuoteNotOpen,
     QuoteRevised,
     QuoteSuperseded,
+    QuoteWithdrawn,
 )
 from app.modules.quotes.schemas import QuoteDetail
 from app.modules.quotes.schemas.steps import (
@@ -48,7 +49,7 @@ LinkId = Annotated[UUID, Path(description="The `id` of the link.")]
 router = Router(tags=["quotes"])
 
 _STALE = (StaleVersion, VersionRequired)
-_ANSWER = problems(QuoteExpired, QuoteSuperseded, QuoteNotOpen, *_STALE)
+_ANSWER = problems(QuoteExpired, QuoteSuperseded, QuoteWithdrawn, QuoteNotOpen, *_STALE)
 
 
 @router.get("/v1/quotes/{id}/steps", access="quote:read")

@@ -76,7 +76,9 @@ class QuoteCreate(RecordInput):
         None, description="Its account, contact, currency and lines are taken over."
     )
     contract_id: UUID | None = Field(None, description="A contract whose prices hold.")
-    partner_id: UUID | None = None
+    partner_id: UUID | None = Field(
+        None, description="Whose price books count: an id of yours, which is compared and not looked up."
+    )
     segment: Code | None = Field(None, description="For price books of a customer segment.")
     channel: Code | None = Field(None, description="For price books of a sales channel.")
     currency: Currency | None = Field(None, description="Absent: the opportunity's, or the company's.")

@@ -12,8 +12,11 @@ from datetime import date, timedelta
 from fractions import Fraction
 from uuid import UUID
 
+from sqlalchemy import ARRAY, Text, any_, literal
+
 from app.kernel.errors import FieldError, Invalid, NotFound, require_version
 from app.kernel.links import Link
+from app.kernel.locks import lock_keys
 from app.kernel.money import Money, half_up
 from app.kernel.periods import add_months
 from app.kernel.record_links import LinkState, RecordLink, RecordLinks
@@ -26,6 +29,7 @@ from app.modules.quotes.interface import (
     QuoteExpired,
     QuoteNotOpen,
     QuoteSuperseded,
+    QuoteWithdrawn,
 )
 from app.modules.quotes.models import AnswerKind, Becomes, Quote, QuoteAnswer, QuoteLine, QuoteStatus
 from app.modules.quotes.schemas.steps import Acceptance, QuoteRefusal
@@ -103,9 +107,11 @@ class Answers:
     ) -> QuoteAnswer:
         """Accept a quote and make of it what it becomes; again, it answers the same.
 
-        Raises: `QuoteExpired`; `QuoteSuperseded`; `QuoteNotOpen`; `Invalid` for lines that are no choice and for what
-        the quote requires; and what placing an order or making a contract raises.
+        What else the customer has of the quote's opportunity is withdrawn: of several offers one is accepted.
+        Raises: `QuoteExpired`; `QuoteSuperseded`; `QuoteWithdrawn`; `QuoteNotOpen`; `Invalid` for lines that are no
+        choice and for what the quote requires; and what placing an order or making a contract raises.
         """
+        await self._one_by_one(id)
         row = await self._held(id, came)
         if row.status == QuoteStatus.ACCEPTED:
             return await self.answer_of(row.id)
@@ -133,6 +139,7 @@ class Answers:
             **self._who(came),
         )
         await self._accepted(row, answer, agreed.sums.totals.net)
+        await self._withdraw_others(row)
         if came.link is not None:
             await tell_owner(self._uow, row, ACCEPTED, given.note)
         return answer
@@ -163,6 +170,29 @@ class Answers:
                 accepted_on=self._quotes.today,
             )
         )
+
+    async def _one_by_one(self, id: UUID) -> None:
+        """Let acceptances of one opportunity wait for each other, before either holds its quote."""
+        found = await self._uow.fetchrow(
+            "SELECT opportunity_id FROM quotes.quotes WHERE tenant_id = $1 AND id = $2",
+            self._uow.tenant_id,
+            id,
+        )
+        if found is not None and found["opportunity_id"] is not None:
+            await lock_keys(self._uow, "quotes.opportunity", [str(found["opportunity_id"])])
+
+    async def _withdraw_others(self, row: Quote) -> None:
+        """Other offers of the opportunity that the customer has are none any more, whoever may see them."""
+        if row.opportunity_id is None:
+            return
+        statement = self._uow.select(Quote).where(
+            Quote.opportunity_id == row.opportunity_id,
+            Quote.number != row.number,
+            Quote.status == any_(literal([one.value for one in WITH_CUSTOMER], ARRAY(Text()))),
+            Quote.deleted_at.is_(None),
+        )
+        for other in await self._uow.all(statement.order_by(Quote.id).with_for_update(key_share=True)):
+            await self._quotes.step(other, "withdraw", note=f"{row.number} was accepted.")
 
     async def decline(
         self, id: UUID, given: QuoteRefusal, came: From, *, expected_version: int | None = None
@@ -319,10 +349,12 @@ def new_order(row: Quote, agreed: Agreed) -> NewOrder:
 
 
 async def require_answerable(quotes: QuoteService, row: Quote) -> None:
-    """That a customer may answer. Raises `QuoteSuperseded`, `QuoteExpired`, `QuoteNotOpen`."""
+    """That a customer may answer. Raises `QuoteSuperseded`, `QuoteWithdrawn`, `QuoteExpired`, `QuoteNotOpen`."""
     if row.status == QuoteStatus.SUPERSEDED:
         newest = (await quotes.revisions_of(row))[-1]
         raise QuoteSuperseded(revision=newest.revision)
+    if row.status == QuoteStatus.WITHDRAWN:
+        raise QuoteWithdrawn
     over = row.valid_until is not None and row.valid_until < quotes.today
     if row.status == QuoteStatus.EXPIRED or (row.status in WITH_CUSTOMER and over):
         raise QuoteExpired(valid_until=row.valid_until and row.valid_until.isoformat())

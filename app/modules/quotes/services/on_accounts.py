@@ -21,7 +21,7 @@ _OPEN: Final = ", ".join(f"'{status}'" for status in OPEN)
 _VERBS: Final = {
     "create": "Made", "revise": "Revised", "submit": "Submitted", "approve": "Approved", "refuse": "Not approved",
     "recall": "Recalled", "send": "Sent", "view": "Read by the customer", "accept": "Accepted", "decline": "Declined",
-    "expire": "Expired", "supersede": "Superseded",
+    "expire": "Expired", "supersede": "Superseded", "withdraw": "Withdrawn",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from app.modules.catalog.interface import Catalog
 from app.modules.contracts.interface import Contracts
 from app.modules.customers.interface import AccountRef, Customers
 from app.modules.opportunities.interface import Opportunities, OpportunityLineRef
-from app.modules.quotes.models import QuoteLanguage
+from app.modules.quotes.models import Quote, QuoteLanguage
 from app.modules.quotes.services.pricing import GivenLine
 
 
@@ -41,13 +41,34 @@ class Origin:
         return copied
 
     def _as_the_account(self, values: dict[str, Any], account: AccountRef) -> None:
+        """Tax country and language are the account's where none were given."""
+        for name, value in self._ways_of(account).items():
+            if values.get(name) is None:
+                values[name] = value
+
+    def _ways_of(self, account: AccountRef) -> dict[str, str]:
         """Tax country and language: those of the account, else of the company, as orders are taxed."""
         tenant = self._uow.actor.tenant
         spoken = account.language.partition("-")[0] if account.language else None
-        if values.get("tax_country") is None:
-            values["tax_country"] = account.country or tenant.country
-        if values.get("language") is None:
-            values["language"] = spoken if spoken in frozenset(QuoteLanguage) else tenant.language
+        return {
+            "tax_country": account.country or tenant.country,
+            "language": spoken if spoken in frozenset(QuoteLanguage) else tenant.language,
+        }
+
+    async def changed_account(
+        self, row: Quote, account: AccountRef, changes: Mapping[str, Any]
+    ) -> dict[str, str]:
+        """Tax country and language for another account than the row has.
+
+        What was not that of the former account was chosen by somebody, and stays.
+        """
+        former = (await self._uow.of(Customers).get_many([row.account_id])).get(row.account_id)
+        was = {} if former is None else self._ways_of(former)
+        return {
+            name: value
+            for name, value in self._ways_of(account).items()
+            if name not in changes and getattr(row, name) == was.get(name, getattr(row, name))
+        }
 
     async def _from_opportunity(
         self, id: UUID, values: dict[str, Any], *, lines_given: bool

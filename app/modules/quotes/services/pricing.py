@@ -23,7 +23,6 @@ from app.modules.catalog.interface import (
     PriceQueryLine,
     PriceSource,
 )
-from app.modules.quotes.models import QuoteLanguage
 from app.modules.quotes.schemas import MOST_LINES
 
 _ZERO: Final = Decimal(0)
@@ -261,10 +260,10 @@ def _line_price(line: GivenLine, priced: PricedLine | None, header: Header) -> L
             unit_cost=line.unit_cost,
         )
     product = priced.product
-    english = product.name_en if header.language == QuoteLanguage.EN else None
+    described = product.name_in(header.language, line.description) if line.kept else line.description
     return LinePrice(
         given=line,
-        description=line.description or english or product.name,
+        description=described or product.name_in(header.language),
         unit=line.unit or product.unit,
         charge=line.charge or product.charge.value,
         source=priced.source.value,

@@ -130,7 +130,10 @@ class QuoteService(RecordService[Quote]):
     async def before_update(self, row: Quote, changes: dict[str, Any]) -> None:
         after = {**row.__dict__, **changes}
         _check_days(after)
-        await self.origin.check(after, changes)
+        account = await self.origin.check(after, changes)
+        if account is not None and account.id != row.account_id:
+            changes |= await self.origin.changed_account(row, account, changes)
+            after |= changes
         priced = any(changes[name] != getattr(row, name) for name in PRICING_FIELDS & changes.keys())
         if self._lines is None and priced:
             self._lines = [given_again(line) for line in await self.lines_of(row.id)]

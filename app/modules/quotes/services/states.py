@@ -9,6 +9,7 @@ DRAFT, IN_APPROVAL, APPROVED = QuoteStatus.DRAFT, QuoteStatus.IN_APPROVAL, Quote
 SENT, VIEWED = QuoteStatus.SENT, QuoteStatus.VIEWED
 ACCEPTED, DECLINED = QuoteStatus.ACCEPTED, QuoteStatus.DECLINED
 EXPIRED, SUPERSEDED = QuoteStatus.EXPIRED, QuoteStatus.SUPERSEDED
+WITHDRAWN = QuoteStatus.WITHDRAWN
 
 MACHINE: StateMachine[QuoteStatus] = StateMachine(
     name="The quote",
@@ -31,11 +32,14 @@ MACHINE: StateMachine[QuoteStatus] = StateMachine(
         (SENT, "supersede"): SUPERSEDED,
         (VIEWED, "supersede"): SUPERSEDED,
         (EXPIRED, "supersede"): SUPERSEDED,
+        (SENT, "withdraw"): WITHDRAWN,
+        (VIEWED, "withdraw"): WITHDRAWN,
+        (WITHDRAWN, "supersede"): SUPERSEDED,
     },
 )
 
 WITH_CUSTOMER = (SENT, VIEWED)
 OPEN = (DRAFT, IN_APPROVAL, APPROVED, SENT, VIEWED)
 """What somebody still has to do something about."""
-REVISABLE = (SENT, VIEWED, DECLINED, EXPIRED)
+REVISABLE = (SENT, VIEWED, DECLINED, EXPIRED, WITHDRAWN)
 """What is changed by a new revision; whatever stands before it is edited, or recalled and edited."""

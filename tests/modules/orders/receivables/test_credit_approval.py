@@ -222,18 +222,6 @@ async def test_an_approval_covers_less_and_never_more(owner: Client, hire: Any) 
     assert (await changed(account_id=other["id"]))["credit_approved"] is None
 
 
-async def test_what_was_settled_meanwhile_is_not_moved_by_the_answer(owner: Client, hire: Any) -> None:
-    boss = await hire("manager")
-    await asks(owner, boss)
-    account = await limited(owner)
-    order = await order_of(owner, account, line("1", "150.00"))
-    await stepped(owner, order, "request-approval")
-    cancelled = await stepped(owner, order, "cancel")
-    assert standing(cancelled) == ("cancelled", None, None, None)
-    await answered(boss, "approve")
-    assert await again(owner, order) == cancelled
-
-
 async def test_two_at_once_on_one_limit_one_goes_and_one_is_asked_for(owner: Client, hire: Any) -> None:
     boss = await hire("manager")
     await asks(owner, boss, above="0.00")
@@ -276,3 +264,59 @@ async def test_many_ask_at_once_and_answers_meet_changes(owner: Client, hire: An
     assert [one.status_code for one in results].count(200) == 1  # the answer
     assert standing(await again(owner, order)) == ("confirmed", None, None, money("150.00"))
     assert (await credit(owner, account))["exposure"] == money("150.00")
+
+
+async def ended(boss: Client, order: Json) -> list[str]:
+    """How the requests for an order stand; nobody waits for an answer."""
+    assert await pending(boss) == []
+    assert (await boss.ok("GET", "/v1/to-dos?kind=approval"))["data"] == []
+    found = (await boss.ok("GET", "/v1/approvals"))["data"]
+    return [one["status"] for one in found if one["record_id"] == order["id"]]
+
+
+async def test_a_cancelled_order_waits_for_nobody(owner: Client, hire: Any) -> None:
+    boss, mate = await hire("manager"), await hire("admin")
+    await asks(owner, boss)
+    order = await order_of(owner, await limited(owner), line("1", "150.00"))
+    asked = await stepped(owner, order, "request-approval")
+    refused = await owner.delete(f"/v1/orders/{order['id']}", if_match=asked["version"])
+    assert code(refused) == (409, "approval_pending")
+    assert await again(owner, order) == asked
+    cancelled = await stepped(mate, order, "cancel", {"reason": "Changed their mind"})
+    assert standing(cancelled) == ("cancelled", None, None, None)
+    assert await ended(boss, order) == ["recalled"]
+    assert await again(owner, order) == cancelled
+
+
+async def test_an_order_that_fits_meanwhile_waits_for_nobody(owner: Client, hire: Any) -> None:
+    boss = await hire("manager")
+    await asks(owner, boss)
+    account = await limited(owner)
+    order = await order_of(owner, account, line("1", "150.00"))
+    await stepped(owner, order, "request-approval")
+    account = await owner.ok("GET", f"/v1/accounts/{account['id']}")
+    more = {"credit_limit": money("1000.00")}
+    await owner.ok("PATCH", f"/v1/accounts/{account['id']}", json=more, if_match=account["version"])
+    assert standing(await stepped(owner, order, "confirm")) == ("confirmed", None, None, None)
+    assert await ended(boss, order) == ["recalled"]
+    assert (await again(owner, order))["status"] == "confirmed"
+
+
+async def test_a_request_ends_once_whoever_is_first(owner: Client, hire: Any) -> None:
+    boss = await hire("manager")
+    await asks(owner, boss)
+    account = await limited(owner)
+    for _ in range(5):
+        order = await order_of(owner, account, line("1", "150.00"))
+        asked = await stepped(owner, order, "request-approval")
+        [request] = await pending(boss)
+        await asyncio.gather(
+            owner.post(f"/v1/orders/{order['id']}/cancel", {}, if_match=asked["version"]),
+            boss.post(f"/v1/approvals/{request['id']}/approve", {}),
+        )
+        now = await again(owner, order)
+        assert (now["status"], await ended(boss, order)) in (
+            ("cancelled", ["recalled"]), ("confirmed", ["approved"]),
+        )  # fmt: skip
+        if now["status"] == "confirmed":
+            await stepped(owner, order, "cancel", {})

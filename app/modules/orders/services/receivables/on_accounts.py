@@ -1,13 +1,16 @@
-"""What receivables add to accounts: a panel, and a guard against deletion."""
+"""What receivables add to accounts: a panel, timeline entries, and a guard against deletion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+from app.kernel.access import visible_rows
+from app.kernel.listing import Bindings
 from app.kernel.money import money_dict
 from app.kernel.uow import UnitOfWork
+from app.modules.activities.interface import Position, Subject, TimelineEntry
 
 
 class ReceivablesPanel:
@@ -41,6 +44,58 @@ class ReceivablesPanel:
         return found
 
 
+class ReceivablesTimeline:
+    """`TimelineSource`: what an account was invoiced and credited, and what it paid and got back."""
+
+    kinds = frozenset({"invoice", "payment"})
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def entries(
+        self, subject: Subject, *, before: Position | None, limit: int
+    ) -> Sequence[TimelineEntry]:
+        """At most `limit` entries older than `before`, newest first; nothing for other subjects. One statement."""
+        actor = self._uow.actor
+        if subject.object != "account":
+            return []
+        bind = Bindings(
+            self._uow.tenant_id,
+            subject.record_id,
+            before.at if before else None,
+            before.id if before else None,
+            limit,
+        )
+        parts = []
+        for name, sql in (("invoice", _INVOICED), ("payment", _RECEIVED)):
+            if actor.may(f"{name}:read") and not actor.hidden(name) & {"number", "kind"}:
+                visible = visible_rows(actor, name, "read", bind)
+                parts.append(f"({sql.format(visible=f' AND {visible}' if visible else '')})")
+        if not parts:
+            return []
+        union = " UNION ALL ".join(parts)
+        rows = await self._uow.fetch(
+            f"SELECT * FROM ({union}) e ORDER BY at DESC, id DESC LIMIT $5", *bind.values
+        )
+        return [_entry(row, actor.hidden(row["object"])) for row in rows]
+
+
+def _entry(row: Any, hidden: frozenset[str]) -> TimelineEntry:
+    data = {name: row[name] for name in ("status", "method") if row[name] and name not in hidden}
+    if not hidden & {"total", "amount"}:
+        data["total"] = money_dict(row["total"], row["currency"])
+    return TimelineEntry(
+        id=row["id"],
+        at=row["at"],
+        kind=row["object"],
+        title=f"{_TITLES[row['kind']]}: {row['number']}",
+        actor_id=row["actor_id"],
+        object=row["object"],
+        record_id=row["id"],
+        data=data,
+    )
+
+
 class ReceivableUses:
     """`AccountUser`: an account with invoices or payments is not deleted."""
 
@@ -54,6 +109,29 @@ class ReceivableUses:
         row = await self._uow.fetchrow(_USES, self._uow.tenant_id, id)
         return {name: count for name, count in row.items() if count} if row else {}
 
+
+_TITLES: Final = {
+    "invoice": "Invoice",
+    "credit_note": "Credit note",
+    "payment": "Payment",
+    "refund": "Refund",
+}
+
+_INVOICED = """
+SELECT t.id, t.created_at AS at, t.kind, t.number, t.status, NULL AS method, t.total, t.currency,
+  t.created_by AS actor_id, 'invoice' AS object
+FROM orders.invoices t
+WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.deleted_at IS NULL AND t.number IS NOT NULL
+  AND ($3::timestamptz IS NULL OR (t.created_at, t.id) < ($3, $4::uuid)){visible}
+ORDER BY t.created_at DESC, t.id DESC LIMIT $5"""
+
+_RECEIVED = """
+SELECT t.id, t.created_at AS at, t.kind, t.number, NULL AS status, t.method, t.amount AS total, t.currency,
+  t.created_by AS actor_id, 'payment' AS object
+FROM orders.payments t
+WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.deleted_at IS NULL
+  AND ($3::timestamptz IS NULL OR (t.created_at, t.id) < ($3, $4::uuid)){visible}
+ORDER BY t.created_at DESC, t.id DESC LIMIT $5"""
 
 _PANEL = """
 SELECT account_id, currency, sum(open) AS open, sum(overdue) AS overdue, sum(unallocated) AS unallocated,

@@ -22,6 +22,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.orders.models.orders import Order
 from app.modules.orders.models.receivables import Invoice, InvoiceKind, InvoiceLine
+from app.modules.orders.services.paper import product_names
 from app.modules.orders.services.receivables.invoices import ISSUED, InvoiceService
 from app.modules.orders.services.receivables.lines import amounts_of, lines_of
 from app.tenants.interface import Tenants
@@ -61,6 +62,7 @@ async def describe(uow: UnitOfWork, id: UUID, language: Language | None) -> Docu
     amounts = [amounts_of(line, tax_included=row.tax_included) for line in lines]
     sums = add_up(amounts, [line.tax_rate for line in lines], currency=row.currency)
     letterhead = await uow.of(Tenants).letterhead()
+    names = await product_names(uow, lines, spoken)
     order = None if row.order_id is None else await uow.find(Order, row.order_id, deleted=True)
     issued_on = row.issued_on or service.today
     return Document(
@@ -72,7 +74,7 @@ async def describe(uow: UnitOfWork, id: UUID, language: Language | None) -> Docu
         seller=letterhead.seller,
         buyer=await _buyer(uow, row, order, spoken),
         currency=row.currency,
-        lines=[_line(line, total) for line, total in zip(lines, amounts, strict=True)],
+        lines=[_line(line, total, names[line.id]) for line, total in zip(lines, amounts, strict=True)],
         totals=DocumentTotals(
             subtotal=sums.subtotal,
             header_discount=sums.header_discount,
@@ -94,10 +96,10 @@ async def describe(uow: UnitOfWork, id: UUID, language: Language | None) -> Docu
     )
 
 
-def _line(line: InvoiceLine, total: LineTotal) -> DocumentLine:
+def _line(line: InvoiceLine, total: LineTotal, name: str) -> DocumentLine:
     return DocumentLine(
         position=str(line.position),
-        name=line.description,
+        name=name,
         quantity=line.quantity,
         unit=line.unit or "",
         unit_price=line.unit_price,

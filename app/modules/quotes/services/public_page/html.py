@@ -20,7 +20,7 @@ from app.modules.quotes.services.public_page.standing import Choice, Offer
 from app.modules.quotes.services.public_page.texts import TEXTS
 from app.modules.quotes.services.sending import PAGE
 
-GONE: Final = frozenset({"expired", "superseded", "revoked", "link_expired"})
+GONE: Final = frozenset({"expired", "superseded", "withdrawn", "revoked", "link_expired"})
 _FIELDS: Final = {"name": "name", "job_title": "organization-title"}
 """What browsers may fill in by themselves (HTML, 4.10.18.7)."""
 

@@ -21,7 +21,7 @@ from app.kernel.totals import Totals
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import ChargeKind
 from app.modules.customers.interface import Customers
-from app.modules.quotes.interface import QuoteExpired, QuoteNotOpen, QuoteSuperseded
+from app.modules.quotes.interface import QuoteExpired, QuoteNotOpen, QuoteSuperseded, QuoteWithdrawn
 from app.modules.quotes.models import Quote, QuoteAnswer, QuoteLine, QuoteStatus
 from app.modules.quotes.services.answering import Answers, require_answerable
 from app.modules.quotes.services.lines import stored_price
@@ -45,7 +45,8 @@ class Person:
 class Offer:
     """One offer as its page shows it. `state` names why it cannot be answered; `open` can be.
 
-    The others are accepted, declined, expired, superseded and not_open, and revoked or link_expired of the link.
+    The others are accepted, declined, expired, superseded, withdrawn and not_open; of the link, revoked and
+    link_expired.
     """
 
     company: TenantProfile
@@ -153,6 +154,8 @@ async def _state(service: QuoteService, quote: Quote) -> str:
         await require_answerable(service, quote)
     except QuoteSuperseded:
         return "superseded"
+    except QuoteWithdrawn:
+        return "withdrawn"
     except QuoteExpired:
         return "expired"
     except QuoteNotOpen:

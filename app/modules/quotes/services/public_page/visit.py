@@ -23,7 +23,7 @@ from app.kernel.pages.languages import language_of
 from app.kernel.pdf.kept import Pdf
 from app.kernel.runtime import Kernel
 from app.kernel.uow import transaction
-from app.modules.quotes.interface import QuoteExpired, QuoteNotOpen, QuoteSuperseded
+from app.modules.quotes.interface import QuoteExpired, QuoteNotOpen, QuoteSuperseded, QuoteWithdrawn
 from app.modules.quotes.schemas.steps import Acceptance, QuoteRefusal
 from app.modules.quotes.services.answering import Answers, From
 from app.modules.quotes.services.document import quote_pdf
@@ -100,7 +100,7 @@ async def download(visitor: Visitor) -> tuple[Pdf, str]:
     async with transaction(visitor.kernel, _customer(company), read_only=True) as uow:
         offer = await offer_behind(uow, link, language=page_language(visitor.wanted))
     link_works(offer)
-    if offer.state in ("superseded", "not_open"):
+    if offer.state in ("superseded", "withdrawn", "not_open"):
         raise NotFound
     pdf = await quote_pdf(
         visitor.kernel, company, offer.quote.id, offer.language, request_id=visitor.request_id
@@ -126,7 +126,7 @@ async def answer(visitor: Visitor, body: bytes) -> Response:
         if sent.get("do") == "decline":
             return await _decline(visitor, link, offer, sent)
         return await _accept(visitor, link, offer, sent)
-    except (QuoteExpired, QuoteSuperseded, QuoteNotOpen):  # meanwhile
+    except (QuoteExpired, QuoteSuperseded, QuoteWithdrawn, QuoteNotOpen):  # meanwhile
         async with transaction(visitor.kernel, _customer(company), read_only=True) as uow:
             return _standing(visitor, await offer_behind(uow, link, language=offer.language), sent)
     except NotFound:
