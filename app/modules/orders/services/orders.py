@@ -77,21 +77,6 @@ class OrderService(RecordService[Order]):
         self._header: dict[str, Any] = {}
         self._inherited = False
 
-    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
-        rows = await self.uow.fetch(
-            "SELECT l.*, o.currency FROM orders.order_lines l"
-            " JOIN orders.orders o ON o.tenant_id = l.tenant_id AND o.id = l.order_id"
-            " WHERE l.tenant_id = $1 AND l.order_id = ANY($2::uuid[]) ORDER BY l.order_id, l.position",
-            self.uow.tenant_id,
-            list(ids),
-        )
-        hidden = self.actor.hidden("order")
-        found: dict[UUID, dict[str, list[Any]]] = {id: {"lines": []} for id in ids}
-        for row in rows:
-            line = of_lines.read_line(entity(OrderLine, row), row["currency"], hidden)
-            found[row["order_id"]]["lines"].append(line.model_dump())
-        return found
-
     # -- making --------------------------------------------------------------------------------------------
 
     async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Order:
@@ -382,6 +367,7 @@ ORDER: RecordType[Order] = RecordType(
     model=Order,
     read=OrderRead,
     detail=OrderDetail,
+    parts=(of_lines.LINES,),
     create=OrderCreate,
     update=OrderUpdate,
     service=OrderService,

@@ -74,21 +74,6 @@ class ReturnService(RecordService[Return]):
         self._orders = OrderService(uow)
         self._rows: list[dict[str, Any]] = []
 
-    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
-        rows = await self.uow.fetch(
-            "SELECT l.*, r.currency FROM orders.return_lines l"
-            " JOIN orders.returns r ON r.tenant_id = l.tenant_id AND r.id = l.return_id"
-            " WHERE l.tenant_id = $1 AND l.return_id = ANY($2::uuid[]) ORDER BY l.return_id, l.position",
-            self.uow.tenant_id,
-            list(ids),
-        )
-        hidden = self.actor.hidden("return")
-        found: dict[UUID, dict[str, list[Any]]] = {id: {"lines": []} for id in ids}
-        for row in rows:
-            line = of_lines.read_return_line(entity(ReturnLine, row), row["currency"], hidden)
-            found[row["return_id"]]["lines"].append(line.model_dump())
-        return found
-
     # -- making --------------------------------------------------------------------------------------------
 
     async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Return:
@@ -387,6 +372,7 @@ RETURN: RecordType[Return] = RecordType(
     model=Return,
     read=ReturnRead,
     detail=ReturnDetail,
+    parts=(of_lines.LINES,),
     create=ReturnCreate,
     update=ReturnUpdate,
     service=ReturnService,
