@@ -1,12 +1,13 @@
 """Parts of a record, such as the lines of an order, as JSON that the database writes (docs/adr/0016).
 
-One more column of the statement that reads the record: no model and no object per line.
+One more column of the statement that reads the record: no model and no object per line. `Parts.rendered` writes the
+same from rows that a request has just made, for answers that need not read them again.
 """
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -17,7 +18,10 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from app.kernel.money import EXPONENTS, Money, UnitPrice
+from app.kernel.decimals import decimal_text
+from app.kernel.money import EXPONENTS, Money, UnitPrice, money_dict
+
+_Render = Callable[[Any, str], Any]
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Parts:
         texts, before = [], "{"
         for name, cell in self._cells.items():
             before += f'"{name}":'
-            texts += [f"'{before}'", "'null'" if name in absent else self.columns.get(name, cell)]
+            texts += [f"'{before}'", "'null'" if name in absent else self.columns.get(name, cell.sql)]
             before = ","
         return (
             f"(SELECT coalesce('[' || string_agg(concat({', '.join(texts)}, '}}'), ',' ORDER BY l.{self.order_by})"
@@ -54,12 +58,36 @@ class Parts:
             f" ({self.rows}) l)"
         )
 
+    def rendered(
+        self, rows: Iterable[Mapping[str, Any]], currency: str, hidden: Collection[str]
+    ) -> list[dict[str, Any]]:
+        """Rows in their order as `column` would answer them; `to_json` writes what is not text yet."""
+        if self.hidden_by in hidden:
+            return []
+        absent = self._absent(hidden)
+        cells = [(name, None if name in absent else cell.render) for name, cell in self._cells.items()]
+        return [
+            {
+                name: None if render is None or row[name] is None else render(row[name], currency)
+                for name, render in cells
+            }
+            for row in rows
+        ]
+
     def _absent(self, hidden: Collection[str]) -> frozenset[str]:
         return frozenset(name for by, names in self.hides.items() if by in hidden for name in names)
 
     @cached_property
-    def _cells(self) -> dict[str, str]:
+    def _cells(self) -> dict[str, _Cell]:
         return {name: _cell(name, info.annotation) for name, info in self.read.model_fields.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A field: the SQL of its JSON text, of the row `l` and the currency `c`, and the same of a value."""
+
+    sql: str
+    render: _Render
 
 
 def _by_exponent(texts: Mapping[int, str]) -> str:
@@ -76,20 +104,17 @@ _UNIT = _by_exponent({0: "1::numeric", 2: "0.01", 3: "0.001", 4: "0.0001"})
 _DECIMALS = _by_exponent({0: "0", 2: "2", 3: "3", 4: "4"})
 
 
-def _cell(name: str, annotation: Any) -> str:
-    """SQL of a field's JSON text, of the row `l` and the currency `c`.
-
-    Raises `TypeError` for a type that no part has had so far.
-    """
+def _cell(name: str, annotation: Any) -> _Cell:
+    """Raises `TypeError` for a type that no part has had so far."""
     kind, optional = _inner(annotation)
     at = f"l.{name}"
     if kind is Money:
-        return _or_null(f"""'{{"amount":"' || ({at} * c.unit)::text || c.tail""", optional)
+        return _Cell(_or_null(f"""'{{"amount":"' || ({at} * c.unit)::text || c.tail""", optional), money_dict)
     if kind is UnitPrice:
         shown = f"round({at}, greatest(min_scale({at}), c.decimals))::text"
-        return _or_null(f"""'{{"amount":"' || {shown} || c.tail""", optional)
+        return _Cell(_or_null(f"""'{{"amount":"' || {shown} || c.tail""", optional), _unit_price)
     if kind is Decimal:
-        return _or_null(f"'\"' || trim_scale({at})::text || '\"'", optional)
+        return _Cell(_or_null(f"'\"' || trim_scale({at})::text || '\"'", optional), _decimal)
     if kind in (bool, int):
         text = f"{at}::text"
     elif isinstance(kind, type) and issubclass(kind, StrEnum | UUID | date):
@@ -100,7 +125,7 @@ def _cell(name: str, annotation: Any) -> str:
         text = f"array_to_json({at})::text"
     else:
         raise TypeError(f"{name}: {annotation} as a field of a part")
-    return _or_null(text, optional)
+    return _Cell(_or_null(text, optional), _as_it_is)
 
 
 def _or_null(text: str, optional: bool) -> str:
@@ -118,3 +143,15 @@ def _inner(annotation: Any) -> tuple[Any, bool]:
     if inner:
         return _inner(inner[0])[0], True
     return annotation, False
+
+
+def _as_it_is(value: Any, _: str) -> Any:
+    return value
+
+
+def _decimal(value: Decimal, _: str) -> str:
+    return decimal_text(value)
+
+
+def _unit_price(value: Decimal, currency: str) -> Any:
+    return UnitPrice(value, currency).to_wire()

@@ -365,6 +365,7 @@ class RecordService(MergeHooks[M]):
     def __init__(self, uow: UnitOfWork) -> None:
         self.uow = uow
         self.actor = uow.actor
+        self._wrote: tuple[UUID, int, Mapping[str, Sequence[Mapping[str, Any]]]] | None = None
 
     # -- hooks ---------------------------------------------------------------------------------------------
 
@@ -393,11 +394,16 @@ class RecordService(MergeHooks[M]):
         return self.record.render(row, self.actor.hidden(self.record.object)) | await self.parts_of(row)
 
     async def parts_of(self, row: M) -> dict[str, Any]:
-        """The parts of a stored row as the actor sees them, ready to be written; one statement."""
+        """The parts of a stored row as the actor sees them, ready to be written; one statement at most."""
         record = self.record
         if not record.parts:
             return {}
         hidden = self.actor.hidden(record.object)
+        if self._wrote is not None and self._wrote[:2] == (row.id, row.version):
+            currency = row.__dict__["currency"]
+            return {
+                part.name: part.rendered(self._wrote[2][part.name], currency, hidden) for part in record.parts
+            }
         found = await self.uow.fetchrow(
             f"SELECT NULL{record.parts_columns(hidden)} FROM {record.table} t"
             " WHERE t.tenant_id = $1 AND t.id = $2",
@@ -405,6 +411,10 @@ class RecordService(MergeHooks[M]):
             row.id,
         )
         return {} if found is None else record.parts_in(found, 1)
+
+    def wrote_parts(self, row: M, **parts: Sequence[Mapping[str, Any]]) -> None:
+        """Say what all parts of this version of a row are: to answer with it, nobody reads them again."""
+        self._wrote = (row.id, row.version, parts)
 
     async def get(self, id: UUID, *, action: str = "read", lock: Lock = None) -> M:
         """A row that the actor may act on. Raises `NotFound` if not visible, `Forbidden` if only readable.

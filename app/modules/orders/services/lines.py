@@ -29,6 +29,8 @@ LINES = Parts(
     hides={"total": ("unit_price", "discount_percent", "discount_amount", *AMOUNTS), "cost": ("unit_cost",)},
 )
 """Who may not see an order's total sees no price, who may not see its cost no cost."""
+UNTOUCHED = dict.fromkeys(("fulfilled", "cancelled", "returned", "return_claimed"), Decimal(0))
+"""What the database fills in of a new line."""
 
 
 def totalled(
@@ -173,12 +175,11 @@ class OrderLines:
             found[line.order_id].append(line)
         return found
 
-    async def write(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert new lines."""
-        if rows:
-            await self._uow.insert_many(
-                OrderLine, [{"id": new_id(), "order_id": order_id, **row} for row in rows]
-            )
+    async def write(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Insert new lines, with the next statement; answers them with their ids."""
+        made = [{"id": new_id(), "order_id": order_id, **row} for row in rows]
+        await self._uow.insert_many_last(OrderLine, made)
+        return made
 
     async def replace(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take all lines out and write others."""

@@ -85,6 +85,7 @@ class OrderService(RecordService[Order]):
         Raises: OrderReferenceUsed where that order is another one.
         """
         self.actor.require("order:create")
+        self.references = References(self.uow)
         given = dict(given)
         sent: Sequence[OrderLineInput] = given.pop("lines", None) or ()
         reference, content = given.get("customer_reference"), None
@@ -160,7 +161,8 @@ class OrderService(RecordService[Order]):
         values["number"] = await next_number(self.uow, "order", NUMBER)
 
     async def after_create(self, row: Order) -> None:
-        await self.lines.write(row.id, self._rows)
+        made = await self.lines.write(row.id, self._rows)
+        self.wrote_parts(row, lines=[line | of_lines.UNTOUCHED for line in made])
 
     async def _assign(self, values: dict[str, Any], *, creating: bool) -> None:
         if not self._inherited:
@@ -170,6 +172,7 @@ class OrderService(RecordService[Order]):
         self, owner_id: UUID | None, columns: Mapping[str, Any], lines: Sequence[NewOrderLine]
     ) -> Order:
         """As `make`, with the owner of what it comes from; no right to assign is needed."""
+        self.references = References(self.uow)
         today = self.actor.tenant.day_of(self.uow.now)
         columns = {**columns, "owner_id": owner_id, "ordered_on": columns.get("ordered_on") or today}
         columns["country"] = await self.references.country(columns)
@@ -196,6 +199,7 @@ class OrderService(RecordService[Order]):
 
         Raises: OrderNotDraft; ApprovalPending while it is being approved.
         """
+        self.references = References(self.uow)
         given = dict(given)
         if AGREED & given.keys():
             if row.status != DRAFT:

@@ -37,6 +37,7 @@ from app.modules.orders.services import return_lines as of_lines
 from app.modules.orders.services.lines import as_new
 from app.modules.orders.services.orders import UNSAID, OrderService
 from app.modules.orders.services.receivables.returned import credit_returned
+from app.modules.orders.services.references import References
 from app.modules.orders.services.return_lines import ReturnLines
 from app.modules.orders.services.stock import stock_of
 
@@ -145,9 +146,10 @@ class ReturnService(RecordService[Return]):
             given[name] = None if order is None else getattr(order, name)
 
     async def before_create(self, values: dict[str, Any]) -> None:
-        await self._orders.references.check(values, {"account_id", "contact_id"})
+        references = References(self.uow)
+        await references.check(values, {"account_id", "contact_id"})
         if values["order_id"] is None:
-            values["country"] = await self._orders.references.country(values)
+            values["country"] = await references.country(values)
         for name in ("net", "tax", "total"):
             values[name] = sum(row[name] for row in self._rows)
         values |= {"status": REQUESTED.value, "line_count": len(self._rows)}
@@ -159,7 +161,7 @@ class ReturnService(RecordService[Return]):
         await self.lines.write(row.id, self._rows)
 
     async def before_update(self, row: Return, changes: dict[str, Any]) -> None:
-        await self._orders.references.check({**row.__dict__, **changes}, changes.keys())
+        await References(self.uow).check({**row.__dict__, **changes}, changes.keys())
 
     async def before_delete(self, row: Return) -> None:
         if row.status != REJECTED:

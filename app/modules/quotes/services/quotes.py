@@ -176,7 +176,7 @@ class QuoteService(RecordService[Quote]):
     async def _write_lines(self, row: Quote) -> None:
         rows, self._rows = self._rows, None
         if rows:
-            await self.uow.insert_many(QuoteLine, [{"quote_id": row.id, **line} for line in rows])
+            await self.uow.insert_many_last(QuoteLine, [{"quote_id": row.id, **line} for line in rows])
 
     async def before_delete(self, row: Quote) -> None:
         if row.status != QuoteStatus.DRAFT:
@@ -202,7 +202,7 @@ class QuoteService(RecordService[Quote]):
             "actor_id": self.actor.member_id,
             "note": note,
         }
-        await self.uow.insert_many(QuoteStep, [step])
+        await self.uow.insert_many_last(QuoteStep, [step])
 
     async def locked(self, id: UUID, expected_version: int | None) -> Quote:
         """The row, held until the transaction ends. Raises `NotFound`, `Forbidden`, `StaleVersion`."""

@@ -104,7 +104,7 @@ def require_storable(sums: Totals) -> None:
 
 async def store(uow: UnitOfWork, invoice_id: UUID, lines: Sequence[DraftLine]) -> None:
     """Write the lines of a draft, in their order."""
-    await uow.insert_many(
+    await uow.insert_many_last(
         InvoiceLine, [line.columns(invoice_id, position) for position, line in enumerate(lines, 1)]
     )
 
