@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -65,14 +65,15 @@ class Parts:
         if self.hidden_by in hidden:
             return []
         absent = self._absent(hidden)
-        cells = [(name, None if name in absent else cell.render) for name, cell in self._cells.items()]
-        return [
-            {
-                name: None if render is None or row[name] is None else render(row[name], currency)
-                for name, render in cells
-            }
-            for row in rows
-        ]
+        shown = [(name, cell.render) for name, cell in self._cells.items() if name not in absent]
+        empty: dict[str, Any] = dict.fromkeys(self._cells)
+        found = []
+        for row in rows:
+            found.append(one := empty.copy())
+            for name, render in shown:
+                value = row[name]
+                one[name] = value if value is None or render is None else render(value, currency)
+        return found
 
     def _absent(self, hidden: Collection[str]) -> frozenset[str]:
         return frozenset(name for by, names in self.hides.items() if by in hidden for name in names)
@@ -87,7 +88,7 @@ class _Cell:
     """A field: the SQL of its JSON text, of the row `l` and the currency `c`, and the same of a value."""
 
     sql: str
-    render: _Render
+    render: _Render | None  # None: as it is
 
 
 def _by_exponent(texts: Mapping[int, str]) -> str:
@@ -109,7 +110,7 @@ def _cell(name: str, annotation: Any) -> _Cell:
     kind, optional = _inner(annotation)
     at = f"l.{name}"
     if kind is Money:
-        return _Cell(_or_null(f"""'{{"amount":"' || ({at} * c.unit)::text || c.tail""", optional), money_dict)
+        return _Cell(_or_null(f"""'{{"amount":"' || ({at} * c.unit)::text || c.tail""", optional), _money)
     if kind is UnitPrice:
         shown = f"round({at}, greatest(min_scale({at}), c.decimals))::text"
         return _Cell(_or_null(f"""'{{"amount":"' || {shown} || c.tail""", optional), _unit_price)
@@ -125,7 +126,7 @@ def _cell(name: str, annotation: Any) -> _Cell:
         text = f"array_to_json({at})::text"
     else:
         raise TypeError(f"{name}: {annotation} as a field of a part")
-    return _Cell(_or_null(text, optional), _as_it_is)
+    return _Cell(_or_null(text, optional), None)
 
 
 def _or_null(text: str, optional: bool) -> str:
@@ -145,8 +146,10 @@ def _inner(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _as_it_is(value: Any, _: str) -> Any:
-    return value
+@lru_cache(maxsize=1_024)
+def _money(value: int, currency: str) -> Any:
+    """Amounts of a line are often the same, or nothing."""
+    return money_dict(value, currency)
 
 
 def _decimal(value: Decimal, _: str) -> str:

@@ -89,14 +89,24 @@ def insert_returning(model: type[Base], names: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=1_000)
 def insert_many(model: type[Base], names: tuple[str, ...], first: int = 1) -> str:
-    table = model.__table__
-    arrays = []
-    for number, name in enumerate(names, first):
-        kind = table.c[name].type.compile(dialect=DIALECT)
-        if kind.endswith("[]"):
-            raise TypeError(f"{name}: array columns cannot go through insert_many")
-        arrays.append(f"${number}::{kind}[]")
-    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) SELECT * FROM unnest({', '.join(arrays)})"
+    """Rows of these columns from one JSON array.
+
+    The driver takes longer over the items of arrays than the server over JSON.
+    """
+    kinds = [f"{name} {_kind_in_json(model, name)}" for name in names]
+    listed = ", ".join(names)
+    return (
+        f"INSERT INTO {qualified(model)} ({listed})"
+        f" SELECT {listed} FROM jsonb_to_recordset(${first}::jsonb) AS u({', '.join(kinds)})"
+    )
+
+
+def _kind_in_json(model: type[Base], name: str) -> str:
+    """The SQL type of a column whose values JSON carries without loss. Raises `TypeError` for others."""
+    kind: str = model.__table__.c[name].type.compile(dialect=DIALECT)
+    if kind in ("BYTEA", "INTERVAL"):
+        raise TypeError(f"{name}: {kind} columns cannot go through insert_many")
+    return kind
 
 
 @lru_cache(maxsize=4_000)

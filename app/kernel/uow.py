@@ -247,10 +247,10 @@ class UnitOfWork:
     async def insert_many(self, model: type[M], rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert many rows of one shape, unaudited, in one statement per 1,000: for lines and link tables."""
         for start in range(0, len(rows), 1_000):
-            names, columns = self._in_columns(model, rows[start : start + 1_000])
+            full = self._filled_in(model, rows[start : start + 1_000])
             await self.settle()
             self.statements += 1
-            await self._connection.execute(statements.insert_many(model, names), *columns)
+            await self._connection.execute(statements.insert_many(model, tuple(full[0])), full)
 
     async def insert_many_last(self, model: type[M], rows: Sequence[Mapping[str, Any]]) -> None:
         """As `insert_many`, but travelling with the side effects and with the row that waits for them.
@@ -260,20 +260,19 @@ class UnitOfWork:
         if len(rows) > 1_000:
             await self.insert_many(model, rows)
         elif rows:
-            names, columns = self._in_columns(model, rows)
-            self._late.append(_Late(LateWrite(statements.insert_many, model, names, len(names)), columns))
+            full = self._filled_in(model, rows)
+            self._late.append(_Late(LateWrite(statements.insert_many, model, tuple(full[0]), 1), [full]))
 
-    def _in_columns(
-        self, model: type[M], rows: Sequence[Mapping[str, Any]]
-    ) -> tuple[tuple[str, ...], list[Any]]:
-        """The names of rows of one shape, defaults filled in, and the values of each."""
-        filled_in = self._with_defaults(model, {})
-        full = [{**filled_in, **row} for row in rows]
-        if "id" in filled_in and "id" not in rows[0]:
+    def _filled_in(self, model: type[M], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Rows of one shape with what `insert` would fill in."""
+        given = self._with_defaults(model, {})
+        full = [{**given, **row} for row in rows]
+        if "id" in given and "id" not in rows[0]:
             for row in full:
                 row["id"] = new_id()
-        names = tuple(full[0])
-        return names, [[row[name] for row in full] for name in names]
+        if any(row.keys() != full[0].keys() for row in full):
+            raise ValueError("rows of different shapes")
+        return full
 
     async def update(self, row: M, *, audit: str | None = None, action: str = "updated", **changes: Any) -> M:
         """Change a row that was read in this transaction; returns it as stored.
