@@ -28,6 +28,9 @@ def main() -> None:
     parser.add_argument(
         "--accounts", type=int, default=1_000_000, help="accounts, a tenth of them to recycle"
     )
+    parser.add_argument(
+        "--types", nargs="+", metavar="PLURAL", help="only these record types, as in their path"
+    )
     given = parser.parse_args()
     console = Console()
     suites = given.suites or list(SUITES)
@@ -38,7 +41,7 @@ def main() -> None:
             api.run_compare(home, given.size, console)
     if "records" in suites:
         with house() as home:
-            records.run_records(home, console)
+            records.run_records(home, console, given.types)
     if "growth" in suites:
         with house() as home:
             api.run_growth(

@@ -3,8 +3,9 @@
 `BEGIN; SET LOCAL` in one message, one statement, COMMIT. Create and update write row, audit entry and event in one
 CTE: the same row with the same search tokens and compared forms (its client sends them made), the same changes and
 the same event. It answers the same JSON for the same lead, so that what the product adds is all that differs: what it
-checks, makes and remembers. An order comes with its lines as rows of the tables, made and totalled by the client; the
-limit of pricing is one statement that reads the products.
+checks, makes and remembers. A record with parts is read with them, by the product's own select list: header and lines
+in one statement of the limit's transaction. An order comes with its lines as rows of the tables, made and totalled by
+the client; the limit of pricing is one statement that reads the products.
 """
 
 from __future__ import annotations
@@ -125,9 +126,10 @@ class Raw:
         record = RECORDS[plural]
         plan = record.plan
         if rest:
-            sql = f"SELECT {plan.columns} FROM {record.table} t WHERE t.tenant_id = $1 AND t.id = $2"
+            parts = record.parts_columns(frozenset())
+            sql = f"SELECT {plan.columns}{parts} FROM {record.table} t WHERE t.tenant_id = $1 AND t.id = $2"
             rows = await self._run(f"{sql} AND t.deleted_at IS NULL", self._tenant, UUID(rest[0]))
-            return to_json(plan.render(rows[0]))
+            return to_json(plan.render(rows[0]) | record.parts_in(rows[0], plan.width))
         if b"status" in query:
             rows = await self._run(_LIST, self._tenant, "new")
         else:

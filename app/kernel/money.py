@@ -117,6 +117,8 @@ def format_minor(amount_minor: int, currency: str) -> str:
     Raises: UnknownCurrency.
     """
     exponent = exponent_of(currency)
+    if exponent == 2 and amount_minor >= 0:
+        return f"{amount_minor // 100}.{amount_minor % 100:02}"
     if not exponent:
         return str(amount_minor)
     digits = str(abs(amount_minor)).rjust(exponent + 1, "0")

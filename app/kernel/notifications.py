@@ -18,11 +18,11 @@ from app.kernel.access import NOBODY
 from app.kernel.errors import NotFound
 from app.kernel.events import Event
 from app.kernel.ids import new_id
+from app.kernel.listing import Bindings
 from app.kernel.mail import CalendarPart, Message
 from app.kernel.models import Base, TenantOwned
 from app.kernel.paging import read_position, sign_position
 from app.kernel.people import People
-from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 
 TITLE_LENGTH = 300
@@ -220,30 +220,12 @@ class Notifications:
         )
         return int(row[0]) if row else 0
 
-    async def unread(self, kinds: Collection[str], *, after: UUID | None, limit: int) -> list[Notification]:
-        """My unread ones of some kinds, oldest first, for lists of what waits for me."""
-        rows = await self.uow.fetch(
-            f"SELECT tenant_id, member_id, {_COLUMNS} FROM kernel.notifications WHERE tenant_id = $1"
-            " AND member_id = $2 AND read_at IS NULL AND kind = ANY($3::text[]) AND ($4::uuid IS NULL OR id > $4)"
-            " ORDER BY id LIMIT $5",
-            self.uow.tenant_id,
-            self._me,
-            list(kinds),
-            after,
-            limit,
+    def unread(self, kinds: Collection[str], bind: Bindings) -> str:
+        """SQL that follows FROM: my unread ones of some kinds, as `n`, for lists of what waits for me."""
+        return (
+            f"kernel.notifications n WHERE n.tenant_id = {bind(self.uow.tenant_id)}"
+            f" AND n.member_id = {bind(self._me)} AND n.read_at IS NULL AND n.kind = ANY({bind(list(kinds))}::text[])"
         )
-        return [entity(Notification, row) for row in rows]
-
-    async def count_unread(self, kinds: Collection[str]) -> int:
-        """How many of some kinds I have not read."""
-        row = await self.uow.fetchrow(
-            "SELECT count(*) FROM kernel.notifications WHERE tenant_id = $1 AND member_id = $2"
-            " AND read_at IS NULL AND kind = ANY($3::text[])",
-            self.uow.tenant_id,
-            self._me,
-            list(kinds),
-        )
-        return int(row[0]) if row else 0
 
     # -- preferences ---------------------------------------------------------------------------------------
 

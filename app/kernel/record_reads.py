@@ -32,11 +32,12 @@ EXPORT_BATCH = 2_000
 async def read_one(uow: UnitOfWork, record: RecordType[Any], id: UUID) -> tuple[bytes, str]:
     """JSON and ETag of one visible record. Raises `NotFound`."""
     plan = record.plan_of(_visible_names(uow, record))
+    parts = record.parts_columns(uow.actor.hidden(record.object))
     bind = Bindings(uow.tenant_id, id)
     visible = visible_rows(uow.actor, record.object, "read", bind)
     held = ", t.pool_id" if record.held else ""
     row = await uow.fetchrow_alone(
-        f"SELECT {plan.columns}{held}, t.version, {f't.{record.moves_etag}' if record.moves_etag else 'NULL'}"
+        f"SELECT {plan.columns}{parts}{held}, t.version, {f't.{record.moves_etag}' if record.moves_etag else 'NULL'}"
         f" FROM {record.table} t"
         f" WHERE t.tenant_id = $1 AND t.id = $2 AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''}",
         *bind.values,
@@ -48,8 +49,8 @@ async def read_one(uow: UnitOfWork, record: RecordType[Any], id: UUID) -> tuple[
     computed_at = row[-1]
     moved = f"-{int(computed_at.timestamp() * 1e6):x}" if computed_at is not None else ""
     answer = plan.render(row)
-    if record.detail is not None:
-        answer |= (await record.service(uow).details([id])).get(id, {})
+    if record.parts:
+        answer |= record.parts_in(row, plan.width)
     return to_json(answer), f'"{row[-2]}{moved}"'
 
 

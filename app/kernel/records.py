@@ -30,6 +30,7 @@ from app.kernel.merging.rules import MergeHooks, MergeSpec
 from app.kernel.merging.tombstones import refuse_absent
 from app.kernel.models import RecordTable, qualified
 from app.kernel.money import Money, money_dict
+from app.kernel.parts import Parts
 from app.kernel.people import People
 from app.kernel.quality.guard import guard_change, guard_create
 from app.kernel.registry import Permission
@@ -101,7 +102,8 @@ class RecordType(Generic[M]):
     default_scopes: Mapping[str, Mapping[str, Scope]] = field(default_factory=dict)
     merge: MergeSpec | None = None  # how several become one; None: they cannot
     detail: type[BaseModel] | None = None
-    """What one record answers where that is more than `read`: its parts, which `RecordService.details` adds."""
+    """What one record answers where that is more than `read`: `parts` beside it."""
+    parts: tuple[Parts, ...] = ()
 
     @property
     def path(self) -> str:
@@ -207,6 +209,23 @@ class RecordType(Generic[M]):
             if answer[name] is not None:
                 answer[name] = money_dict(answer[name], values[self.currencies.get(name, "currency")])
         return answer
+
+    def parts_columns(self, hidden: frozenset[str]) -> str:
+        """A select list of all parts, which begins with a comma; made once per choice of what is hidden."""
+        found = self._parts_columns.get(hidden)
+        if found is None:
+            if len(self._parts_columns) > 500:
+                self._parts_columns.clear()
+            found = self._parts_columns[hidden] = "".join(f", {part.column(hidden)}" for part in self.parts)
+        return found
+
+    @cached_property
+    def _parts_columns(self) -> dict[frozenset[str], str]:
+        return {}
+
+    def parts_in(self, row: Any, at: int) -> dict[str, Any]:
+        """The parts that a driver row has from column `at` on."""
+        return {part.name: orjson.Fragment(row[place]) for place, part in enumerate(self.parts, at)}
 
     def dump(self, row: M, hidden: frozenset[str] = frozenset()) -> bytes:
         """The JSON of a stored row."""
@@ -346,6 +365,7 @@ class RecordService(MergeHooks[M]):
     def __init__(self, uow: UnitOfWork) -> None:
         self.uow = uow
         self.actor = uow.actor
+        self._wrote: tuple[UUID, int, Mapping[str, Sequence[Mapping[str, Any]]]] | None = None
 
     # -- hooks ---------------------------------------------------------------------------------------------
 
@@ -364,10 +384,6 @@ class RecordService(MergeHooks[M]):
     async def before_delete(self, row: M) -> None:
         """Refuse by raising, or clean up."""
 
-    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:  # noqa: ARG002
-        """What `RecordType.detail` has beyond `read`, JSON-ready, of records that the actor sees; one statement."""
-        return {}
-
     async def opened(self, id: UUID, pool_id: UUID) -> None:
         """Somebody looks at a record that lies in a pool: refuse by raising, or count."""
 
@@ -375,10 +391,30 @@ class RecordService(MergeHooks[M]):
 
     async def answer(self, row: M) -> dict[str, Any]:
         """One stored row as its own address answers it: with its parts, without what is hidden from the actor."""
-        found = self.record.render(row, self.actor.hidden(self.record.object))
-        if self.record.detail is not None:
-            found |= (await self.details([row.id])).get(row.id, {})
-        return found
+        return self.record.render(row, self.actor.hidden(self.record.object)) | await self.parts_of(row)
+
+    async def parts_of(self, row: M) -> dict[str, Any]:
+        """The parts of a stored row as the actor sees them, ready to be written; one statement at most."""
+        record = self.record
+        if not record.parts:
+            return {}
+        hidden = self.actor.hidden(record.object)
+        if self._wrote is not None and self._wrote[:2] == (row.id, row.version):
+            currency = row.__dict__["currency"]
+            return {
+                part.name: part.rendered(self._wrote[2][part.name], currency, hidden) for part in record.parts
+            }
+        found = await self.uow.fetchrow(
+            f"SELECT NULL{record.parts_columns(hidden)} FROM {record.table} t"
+            " WHERE t.tenant_id = $1 AND t.id = $2",
+            row.tenant_id,
+            row.id,
+        )
+        return {} if found is None else record.parts_in(found, 1)
+
+    def wrote_parts(self, row: M, **parts: Sequence[Mapping[str, Any]]) -> None:
+        """Say what all parts of this version of a row are: to answer with it, nobody reads them again."""
+        self._wrote = (row.id, row.version, parts)
 
     async def get(self, id: UUID, *, action: str = "read", lock: Lock = None) -> M:
         """A row that the actor may act on. Raises `NotFound` if not visible, `Forbidden` if only readable.

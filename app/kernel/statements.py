@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, Literal, TypeVar
@@ -17,8 +18,21 @@ M = TypeVar("M", bound=TenantOwned)
 Lock = Literal["update", "share", "exclusive"] | None
 """`share` keeps a row from going away, `update` from being changed, `exclusive` also from being referred to."""
 LOCKING = {None: "", "update": " FOR NO KEY UPDATE", "share": " FOR KEY SHARE", "exclusive": " FOR UPDATE"}
-LateWrite = Callable[[type[Base], tuple[str, ...], int], str]
-"""Builds a statement whose first argument has that number and which answers one row if it did its work."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateWrite:
+    """A statement that travels with others: who builds it, of which table and columns, with how many arguments."""
+
+    build: Callable[[type[Base], tuple[str, ...], int], str]  # its first argument has that number
+    model: type[Base]
+    names: tuple[str, ...]
+    arguments: int
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answers one row if it did its work."""
+        return self.build is not insert_many
 
 
 def entity(model: type[M], row: Mapping[str, Any] | asyncpg.Record) -> M:
@@ -74,15 +88,25 @@ def insert_returning(model: type[Base], names: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=1_000)
-def insert_many(model: type[Base], names: tuple[str, ...]) -> str:
-    table = model.__table__
-    arrays = []
-    for number, name in enumerate(names, 1):
-        kind = table.c[name].type.compile(dialect=DIALECT)
-        if kind.endswith("[]"):
-            raise TypeError(f"{name}: array columns cannot go through insert_many")
-        arrays.append(f"${number}::{kind}[]")
-    return f"INSERT INTO {qualified(model)} ({', '.join(names)}) SELECT * FROM unnest({', '.join(arrays)})"
+def insert_many(model: type[Base], names: tuple[str, ...], first: int = 1) -> str:
+    """Rows of these columns from one JSON array.
+
+    The driver takes longer over the items of arrays than the server over JSON.
+    """
+    kinds = [f"{name} {_kind_in_json(model, name)}" for name in names]
+    listed = ", ".join(names)
+    return (
+        f"INSERT INTO {qualified(model)} ({listed})"
+        f" SELECT {listed} FROM jsonb_to_recordset(${first}::jsonb) AS u({', '.join(kinds)})"
+    )
+
+
+def _kind_in_json(model: type[Base], name: str) -> str:
+    """The SQL type of a column whose values JSON carries without loss. Raises `TypeError` for others."""
+    kind: str = model.__table__.c[name].type.compile(dialect=DIALECT)
+    if kind in ("BYTEA", "INTERVAL"):
+        raise TypeError(f"{name}: {kind} columns cannot go through insert_many")
+    return kind
 
 
 @lru_cache(maxsize=4_000)
@@ -141,22 +165,27 @@ _SIDE_EFFECTS = {
 
 
 @lru_cache(maxsize=1_000)
-def side_effects(
-    present: tuple[str, ...],
-    write: LateWrite | None = None,
-    model: type[Base] | None = None,
-    names: tuple[str, ...] = (),
-) -> str:
-    """One statement for the kinds of side effects at hand, and the late row; an absent kind costs nothing."""
-    ctes = [f"who (tenant, now, kind, actor, name, request) AS (VALUES {_WHO})"]
-    ctes += [
-        f"{name} AS ({_SIDE_EFFECTS[name].format(rows=f'${number}')})"
-        for number, name in enumerate(present, 7)
-    ]
-    if write is None or model is None:
-        return "WITH " + ", ".join(ctes) + " SELECT 1"
-    ctes.append(f"late AS ({write(model, names, 7 + len(present))})")
-    return "WITH " + ", ".join(ctes) + " SELECT * FROM late"
+def side_effects(present: tuple[str, ...], late: tuple[LateWrite, ...] = ()) -> str:
+    """One statement for the kinds of side effects at hand, and for late writes; an absent kind costs nothing.
+
+    It answers a row unless a late write that should have answered one did not.
+    """
+    ctes: list[str] = []
+    first = 1
+    if present:
+        first = 7 + len(present)
+        ctes.append(f"who (tenant, now, kind, actor, name, request) AS (VALUES {_WHO})")
+        ctes += [
+            f"{name} AS ({_SIDE_EFFECTS[name].format(rows=f'${number}')})"
+            for number, name in enumerate(present, 7)
+        ]
+    answering = ""
+    for place, one in enumerate(late):
+        ctes.append(f"late_{place} AS ({one.build(one.model, one.names, first)})")
+        first += one.arguments
+        if one.answers:
+            answering += f"{', ' if answering else ' FROM '}late_{place}"
+    return f"WITH {', '.join(ctes)} SELECT 1{answering}"
 
 
 @lru_cache(maxsize=1_000)

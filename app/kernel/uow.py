@@ -50,16 +50,10 @@ class _Pending:
 
 @dataclass(frozen=True, slots=True)
 class _Late:
-    """A row that waits to be written together with the side effects."""
+    """Rows that wait to be written together with the side effects."""
 
     write: LateWrite
-    model: type[TenantOwned]
-    names: tuple[str, ...]
     values: list[Any]
-
-    def sql(self, first: int) -> str:
-        """The statement whose first argument has number `first`; it answers one row if it did its work."""
-        return self.write(self.model, self.names, first)
 
 
 class UnitOfWork:
@@ -78,7 +72,7 @@ class UnitOfWork:
         self.kernel = kernel
         self._connection = connection
         self._begun = begun
-        self._late: _Late | None = None
+        self._late: list[_Late] = []
         self.actor = actor
         self.request_id = request_id
         self.read_only = read_only
@@ -94,19 +88,24 @@ class UnitOfWork:
     @property
     def connection(self) -> Connection:
         """The driver connection, for COPY and cursors; what went before is written by then."""
-        if self._late is not None or not self._begun:
+        if self._late or not self._begun:
             raise RuntimeError("a row still waits for the commit: `await uow.settle()` first")
         return self._connection
 
     async def settle(self) -> None:
-        """Begin, if that was put off, and write the row that waits for the commit; every statement does so."""
+        """Begin, if that was put off, and write the rows that wait for the commit; every statement does so."""
         if not self._begun:
             self._begun = True
             await db.begin(self._connection, self.tenant_id, read_only=self.read_only)
-        if self._late is not None:
-            late, self._late = self._late, None
-            self.statements += 1
-            _require_one(await self._connection.fetch(late.sql(1), *late.values))
+        if self._late:
+            await self._write_all(())
+
+    async def _write_all(self, present: tuple[str, ...], *arguments: Any) -> None:
+        """Write the rows that wait, and the side effects that are `present`, in one statement."""
+        late, self._late = self._late, []
+        sql = statements.side_effects(present, tuple(one.write for one in late))
+        self.statements += 1
+        _require_one(await self._connection.fetch(sql, *arguments, *(v for one in late for v in one.values)))
 
     async def begin_writing(self) -> None:
         """Let a read leave a trace: what was read stays as it was read, and from here on this may write."""
@@ -237,7 +236,9 @@ class UnitOfWork:
         moments = {name: statements.in_utc(v) for name, v in values.items() if isinstance(v, datetime)}
         values |= moments
         arguments = statements.insert_arguments(values)
-        self._late = _Late(statements.insert_one, model, tuple(values), arguments)
+        self._late = [
+            _Late(LateWrite(statements.insert_one, model, tuple(values), len(arguments)), arguments)
+        ]
         audited = audited_columns(model)
         changes = {n: [None, v] for n, v in values.items() if v is not None and n in audited}
         self.record_audit(audit, values["id"], "created", changes)
@@ -245,14 +246,33 @@ class UnitOfWork:
 
     async def insert_many(self, model: type[M], rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert many rows of one shape, unaudited, in one statement per 1,000: for lines and link tables."""
-        full = [self._with_defaults(model, dict(row)) for row in rows]
-        for start in range(0, len(full), 1_000):
-            part = full[start : start + 1_000]
-            names = tuple(part[0])
-            sql = statements.insert_many(model, names)
+        for start in range(0, len(rows), 1_000):
+            full = self._filled_in(model, rows[start : start + 1_000])
             await self.settle()
             self.statements += 1
-            await self._connection.execute(sql, *[[row[name] for row in part] for name in names])
+            await self._connection.execute(statements.insert_many(model, tuple(full[0])), full)
+
+    async def insert_many_last(self, model: type[M], rows: Sequence[Mapping[str, Any]]) -> None:
+        """As `insert_many`, but travelling with the side effects and with the row that waits for them.
+
+        For the lines of the row that a request is about; what a constraint refuses shows with the next statement.
+        """
+        if len(rows) > 1_000:
+            await self.insert_many(model, rows)
+        elif rows:
+            full = self._filled_in(model, rows)
+            self._late.append(_Late(LateWrite(statements.insert_many, model, tuple(full[0]), 1), [full]))
+
+    def _filled_in(self, model: type[M], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Rows of one shape with what `insert` would fill in."""
+        given = self._with_defaults(model, {})
+        full = [{**given, **row} for row in rows]
+        if "id" in given and "id" not in rows[0]:
+            for row in full:
+                row["id"] = new_id()
+        if any(row.keys() != full[0].keys() for row in full):
+            raise ValueError("rows of different shapes")
+        return full
 
     async def update(self, row: M, *, audit: str | None = None, action: str = "updated", **changes: Any) -> M:
         """Change a row that was read in this transaction; returns it as stored.
@@ -296,7 +316,7 @@ class UnitOfWork:
         if isinstance(row, Versioned):
             values += [row.version, self.now]
             after |= {"version": row.version + 1, "updated_at": self.now}
-        self._late = _Late(statements.update_one, model, names, values)
+        self._late = [_Late(LateWrite(statements.update_one, model, names, len(values)), values)]
         return entity(model, after)
 
     async def delete(self, row: M, *, audit: str | None = None) -> None:
@@ -413,13 +433,7 @@ class UnitOfWork:
         actor = self.actor
         who = (self.tenant_id, self.now, actor.kind, actor.id, actor.name, self.request_id)
         rows = [parts[name] for name in present]
-        late, self._late = self._late, None
-        self.statements += 1
-        if late is None:
-            await self._connection.execute(statements.side_effects(present), *who, *rows)
-        else:
-            sql = statements.side_effects(present, late.write, late.model, late.names)
-            _require_one(await self._connection.fetch(sql, *who, *rows, *late.values))
+        await self._write_all(present, *who, *rows)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -432,7 +446,7 @@ class UnitOfWork:
             yield
             await self.settle()
         except BaseException:
-            self._pending, self._late = kept, None
+            self._pending, self._late = kept, []
             await self._connection.execute("ROLLBACK TO SAVEPOINT s; RELEASE SAVEPOINT s")
             raise
         await self._connection.execute("RELEASE SAVEPOINT s")

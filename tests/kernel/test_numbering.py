@@ -90,3 +90,12 @@ async def test_a_pattern_with_anything_else_is_refused(kernel: Kernel, pattern: 
     async with transaction(kernel, new_tenant()) as uow:
         with pytest.raises(ValueError, match="nothing else"):
             await next_number(uow, "quotes", pattern)
+
+
+async def test_only_the_counter_goes_to_the_disk_later(kernel: Kernel):
+    """Whoever commits with a number writes the log up to there, its counter with it."""
+    async with transaction(kernel, new_tenant()) as uow:
+        await uow.fetch("SET LOCAL synchronous_commit = local")
+        await next_number(uow, "quotes")
+        await next_number(uow, "invoices", gap_free=True)
+        assert await uow.fetch("SHOW synchronous_commit") == [("local",)]

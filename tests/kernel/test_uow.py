@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import asyncpg
 import pytest
 
 from app.kernel.access import system_actor
 from app.kernel.errors import NotFound, StaleVersion
 from app.kernel.ids import new_id
+from app.kernel.sharing import Share
+from app.kernel.statements import columns_of
 from app.kernel.uow import transaction
 from tests.kernel.conftest import make_toy
 from tests.support.toy import Toy
@@ -23,6 +27,17 @@ async def acting(app, company):
 async def insert(uow, **values):
     row = {"name": "Ball", "colour": "red", "fragile": False, "tags": [], "custom": {}, "tokens": []}
     return await uow.insert(Toy, audit="toy", **row | values)
+
+
+def full(uow):
+    """What the database would fill in of a toy."""
+    return {
+        "tenant_id": uow.tenant_id,
+        "id": new_id(),
+        "version": 1,
+        "created_at": uow.now,
+        "updated_at": uow.now,
+    }
 
 
 async def fail_halfway(acting):
@@ -110,8 +125,6 @@ async def test_many_rows_cost_one_statement(acting):
     async with acting() as uow:
         before = uow.statements
         rows = [{"member_id": new_id(), "team_id": None} for _ in range(500)]
-        from app.kernel.sharing import Share
-
         shared = {
             "object": "toy",
             "record_id": new_id(),
@@ -121,6 +134,123 @@ async def test_many_rows_cost_one_statement(acting):
         }
         await uow.insert_many(Share, [shared | row for row in rows])
         assert uow.statements == before + 1
+
+
+def shares(uow, record_id, count):
+    shared = {
+        "object": "toy",
+        "record_id": record_id,
+        "access": "read",
+        "created_at": uow.now,
+        "created_by": None,
+    }
+    return [shared | {"member_id": new_id(), "team_id": None} for _ in range(count)]
+
+
+async def count_of(uow, record_id):
+    row = await uow.fetchrow(
+        "SELECT (SELECT count(*) FROM toys.toys WHERE tenant_id = $1 AND id = $2) AS toys,"
+        " (SELECT count(*) FROM kernel.shares WHERE tenant_id = $1 AND record_id = $2) AS shares,"
+        " (SELECT count(*) FROM kernel.audit_entries WHERE tenant_id = $1 AND record_id = $2) AS audited",
+        uow.tenant_id,
+        record_id,
+    )
+    return tuple(row)
+
+
+BALL = {"name": "Ball", "colour": "red", "fragile": False, "tags": [], "custom": {}, "tokens": ["ball"]}
+
+
+async def test_a_row_its_many_lines_and_their_effects_are_one_statement(acting):
+    async with acting() as uow:
+        made = await uow.insert_last(Toy, audit="toy", **dict.fromkeys(columns_of(Toy)) | full(uow) | BALL)
+        await uow.insert_many_last(Share, shares(uow, made.id, 200))
+        before = uow.statements
+        await uow.flush()
+        assert uow.statements == before + 1
+        assert await count_of(uow, made.id) == (1, 200, 1)
+
+
+async def test_what_waits_is_there_for_whoever_reads_before_the_end(acting):
+    async with acting() as uow:
+        made = await uow.insert_last(Toy, audit="toy", **dict.fromkeys(columns_of(Toy)) | full(uow) | BALL)
+        await uow.insert_many_last(Share, shares(uow, made.id, 3))
+        assert await count_of(uow, made.id) == (1, 3, 0)
+        await uow.insert_many_last(Share, shares(uow, made.id, 2))
+        await uow.insert_many_last(Share, [])
+        await uow.insert_many_last(Share, shares(uow, made.id, 1_001))
+        await uow.flush()
+        assert await count_of(uow, made.id) == (1, 1_006, 1)
+
+
+async def refused(acting):
+    async with acting() as uow:
+        made = await uow.insert_last(Toy, audit="toy", **dict.fromkeys(columns_of(Toy)) | full(uow) | BALL)
+        await uow.insert_many_last(Share, [one | {"access": "all"} for one in shares(uow, made.id, 2)])
+
+
+async def of_two_shapes(acting):
+    async with acting() as uow:
+        await uow.insert_many_last(Share, [*shares(uow, new_id(), 1), {"object": "toy"}])
+
+
+async def test_lines_that_are_refused_take_everything_with_them(acting, unchanged):
+    async with unchanged():
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+            await refused(acting)
+        with pytest.raises(ValueError, match="shapes"):
+            await of_two_shapes(acting)
+
+
+async def undone(uow, record_id):
+    async with uow.savepoint():
+        await uow.insert_many_last(Share, shares(uow, record_id, 5))
+        raise RuntimeError
+
+
+async def test_lines_of_a_savepoint_that_failed_are_not_written(acting):
+    async with acting() as uow:
+        of = new_id()
+        await uow.insert_many_last(Share, shares(uow, of, 1))
+        with pytest.raises(RuntimeError):
+            await undone(uow, of)
+        await uow.flush()
+        assert await count_of(uow, of) == (0, 1, 0)
+
+
+async def test_many_rows_keep_every_kind_of_value(acting):
+    async with acting() as uow:
+        rows = [
+            {
+                "name": 'Q"\\ 水\n',
+                "colour": "red",
+                "fragile": True,
+                "tags": ["a,b", '"'],
+                "custom": {"x": [1, None]},
+                "sold_on": date(2031, 2, 28),
+                "seen_at": uow.now,
+                "pieces": 2**31 - 1,
+            },
+            {
+                "name": "Plain",
+                "colour": "blue",
+                "fragile": False,
+                "tags": [],
+                "custom": {},
+                "sold_on": None,
+                "seen_at": None,
+                "pieces": None,
+            },
+        ]
+        ids = [new_id(), new_id()]
+        full_rows = [
+            {"id": id, "tokens": ["t"], "deleted_at": None, **row} for id, row in zip(ids, rows, strict=True)
+        ]
+        await uow.insert_many(Toy, full_rows)
+        for id, row in zip(ids, rows, strict=True):
+            stored = await uow.get(Toy, id)
+            assert {name: getattr(stored, name) for name in row} == row
+            assert (stored.created_at, stored.version) == (uow.now, 1)
 
 
 async def test_the_setting_of_one_transaction_does_not_reach_the_next(app, acting):

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from app.kernel.errors import Conflict
 from app.kernel.events import Event
+from app.kernel.listing import Bindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +99,31 @@ class ToDoPlace:
     id: UUID
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What waits for the actor, in SQL: the fields of a `ToDo` as expressions of `rows`, all that follows FROM.
+
+    `data` is by name. A source may have several; together with those of all others they are one statement.
+    """
+
+    rows: str
+    id: str
+    kind: str
+    title: str
+    due_at: str
+    since: str
+    object: str
+    record_id: str
+    data: Mapping[str, str]
+
+
 class ToDoSource(Protocol):
     """Port: a module in which something waits for the actor."""
 
     kinds: frozenset[str]
 
-    async def to_dos(self, *, kinds: Collection[str], after: ToDoPlace | None, limit: int) -> Sequence[ToDo]:
-        """At most `limit` of these kinds behind `after`, by (due_at, id); a fixed number of statements."""
-
-    async def counts(self) -> Mapping[str, int]:
-        """How many there are of each kind; none may be left out."""
+    def waiting(self, bind: Bindings) -> Sequence[Waiting]:
+        """All of it, nothing that the actor may not read; values go through `bind`."""
 
 
 class TimelineSource(Protocol):

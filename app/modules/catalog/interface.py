@@ -190,6 +190,9 @@ class Catalog(Protocol):
         price, and a product without a price in this currency (error `no_price`); all refusals at once.
         """
 
+    async def prices(self, query: PriceQuery, *, pointer: str = "/lines") -> Sequence[PricedLine]:
+        """As `price`, the lines alone, whose steps end with the unit's price: for those who total by themselves."""
+
     async def violations(self, lines: Sequence[ConfiguredLine]) -> Sequence[Violation]:
         """Every configuration and bundle rule that the lines break; empty when they go together."""
 

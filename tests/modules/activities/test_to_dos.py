@@ -4,7 +4,6 @@ from uuid import UUID
 
 import pytest
 
-from app.modules.activities.interface import ToDoSource
 from app.modules.activities.services.to_dos import ToDos
 from tests.modules.activities.planned import START, meeting
 from tests.modules.support import acting, make
@@ -60,10 +59,11 @@ async def test_all_that_waits_is_in_one_list_by_due_time(owner, hire):
     narrow = await everything(mate, query="&kind=rsvp,mention")
     assert [one["kind"] for one in narrow] == ["rsvp", "mention"]
     counts = await mate.ok("GET", "/v1/to-dos/counts")
-    assert {one["kind"]: one["count"] for one in counts["data"] if one["count"]} == {
-        "mention": 1, "new_lead": 1, "next_step": 1, "overdue_opportunity": 1, "rsvp": 1, "task": 2, "visit": 1,
+    assert {one["kind"]: one["count"] for one in counts["data"]} == {
+        "approval": 0, "call": 0, "contract_renewal": 0, "meeting": 0, "mention": 1, "new_lead": 1, "next_step": 1,
+        "order_held": 0, "overdue_instalment": 0, "overdue_opportunity": 1, "quote_expiring": 0,
+        "quote_price_changed": 0, "quote_to_send": 0, "rsvp": 1, "task": 2, "visit": 1,
     }  # fmt: skip
-    assert {"call", "meeting", "approval", "quote_expiring"} <= {one["kind"] for one in counts["data"]}
     assert counts["total"] == 8
     own = {one["kind"] for one in await everything(owner)}
     assert own == {"meeting"}
@@ -80,9 +80,7 @@ async def test_a_list_of_much_takes_as_many_statements_as_one_of_little(owner, c
         for number in range(8):
             await make(owner, "leads", name=f"Lead {number}")
             await make(owner, "activities", kind="task", subject=f"T{number}")
-    assert counted[0] == counted[1]
-    async with acting(company) as uow:
-        assert counted[0] <= 5 * len(uow.ports(ToDoSource))
+    assert counted == [2, 2]
 
 
 @pytest.mark.parametrize("query", ["kind=no_such", "kind=", "cursor=x", "limit=0"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from app.modules.activities.services.to_dos import ToDos
 from app.modules.automation.services.reading import ApprovalReading
-from app.modules.automation.services.to_dos import ApprovalToDos
 from tests.modules.automation.toys import (
     act_as,
     ask,
@@ -103,7 +103,7 @@ async def test_lists_take_as_many_statements_for_much_as_for_little(company, hir
             before = uow.statements
             await ApprovalReading(uow).page("all", subject=None, status=None, after=None, limit=50)
             await ApprovalReading(uow).page("waiting", subject=None, status=None, after=None, limit=50)
-            await ApprovalToDos(uow).to_dos(kinds={"approval"}, after=None, limit=50)
-            await ApprovalToDos(uow).counts()
+            await ToDos(uow).page(kinds={"approval"}, after=None, limit=50)
+            await ToDos(uow).counts()
             counted.append(uow.statements - before)
-    assert counted == [8, 8]
+    assert counted == [6, 6]

@@ -13,6 +13,7 @@ from app.kernel.imports.rules import ImportOptions, ImportRow
 from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import ToDoSource
+from app.modules.activities.services.to_dos import ToDos
 from app.modules.contracts.interface import Contracts
 from app.modules.contracts.schemas import ContractCreate
 from app.modules.contracts.services.content import content_of
@@ -110,8 +111,8 @@ async def test_reading_takes_a_fixed_number_of_statements(
                 contracts.plan(found.id),
                 contracts.get_many([subject_id(small), subject_id(large)]),
                 ContractPanel(uow).panel([subject_id(account)]),
-                ContractToDos(uow).to_dos(kinds=ContractToDos.kinds, after=None, limit=50),
-                ContractToDos(uow).counts(),
+                ToDos(uow).page(kinds=ContractToDos.kinds, after=None, limit=50),
+                ToDos(uow).counts(),
             ):
                 before = uow.statements
                 await act

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from app.kernel.outbox import Relay
 from app.kernel.record_router import fields_of
+from app.kernel.records import to_json
 from app.modules.quotes.schemas import QuoteCreate
 from app.modules.quotes.services.quotes import QuoteService
 from tests.merging.support import merge_body
@@ -102,7 +104,7 @@ async def test_two_hundred_lines_are_priced_and_totalled_in_twelve_statements(
     async with acting(company) as uow:
         service = QuoteService(uow)
         row = await service.create(fields_of(body), explicit=body.model_fields_set)
-        answer = await service.answer(row)
+        answer = orjson.loads(to_json(await service.answer(row)))
         await uow.flush()
         assert len(answer["lines"]) == size
         assert sum(one["total"]["amount"] != "0" for one in answer["lines"]) == size

@@ -1,29 +1,22 @@
-"""Everything that waits for a member, from every module, in one order: each source is asked for one page."""
+"""Everything that waits for a member, from every module, in one order and one statement."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Sequence
 from typing import Final
-from uuid import UUID
 
 from app.kernel.access import NOBODY
 from app.kernel.errors import InvalidFilter
+from app.kernel.listing import Bindings
 from app.kernel.notifications import Notifications
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.interface import ToDo, ToDoPlace, ToDoSource
+from app.modules.activities.interface import ToDo, ToDoPlace, ToDoSource, Waiting
 from app.modules.activities.services.activities import MENTIONED
 from app.modules.activities.services.people import OBJECT
 
 RSVP: Final = "rsvp"
 MENTION: Final = "mention"
 _OWN: Final = frozenset({"task", "call", "meeting", "visit"})
-_LAST: Final = datetime.max.replace(tzinfo=UTC)
-
-
-def place_of(to_do: ToDo) -> tuple[datetime, UUID]:
-    """Where a to-do stands: by due time, those without one last, and then by id."""
-    return (to_do.due_at or _LAST, to_do.id)
 
 
 class ToDos:
@@ -33,26 +26,58 @@ class ToDos:
         self.uow = uow
 
     async def page(self, *, kinds: Collection[str], after: ToDoPlace | None, limit: int) -> list[ToDo]:
-        """At most `limit` behind `after`. Raises `InvalidFilter` for a kind that nobody has."""
+        """At most `limit` behind `after`, by due time, those without one last, and id.
+
+        Raises `InvalidFilter` for a kind that nobody has.
+        """
         sources = self.uow.ports(ToDoSource)
         known = {kind for source in sources for kind in source.kinds}
         unknown = sorted(set(kinds) - known)
         if unknown:
             raise InvalidFilter(f"kind is one of: {', '.join(sorted(known))}.", parameter="kind")
-        found: list[ToDo] = []
-        for source in sources:
-            wanted = source.kinds & set(kinds) if kinds else source.kinds
-            if wanted:
-                found += await source.to_dos(kinds=wanted, after=after, limit=limit)
-        return sorted(found, key=place_of)[:limit]
+        bind = Bindings()
+        tail = f"w.kind = ANY({bind(sorted(kinds or known))}::text[]){_behind(after, bind)}"
+        tail += f" ORDER BY w.due_at, w.id LIMIT {bind(limit)}"
+        asked = [source for source in sources if not kinds or not source.kinds.isdisjoint(kinds)]
+        parts = [f"(SELECT * FROM ({_select(one)}) w WHERE {tail})" for one in _waiting(asked, bind)]
+        if not parts:
+            return []
+        sql = f"SELECT * FROM ({' UNION ALL '.join(parts)}) w WHERE {tail}"
+        return [ToDo(**row) for row in await self.uow.fetch(sql, *bind.values)]
 
     async def counts(self) -> dict[str, int]:
         """How many of each kind, none left out, by kind."""
         sources = self.uow.ports(ToDoSource)
         found = {kind: 0 for source in sources for kind in source.kinds}
-        for source in sources:
-            found |= await source.counts()
+        bind = Bindings()
+        parts = [_select(one) for one in _waiting(sources, bind)]
+        if parts:
+            sql = f"SELECT w.kind, count(*) AS count FROM ({' UNION ALL '.join(parts)}) w GROUP BY w.kind"
+            rows = await self.uow.fetch(sql, *bind.values)
+            found |= {row["kind"]: row["count"] for row in rows}
         return dict(sorted(found.items()))
+
+
+def _waiting(sources: Collection[ToDoSource], bind: Bindings) -> list[Waiting]:
+    return [one for source in sources for one in source.waiting(bind)]
+
+
+def _select(one: Waiting) -> str:
+    data = ", ".join(f"'{name}', {sql}" for name, sql in one.data.items())
+    return (
+        f"SELECT {one.id} AS id, ({one.kind})::text AS kind, ({one.title})::text AS title,"
+        f" ({one.due_at})::timestamptz AS due_at, {one.since} AS since, ({one.object})::text AS object,"
+        f" {one.record_id} AS record_id, jsonb_build_object({data}) AS data FROM {one.rows}"
+    )
+
+
+def _behind(after: ToDoPlace | None, bind: Bindings) -> str:
+    if after is None:
+        return ""
+    id = f"{bind(after.id)}::uuid"
+    if after.due_at is None:
+        return f" AND w.due_at IS NULL AND w.id > {id}"
+    return f" AND (w.due_at IS NULL OR (w.due_at, w.id) > ({bind(after.due_at)}::timestamptz, {id}))"
 
 
 class ActivityToDos:
@@ -62,113 +87,65 @@ class ActivityToDos:
 
     def __init__(self, uow: UnitOfWork) -> None:
         self.uow = uow
-        self._me = uow.actor.member_id or NOBODY
 
-    async def to_dos(self, *, kinds: Collection[str], after: ToDoPlace | None, limit: int) -> Sequence[ToDo]:
-        found: list[ToDo] = []
+    def waiting(self, bind: Bindings) -> Sequence[Waiting]:
+        found = [self._mentions(bind)]
         if self.uow.actor.may("activity:read"):
-            own = sorted(_OWN.intersection(kinds))
-            if own:
-                found += await self._open(own, after, limit)
-            if RSVP in kinds:
-                found += await self._to_answer(after, limit)
-        if MENTION in kinds:
-            found += await self._mentions(after, limit)
+            tenant, me = bind(self.uow.tenant_id), bind(self.uow.actor.member_id or NOBODY)
+            found += [self._open(tenant, me, bind), self._to_answer(tenant, me, bind)]
         return found
 
-    async def _open(self, kinds: Sequence[str], after: ToDoPlace | None, limit: int) -> list[ToDo]:
-        rows = await self.uow.fetch(
-            "SELECT a.id, a.kind, a.subject, a.due_at, a.created_at, a.priority, a.about FROM activities.activities a"
-            " WHERE a.tenant_id = $1 AND a.owner_id = $2 AND a.deleted_at IS NULL AND a.status = 'open'"
-            f" AND a.kind = ANY($3::text[]) AND {_BEHIND.format(due='a.due_at', id='a.id')}"
-            " ORDER BY a.due_at, a.id LIMIT $6",
-            self.uow.tenant_id,
-            self._me,
-            list(kinds),
-            after.due_at if after else None,
-            after.id if after else None,
-            limit,
+    def _open(self, tenant: str, me: str, bind: Bindings) -> Waiting:
+        return Waiting(
+            rows=f"activities.activities a WHERE a.tenant_id = {tenant} AND a.owner_id = {me}"
+            f" AND a.deleted_at IS NULL AND a.status = 'open' AND a.kind = ANY({bind(sorted(_OWN))}::text[])",
+            id="a.id",
+            kind="a.kind",
+            title="a.subject",
+            due_at="a.due_at",
+            since="a.created_at",
+            object=f"'{OBJECT}'",
+            record_id="a.id",
+            data={"priority": "a.priority", "about": "a.about"},
         )
-        return [
-            ToDo(
-                id=row["id"],
-                kind=row["kind"],
-                title=row["subject"],
-                due_at=row["due_at"],
-                since=row["created_at"],
-                object=OBJECT,
-                record_id=row["id"],
-                data={"priority": row["priority"], "about": row["about"]},
-            )
-            for row in rows
-        ]
 
-    async def _to_answer(self, after: ToDoPlace | None, limit: int) -> list[ToDo]:
-        rows = await self.uow.fetch(
-            "SELECT t.id, t.activity_id, t.created_at, a.subject, a.starts_at, a.ends_at, a.place, a.recurrence"
-            f" FROM {_WAITING} AND {_BEHIND.format(due='a.starts_at', id='t.id')}"
-            " ORDER BY a.starts_at, t.id LIMIT $6",
-            self.uow.tenant_id,
-            self._me,
-            self.uow.now,
-            after.due_at if after else None,
-            after.id if after else None,
-            limit,
+    def _to_answer(self, tenant: str, me: str, bind: Bindings) -> Waiting:
+        now = bind(self.uow.now)
+        return Waiting(
+            rows="activities.attendees t JOIN activities.activities a ON a.tenant_id = t.tenant_id"
+            f" AND a.id = t.activity_id WHERE t.tenant_id = {tenant} AND t.member_id = {me}"
+            " AND t.response = 'needs_action' AND a.deleted_at IS NULL AND a.status = 'open'"
+            " AND a.starts_at IS NOT NULL AND CASE WHEN a.recurrence IS NULL THEN a.ends_at > "
+            f"{now} ELSE a.recurs_until IS NULL OR a.recurs_until > {now} END",
+            id="t.id",
+            kind=f"'{RSVP}'",
+            title="a.subject",
+            due_at="a.starts_at",
+            since="t.created_at",
+            object=f"'{OBJECT}'",
+            record_id="t.activity_id",
+            data={
+                "starts_at": _in_utc("a.starts_at"),
+                "ends_at": _in_utc("a.ends_at"),
+                "place": "a.place",
+                "recurrence": "a.recurrence",
+            },
         )
-        return [
-            ToDo(
-                id=row["id"],
-                kind=RSVP,
-                title=row["subject"],
-                due_at=row["starts_at"],
-                since=row["created_at"],
-                object=OBJECT,
-                record_id=row["activity_id"],
-                data={name: row[name] for name in ("starts_at", "ends_at", "place", "recurrence")},
-            )
-            for row in rows
-        ]
 
-    async def _mentions(self, after: ToDoPlace | None, limit: int) -> list[ToDo]:
-        behind = after.id if after is not None and after.due_at is None else None
-        rows = await Notifications(self.uow).unread([MENTIONED], after=behind, limit=limit)
-        return [
-            ToDo(
-                id=row.id,
-                kind=MENTION,
-                title=row.title,
-                due_at=None,
-                since=row.created_at,
-                object=row.object or OBJECT,
-                record_id=row.record_id or row.id,
-                data={"notification_id": row.id, "actor_id": row.actor_id},
-            )
-            for row in rows
-        ]
-
-    async def counts(self) -> Mapping[str, int]:
-        found = {MENTION: await Notifications(self.uow).count_unread([MENTIONED])}
-        if not self.uow.actor.may("activity:read"):
-            return found
-        rows = await self.uow.fetch(
-            "SELECT a.kind, count(*) AS count FROM activities.activities a WHERE a.tenant_id = $1 AND a.owner_id = $2"
-            " AND a.deleted_at IS NULL AND a.status = 'open' AND a.kind <> 'note' GROUP BY a.kind"
-            f" UNION ALL SELECT '{RSVP}', count(*) FROM {_WAITING}",
-            self.uow.tenant_id,
-            self._me,
-            self.uow.now,
+    def _mentions(self, bind: Bindings) -> Waiting:
+        return Waiting(
+            rows=Notifications(self.uow).unread([MENTIONED], bind),
+            id="n.id",
+            kind=f"'{MENTION}'",
+            title="n.title",
+            due_at="NULL",
+            since="n.created_at",
+            object=f"coalesce(n.object, '{OBJECT}')",
+            record_id="coalesce(n.record_id, n.id)",
+            data={"notification_id": "n.id", "actor_id": "n.actor_id"},
         )
-        return found | {row["kind"]: row["count"] for row in rows}
 
 
-# $4 and $5 are the place behind which to go on.
-_BEHIND = (
-    "($5::uuid IS NULL OR ({due}, {id}) > ($4::timestamptz, $5) OR ({due} IS NULL AND $4 IS NOT NULL)"
-    " OR ({due} IS NULL AND $4 IS NULL AND {id} > $5))"
-)
-_WAITING = (
-    "activities.attendees t JOIN activities.activities a ON a.tenant_id = t.tenant_id AND a.id = t.activity_id"
-    " WHERE t.tenant_id = $1 AND t.member_id = $2 AND t.response = 'needs_action' AND a.deleted_at IS NULL"
-    " AND a.status = 'open' AND a.starts_at IS NOT NULL"
-    " AND CASE WHEN a.recurrence IS NULL THEN a.ends_at > $3 ELSE a.recurs_until IS NULL OR a.recurs_until > $3 END"
-)
+def _in_utc(time: str) -> str:
+    """SQL of a time as answers write it."""
+    return f"replace(to_jsonb({time}) #>> '{{}}', '+00:00', 'Z')"

@@ -8,13 +8,18 @@ from uuid import UUID
 from app.kernel.access import NOBODY
 from app.kernel.uow import UnitOfWork
 
+PRINCIPALS = (
+    "SELECT DISTINCT member_id FROM automation.approval_delegations WHERE tenant_id = {tenant}"
+    " AND delegate_id = {me} AND starts_at <= {now} AND ends_at > {now}"
+)
+"""SQL of the members who named somebody their delegate for this moment."""
+
 
 async def principals(uow: UnitOfWork) -> list[UUID]:
     """The actor, and the members who named them their delegate for this moment."""
     me = uow.actor.member_id or NOBODY
     rows = await uow.fetch(
-        "SELECT DISTINCT member_id FROM automation.approval_delegations WHERE tenant_id = $1 AND delegate_id = $2"
-        " AND starts_at <= $3 AND ends_at > $3 ORDER BY member_id",
+        f"{PRINCIPALS.format(tenant='$1', me='$2', now='$3')} ORDER BY member_id",
         uow.tenant_id,
         me,
         uow.now,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
+from app.kernel.access import NOBODY
+from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.interface import ToDo, ToDoPlace
-from app.modules.automation.services.standing import principals
-from app.modules.automation.services.telling import OBJECT, in_language
+from app.modules.activities.interface import Waiting
+from app.modules.automation.services.standing import PRINCIPALS
+from app.modules.automation.services.telling import OBJECT
 
 KIND: Final = "approval"
 
@@ -24,56 +26,36 @@ class ApprovalToDos:
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
 
-    async def to_dos(self, *, kinds: Collection[str], after: ToDoPlace | None, limit: int) -> Sequence[ToDo]:
-        if KIND not in kinds:
-            return []
-        mine = await principals(self._uow)
-        rows = await self._uow.fetch(
-            "SELECT d.id, d.approver_id, d.opened_at, d.escalate_at, a.id AS approval_id, a.label, a.object,"
-            " a.record_id, a.requested_by, a.process_name_en, a.process_name_zh, a.note,"
-            f" a.steps->d.step::int AS at_step {_WAITING}"
-            " AND ($5::uuid IS NULL OR (d.escalate_at, d.id) > ($4::timestamptz, $5)"
-            "  OR (d.escalate_at IS NULL AND $4 IS NOT NULL) OR (d.escalate_at IS NULL AND $4 IS NULL AND d.id > $5))"
-            " ORDER BY d.escalate_at, d.id LIMIT $6",
-            self._uow.tenant_id,
-            mine,
-            mine[0],
-            after.due_at if after else None,
-            after.id if after else None,
-            limit,
-        )
+    def waiting(self, bind: Bindings) -> Sequence[Waiting]:
+        tenant, me = bind(self._uow.tenant_id), f"{bind(self._uow.actor.member_id or NOBODY)}::uuid"
+        principals = PRINCIPALS.format(tenant=tenant, me=me, now=bind(self._uow.now))
         return [
-            ToDo(
-                id=row["id"],
-                kind=KIND,
-                title=row["label"],
-                due_at=row["escalate_at"],
-                since=row["opened_at"],
-                object=OBJECT,
-                record_id=row["approval_id"],
+            Waiting(
+                rows="automation.approval_decisions d JOIN automation.approvals a ON a.tenant_id = d.tenant_id"
+                f" AND a.id = d.approval_id WHERE d.tenant_id = {tenant}"
+                f" AND d.approver_id = ANY(ARRAY(SELECT {me} UNION {principals})) AND d.state = 'open'"
+                f" AND (a.requester_may_approve OR a.requested_by IS DISTINCT FROM {me})",
+                id="d.id",
+                kind=f"'{KIND}'",
+                title="a.label",
+                due_at="d.escalate_at",
+                since="d.opened_at",
+                object=f"'{OBJECT}'",
+                record_id="a.id",
                 data={
-                    "subject_object": row["object"],
-                    "subject_id": row["record_id"],
-                    "process": in_language(self._uow, row["process_name_en"], row["process_name_zh"]),
-                    "step": in_language(self._uow, row["at_step"]["name_en"], row["at_step"]["name_zh"]),
-                    "requested_by": row["requested_by"],
-                    "on_behalf_of": None if row["approver_id"] == mine[0] else row["approver_id"],
-                    "note": row["note"],
+                    "subject_object": "a.object",
+                    "subject_id": "a.record_id",
+                    "process": self._named("a.process_name_en", "a.process_name_zh"),
+                    "step": self._named(
+                        "a.steps->d.step::int->>'name_en'", "a.steps->d.step::int->>'name_zh'"
+                    ),
+                    "requested_by": "a.requested_by",
+                    "on_behalf_of": f"nullif(d.approver_id, {me})",
+                    "note": "a.note",
                 },
             )
-            for row in rows
         ]
 
-    async def counts(self) -> Mapping[str, int]:
-        mine = await principals(self._uow)
-        rows = await self._uow.fetch(
-            f"SELECT count(*) AS count {_WAITING}", self._uow.tenant_id, mine, mine[0]
-        )
-        return {KIND: rows[0]["count"]}
-
-
-_WAITING = (
-    "FROM automation.approval_decisions d JOIN automation.approvals a ON a.tenant_id = d.tenant_id"
-    " AND a.id = d.approval_id WHERE d.tenant_id = $1 AND d.approver_id = ANY($2::uuid[]) AND d.state = 'open'"
-    " AND (a.requester_may_approve OR a.requested_by IS DISTINCT FROM $3::uuid)"
-)
+    def _named(self, en: str, zh: str) -> str:
+        """SQL of two names' one in the company's language."""
+        return f"coalesce(nullif({zh}, ''), {en})" if self._uow.actor.tenant.language == "zh" else en

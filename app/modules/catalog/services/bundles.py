@@ -12,7 +12,7 @@ from app.kernel.locks import lock_name
 from app.kernel.money import UnitPrice
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.models import Product
-from app.modules.catalog.models.configuration import BundleGroup, ComponentPricing
+from app.modules.catalog.models.configuration import BundleComponent, BundleGroup, ComponentPricing
 from app.modules.catalog.schemas.configuration import (
     BundleInput,
     BundleRead,
@@ -22,7 +22,6 @@ from app.modules.catalog.schemas.configuration import (
     GroupRead,
 )
 from app.modules.catalog.services.products import PRODUCT, ProductService
-from app.modules.catalog.services.rows import insert_rows
 
 
 class BundleService:
@@ -101,9 +100,8 @@ class BundleService:
                 for place, (id, group) in enumerate(zip(ids, groups, strict=True))
             ],
         )
-        await insert_rows(
-            self._uow,
-            "catalog.bundle_components",
+        await self._uow.insert_many(
+            BundleComponent,
             [
                 {
                     "id": new_id(),

@@ -1,8 +1,9 @@
-"""Loads what the waterfall computes from: four statements at most, whatever the number of lines."""
+"""Loads what the waterfall computes from: two statements at most, whatever the number of lines."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -23,26 +24,27 @@ class Facts:
         self._query = query
         self._hidden = "costs" in uow.actor.hidden("product")
         self._products: Mapping[UUID, Any] = {}
-        self._agreed: dict[UUID, list[Any]] = {}
-        self._books: dict[UUID, list[Any]] = {}
         self._components: Mapping[tuple[UUID, UUID], Any] = {}
-        self._rates: Mapping[str, Decimal] = {}
 
     async def load(self) -> None:
         """Read everything."""
         query = self._query
-        self._products = await product_rows(self._uow, {line.product_id for line in query.lines})
-        family = {*self._products, *(row["parent_id"] for row in self._products.values() if row["parent_id"])}
-        if not family:
-            return
-        await self._load_prices(family)
-        if any(line.component_of is not None for line in query.lines):
-            await self._load_components(family)
-        classes = {row["tax_class"] for row in self._products.values() if row["tax_class"]}
-        if classes:
-            country = query.country or self._uow.actor.tenant.country
-            rows = await self._uow.fetch(_RATES, self._uow.tenant_id, country, query.on, list(classes))
-            self._rates = {row["tax_class"]: row["rate"] for row in rows}
+        rows = await self._uow.fetch(
+            _FACTS,
+            self._uow.tenant_id,
+            list({line.product_id for line in query.lines}),
+            query.currency,
+            query.on,
+            query.contract_id,
+            query.partner_id,
+            query.segment,
+            query.channel,
+            query.account_id,
+            query.country or self._uow.actor.tenant.country,
+        )
+        self._products = {row["id"]: row for row in rows}
+        if rows and any(line.component_of is not None for line in query.lines):
+            await self._load_components()
 
     def refusals(self) -> list[Refusal]:
         """What cannot be sold, and components of what is no bundle's line."""
@@ -56,18 +58,18 @@ class Facts:
         """The facts of one line, whose product is known."""
         row = self._products[line.product_id]
         currency = self._query.currency
-        family = [(line.product_id, False), (row["parent_id"], True)]
+        priced = [(row["priced"] or (), False), (row["parent_priced"] or (), True)]
         list_price = amount_in(row["prices"], currency)
         if list_price is None:
             list_price = amount_in(row["parent_prices"] or (), currency)
         return LineFacts(
             product=product_ref(row, currency, hidden=self._hidden),
             list_price=list_price,
-            agreed=tuple(_agreed(found, up) for id, up in family for found in self._agreed.get(id, ())),
-            books=tuple(_book_price(found, up) for id, up in family for found in self._books.get(id, ())),
+            agreed=tuple(_agreed(one, up) for found, up in priced for one in found if not one["book_id"]),
+            books=tuple(_book_price(one, up) for found, up in priced for one in found if one["book_id"]),
             component=self._component(line, row),
             sum_of_parts=row["sum_of_parts"],
-            tax_rate=self._rates.get(row["tax_class"], Decimal(0)),
+            tax_rate=Decimal(0) if row["rate"] is None else row["rate"],
             unit_cost=cost_in(row, currency),
         )
 
@@ -100,24 +102,8 @@ class Facts:
                 return Component(ComponentPricing(found["pricing"]), fixed)
         return None
 
-    async def _load_prices(self, family: Collection[UUID]) -> None:
-        query = self._query
-        rows = await self._uow.fetch(
-            _PRICES,
-            self._uow.tenant_id,
-            list(family),
-            query.currency,
-            query.on,
-            query.contract_id,
-            query.partner_id,
-            query.segment,
-            query.channel,
-            query.account_id,
-        )
-        for row in rows:
-            (self._books if row["book_id"] else self._agreed).setdefault(row["product_id"], []).append(row)
-
-    async def _load_components(self, family: Collection[UUID]) -> None:
+    async def _load_components(self) -> None:
+        family = {*self._products, *(row["parent_id"] for row in self._products.values() if row["parent_id"])}
         rows = await self._uow.fetch(_COMPONENTS, self._uow.tenant_id, list(family))
         self._components = {(row["bundle_id"], row["product_id"]): row for row in rows}
 
@@ -161,20 +147,20 @@ def amount_in(prices: Sequence[Mapping[str, str]], currency: str) -> Decimal | N
 
 def _agreed(row: Any, of_parent: bool) -> Agreed:
     return Agreed(
-        price=row["price"],
+        price=Decimal(row["price"]),
         in_contract=row["kind"] == "contract",
-        valid_from=row["valid_from"],
+        valid_from=date.fromisoformat(row["valid_from"]) if row["valid_from"] else None,
         of_parent=of_parent,
     )
 
 
 def _book_price(row: Any, of_parent: bool) -> BookPrice:
     return BookPrice(
-        book_id=row["book_id"],
+        book_id=UUID(row["book_id"]),
         code=row["code"],
         kind=BookKind(row["kind"]),
         priority=row["priority"],
-        price=row["price"],
+        price=Decimal(row["price"]),
         tier_kind=TierKind(row["tier_kind"]),
         tiers=tuple(Tier(Decimal(one["from_quantity"]), Decimal(one["price"])) for one in row["tiers"]),
         of_parent=of_parent,
@@ -191,29 +177,42 @@ FROM catalog.products p
 LEFT JOIN catalog.products u ON u.tenant_id = p.tenant_id AND u.id = p.parent_id
 WHERE p.tenant_id = $1 AND p.id = ANY($2::uuid[]) AND p.deleted_at IS NULL"""
 
-_PRICES = """
-SELECT e.product_id, b.id AS book_id, b.code, b.kind, b.priority, e.price, e.tier_kind, e.tiers,
-  b.valid_from
-FROM catalog.price_book_entries e
-JOIN catalog.price_books b ON b.tenant_id = e.tenant_id AND b.id = e.price_book_id
-WHERE e.tenant_id = $1 AND e.product_id = ANY($2::uuid[]) AND e.deleted_at IS NULL AND b.deleted_at IS NULL
-  AND b.active AND b.currency = $3 AND (b.valid_from IS NULL OR b.valid_from <= $4::date)
-  AND (b.valid_until IS NULL OR b.valid_until >= $4::date)
-  AND (b.kind = 'default' OR b.contract_id = $5::uuid OR b.partner_id = $6::uuid OR b.segment = $7::text
-    OR b.channel = $8::text)
-UNION ALL
-SELECT a.product_id, NULL, NULL, CASE WHEN a.contract_id IS NULL THEN 'account' ELSE 'contract' END, NULL, a.price,
-  NULL, NULL, a.valid_from
-FROM catalog.agreed_prices a
-WHERE a.tenant_id = $1 AND a.product_id = ANY($2::uuid[]) AND a.deleted_at IS NULL AND a.currency = $3
-  AND (a.valid_from IS NULL OR a.valid_from <= $4::date) AND (a.valid_until IS NULL OR a.valid_until >= $4::date)
-  AND (a.contract_id = $5::uuid OR a.account_id = $9::uuid)"""
+# What products and their parents cost in price books and by agreement, and the tax on them. Exact amounts are texts.
+_FACTS = f"""
+WITH p AS MATERIALIZED ({_PRODUCTS}
+), family AS MATERIALIZED (
+  SELECT ARRAY(SELECT id FROM p UNION SELECT parent_id FROM p WHERE parent_id IS NOT NULL) AS ids
+), prices AS MATERIALIZED (
+  SELECT f.product_id, jsonb_agg(to_jsonb(f) - 'product_id') AS found FROM (
+    SELECT e.product_id, b.id AS book_id, b.code, b.kind, b.priority, e.price::text, e.tier_kind, e.tiers,
+      b.valid_from
+    FROM catalog.price_book_entries e
+    JOIN catalog.price_books b ON b.tenant_id = e.tenant_id AND b.id = e.price_book_id
+    WHERE e.tenant_id = $1 AND e.product_id = ANY((SELECT ids FROM family)::uuid[]) AND e.deleted_at IS NULL
+      AND b.deleted_at IS NULL AND b.active AND b.currency = $3
+      AND (b.valid_from IS NULL OR b.valid_from <= $4::date)
+      AND (b.valid_until IS NULL OR b.valid_until >= $4::date)
+      AND (b.kind = 'default' OR b.contract_id = $5::uuid OR b.partner_id = $6::uuid OR b.segment = $7::text
+        OR b.channel = $8::text)
+    UNION ALL
+    SELECT a.product_id, NULL, NULL, CASE WHEN a.contract_id IS NULL THEN 'account' ELSE 'contract' END, NULL,
+      a.price::text, NULL, NULL, a.valid_from
+    FROM catalog.agreed_prices a
+    WHERE a.tenant_id = $1 AND a.product_id = ANY((SELECT ids FROM family)::uuid[]) AND a.deleted_at IS NULL
+      AND a.currency = $3 AND (a.valid_from IS NULL OR a.valid_from <= $4::date)
+      AND (a.valid_until IS NULL OR a.valid_until >= $4::date)
+      AND (a.contract_id = $5::uuid OR a.account_id = $9::uuid)
+  ) f GROUP BY f.product_id
+), rates AS MATERIALIZED (
+  SELECT c.tax_class, (SELECT r.rate FROM catalog.tax_rates r WHERE r.tenant_id = $1 AND r.tax_class = c.tax_class
+    AND r.country = $10 AND r.valid_from <= $4::date ORDER BY r.valid_from DESC LIMIT 1) AS rate
+  FROM (SELECT DISTINCT tax_class FROM p WHERE tax_class IS NOT NULL) c
+)
+SELECT p.*, own.found AS priced, up.found AS parent_priced, rates.rate FROM p
+LEFT JOIN prices own ON own.product_id = p.id
+LEFT JOIN prices up ON up.product_id = p.parent_id
+LEFT JOIN rates ON rates.tax_class = p.tax_class"""
 
 _COMPONENTS = """
 SELECT bundle_id, product_id, pricing, fixed_prices FROM catalog.bundle_components
 WHERE tenant_id = $1 AND bundle_id = ANY($2::uuid[]) AND product_id = ANY($2::uuid[])"""
-
-_RATES = """
-SELECT DISTINCT ON (tax_class) tax_class, rate FROM catalog.tax_rates
-WHERE tenant_id = $1 AND country = $2 AND valid_from <= $3::date AND tax_class = ANY($4::text[])
-ORDER BY tax_class, valid_from DESC"""

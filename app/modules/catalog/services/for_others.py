@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.uow import UnitOfWork
-from app.modules.catalog.interface import ConfiguredLine, PriceQuery, Pricing, ProductRef, Violation
+from app.modules.catalog.interface import (
+    ConfiguredLine,
+    PricedLine,
+    PriceQuery,
+    Pricing,
+    ProductRef,
+    Violation,
+)
 from app.modules.catalog.services.facts import Facts, product_ref, product_rows
 from app.modules.catalog.services.price_books import ids_by_code
 from app.modules.catalog.services.rule_facts import load_rules
 from app.modules.catalog.services.violations import find_violations
-from app.modules.catalog.services.waterfall import CannotPrice, Refusal, price_refusals, resolve
+from app.modules.catalog.services.waterfall import (
+    CannotPrice,
+    LineFacts,
+    Refusal,
+    price_refusals,
+    resolve,
+    resolve_lines,
+)
+
+T = TypeVar("T")
 
 
 class CatalogOfTenant:
@@ -60,12 +77,20 @@ class CatalogOfTenant:
         return await ids_by_code(self._uow, "products", codes) if codes else {}
 
     async def price(self, query: PriceQuery, *, pointer: str = "/lines") -> Pricing:
+        return await self._resolved(query, pointer, resolve)
+
+    async def prices(self, query: PriceQuery, *, pointer: str = "/lines") -> Sequence[PricedLine]:
+        return await self._resolved(query, pointer, resolve_lines)
+
+    async def _resolved(
+        self, query: PriceQuery, pointer: str, by: Callable[[PriceQuery, Sequence[LineFacts]], T]
+    ) -> T:
         facts = Facts(self._uow, query)
         await facts.load()
         unsellable = facts.refusals()
         if not unsellable:
             try:
-                return resolve(query, [facts.of(line) for line in query.lines])
+                return by(query, [facts.of(line) for line in query.lines])
             except CannotPrice as error:
                 raise _invalid(error.refusals, pointer) from None
         refused = {refusal.line for refusal in unsellable}

@@ -20,7 +20,6 @@ from app.modules.catalog.services.price_books import (
     tell_book_price,
     tiers_as_stored,
 )
-from app.modules.catalog.services.rows import insert_rows
 
 _CHANGING = ("price", "tier_kind", "tiers")
 
@@ -101,7 +100,7 @@ class PriceListService:
             }
             for id, values in new.items()
         ]
-        await insert_rows(self._uow, "catalog.price_book_entries", rows)
+        await self._uow.insert_many(PriceBookEntry, rows)
         for row in rows:
             made = entity(PriceBookEntry, {"tenant_id": self._uow.tenant_id, **row})
             shown = ("price_book_id", "product_id", *_CHANGING)

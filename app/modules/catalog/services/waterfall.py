@@ -130,28 +130,48 @@ class UnitOutcome:
 
 def resolve(query: PriceQuery, facts: Sequence[LineFacts]) -> Pricing:
     """Price all lines and total them; `facts` stand at the same indexes. Raises: CannotPrice, with all refusals."""
-    refusals = price_refusals(query, facts)
-    if refusals:
-        raise CannotPrice(refusals)
-    units = [unit_price(line, known) for line, known in zip(query.lines, facts, strict=True)]
-    found = [unit for unit in units if unit is not None]
-    totals = _totals(query, found, facts)
+    units = resolve_units(query, facts)
+    totals = _totals(query, units, facts)
     lines = tuple(
-        PricedLine(
-            product=known.product,
-            quantity=line.quantity,
-            list_price=known.list_price,
-            unit_price=unit.price,
-            gross=unit.gross,
-            source=unit.source,
-            price_book_id=unit.book_id,
-            tax_rate=known.tax_rate,
-            steps=(*unit.steps, *_line_steps(line, query, known, amounts)),
-            unit_cost=known.unit_cost,
-        )
-        for line, unit, known, amounts in zip(query.lines, found, facts, totals.lines, strict=True)
+        _priced(line, known, unit, (*unit.steps, *_line_steps(line, query, known, amounts)))
+        for line, unit, known, amounts in zip(query.lines, units, facts, totals.lines, strict=True)
     )
     return Pricing(lines=lines, totals=totals)
+
+
+def resolve_lines(query: PriceQuery, facts: Sequence[LineFacts]) -> tuple[PricedLine, ...]:
+    """As `resolve`, of the lines alone, up to the price of the unit. Raises: CannotPrice, with all refusals."""
+    units = resolve_units(query, facts)
+    return tuple(
+        _priced(line, known, unit, unit.steps)
+        for line, unit, known in zip(query.lines, units, facts, strict=True)
+    )
+
+
+def resolve_units(query: PriceQuery, facts: Sequence[LineFacts]) -> list[UnitOutcome]:
+    """What one unit of each line costs. Raises: CannotPrice, with all that keeps the query from being priced."""
+    units = [unit_price(line, known) for line, known in zip(query.lines, facts, strict=True)]
+    refusals = _refusals(query, facts, units)
+    if refusals:
+        raise CannotPrice(refusals)
+    return [unit for unit in units if unit is not None]
+
+
+def _priced(
+    line: PriceQueryLine, known: LineFacts, unit: UnitOutcome, steps: tuple[PriceStep, ...]
+) -> PricedLine:
+    return PricedLine(
+        product=known.product,
+        quantity=line.quantity,
+        list_price=known.list_price,
+        unit_price=unit.price,
+        gross=unit.gross,
+        source=unit.source,
+        price_book_id=unit.book_id,
+        tax_rate=known.tax_rate,
+        steps=steps,
+        unit_cost=known.unit_cost,
+    )
 
 
 def price_refusals(query: PriceQuery, facts: Sequence[LineFacts | None]) -> list[Refusal]:
@@ -159,12 +179,22 @@ def price_refusals(query: PriceQuery, facts: Sequence[LineFacts | None]) -> list
 
     Of a product that cannot be sold (None) there is no price to miss; what else the line says is judged all the same.
     """
+    units = [
+        None if known is None else unit_price(line, known)
+        for line, known in zip(query.lines, facts, strict=True)
+    ]
+    return _refusals(query, facts, units)
+
+
+def _refusals(
+    query: PriceQuery, facts: Sequence[LineFacts | None], units: Sequence[UnitOutcome | None]
+) -> list[Refusal]:
     found = list(_discount_refusals(None, query.discount_percent, query.discount_amount))
-    for index, (line, known) in enumerate(zip(query.lines, facts, strict=True)):
+    scale = 10 ** exponent_of(query.currency)
+    for index, (line, known, unit) in enumerate(zip(query.lines, facts, units, strict=True)):
         of_line = list(_said_refusals(index, line))
         if known is not None:
-            unit = unit_price(line, known)
-            of_line += _price_refusals(index, line, unit, query.currency)
+            of_line += _price_refusals(index, line, unit, query.currency, scale)
             if not of_line and unit is not None and _discount_is_beyond(line, unit, known, query.currency):
                 of_line.append(_beyond(index))
         found += of_line
@@ -264,6 +294,8 @@ def _input(line: PriceQueryLine, unit: UnitOutcome, known: LineFacts) -> LineInp
 
 
 def _discount_is_beyond(line: PriceQueryLine, unit: UnitOutcome, known: LineFacts, currency: str) -> bool:
+    if not line.discount_amount:
+        return False  # no percentage is more than the whole
     try:
         total([_input(line, unit, known)], currency=currency)
     except DiscountTooLarge:
@@ -292,15 +324,20 @@ def _said_refusals(index: int, line: PriceQueryLine) -> Iterator[Refusal]:
 
 
 def _price_refusals(
-    index: int, line: PriceQueryLine, unit: UnitOutcome | None, currency: str
+    index: int, line: PriceQueryLine, unit: UnitOutcome | None, currency: str, scale: int
 ) -> Iterator[Refusal]:
     if unit is None:
         yield Refusal(index, "product_id", "no_price", f"This product has no price in {currency}.")
         return
     if unit.price < 0:
         yield Refusal(index, "unit_price", "negative", "A price is not negative.")
-    exact = Fraction(unit.gross) if unit.gross is not None else Fraction(unit.price) * Fraction(line.quantity)
-    if exact * 10 ** exponent_of(currency) > MAX_LINE_MINOR:
+    if unit.gross is not None:
+        over, under = unit.gross.as_integer_ratio()
+    else:
+        units, per = line.quantity.as_integer_ratio()
+        price, part = unit.price.as_integer_ratio()
+        over, under = units * price, per * part
+    if over * scale > MAX_LINE_MINOR * under:
         yield Refusal(index, "quantity", "amount_out_of_range", "The line comes to more than ten trillion.")
 
 

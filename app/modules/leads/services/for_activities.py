@@ -7,15 +7,12 @@ from typing import Final
 from uuid import UUID
 
 from app.kernel.access import NOBODY
+from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.interface import PersonRef, ToDo, ToDoPlace
+from app.modules.activities.interface import PersonRef, Waiting
 from app.modules.leads.services.leads import LeadService
 
 NEW_LEAD: Final = "new_lead"
-_WAITING: Final = (
-    "leads.leads l WHERE l.tenant_id = $1 AND l.owner_id = $2 AND l.deleted_at IS NULL AND l.status = 'new'"
-    " AND l.first_response_at IS NULL"
-)
 
 
 class LeadDirectory:
@@ -45,45 +42,24 @@ class LeadToDos:
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
-        self._me = uow.actor.member_id or NOBODY
 
-    async def to_dos(
-        self,
-        *,
-        kinds: Collection[str],  # noqa: ARG002 - there is but one
-        after: ToDoPlace | None,
-        limit: int,
-    ) -> Sequence[ToDo]:
-        if not self._uow.actor.may("lead:read") or (after is not None and after.due_at is None):
+    def waiting(self, bind: Bindings) -> Sequence[Waiting]:
+        actor = self._uow.actor
+        if not actor.may("lead:read"):
             return []
-        rows = await self._uow.fetch(
-            f"SELECT l.id, l.name, l.company, l.source, l.rating, l.created_at FROM {_WAITING}"
-            " AND ($3::timestamptz IS NULL OR (l.created_at, l.id) > ($3, $4::uuid))"
-            " ORDER BY l.created_at, l.id LIMIT $5",
-            self._uow.tenant_id,
-            self._me,
-            after.due_at if after else None,
-            after.id if after else None,
-            limit,
-        )
-        hidden = self._uow.actor.hidden("lead")
-        shown = [name for name in ("company", "source", "rating") if name not in hidden]
+        hidden = actor.hidden("lead")
         return [
-            ToDo(
-                id=row["id"],
-                kind=NEW_LEAD,
-                title="…" if "name" in hidden else row["name"],
-                due_at=row["created_at"],
-                since=row["created_at"],
-                object="lead",
-                record_id=row["id"],
-                data={name: row[name] for name in shown},
+            Waiting(
+                rows=f"leads.leads l WHERE l.tenant_id = {bind(actor.tenant.id)}"
+                f" AND l.owner_id = {bind(actor.member_id or NOBODY)} AND l.deleted_at IS NULL"
+                " AND l.status = 'new' AND l.first_response_at IS NULL",
+                id="l.id",
+                kind=f"'{NEW_LEAD}'",
+                title="'…'" if "name" in hidden else "l.name",
+                due_at="l.created_at",
+                since="l.created_at",
+                object="'lead'",
+                record_id="l.id",
+                data={name: f"l.{name}" for name in ("company", "source", "rating") if name not in hidden},
             )
-            for row in rows
         ]
-
-    async def counts(self) -> Mapping[str, int]:
-        if not self._uow.actor.may("lead:read"):
-            return {}
-        row = await self._uow.fetchrow(f"SELECT count(*) FROM {_WAITING}", self._uow.tenant_id, self._me)
-        return {NEW_LEAD: row[0] if row else 0}

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid
 from app.kernel.ids import new_id
-from app.kernel.money import Money, UnitPrice, exponent_of, half_up
+from app.kernel.money import exponent_of, half_up
+from app.kernel.parts import Parts
 from app.kernel.statements import entities
 from app.kernel.totals import DiscountTooLarge, LineInput, total
 from app.kernel.uow import UnitOfWork
@@ -21,6 +22,15 @@ from app.modules.orders.schemas.orders import OrderLineRead
 MAX_MINOR = 10**15  # sums of thousands of orders still fit where money is kept
 _EXACT = Context(prec=100)
 AMOUNTS = ("gross", "discount", "subtotal", "header_discount", "net", "tax", "total")
+LINES = Parts(
+    "lines",
+    OrderLineRead,
+    "SELECT * FROM orders.order_lines WHERE tenant_id = t.tenant_id AND order_id = t.id",
+    hides={"total": ("unit_price", "discount_percent", "discount_amount", *AMOUNTS), "cost": ("unit_cost",)},
+)
+"""Who may not see an order's total sees no price, who may not see its cost no cost."""
+UNTOUCHED = dict.fromkeys(("fulfilled", "cancelled", "returned", "return_claimed"), Decimal(0))
+"""What the database fills in of a new line."""
 
 
 def totalled(
@@ -165,12 +175,11 @@ class OrderLines:
             found[line.order_id].append(line)
         return found
 
-    async def write(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert new lines."""
-        if rows:
-            await self._uow.insert_many(
-                OrderLine, [{"id": new_id(), "order_id": order_id, **row} for row in rows]
-            )
+    async def write(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Insert new lines, with the next statement; answers them with their ids."""
+        made = [{"id": new_id(), "order_id": order_id, **row} for row in rows]
+        await self._uow.insert_many_last(OrderLine, made)
+        return made
 
     async def replace(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take all lines out and write others."""
@@ -196,36 +205,6 @@ class OrderLines:
             [row["position"] for row in rows],
             *arrays,
         )
-
-
-def read_line(line: OrderLine, currency: str, hidden: frozenset[str] = frozenset()) -> OrderLineRead:
-    """The wire form; who may not see an order's total sees no price, who may not see its cost no cost."""
-    priceless, costless = "total" in hidden, "cost" in hidden
-
-    def money(name: str) -> Money | None:
-        return None if priceless else Money(getattr(line, name), currency)
-
-    return OrderLineRead(
-        id=line.id,
-        position=line.position,
-        product_id=line.product_id,
-        description=line.description,
-        unit=line.unit,
-        quantity=line.quantity,
-        unit_price=None if priceless else UnitPrice(line.unit_price, currency),
-        discount_percent=None if priceless else line.discount_percent,
-        discount_amount=money("discount_amount"),
-        tax_rate=line.tax_rate,
-        **{name: money(name) for name in AMOUNTS},
-        charge=line.charge,  # type: ignore[arg-type]
-        unit_cost=None if costless or line.unit_cost is None else UnitPrice(line.unit_cost, currency),
-        component_of=line.component_of,
-        quote_line_id=line.quote_line_id,
-        fulfilled=line.fulfilled,
-        cancelled=line.cancelled,
-        returned=line.returned,
-        return_claimed=line.return_claimed,
-    )
 
 
 def summary(lines: Sequence[NewOrderLine] | Sequence[OrderLine]) -> list[str]:

@@ -77,21 +77,6 @@ class OrderService(RecordService[Order]):
         self._header: dict[str, Any] = {}
         self._inherited = False
 
-    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
-        rows = await self.uow.fetch(
-            "SELECT l.*, o.currency FROM orders.order_lines l"
-            " JOIN orders.orders o ON o.tenant_id = l.tenant_id AND o.id = l.order_id"
-            " WHERE l.tenant_id = $1 AND l.order_id = ANY($2::uuid[]) ORDER BY l.order_id, l.position",
-            self.uow.tenant_id,
-            list(ids),
-        )
-        hidden = self.actor.hidden("order")
-        found: dict[UUID, dict[str, list[Any]]] = {id: {"lines": []} for id in ids}
-        for row in rows:
-            line = of_lines.read_line(entity(OrderLine, row), row["currency"], hidden)
-            found[row["order_id"]]["lines"].append(line.model_dump())
-        return found
-
     # -- making --------------------------------------------------------------------------------------------
 
     async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Order:
@@ -100,6 +85,7 @@ class OrderService(RecordService[Order]):
         Raises: OrderReferenceUsed where that order is another one.
         """
         self.actor.require("order:create")
+        self.references = References(self.uow)
         given = dict(given)
         sent: Sequence[OrderLineInput] = given.pop("lines", None) or ()
         reference, content = given.get("customer_reference"), None
@@ -176,7 +162,8 @@ class OrderService(RecordService[Order]):
         values["number"] = await next_number(self.uow, "order", NUMBER)
 
     async def after_create(self, row: Order) -> None:
-        await self.lines.write(row.id, self._rows)
+        made = await self.lines.write(row.id, self._rows)
+        self.wrote_parts(row, lines=[line | of_lines.UNTOUCHED for line in made])
 
     async def _assign(self, values: dict[str, Any], *, creating: bool) -> None:
         if not self._inherited:
@@ -186,6 +173,7 @@ class OrderService(RecordService[Order]):
         self, owner_id: UUID | None, columns: Mapping[str, Any], lines: Sequence[NewOrderLine]
     ) -> Order:
         """As `make`, with the owner of what it comes from; no right to assign is needed."""
+        self.references = References(self.uow)
         today = self.actor.tenant.day_of(self.uow.now)
         columns = {**columns, "owner_id": owner_id, "ordered_on": columns.get("ordered_on") or today}
         columns["country"] = await self.references.country(columns)
@@ -212,6 +200,7 @@ class OrderService(RecordService[Order]):
 
         Raises: OrderNotDraft; ApprovalPending while it is being approved.
         """
+        self.references = References(self.uow)
         given = dict(given)
         if AGREED & given.keys():
             if row.status != DRAFT:
@@ -392,6 +381,7 @@ ORDER: RecordType[Order] = RecordType(
     model=Order,
     read=OrderRead,
     detail=OrderDetail,
+    parts=(of_lines.LINES,),
     create=OrderCreate,
     update=OrderUpdate,
     service=OrderService,

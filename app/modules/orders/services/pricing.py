@@ -73,10 +73,10 @@ class Pricing:
             lines=tuple(_query(sent[place], at, sale) for place in places),
         )
         try:
-            found = await self._uow.of(Catalog).price(query)
+            found = await self._uow.of(Catalog).prices(query)
         except Invalid as refusal:
             raise _placed(refusal, places) from None
-        return dict(zip(places, found.lines, strict=True))
+        return dict(zip(places, found, strict=True))
 
 
 def _query(line: OrderLineInput, at: Mapping[int, int], sale: Sale) -> PriceQueryLine:

@@ -9,26 +9,28 @@ from uuid import UUID
 from app.kernel.errors import Invalid
 from app.kernel.uow import UnitOfWork
 from app.modules.contracts.interface import Contracts
-from app.modules.customers.interface import Customers
+from app.modules.customers.interface import AccountRef, Customers
 from app.modules.opportunities.interface import Opportunities
 
 
 class References:
-    """Checks through the other modules' interfaces."""
+    """Checks through the other modules' interfaces, for one act: what was found once is held until its end."""
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
+        self._accounts: dict[UUID, AccountRef] = {}
 
     async def check(self, values: Mapping[str, Any], changed: Collection[str]) -> None:
         """Raises `Invalid` for what is not there; only `changed` references are looked at."""
         if "account_id" in changed:
             changed = {*changed, "contract_id"}  # which must be the account's
-        customers = self._uow.of(Customers)
         account = _due("account_id", values, changed)
-        if account is not None and account not in await customers.get_many([account], hold=True):
+        if account is not None and await self._account(account) is None:
             raise _unknown("account_id", "account")
         contact = _due("contact_id", values, changed)
-        if contact is not None and contact not in await customers.get_contacts([contact], hold=True):
+        if contact is not None and contact not in await self._uow.of(Customers).get_contacts(
+            [contact], hold=True
+        ):
             raise _unknown("contact_id", "contact")
         opportunity = _due("opportunity_id", values, changed)
         if opportunity is not None:
@@ -49,9 +51,14 @@ class References:
             address = values.get(name)
             if address and address.get("country"):
                 return str(address["country"])
-        account: UUID = values["account_id"]
-        profile = (await self._uow.of(Customers).account_profiles([account])).get(account)
-        return None if profile is None else profile.country
+        account = await self._account(values["account_id"])
+        return None if account is None else account.country
+
+    async def _account(self, id: UUID) -> AccountRef | None:
+        """The account, held until the transaction ends; None where there is none that the actor sees."""
+        if id not in self._accounts:
+            self._accounts |= await self._uow.of(Customers).get_many([id], hold=True)
+        return self._accounts.get(id)
 
 
 def _due(name: str, values: Mapping[str, Any], changed: Collection[str]) -> UUID | None:

@@ -16,7 +16,8 @@ from uuid import UUID
 from app.kernel.decimals import decimal_text
 from app.kernel.errors import Conflict, FieldError, Invalid
 from app.kernel.ids import new_id
-from app.kernel.money import Money, UnitPrice, half_up
+from app.kernel.money import half_up
+from app.kernel.parts import Parts
 from app.kernel.statements import entities
 from app.kernel.totals import LineInput, total
 from app.kernel.uow import UnitOfWork
@@ -287,21 +288,16 @@ def _summed(claims: Collection[tuple[UUID | None, Decimal]]) -> dict[UUID, Decim
     return found
 
 
-def read_return_line(line: ReturnLine, currency: str, hidden: frozenset[str]) -> ReturnLineRead:
-    """The wire form; who may not see a return's total sees no price."""
-    priceless = "total" in hidden
-    names = ("id", "position", "order_line_id", "product_id", "description", "unit", "quantity", "reason")
-    values: dict[str, Any] = {name: getattr(line, name) for name in names}
-    for name in ("net", "tax", "total"):
-        values[name] = None if priceless else Money(getattr(line, name), currency)
-    return ReturnLineRead(
-        **values,
-        unit_price=None if priceless else UnitPrice(line.unit_price, currency),
-        condition=line.condition,  # type: ignore[arg-type]
-        restock=line.restock,
-        serial_numbers=line.serial_numbers,
-    )
-
+LINES = Parts(
+    "lines",
+    ReturnLineRead,
+    "SELECT * FROM orders.return_lines WHERE tenant_id = t.tenant_id AND return_id = t.id",
+    hides={"total": ("unit_price", "net", "tax", "total")},
+    columns={
+        "serial_numbers": "array_to_json(ARRAY(SELECT jsonb_array_elements_text(l.serial_numbers)))::text"
+    },
+)
+"""Who may not see a return's total sees no price."""
 
 _SERIALS = """
 SELECT n.id, n.number FROM unnest($2::uuid[], $3::text[]) AS n(id, number)

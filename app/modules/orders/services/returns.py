@@ -37,6 +37,7 @@ from app.modules.orders.services import return_lines as of_lines
 from app.modules.orders.services.lines import as_new
 from app.modules.orders.services.orders import UNSAID, OrderService
 from app.modules.orders.services.receivables.returned import credit_returned
+from app.modules.orders.services.references import References
 from app.modules.orders.services.return_lines import ReturnLines
 from app.modules.orders.services.stock import stock_of
 
@@ -73,21 +74,6 @@ class ReturnService(RecordService[Return]):
         self.lines = ReturnLines(uow)
         self._orders = OrderService(uow)
         self._rows: list[dict[str, Any]] = []
-
-    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
-        rows = await self.uow.fetch(
-            "SELECT l.*, r.currency FROM orders.return_lines l"
-            " JOIN orders.returns r ON r.tenant_id = l.tenant_id AND r.id = l.return_id"
-            " WHERE l.tenant_id = $1 AND l.return_id = ANY($2::uuid[]) ORDER BY l.return_id, l.position",
-            self.uow.tenant_id,
-            list(ids),
-        )
-        hidden = self.actor.hidden("return")
-        found: dict[UUID, dict[str, list[Any]]] = {id: {"lines": []} for id in ids}
-        for row in rows:
-            line = of_lines.read_return_line(entity(ReturnLine, row), row["currency"], hidden)
-            found[row["return_id"]]["lines"].append(line.model_dump())
-        return found
 
     # -- making --------------------------------------------------------------------------------------------
 
@@ -160,9 +146,10 @@ class ReturnService(RecordService[Return]):
             given[name] = None if order is None else getattr(order, name)
 
     async def before_create(self, values: dict[str, Any]) -> None:
-        await self._orders.references.check(values, {"account_id", "contact_id"})
+        references = References(self.uow)
+        await references.check(values, {"account_id", "contact_id"})
         if values["order_id"] is None:
-            values["country"] = await self._orders.references.country(values)
+            values["country"] = await references.country(values)
         for name in ("net", "tax", "total"):
             values[name] = sum(row[name] for row in self._rows)
         values |= {"status": REQUESTED.value, "line_count": len(self._rows)}
@@ -174,7 +161,7 @@ class ReturnService(RecordService[Return]):
         await self.lines.write(row.id, self._rows)
 
     async def before_update(self, row: Return, changes: dict[str, Any]) -> None:
-        await self._orders.references.check({**row.__dict__, **changes}, changes.keys())
+        await References(self.uow).check({**row.__dict__, **changes}, changes.keys())
 
     async def before_delete(self, row: Return) -> None:
         if row.status != REJECTED:
@@ -387,6 +374,7 @@ RETURN: RecordType[Return] = RecordType(
     model=Return,
     read=ReturnRead,
     detail=ReturnDetail,
+    parts=(of_lines.LINES,),
     create=ReturnCreate,
     update=ReturnUpdate,
     service=ReturnService,

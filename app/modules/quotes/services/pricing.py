@@ -147,8 +147,8 @@ class Pricing:
             tax_included=header.tax_included,
             lines=tuple(_asked(lines[place], at) for place in places),
         )
-        found = await self._uow.of(Catalog).price(query, pointer="/lines")
-        return dict(zip(places, found.lines, strict=True))
+        found = await self._uow.of(Catalog).prices(query)
+        return dict(zip(places, found, strict=True))
 
     async def violations(
         self, lines: Sequence[GivenLine], chosen: Collection[int] = (), *, pointer: str = "/lines"

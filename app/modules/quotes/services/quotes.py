@@ -9,21 +9,19 @@ from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, any_, literal
-
 from app.kernel.errors import FieldError, Invalid, require_version
 from app.kernel.money import Money, format_minor
 from app.kernel.numbering import next_number
 from app.kernel.records import RecordService, RecordType, Search
-from app.kernel.statements import LOCKING, columns_of, entities, entity
+from app.kernel.statements import LOCKING, columns_of, entities
 from app.kernel.uow import UnitOfWork
 from app.modules.quotes.interface import QuoteImmutable
 from app.modules.quotes.models import Quote, QuoteLine, QuoteStatus, QuoteStep
 from app.modules.quotes.schemas import QuoteCreate, QuoteDetail, QuoteLineInput, QuoteRead, QuoteUpdate
+from app.modules.quotes.services import shown
 from app.modules.quotes.services.lines import given_again, given_line, line_row
 from app.modules.quotes.services.origin import Origin
 from app.modules.quotes.services.pricing import PRICING_FIELDS, GivenLine, Header, Pricing
-from app.modules.quotes.services.shown import read_line, taxes_of
 from app.modules.quotes.services.states import MACHINE
 from app.modules.quotes.services.summing import add_up, header_columns
 
@@ -181,7 +179,7 @@ class QuoteService(RecordService[Quote]):
     async def _write_lines(self, row: Quote) -> None:
         rows, self._rows = self._rows, None
         if rows:
-            await self.uow.insert_many(QuoteLine, [{"quote_id": row.id, **line} for line in rows])
+            await self.uow.insert_many_last(QuoteLine, [{"quote_id": row.id, **line} for line in rows])
 
     async def before_delete(self, row: Quote) -> None:
         if row.status != QuoteStatus.DRAFT:
@@ -207,7 +205,7 @@ class QuoteService(RecordService[Quote]):
             "actor_id": self.actor.member_id,
             "note": note,
         }
-        await self.uow.insert_many(QuoteStep, [step])
+        await self.uow.insert_many_last(QuoteStep, [step])
 
     async def locked(self, id: UUID, expected_version: int | None) -> Quote:
         """The row, held until the transaction ends. Raises `NotFound`, `Forbidden`, `StaleVersion`."""
@@ -217,32 +215,6 @@ class QuoteService(RecordService[Quote]):
         return row
 
     # -- reading -------------------------------------------------------------------------------------------
-
-    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
-        """The lines and taxes of quotes that the actor sees."""
-        statement = (
-            self.uow.select(QuoteLine)
-            .add_columns(Quote.currency)
-            .join(Quote, (Quote.tenant_id == QuoteLine.tenant_id) & (Quote.id == QuoteLine.quote_id))
-            .where(QuoteLine.quote_id == any_(literal(list(ids), ARRAY(Uuid()))))
-            .order_by(QuoteLine.quote_id, QuoteLine.position)
-        )
-        hidden = self.actor.hidden("quote")
-        found: dict[UUID, list[QuoteLine]] = {id: [] for id in ids}
-        currencies: dict[UUID, str] = {}
-        for row in await self.uow.rows(statement):
-            line = entity(QuoteLine, row)
-            found[line.quote_id].append(line)
-            currencies[line.quote_id] = row["currency"]
-        return {
-            id: {
-                "lines": [read_line(line, currencies[id], hidden).model_dump(mode="json") for line in lines],
-                "taxes": []
-                if "total" in hidden or not lines
-                else [tax.model_dump(mode="json") for tax in taxes_of(lines, currencies[id])],
-            }
-            for id, lines in found.items()
-        }
 
     async def lines_of(self, quote_id: UUID) -> list[QuoteLine]:
         """The lines of a quote that the actor sees, in their order."""
@@ -326,6 +298,7 @@ QUOTE: RecordType[Quote] = RecordType(
     update=QuoteUpdate,
     service=QuoteService,
     detail=QuoteDetail,
+    parts=(shown.LINES, shown.TAXES),
     search=Search(names=("name", "number")),
     importable=False,
     follows={

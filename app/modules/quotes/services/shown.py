@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from decimal import Decimal
+from collections.abc import Collection
 from typing import Any
 
 from app.kernel.money import Money, UnitPrice
+from app.kernel.parts import Parts
 from app.kernel.totals import TaxRead
 from app.modules.catalog.interface import ChargeKind, PriceSource
 from app.modules.quotes.models import QuoteLine
 from app.modules.quotes.schemas import QuoteLineRead
-from app.modules.quotes.services.pricing import included_lines
 
 _AMOUNTS = (
     "discount_amount", "gross", "discount", "subtotal", "header_discount", "net", "tax", "total",
@@ -19,17 +18,25 @@ _AMOUNTS = (
 _PRICES = ("list_price", "unit_price")
 
 
-def taxes_of(lines: Sequence[QuoteLine], currency: str) -> list[TaxRead]:
-    """What the lines that count come to by tax rate."""
-    found: dict[Decimal, list[int]] = {}
-    for index in included_lines(lines):
-        sums = found.setdefault(lines[index].tax_rate, [0, 0])
-        sums[0] += lines[index].net
-        sums[1] += lines[index].tax
-    return [
-        TaxRead(rate=rate, net=Money(net, currency), tax=Money(tax, currency))
-        for rate, (net, tax) in sorted(found.items())
-    ]
+LINES = Parts(
+    "lines",
+    QuoteLineRead,
+    "SELECT * FROM quotes.quote_lines WHERE tenant_id = t.tenant_id AND quote_id = t.id",
+    hides={"total": ("price_source", "discount_percent", *_PRICES, *_AMOUNTS), "cost": ("unit_cost",)},
+)
+TAXES = Parts(
+    "taxes",
+    TaxRead,
+    """SELECT o.tax_rate AS rate, sum(o.net) AS net, sum(o.tax) AS tax FROM quotes.quote_lines o
+    LEFT JOIN quotes.quote_lines b
+      ON b.tenant_id = o.tenant_id AND b.quote_id = o.quote_id AND b.position = o.component_of
+    WHERE o.tenant_id = t.tenant_id AND o.quote_id = t.id AND NOT o.optional
+      AND (o.component_of IS NULL OR NOT b.optional)
+    GROUP BY o.tax_rate""",
+    order_by="rate",
+    hidden_by="total",
+)
+"""What the lines that count come to by tax rate: what is not optional, components with their bundle."""
 
 
 def read_line(line: QuoteLine, currency: str, hidden: Collection[str] = ()) -> QuoteLineRead:

@@ -175,11 +175,6 @@ class InvoiceService(RecordService[Invoice]):
         require_draft(row)
         await release(self.uow, row)
 
-    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
-        """The lines, and the tax by rate; without amounts for whoever does not see the total."""
-        hidden = "total" in self.actor.hidden("invoice")
-        return await invoice_lines.details(self.uow, ids, hidden=hidden)
-
     async def replace_lines(
         self, id: UUID, given: Sequence[InvoiceLineInput], *, expected_version: int
     ) -> Invoice:
@@ -301,6 +296,7 @@ INVOICE: RecordType[Invoice] = RecordType(
     service=InvoiceService,
     title="number",
     detail=InvoiceDetail,
+    parts=(invoice_lines.LINES, invoice_lines.TAXES),
     search=Search(names=("number", "reference", "customer_name")),
     importable=False,
     follows=dict.fromkeys(("net", "tax", "paid", "credited", "open_amount"), "total"),

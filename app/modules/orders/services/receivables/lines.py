@@ -9,8 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import Invalid
-from app.kernel.money import Money, UnitPrice
-from app.kernel.statements import entity
+from app.kernel.parts import Parts
 from app.kernel.totals import LineInput, LineTotal, TaxRead, Totals, document, total
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
@@ -105,7 +104,7 @@ def require_storable(sums: Totals) -> None:
 
 async def store(uow: UnitOfWork, invoice_id: UUID, lines: Sequence[DraftLine]) -> None:
     """Write the lines of a draft, in their order."""
-    await uow.insert_many(
+    await uow.insert_many_last(
         InvoiceLine, [line.columns(invoice_id, position) for position, line in enumerate(lines, 1)]
     )
 
@@ -125,56 +124,17 @@ def amounts_of(line: InvoiceLine, *, tax_included: bool) -> LineTotal:
     )
 
 
-async def details(
-    uow: UnitOfWork, invoice_ids: Sequence[UUID], *, hidden: bool
-) -> dict[UUID, dict[str, Any]]:
-    """Lines as they are shown, and the tax by rate; one statement."""
-    rows = await uow.fetch(_LINES, uow.tenant_id, list(invoice_ids))
-    found: dict[UUID, dict[str, Any]] = {}
-    for id in invoice_ids:
-        of_this = [row for row in rows if row["invoice_id"] == id]
-        lines = [entity(InvoiceLine, row) for row in of_this]
-        currency = of_this[0]["currency"] if of_this else ""
-        taxes = {} if hidden else _taxes(lines)
-        found[id] = {
-            "lines": [_read(line, currency, hidden=hidden).model_dump() for line in lines],
-            "taxes": [
-                TaxRead(rate=rate, net=Money(net, currency), tax=Money(tax, currency)).model_dump()
-                for rate, (net, tax) in sorted(taxes.items())
-            ],
-        }
-    return found
-
-
-def _taxes(lines: Sequence[InvoiceLine]) -> dict[Decimal, tuple[int, int]]:
-    found: dict[Decimal, tuple[int, int]] = {}
-    for line in lines:
-        net, tax = found.get(line.tax_rate, (0, 0))
-        found[line.tax_rate] = (net + line.net, tax + line.tax)
-    return found
-
-
-def _read(line: InvoiceLine, currency: str, *, hidden: bool) -> InvoiceLineRead:
-    def money(name: str) -> Money | None:
-        return None if hidden else Money(getattr(line, name), currency)
-
-    return InvoiceLineRead(
-        id=line.id,
-        position=line.position,
-        order_line_id=line.order_line_id,
-        corrects_line_id=line.corrects_line_id,
-        product_id=line.product_id,
-        description=line.description,
-        unit=line.unit,
-        quantity=line.quantity,
-        unit_price=None if hidden else UnitPrice(line.unit_price, currency),
-        tax_rate=line.tax_rate,
-        **{name: money(name) for name in (*_FIGURES, "credited_total")},
-        credited_quantity=line.credited_quantity,
-    )
-
-
-_LINES = """
-SELECT l.*, i.currency FROM orders.invoice_lines l
-JOIN orders.invoices i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id
-WHERE l.tenant_id = $1 AND l.invoice_id = ANY($2::uuid[]) ORDER BY l.invoice_id, l.position"""
+LINES = Parts(
+    "lines",
+    InvoiceLineRead,
+    "SELECT * FROM orders.invoice_lines WHERE tenant_id = t.tenant_id AND invoice_id = t.id",
+    hides={"total": ("unit_price", *_FIGURES, "credited_total")},
+)
+TAXES = Parts(
+    "taxes",
+    TaxRead,
+    "SELECT tax_rate AS rate, sum(net) AS net, sum(tax) AS tax FROM orders.invoice_lines"
+    " WHERE tenant_id = t.tenant_id AND invoice_id = t.id GROUP BY tax_rate",
+    order_by="rate",
+    hidden_by="total",
+)
