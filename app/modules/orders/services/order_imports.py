@@ -15,7 +15,7 @@ from app.kernel.numbering import next_numbers
 from app.kernel.statements import columns_of
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.interface import NewOrderLine
-from app.modules.orders.models.orders import Order, OrderLine
+from app.modules.orders.models.orders import Order, OrderLine, PaymentStatus
 from app.modules.orders.schemas.imports import ImportAnswer, ImportedOrder
 from app.modules.orders.services.imported import (
     Item,
@@ -132,6 +132,7 @@ class OrderImports:
             **self._blank,
             "tenant_id": uow.tenant_id,
             "status": given.status,
+            "payment_status": PaymentStatus.UNPAID.value,
             "account_id": account,
             "customer_reference": given.customer_reference,
             "external_id": given.external_id,
