@@ -13,7 +13,6 @@ from app.kernel.ids import new_id
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import CaseStatus, SlaBreached
 from app.modules.after_sales.models.cases import Case, SlaTarget
-from app.modules.after_sales.models.sla import CaseClock
 from app.modules.after_sales.services.sla.book import SlaBook
 from app.modules.after_sales.services.sla.engine import earliest
 from app.modules.after_sales.services.sla.standing import Pledge, Standing
@@ -46,7 +45,7 @@ class CaseClocks:
         """Store the clocks of the case that has been stored."""
         begun, self._begun = self._begun, []
         if begun:
-            await self._uow.insert_many(CaseClock, [one.stored() for one in begun])
+            await store(self._uow, begun)
 
     # -- what happens to it ----------------------------------------------------------------------------------
 
