@@ -1,4 +1,4 @@
-"""Promises to customers: one deadline in pure computation, and all open ones worked out anew at 1, 10 and 100 times."""
+"""Promises to customers: one deadline in pure computation, and all open ones anew at 1, 10 and 100 times."""
 
 from __future__ import annotations
 
