@@ -6,10 +6,10 @@ import argparse
 
 from rich.console import Console
 
-from bench import api, bulk, orders, pipeline, pools, records, routes, usage
+from bench import api, bulk, orders, pipeline, pools, records, routes, sla, usage
 from bench.house import house
 
-SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools", "orders", "usage")
+SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools", "orders", "usage", "sla")
 
 
 def main() -> None:
@@ -64,6 +64,8 @@ def main() -> None:
     if "usage" in suites:
         with house() as home:
             usage.run_usage(home, given.rows, console)
+    if "sla" in suites:
+        sla.run_sla(home, console)
 
 
 if __name__ == "__main__":
