@@ -190,3 +190,53 @@ class SlaBreached(Event):
     target: str
     due_at: datetime
     owner_id: UUID | None
+
+
+# -- the knowledge base --------------------------------------------------------------------------------------
+
+
+class ArticleLocked(Conflict):
+    """Carries `status_now`."""
+
+    code = "article_locked"
+    title = "Only the text of a draft can be changed"
+
+
+class ArticleInUse(Conflict):
+    code = "article_in_use"
+    title = "What is published, or has translations, is not deleted; archive it, or delete those first"
+
+
+class CategoryInUse(Conflict):
+    """`articles` says how many."""
+
+    code = "article_category_in_use"
+    title = "Articles are filed under this category"
+
+
+class ArticlePublished(Event):
+    """Readers see another version of an article."""
+
+    type: ClassVar[str] = "after_sales.article.published.v1"
+    object: ClassVar[str] = "article"
+
+    version_number: int
+    language: str
+    audience: str
+
+
+class ArticleArchived(Event):
+    """Readers do not see an article any more."""
+
+    type: ClassVar[str] = "after_sales.article.archived.v1"
+    object: ClassVar[str] = "article"
+
+
+class ArticleRated(Event):
+    """Somebody said whether an article helped; `member_id` is none for a reader of the public page."""
+
+    type: ClassVar[str] = "after_sales.article.rated.v1"
+    object: ClassVar[str] = "article"
+
+    member_id: UUID | None
+    helpful: bool
