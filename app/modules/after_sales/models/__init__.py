@@ -1,0 +1,1 @@
+"""Tables of after_sales, a file for each topic."""

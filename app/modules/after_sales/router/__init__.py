@@ -1,0 +1,1 @@
+"""Operations of after_sales, a file for each topic."""

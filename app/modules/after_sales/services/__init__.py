@@ -1,0 +1,1 @@
+"""The rules of after_sales, by topic."""

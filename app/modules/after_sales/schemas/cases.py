@@ -1,0 +1,110 @@
+"""What goes over the wire for cases."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
+from app.modules.after_sales.interface import CaseChannel, CasePriority, CaseStatus
+from app.modules.after_sales.models.cases import CaseSeverity, SlaTarget
+
+CaseKind = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
+CustomerStatus = Literal["received", "in_progress", "waiting_for_you", "solved", "closed"]
+
+
+class CaseFields(RecordInput):
+    """What may be said of a case at any time."""
+
+    subject: ShortText = Field(examples=["The pump is leaking"])
+    description: LongText | None = None
+    type: CaseKind | None = Field(None, examples=["incident"], description="Question, incident, complaint …")
+    priority: CasePriority = CasePriority.NORMAL
+    severity: CaseSeverity | None = None
+    account_id: UUID | None = Field(
+        None, description="Absent means the contact's, the order's or the asset's."
+    )
+    contact_id: UUID | None = None
+    product_id: UUID | None = Field(None, description="Absent means the order line's or the asset's.")
+    asset_id: UUID | None = None
+    order_id: UUID | None = None
+    order_line_id: UUID | None = Field(None, description="What was bought; needs its order.")
+    parent_id: UUID | None = Field(None, description="The case that this one is a part of.")
+    queue_id: UUID | None = Field(None, description="Where it waits for somebody; then nobody owns it yet.")
+
+
+class CaseCreate(CaseFields):
+    """A new case. With `dedupe`, an unresolved case of that name is answered instead."""
+
+    channel: CaseChannel = CaseChannel.API
+    dedupe: ShortText | None = Field(
+        None, description="What it is about; of one name one case is unresolved."
+    )
+    opened_at: AwareDatetime | None = Field(
+        None, description="When it came in, not later than now; absent: now."
+    )
+
+
+CaseUpdate = patch_of(CaseFields, "CaseUpdate")
+
+
+class Warranty(Output):
+    """What was promised for the thing, as it stood when the case was opened."""
+
+    source: Literal["order_line", "asset"]
+    source_id: UUID
+    name: str | None
+    starts_on: date | None
+    ends_on: date | None = Field(description="The last day under warranty; null where none was promised.")
+    covered: bool = Field(description="Whether it was under warranty when the case was opened.")
+    terms: str | None
+
+
+class CaseRead(RecordOutput):
+    """A case as stored."""
+
+    number: str
+    subject: str
+    description: str | None
+    type: str | None
+    priority: CasePriority
+    severity: CaseSeverity | None
+    status: CaseStatus
+    channel: CaseChannel
+    account_id: UUID | None
+    contact_id: UUID | None
+    product_id: UUID | None
+    asset_id: UUID | None
+    order_id: UUID | None
+    order_line_id: UUID | None
+    parent_id: UUID | None
+    queue_id: UUID | None
+    dedupe: str | None
+    warranty: Warranty | None
+    resolution: str | None
+    opened_at: datetime
+    first_response_at: datetime | None
+    resolved_at: datetime | None
+    closed_at: datetime | None
+    reopened_at: datetime | None = Field(description="When it was opened again last.")
+    reopened_count: int
+    reopenable_until: datetime | None = Field(description="Set while it is resolved or closed.")
+    escalation_level: int
+    due_at: datetime | None = Field(description="The earliest deadline that runs.")
+    due_target: SlaTarget | None
+    sla_failed: bool = Field(description="Some deadline was missed.")
+
+
+class CaseResolution(Input):
+    """How it was solved."""
+
+    resolution: LongText | None = Field(None, examples=["Replaced the seal"])
+
+
+class CaseReason(Input):
+    """Why a step is taken; for the audit log."""
+
+    reason: str | None = Field(None, max_length=500, examples=["It leaks again"])

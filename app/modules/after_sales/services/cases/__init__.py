@@ -1,0 +1,1 @@
+"""Cases: what customers ask for, and how it goes on."""

@@ -1,0 +1,298 @@
+"""Cases as records: opened, changed, and taken through their states.
+
+Whoever acts on a case holds its row first, then its clocks and whatever else hangs on it, always in this order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+from app.kernel.errors import Invalid, require_version
+from app.kernel.locks import lock_keys
+from app.kernel.numbering import next_number
+from app.kernel.records import RecordService, RecordType, Search
+from app.kernel.statements import entity
+from app.kernel.uow import UnitOfWork
+from app.modules.after_sales.interface import (
+    CaseAssigned,
+    CaseClosed,
+    CaseEscalated,
+    CaseOpened,
+    CaseReopened,
+    CaseResolved,
+    CaseStatus,
+    ReopenWindowOver,
+)
+from app.modules.after_sales.models.cases import Case
+from app.modules.after_sales.schemas.cases import CaseCreate, CaseRead, CaseUpdate
+from app.modules.after_sales.services.cases.references import References
+from app.modules.after_sales.services.cases.states import (
+    CASE_STATES,
+    ENDED,
+    NEW,
+    UNRESOLVED_SQL,
+    CaseAlreadyOpen,
+    CaseEnded,
+)
+
+NUMBER: Final = "C-{year}-{number:05d}"
+_NAMED: Final = frozenset(
+    {"account_id", "contact_id", "product_id", "asset_id", "order_id", "order_line_id", "queue_id"}
+)
+_ALWAYS: Final = frozenset({"tags", "custom", "owner_id", "team_id", "type", "external_id"})
+"""What changes even after the end."""
+REOPEN_WITHIN: Final = timedelta(days=14)
+_MOST_LEVELS: Final = 20
+
+
+class CaseService(RecordService[Case]):
+    """Cases."""
+
+    record: ClassVar[RecordType[Any]]
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        super().__init__(uow)
+        self._for_others = False
+
+    # -- opening -------------------------------------------------------------------------------------------
+
+    async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Case:
+        """As every record. An unresolved case of the same `dedupe` is answered instead of a new one."""
+        self.actor.require("case:create")
+        dedupe = given.get("dedupe")
+        if dedupe is not None:
+            first = await self._unresolved(dedupe)
+            if first is not None:
+                return first if self._for_others else await self.get(first.id)
+        opened_at = given.get("opened_at") or self.uow.now
+        if opened_at > self.uow.now:
+            raise Invalid.at("/opened_at", "in_future", "A case came in before now.")
+        return await super().create({**given, "opened_at": opened_at}, explicit=explicit)
+
+    async def open_for_others(self, given: Mapping[str, Any]) -> Case:
+        """As `create`, for another module: who owns it needs no right to assign. Raises `Forbidden`, `Invalid`."""
+        self._for_others = True
+        try:
+            return await self.create(given, explicit=())
+        finally:
+            self._for_others = False
+
+    async def _unresolved(self, dedupe: str) -> Case | None:
+        """The unresolved case of this name; those who open one of the same name wait for each other."""
+        await lock_keys(self.uow, "case-dedupe", [dedupe])
+        row = await self.uow.fetchrow(
+            "SELECT * FROM after_sales.cases WHERE tenant_id = $1 AND dedupe = $2"
+            f" AND deleted_at IS NULL AND {UNRESOLVED_SQL}",
+            self.uow.tenant_id,
+            dedupe,
+        )
+        return None if row is None else entity(Case, row)
+
+    async def before_create(self, values: dict[str, Any]) -> None:
+        values |= dict.fromkeys(_UNSAID) | {
+            "status": NEW.value,
+            "reopened_count": 0,
+            "escalation_level": 0,
+            "sla_failed": False,
+        }
+        await self._check_parent(None, values.get("parent_id"))
+        await References(self.uow).check(values, {n for n in _NAMED if values.get(n) is not None})
+        values["number"] = await next_number(self.uow, "case", NUMBER)
+
+    async def after_create(self, row: Case) -> None:
+        self.uow.publish(
+            CaseOpened(
+                id=row.id,
+                account_id=row.account_id,
+                contact_id=row.contact_id,
+                channel=row.channel,
+                priority=row.priority,
+                queue_id=row.queue_id,
+                owner_id=row.owner_id,
+            )
+        )
+
+    async def _assign(self, values: dict[str, Any], *, creating: bool) -> None:
+        """What waits in a queue is nobody's yet; what another module opens has the owner that it says."""
+        unowned = creating and values.get("owner_id") is None and values.get("queue_id") is not None
+        if not unowned and not self._for_others:
+            await super()._assign(values, creating=creating)
+
+    async def _check_parent(self, id: UUID | None, parent_id: UUID | None) -> None:
+        """Raises `Invalid` for a parent that is not there, or is a part of the case itself."""
+        if parent_id is None:
+            return
+        rows = await self.uow.fetch(_ANCESTORS, self.uow.tenant_id, parent_id, _MOST_LEVELS)
+        above = [row["id"] for row in rows]
+        if not above or not await self.get_many([parent_id]):
+            raise Invalid.at("/parent_id", "unknown_reference", "There is no case with this id.")
+        if id in above:
+            raise Invalid.at("/parent_id", "circular", "That case is a part of this one.")
+        if len(above) >= _MOST_LEVELS:
+            raise Invalid.at("/parent_id", "too_deep", f"Cases lie at most {_MOST_LEVELS} deep.")
+
+    # -- changing ------------------------------------------------------------------------------------------
+
+    async def before_update(self, row: Case, changes: dict[str, Any]) -> None:
+        told = {name for name in changes if changes[name] != getattr(row, name)}
+        if row.status in ENDED and told - _ALWAYS:
+            raise CaseEnded(f"It is {row.status}.", state=row.status)
+        if "parent_id" in told:
+            await lock_keys(self.uow, "case-parents", [""])
+            await self._check_parent(row.id, changes["parent_id"])
+        named = told & _NAMED
+        if named:
+            values = {**row.__dict__, **changes}
+            await References(self.uow).check(values, named)
+            changes |= {n: values[n] for n in (*_NAMED, "warranty") if values[n] != getattr(row, n)}
+
+    async def after_update(self, before: Case, after: Case) -> None:
+        if before.owner_id != after.owner_id or before.queue_id != after.queue_id:
+            self.uow.publish(
+                CaseAssigned(
+                    id=after.id,
+                    owner_id=after.owner_id,
+                    former_owner_id=before.owner_id,
+                    queue_id=after.queue_id,
+                )
+            )
+
+    async def before_delete(self, row: Case) -> None:
+        await self.uow.fetch(
+            "UPDATE after_sales.cases SET parent_id = NULL WHERE tenant_id = $1 AND parent_id = $2",
+            row.tenant_id,
+            row.id,
+        )
+
+    async def locked(self, id: UUID, expected_version: int | None = None, *, action: str = "update") -> Case:
+        """The row, held until the transaction ends. Raises `NotFound`, `Forbidden`, `StaleVersion`."""
+        row = await self.get(id, action=action, lock="update")
+        if expected_version is not None:
+            require_version(row.version, expected=expected_version)
+        return row
+
+    # -- steps ---------------------------------------------------------------------------------------------
+
+    async def step(self, id: UUID, action: str, *, expected_version: int) -> Case:
+        """`start`, `wait_for_customer`, `wait_internally` or `close`. Raises: InvalidTransition; StaleVersion."""
+        row = await self.locked(id, expected_version)
+        return await self.close_row(row) if action == "close" else await self.step_row(row, action)
+
+    async def step_row(self, row: Case, action: str, reason: str | None = None, **changes: Any) -> Case:
+        """Take a held row to its next state. Raises: InvalidTransition."""
+        status = CASE_STATES.next(CaseStatus(row.status), action)
+        return await self.write(row, {"status": status.value, **changes}, action=action, reason=reason)
+
+    async def resolve(self, id: UUID, resolution: str | None, *, expected_version: int) -> Case:
+        """It is solved. Raises: InvalidTransition; StaleVersion."""
+        return await self.resolve_row(await self.locked(id, expected_version), resolution)
+
+    async def resolve_row(self, row: Case, resolution: str | None = None) -> Case:
+        """As `resolve`, of a held row."""
+        after = await self.step_row(
+            row,
+            "resolve",
+            resolution=resolution or row.resolution,
+            resolved_at=self.uow.now,
+            reopenable_until=self.uow.now + REOPEN_WITHIN,
+        )
+        self.uow.publish(
+            CaseResolved(
+                id=row.id,
+                account_id=row.account_id,
+                contact_id=row.contact_id,
+                owner_id=row.owner_id,
+                product_id=row.product_id,
+            )
+        )
+        return after
+
+    async def close_row(self, row: Case) -> Case:
+        """Nothing more is expected. Raises: InvalidTransition."""
+        after = await self.step_row(row, "close", closed_at=self.uow.now)
+        self.uow.publish(CaseClosed(id=row.id, account_id=row.account_id))
+        return after
+
+    async def reopen(self, id: UUID, reason: str | None, *, expected_version: int) -> Case:
+        """It was not solved. Raises: InvalidTransition; ReopenWindowOver; CaseAlreadyOpen; StaleVersion."""
+        return await self.reopen_row(await self.locked(id, expected_version), reason)
+
+    async def reopen_row(self, row: Case, reason: str | None = None) -> Case:
+        """As `reopen`, of a held row."""
+        CASE_STATES.next(CaseStatus(row.status), "reopen")
+        until = row.reopenable_until
+        if until is None or self.uow.now > until:
+            raise ReopenWindowOver(until=None if until is None else until.isoformat())
+        if row.dedupe is not None:
+            other = await self._unresolved(row.dedupe)
+            if other is not None:
+                raise CaseAlreadyOpen(case_id=str(other.id), number=other.number)
+        after = await self.step_row(
+            row,
+            "reopen",
+            reason,
+            resolved_at=None,
+            closed_at=None,
+            reopenable_until=None,
+            reopened_at=self.uow.now,
+            reopened_count=row.reopened_count + 1,
+        )
+        self.uow.publish(CaseReopened(id=row.id, account_id=row.account_id, owner_id=row.owner_id))
+        return after
+
+    async def escalate_row(self, row: Case, reason: str, *, to_member_id: UUID | None = None) -> Case:
+        """One level up; the event says to whom. Raises: CaseEnded."""
+        if row.status in ENDED:
+            raise CaseEnded(f"It is {row.status}.", state=row.status)
+        level = row.escalation_level + 1
+        after = await self.write(row, {"escalation_level": level}, action="escalated", reason=reason)
+        self.uow.publish(CaseEscalated(id=row.id, reason=reason, level=level, to_member_id=to_member_id))
+        return after
+
+
+_UNSAID: Final = (
+    "warranty", "resolution", "first_response_at", "resolved_at", "closed_at", "reopened_at", "reopenable_until",
+    "due_at", "due_target",
+)  # fmt: skip
+
+_ANCESTORS: Final = """
+WITH RECURSIVE up AS (
+  SELECT id, parent_id, 1 AS depth FROM after_sales.cases
+  WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NULL
+  UNION ALL
+  SELECT c.id, c.parent_id, up.depth + 1
+  FROM up JOIN after_sales.cases c ON c.tenant_id = $1 AND c.id = up.parent_id
+  WHERE up.depth <= $3
+)
+SELECT id FROM up"""
+
+CASE = RecordType(
+    object="case",
+    plural="cases",
+    module="after_sales",
+    model=Case,
+    read=CaseRead,
+    create=CaseCreate,
+    update=CaseUpdate,
+    service=CaseService,
+    title="number",
+    search=Search(names=("number", "subject")),
+    default_sort=(("opened_at", True),),
+    importable=False,
+    labels={
+        "number": ("case number", "工单号", "工单编号"),
+        "subject": ("主题",),
+        "description": ("描述",),
+        "status": ("状态",),
+        "priority": ("优先级",),
+        "severity": ("严重程度",),
+        "type": ("类型",),
+        "channel": ("渠道",),
+        "opened_at": ("创建时间",),
+        "due_at": ("due", "截止时间"),
+    },
+)
+CaseService.record = CASE

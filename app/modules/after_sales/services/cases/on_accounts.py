@@ -1,0 +1,173 @@
+"""What cases add to accounts, contacts and products: a panel, a timeline, guards against deletion, open work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from app.kernel.access import visible_rows
+from app.kernel.listing import Bindings
+from app.kernel.sharing import give
+from app.kernel.uow import UnitOfWork
+from app.modules.activities.interface import Position, Subject, TimelineEntry
+from app.modules.after_sales.services.cases.cases import CaseService
+from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL
+
+_SHOWN: Final = 20
+_COLUMNS: Final = {
+    "account": "account_id",
+    "contact": "contact_id",
+    "product": "product_id",
+    "order": "order_id",
+    "case": "id",
+}
+
+
+class CasePanel:
+    """`AccountPanel`: how many cases in which state, how many are late, and the newest."""
+
+    name = "cases"
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def panel(self, account_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        actor = self._uow.actor
+        hidden = actor.hidden("case")
+        if not account_ids or not actor.may("case:read") or "status" in hidden:
+            return {}
+        bind = Bindings(self._uow.tenant_id, list(account_ids), self._uow.now)
+        visible = visible_rows(actor, "case", "read", bind)
+        rows = await self._uow.fetch(
+            _PANEL.format(visible=f" AND {visible}" if visible else "", shown=_SHOWN), *bind.values
+        )
+        found: dict[UUID, dict[str, Any]] = {}
+        for row in rows:
+            panel = found.setdefault(row["account_id"], {"by_status": {}, "overdue": 0, "newest": []})
+            panel["by_status"][row["status"]] = row["count"]
+            panel["overdue"] += row["overdue"]
+            panel["newest"] += row["newest"]
+        for panel in found.values():
+            panel["newest"].sort(key=lambda item: (item["opened_at"], item["id"]), reverse=True)
+            del panel["newest"][_SHOWN:]
+            panel["newest"] = [
+                {name: value for name, value in item.items() if name not in hidden}
+                for item in panel["newest"]
+            ]
+            if "due_at" in hidden:
+                del panel["overdue"]
+        return found
+
+
+class CaseTimeline:
+    """`TimelineSource`: when an account's, contact's, product's or order's cases were opened and solved."""
+
+    kinds = frozenset({"case"})
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def entries(
+        self, subject: Subject, *, before: Position | None, limit: int
+    ) -> Sequence[TimelineEntry]:
+        """At most `limit` entries older than `before`, newest first; nothing for other subjects."""
+        column = _COLUMNS.get(subject.object)
+        actor = self._uow.actor
+        hidden = actor.hidden("case")
+        if column is None or not actor.may("case:read") or {"number", "subject"} & hidden:
+            return []
+        bind = Bindings(
+            self._uow.tenant_id,
+            subject.record_id,
+            before.at if before else None,
+            before.id if before else None,
+            limit,
+        )
+        visible = visible_rows(actor, "case", "read", bind)
+        parts = [
+            _ENTRIES.format(column=column, at=at, what=what, visible=f" AND {visible}" if visible else "")
+            for at, what in (("opened_at", "Case"), ("resolved_at", "Solved"))
+            if at not in hidden
+        ]
+        if not parts:
+            return []
+        sql = " UNION ALL ".join(f"({part})" for part in parts)
+        rows = await self._uow.fetch(f"{sql} ORDER BY at DESC, id DESC LIMIT $5", *bind.values)
+        return [
+            TimelineEntry(
+                id=row["id"],
+                at=row["at"],
+                kind="case",
+                title=f"{row['what']} {row['number']}: {row['subject']}",
+                actor_id=row["actor_id"],
+                object="case",
+                record_id=row["record_id"],
+                data={name: row[name] for name in ("status", "priority") if name not in hidden},
+            )
+            for row in rows
+        ]
+
+
+class CaseUses:
+    """`AccountUser`: an account or contact with cases is not deleted."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
+        column = {"account": "account_id", "contact": "contact_id"}.get(object_name)
+        return {} if column is None else await _count(self._uow, column, id)
+
+
+class CaseProducts:
+    """`ProductUser`: a product that cases are about is not deleted."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def uses(self, product_id: UUID) -> Mapping[str, int]:
+        return await _count(self._uow, "product_id", product_id)
+
+
+async def _count(uow: UnitOfWork, column: str, id: UUID) -> Mapping[str, int]:
+    row = await uow.fetchrow(
+        f"SELECT count(*) FROM after_sales.cases WHERE tenant_id = $1 AND {column} = $2 AND deleted_at IS NULL",
+        uow.tenant_id,
+        id,
+    )
+    return {"cases": row[0]} if row and row[0] else {}
+
+
+class CaseWork:
+    """`OpenWork`: an account's unresolved cases go along when it changes its owner."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def hand_over(
+        self, object_name: str, record_ids: list[UUID], owner_id: UUID
+    ) -> Mapping[str, list[UUID]]:
+        """Give the owned ones to the new owner; what waits in a queue stays there. Raises `Forbidden`."""
+        if object_name != "account":
+            return {}
+        where = f"t.account_id = ANY($2::uuid[]) AND t.{UNRESOLVED_SQL} AND t.owner_id IS NOT NULL"
+        return {"case": await give(CaseService(self._uow), where, record_ids, owner_id)}
+
+
+_PANEL: Final = """
+SELECT t.account_id, t.status, count(*) AS count, count(*) FILTER (WHERE t.due_at < $3) AS overdue,
+  to_jsonb((array_agg(jsonb_build_object('id', t.id, 'number', t.number, 'subject', t.subject, 'status', t.status,
+    'priority', t.priority, 'opened_at', t.opened_at, 'due_at', t.due_at, 'owner_id', t.owner_id)
+    ORDER BY t.opened_at DESC, t.id DESC))[1:{shown}]) AS newest
+FROM after_sales.cases t
+WHERE t.tenant_id = $1 AND t.account_id = ANY($2::uuid[]) AND t.deleted_at IS NULL{visible}
+GROUP BY 1, 2 ORDER BY 1, 2"""
+
+_ENTRIES: Final = """
+SELECT t.id, t.{at} AS at, '{what}' AS what, t.number, t.subject, t.status, t.priority, t.created_by AS actor_id,
+  t.id AS record_id
+FROM after_sales.cases t
+WHERE t.tenant_id = $1 AND t.{column} = $2 AND t.deleted_at IS NULL AND t.{at} IS NOT NULL
+  AND ($3::timestamptz IS NULL OR (t.{at}, t.id) < ($3, $4::uuid)){visible}
+ORDER BY t.{at} DESC, t.id DESC LIMIT $5"""

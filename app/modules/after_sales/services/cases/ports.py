@@ -1,0 +1,36 @@
+"""What other topics of after_sales tell cases: the assets and the queues that cases name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetFacts:
+    """An asset as a case copies it; `warranty_ends_on` is the last day under warranty."""
+
+    id: UUID
+    name: str
+    account_id: UUID | None
+    product_id: UUID | None
+    warranty_starts_on: date | None
+    warranty_ends_on: date | None
+    warranty_terms: str | None = None
+
+
+class AssetSource(Protocol):
+    """Port: where the assets are that cases are about."""
+
+    async def assets(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, AssetFacts]:
+        """Assets by id; unknown or not visible ones are absent. With `hold` they stay until the transaction ends."""
+
+
+class QueueSource(Protocol):
+    """Port: where cases wait for somebody."""
+
+    async def queues(self, ids: Collection[UUID]) -> Collection[UUID]:
+        """Those of these queues that are there; they stay until the transaction ends."""
