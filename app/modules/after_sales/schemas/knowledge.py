@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.kernel.decimals import DecimalOut
 from app.kernel.schemas import Input, Output, RecordInput, RecordOutput, ShortText, patch_of
@@ -128,7 +129,19 @@ class CategoryInput(Input):
     position: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
-CategoryUpdate = patch_of(CategoryInput, "ArticleCategoryUpdate")
+class CategoryUpdate(Input):
+    """Changes to a category; absent fields stay as they are."""
+
+    name_en: ShortText | None = None
+    name_zh: ShortText | None = None
+    position: Annotated[int, Field(ge=0, le=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _required(self) -> CategoryUpdate:
+        for name in self.model_fields_set & {"name_en", "position"}:
+            if getattr(self, name) is None:
+                raise PydanticCustomError("required", "A category has an English name and a position")
+        return self
 
 
 class CategoryRead(Output):

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from app.kernel.access import Scope
 from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.links import new_key
@@ -199,6 +201,15 @@ class ArticleService(RecordService[Article]):
         if found is None:
             raise NotFound
         return found
+
+    def shown(self, row: ArticleVersion, shape: type[BaseModel]) -> dict[str, Any]:
+        """A version without the texts that the actor's role hides."""
+        hidden = self.actor.hidden("article")
+        emptied = {"title": "…", "summary": None, "body": "…"}
+        return {
+            name: emptied[name] if name in hidden and name in emptied else getattr(row, name)
+            for name in shape.model_fields
+        }
 
     async def translations(self, id: UUID) -> Sequence[Article]:
         """The others that say the same, as far as the actor sees them. Raises `NotFound`."""
