@@ -131,7 +131,9 @@ CREATE TABLE after_sales.article_terms (
 )"""
     )
     protect("after_sales.article_terms")
-    op.execute("CREATE INDEX ix_article_terms_article_id ON after_sales.article_terms (tenant_id, article_id)")
+    op.execute(
+        "CREATE INDEX ix_article_terms_article_id ON after_sales.article_terms (tenant_id, article_id)"
+    )
 
 
 def _feedback() -> None:
@@ -175,4 +177,6 @@ CREATE TABLE after_sales.knowledge_settings (
 )"""
     )
     protect("after_sales.knowledge_settings")
-    op.execute("CREATE UNIQUE INDEX uq_knowledge_settings_tenant ON after_sales.knowledge_settings (tenant_id)")
+    op.execute(
+        "CREATE UNIQUE INDEX uq_knowledge_settings_tenant ON after_sales.knowledge_settings (tenant_id)"
+    )

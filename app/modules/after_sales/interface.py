@@ -240,3 +240,48 @@ class ArticleRated(Event):
 
     member_id: UUID | None
     helpful: bool
+
+
+# -- surveys -------------------------------------------------------------------------------------------------
+
+
+class SurveyInUse(Conflict):
+    code = "survey_in_use"
+    title = "Somebody was asked by this survey; switch it off instead"
+
+
+class SurveyTooEarly(Conflict):
+    """Carries `status_now` of the case."""
+
+    code = "survey_too_early"
+    title = "Customers are asked once their case is resolved"
+
+
+class SurveyAlreadyAnswered(Conflict):
+    code = "survey_already_answered"
+    title = "The customer has answered; the first answer stands"
+
+
+class SurveySent(Event):
+    """A customer is asked how a case went."""
+
+    type: ClassVar[str] = "after_sales.survey_invitation.sent.v1"
+    object: ClassVar[str] = "survey_invitation"
+
+    survey_id: UUID
+    case_id: UUID
+    kind: str
+
+
+class SurveyAnswered(Event):
+    """A customer said how a case went; `alerted` says that it is looked into."""
+
+    type: ClassVar[str] = "after_sales.survey_invitation.answered.v1"
+    object: ClassVar[str] = "survey_invitation"
+
+    survey_id: UUID
+    case_id: UUID
+    kind: str
+    score: int
+    complaint: bool
+    alerted: bool

@@ -1,4 +1,4 @@
-"""The knowledge base: articles, the versions of them that were published, what they are found by, what readers say."""
+"""The knowledge base: articles, what was published of them, what they are found by, what readers say."""
 
 from __future__ import annotations
 

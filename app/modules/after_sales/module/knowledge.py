@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from app.kernel.access import Scope
-from app.kernel.registry import Module, Permission
-from app.modules.after_sales.router import knowledge
+from app.kernel.merging.ports import Merger
+from app.kernel.registry import Module, NotificationKind, Permission
+from app.modules.after_sales.router import knowledge, surveys
 from app.modules.after_sales.services.knowledge.articles import ARTICLE
+from app.modules.after_sales.services.surveys.answering import ALERT
+from app.modules.after_sales.services.surveys.merging import asked_contacts
+from app.modules.after_sales.services.surveys.sending import KIND, SUBSCRIPTION
 
 _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 
 PART = Module(
     name="after_sales",
-    tags={knowledge.TAG: "Articles in versions, for colleagues, customers and everybody; what answers a case."},
-    routers=(knowledge.records, knowledge.router),
+    tags={
+        knowledge.TAG: "Articles in versions, for colleagues, customers and everybody; what answers a case.",
+        surveys.TAG: "What customers are asked once a case is resolved, what they say, and what follows.",
+    },
+    routers=(knowledge.records, knowledge.router, surveys.router),
     records=(ARTICLE,),
+    ports=((Merger, asked_contacts),),
+    jobs=(KIND,),
+    subscriptions=(SUBSCRIPTION,),
+    notifications=(NotificationKind(ALERT, "A customer of yours is unhappy", "客户不满意或投诉", mail=True),),
     permissions=(
         Permission(
             "article:publish",
@@ -23,6 +34,11 @@ PART = Module(
         Permission(
             "knowledge:manage",
             "Set up categories of articles, and whether they answer cases.",
+            dict(_RUNS_IT),
+        ),
+        Permission(
+            "survey:manage",
+            "Set up what customers are asked, and what follows from unhappy answers.",
             dict(_RUNS_IT),
         ),
     ),

@@ -214,5 +214,3 @@ class Suggestion(Output):
 
 class Suggestions(Output):
     data: list[Suggestion]
-
-

@@ -19,7 +19,9 @@ async def step(client: Client, article: Json, action: str, **body: Any) -> Json:
 
 
 async def draft(client: Client, title: str = "Reset your password", **fields: Any) -> Json:
-    return await make(client, "articles", **{"title": title, "body": "Open Security and press Reset."} | fields)
+    return await make(
+        client, "articles", **{"title": title, "body": "Open Security and press Reset."} | fields
+    )
 
 
 async def published(client: Client, title: str = "Reset your password", **fields: Any) -> Json:

@@ -32,14 +32,19 @@ async def test_readers_see_the_version_before_until_the_next_is_published(owner:
     assert (locked.status_code, locked.json()["code"]) == (409, "article_locked")
     revised = await step(owner, made, "revise")
     assert (revised["status"], revised["published_version"]) == ("draft", 1)
-    await owner.ok("PATCH", f"/v1/articles/{made['id']}", json={"title": "Reset it"}, if_match=revised["version"])
+    await owner.ok(
+        "PATCH", f"/v1/articles/{made['id']}", json={"title": "Reset it"}, if_match=revised["version"]
+    )
     hits = (await owner.ok("GET", "/v1/knowledge/search", params={"q": "password"}))["data"]
     assert [hit["article"]["title"] for hit in hits] == ["Reset your password"]
     await step(owner, made, "submit")
     assert (await step(owner, made, "publish"))["published_version"] == 2
     assert (await owner.ok("GET", "/v1/knowledge/search", params={"q": "password"}))["data"] == []
     versions = (await owner.ok("GET", f"/v1/articles/{made['id']}/versions"))["data"]
-    assert [(one["number"], one["title"]) for one in versions] == [(2, "Reset it"), (1, "Reset your password")]
+    assert [(one["number"], one["title"]) for one in versions] == [
+        (2, "Reset it"),
+        (1, "Reset your password"),
+    ]
     first = await owner.ok("GET", f"/v1/articles/{made['id']}/versions/1")
     assert first["body"] == "Open Security and press Reset."
     assert (await owner.get(f"/v1/articles/{made['id']}/versions/3")).status_code == 404
@@ -70,7 +75,12 @@ async def test_of_two_hundred_publications_at_once_one_takes_place(company: Comp
 async def test_translations_are_linked_and_there_is_one_in_each_language(owner: Client) -> None:
     english = await published(owner, audience="public")
     chinese = await published(
-        owner, "重置密码", language="zh", translation_of_id=english["id"], audience="public", body="点击重置。"
+        owner,
+        "重置密码",
+        language="zh",
+        translation_of_id=english["id"],
+        audience="public",
+        body="点击重置。",
     )
     found = (await owner.ok("GET", f"/v1/articles/{english['id']}/translations"))["data"]
     assert [(one["id"], one["title"]) for one in found] == [(chinese["id"], "重置密码")]
@@ -94,9 +104,7 @@ async def test_what_is_published_or_translated_is_not_deleted(owner: Client) -> 
     refused = await owner.delete(f"/v1/articles/{made['id']}", if_match=made["version"])
     assert (refused.status_code, refused.json()["code"]) == (409, "article_in_use")
     archived = await step(owner, made, "archive")
-    assert (
-        await owner.delete(f"/v1/articles/{made['id']}", if_match=archived["version"])
-    ).status_code == 409
+    assert (await owner.delete(f"/v1/articles/{made['id']}", if_match=archived["version"])).status_code == 409
     alone = await draft(owner, "Alone")
     assert (await owner.delete(f"/v1/articles/{alone['id']}", if_match=1)).status_code == 204
 
@@ -110,7 +118,11 @@ async def test_references_must_be_there(owner: Client) -> None:
     category = await make(owner, "article-categories", name_en="Accounts", name_zh="账户")
     made = await draft(owner, category_id=category["id"])
     used = await owner.delete(f"/v1/article-categories/{category['id']}", if_match=1)
-    assert (used.status_code, used.json()["code"], used.json()["articles"]) == (409, "article_category_in_use", 1)
+    assert (used.status_code, used.json()["code"], used.json()["articles"]) == (
+        409,
+        "article_category_in_use",
+        1,
+    )
     await owner.ok("DELETE", f"/v1/articles/{made['id']}", if_match=1)
     await owner.ok("DELETE", f"/v1/article-categories/{category['id']}", if_match=1)
 
@@ -129,12 +141,16 @@ async def test_salespeople_write_but_do_not_publish(company: Company, hire: Any)
     assert not (await company.owner.ok("GET", "/v1/knowledge/settings"))["auto_answer"]
 
 
-async def test_a_wider_audience_of_what_is_published_is_for_those_who_publish(company: Company, hire: Any) -> None:
+async def test_a_wider_audience_of_what_is_published_is_for_those_who_publish(
+    company: Company, hire: Any
+) -> None:
     writer = await hire("salesperson")
     made = await draft(writer)
     await step(writer, made, "submit")
     shown = await step(company.owner, made, "publish")
-    refused = await writer.patch(f"/v1/articles/{made['id']}", {"audience": "public"}, if_match=shown["version"])
+    refused = await writer.patch(
+        f"/v1/articles/{made['id']}", {"audience": "public"}, if_match=shown["version"]
+    )
     assert refused.status_code == 403
     now = await company.owner.ok("GET", f"/v1/articles/{made['id']}")
     assert (now["audience"], now["version"]) == ("internal", shown["version"])
@@ -153,7 +169,9 @@ async def test_feedback_counts_once_per_person(company: Company, hire: Any) -> N
     rest = await company.owner.ok("GET", path, params={"limit": 1, "cursor": page["next_cursor"]})
     assert [one["helpful"] for one in rest["data"]] == [True]
     unseen = await draft(company.owner, "Unseen")
-    assert (await company.owner.put(f"/v1/articles/{unseen['id']}/feedback", {"helpful": True})).status_code == 409
+    assert (
+        await company.owner.put(f"/v1/articles/{unseen['id']}/feedback", {"helpful": True})
+    ).status_code == 409
 
 
 async def test_settings_are_off_until_somebody_sets_them(owner: Client) -> None:
@@ -164,5 +182,3 @@ async def test_settings_are_off_until_somebody_sets_them(owner: Client) -> None:
     assert (await owner.put("/v1/knowledge/settings", body, if_match=0)).status_code == 412
     low = await owner.put("/v1/knowledge/settings", body | {"auto_answer_confidence": "0.4"}, if_match=1)
     assert low.status_code == 422
-
-

@@ -56,7 +56,11 @@ def test_a_passage_shows_where_most_of_it_is() -> None:
     assert [piece.text for piece in pieces if piece.match] == ["reset", "password"]
     assert sum(len(piece.text) for piece in pieces) == 160
     chinese = marked("请重置密码锁", {"重置", "密码"})
-    assert [(piece.text, piece.match) for piece in chinese] == [("请", False), ("重置密码", True), ("锁", False)]
+    assert [(piece.text, piece.match) for piece in chinese] == [
+        ("请", False),
+        ("重置密码", True),
+        ("锁", False),
+    ]
 
 
 def test_confidence_is_the_root_of_what_is_covered_and_what_is_named() -> None:
@@ -146,7 +150,9 @@ async def test_a_case_gets_articles_with_how_sure_they_are(owner: Client) -> Non
     assert [(one["article"]["id"], one["confidence"]) for one in found] == [(ids["zh"], "1")]
 
 
-async def test_archived_articles_and_those_of_others_are_not_suggested(company: Company, rival: Company) -> None:
+async def test_archived_articles_and_those_of_others_are_not_suggested(
+    company: Company, rival: Company
+) -> None:
     made = await published(company.owner)
     case = await make(rival.owner, "cases", subject="Reset your password", channel="web")
     assert (await rival.owner.ok("GET", f"/v1/cases/{case['id']}/suggestions"))["data"] == []

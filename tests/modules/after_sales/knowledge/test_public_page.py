@@ -15,8 +15,12 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 async def test_everybody_reads_a_public_article_in_its_languages(app: Application, owner: Client) -> None:
-    made = await published(owner, audience="public", summary="In a minute.", body="# Steps\n\n1. Open\n2. Press\n\n- a\n\nDone")
-    chinese = await published(owner, "重置密码", language="zh", audience="public", translation_of_id=made["id"])
+    made = await published(
+        owner, audience="public", summary="In a minute.", body="# Steps\n\n1. Open\n2. Press\n\n- a\n\nDone"
+    )
+    chinese = await published(
+        owner, "重置密码", language="zh", audience="public", translation_of_id=made["id"]
+    )
     stranger = stranger_from(app)
     page = await stranger.get(f"/kb/{made['public_key']}")
     assert page.status_code == 200
@@ -31,7 +35,9 @@ async def test_everybody_reads_a_public_article_in_its_languages(app: Applicatio
 
 async def test_what_was_written_is_never_html(app: Application, owner: Client) -> None:
     evil = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'"
-    made = await published(owner, evil, audience="public", summary=evil, body=f"# {evil}\n\n- {evil}\n\n1. {evil}\n\n{evil}")
+    made = await published(
+        owner, evil, audience="public", summary=evil, body=f"# {evil}\n\n- {evil}\n\n1. {evil}\n\n{evil}"
+    )
     page = await stranger_from(app).get(f"/kb/{made['public_key']}")
     assert "<script" not in page.text
     assert "<img" not in page.text
@@ -53,9 +59,7 @@ async def test_nobody_reads_what_is_not_public_not_published_or_archived(
     revised = await published(owner, "Revised", audience="public")
     await step(owner, revised, "revise")
     version = (await owner.ok("GET", f"/v1/articles/{revised['id']}"))["version"]
-    await owner.ok(
-        "PATCH", f"/v1/articles/{revised['id']}", json={"title": "Secret plans"}, if_match=version
-    )
+    await owner.ok("PATCH", f"/v1/articles/{revised['id']}", json={"title": "Secret plans"}, if_match=version)
     stranger = stranger_from(app)
     keys = [one["public_key"] for one in (*hidden, gone)] + [new_key(rival.tenant_id), "x", "%00", "a" * 500]
     for key in keys:

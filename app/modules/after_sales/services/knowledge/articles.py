@@ -63,7 +63,9 @@ class ArticleService(RecordService[Article]):
         """The text of a draft only; who may read what is published is for those who publish."""
         changed = {name for name, value in changes.items() if getattr(row, name) != value}
         if row.status != DRAFT and changed & _TEXT:
-            raise ArticleLocked(f"It is {row.status.replace('_', ' ')}: revise it first.", status_now=row.status)
+            raise ArticleLocked(
+                f"It is {row.status.replace('_', ' ')}: revise it first.", status_now=row.status
+            )
         if "audience" in changed and row.published_version is not None:
             self.actor.require("article:publish")
         await self._check_references(changes, changed, row)
@@ -84,14 +86,20 @@ class ArticleService(RecordService[Article]):
         """Raises `Invalid` for a category, product or original that is not there."""
         category, product = values.get("category_id"), values.get("product_id")
         if "category_id" in changed and category is not None:
-            if await self.uow.find(ArticleCategory, category, lock="share") is None:
-                raise _unknown("category_id", "category")
+            await self._require_category(category)
         if "product_id" in changed and product is not None:
-            if not await self.uow.of(Catalog).get_many([product], hold=True):
-                raise _unknown("product_id", "product")
+            await self._require_product(product)
         original = values.get("translation_of_id")
         if "translation_of_id" in changed and original is not None:
             values["translation_of_id"] = await self._original(original, row)
+
+    async def _require_category(self, id: UUID) -> None:
+        if await self.uow.find(ArticleCategory, id, lock="share") is None:
+            raise _unknown("category_id", "category")
+
+    async def _require_product(self, id: UUID) -> None:
+        if not await self.uow.of(Catalog).get_many([id], hold=True):
+            raise _unknown("product_id", "product")
 
     async def _original(self, id: UUID, row: Article | None) -> UUID:
         """The article that others are translations of, whichever of them is named."""
@@ -148,9 +156,7 @@ class ArticleService(RecordService[Article]):
         )
         await self._learn_terms(row)
         self.uow.publish(
-            ArticlePublished(
-                id=row.id, version_number=number, language=row.language, audience=row.audience
-            )
+            ArticlePublished(id=row.id, version_number=number, language=row.language, audience=row.audience)
         )
         changes = {
             "status": state.value,

@@ -72,9 +72,7 @@ class ArticleFeedbackService:
 
     def _rated(self, row: Article, given: FeedbackInput) -> None:
         self._uow.record_audit("article", row.id, "rated", {"helpful": [None, given.helpful]})
-        self._uow.publish(
-            ArticleRated(id=row.id, member_id=self._uow.actor.member_id, helpful=given.helpful)
-        )
+        self._uow.publish(ArticleRated(id=row.id, member_id=self._uow.actor.member_id, helpful=given.helpful))
 
     async def page(self, article_id: UUID, *, limit: int, cursor: str | None) -> FeedbackPage:
         """What was said, newest first, with the counts of all. Raises `NotFound`, `InvalidCursor`."""
@@ -98,7 +96,9 @@ class ArticleFeedbackService:
         )
         more, rows = len(rows) > limit, rows[:limit]
         return FeedbackPage(
-            data=[FeedbackRead.model_validate({n: row[n] for n in FeedbackRead.model_fields}) for row in rows],
+            data=[
+                FeedbackRead.model_validate({n: row[n] for n in FeedbackRead.model_fields}) for row in rows
+            ],
             next_cursor=sign_position(uow, name, [rows[-1]["id"]]) if more else None,
             has_more=more,
             helpful=counts["helpful"] if counts else 0,

@@ -181,7 +181,9 @@ def _asked_by(case: Case) -> tuple[list[str], list[str]]:
 
 def _best(ranked: Sequence[Ranked], limit: int) -> list[Ranked]:
     """The best, of equals the newest."""
-    return sorted((one for one in ranked if one.score), key=lambda one: (one.score, one.id), reverse=True)[:limit]
+    return sorted((one for one in ranked if one.score), key=lambda one: (one.score, one.id), reverse=True)[
+        :limit
+    ]
 
 
 _CANDIDATES_SQL: Final = f"""

@@ -1,4 +1,4 @@
-"""Passages that show why an article was found, as plain pieces of text: whoever shows them escapes them once, whole."""
+"""Passages that show why an article was found, as pieces of plain text for whoever shows them to escape."""
 
 from __future__ import annotations
 

@@ -161,7 +161,9 @@ def _page(reader: Reader, company: TenantProfile, shown: _Shown, *, thanked: boo
     if shown.row.published_at is not None:
         day = company.day_of(shown.row.published_at).isoformat()
         parts.append(f'<p class="soft">{texts["updated"].format(day=day)}</p>')
-    parts.append(f'<p class="note" role="status">{texts["thanks"]}</p>' if thanked else _form(reader.key, texts))
+    parts.append(
+        f'<p class="note" role="status">{texts["thanks"]}</p>' if thanked else _form(reader.key, texts)
+    )
     return page(shown.title, "".join(parts), language, look=look_of(reader.kernel, company), wide=True)
 
 
@@ -203,5 +205,3 @@ def _too_many(language: Language, refusal: TooManyRequests) -> Response:
     answer = message_page(texts["too_many"], texts["too_many_text"], language, status=429)
     answer.headers["Retry-After"] = refusal.headers["Retry-After"]
     return answer
-
-

@@ -15,12 +15,13 @@ from app.kernel.tokens import fold, pieces_of
 MOST_TERMS: Final = 5_000
 """Terms that are kept of one text."""
 
-_COMMON: Final = frozenset(
-    """a about after all also am an and any are as at be been but by can cannot could did do does don dont for from get
-    got had has have he hello help hi how i if in into is it its just me my no not of on one or our out please she so
-    some thank thanks that the their them then there they this to up us was we were what when where which who why will
-    with would you your""".split()
+_COMMON_WORDS: Final = (
+    "a about after all also am an and any are as at be been but by can cannot could did do does don dont "
+    "for from get got had has have he hello help hi how i if in into is it its just me my no not of on "
+    "one or our out please she so some thank thanks that the their them then there they this to up us was "
+    "we were what when where which who why will with would you your "
 )
+_COMMON: Final = frozenset(_COMMON_WORDS.split())
 _SHORTEST_STEM: Final = 3
 
 
