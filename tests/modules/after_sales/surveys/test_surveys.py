@@ -324,7 +324,7 @@ async def test_an_unhappy_customer_goes_up_to_the_manager(
         ),
         ("Send flowers", agent.facts["member_id"]),
     ]
-    to_dos = (await manager.ok("GET", "/v1/my/to-dos"))["data"]
+    to_dos = (await manager.ok("GET", "/v1/to-dos"))["data"]
     assert [one["title"] for one in to_dos] == [tasks[0]["subject"]]
 
 
