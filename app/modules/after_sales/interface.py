@@ -232,6 +232,26 @@ class ArticleArchived(Event):
     object: ClassVar[str] = "article"
 
 
+class CaseAnsweredByArticle(Event):
+    """An article answered a case without a person; nobody has answered it yet."""
+
+    type: ClassVar[str] = "after_sales.case.answered_by_article.v1"
+    object: ClassVar[str] = "case"
+
+    article_id: UUID
+    confidence: str
+
+
+class CaseHandedToPerson(Event):
+    """The customer wrote back to what an article answered: somebody has to look at it."""
+
+    type: ClassVar[str] = "after_sales.case.handed_to_person.v1"
+    object: ClassVar[str] = "case"
+
+    article_id: UUID
+    owner_id: UUID | None
+
+
 class ArticleRated(Event):
     """Somebody said whether an article helped; `member_id` is none for a reader of the public page."""
 

@@ -118,6 +118,21 @@ class ArticleFeedback(TenantOwned):
     created_at: Mapped[datetime]
 
 
+class ArticleAnswer(TenantOwned):
+    """An article that answered a case without a person, once per case; handed over when the customer wrote back."""
+
+    __tablename__ = "article_answers"
+    __table_args__ = ({"schema": "after_sales"},)
+
+    case_id: Mapped[UUID]
+    article_id: Mapped[UUID]
+    version_number: Mapped[int]
+    confidence: Mapped[Decimal]
+    comment_id: Mapped[UUID]
+    answered_at: Mapped[datetime]
+    handed_over_at: Mapped[datetime | None]
+
+
 class KnowledgeSettings(Versioned):
     """Whether cases are answered by an article without a person; without a row they are not."""
 

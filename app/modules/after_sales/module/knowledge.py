@@ -6,9 +6,11 @@ from app.kernel.access import Scope
 from app.kernel.merging.ports import Merger
 from app.kernel.registry import Module, NotificationKind, Permission
 from app.modules.after_sales.router import knowledge, surveys
+from app.modules.after_sales.services.cases.ports import ReplyFollower
+from app.modules.after_sales.services.knowledge.answering import HANDED_OVER, OPENED, ArticleAnswers
 from app.modules.after_sales.services.knowledge.articles import ARTICLE
 from app.modules.after_sales.services.surveys.answering import ALERT
-from app.modules.after_sales.services.surveys.merging import asked_contacts
+from app.modules.after_sales.services.surveys.merging import answered_cases, asked_cases, asked_contacts
 from app.modules.after_sales.services.surveys.sending import KIND, SUBSCRIPTION
 
 _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
@@ -21,10 +23,18 @@ PART = Module(
     },
     routers=(knowledge.records, knowledge.router, surveys.router),
     records=(ARTICLE,),
-    ports=((Merger, asked_contacts),),
+    ports=(
+        (Merger, asked_contacts),
+        (Merger, asked_cases),
+        (Merger, answered_cases),
+        (ReplyFollower, ArticleAnswers),
+    ),
     jobs=(KIND,),
-    subscriptions=(SUBSCRIPTION,),
-    notifications=(NotificationKind(ALERT, "A customer of yours is unhappy", "客户不满意或投诉", mail=True),),
+    subscriptions=(SUBSCRIPTION, OPENED),
+    notifications=(
+        NotificationKind(ALERT, "A customer of yours is unhappy", "客户不满意或投诉", mail=True),
+        NotificationKind(HANDED_OVER, "A customer wrote back to an automatic answer", "客户回复了自动答复"),
+    ),
     permissions=(
         Permission(
             "article:publish",

@@ -15,6 +15,7 @@ from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.after_sales.interface import ArticleLocked, CategoryInUse
 from app.modules.after_sales.models.knowledge import ArticleAudience, ArticleLanguage
 from app.modules.after_sales.schemas.knowledge import (
+    ArticleAnswerRead,
     ArticleHits,
     ArticleRead,
     ArticleReturn,
@@ -35,6 +36,7 @@ from app.modules.after_sales.schemas.knowledge import (
     Translations,
 )
 from app.modules.after_sales.services.cases.cases import CaseService
+from app.modules.after_sales.services.knowledge.answering import ArticleAnswers
 from app.modules.after_sales.services.knowledge.articles import ARTICLE, ArticleService
 from app.modules.after_sales.services.knowledge.feedback import ArticleFeedbackService
 from app.modules.after_sales.services.knowledge.finding import Finder, Wanted
@@ -181,6 +183,12 @@ async def list_case_suggestions(
     case = await CaseService(uow).get(id)
     wanted = Wanted(language or (), audience or ())
     return Suggestions(data=await Finder(uow).suggest(case, wanted, limit=limit))
+
+
+@router.get("/v1/cases/{id}/article-answer", access="case:read")
+async def get_case_article_answer(id: UUID, uow: Uow) -> ArticleAnswerRead:
+    """How an article answered a case without a person, if one did."""
+    return await ArticleAnswers(uow).of_case(id)
 
 
 # -- settings ------------------------------------------------------------------------------------------------

@@ -212,5 +212,18 @@ class Suggestion(Output):
     passage: list[Piece]
 
 
+class ArticleAnswerRead(Output):
+    """How an article answered a case without a person."""
+
+    article_id: UUID
+    version_number: int
+    confidence: DecimalOut
+    comment_id: UUID
+    answered_at: datetime
+    handed_over_at: datetime | None = Field(
+        description="When the customer wrote back, and a person took over."
+    )
+
+
 class Suggestions(Output):
     data: list[Suggestion]
