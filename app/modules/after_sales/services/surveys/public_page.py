@@ -169,7 +169,7 @@ def _scale(
     least, most = SCALES[SurveyKind(asked.survey.kind)]
     wrong = findings.get("score")
     marks = ' aria-invalid="true"' if wrong else ""
-    described = "score-ends score-wrong" if wrong else "score-ends"
+    described = "score-wrong" if wrong else "score-ends"
     choices = "".join(
         f'<span><input type="radio" id="score-{score}" name="score" value="{score}" required'
         f' aria-describedby="{described}"{marks}{" checked" if values.get("score") == str(score) else ""}>'
