@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from app.demo import rows
 from app.demo.bulk import ImportOrder, follow_import, start_import
+from app.demo.care import CareLoader
 from app.demo.catalogue_loader import CatalogueLoader
 from app.demo.client import Api, ApiFailure
 from app.demo.contract_loader import ContractLoader
@@ -83,6 +84,7 @@ class DemoLoader:
             ("contracts", self._contracts),
             ("quotes", self._quotes),
             ("orders", self._orders),
+            ("care", self._care),
         )
         for name, step in steps:
             if not self._state.done(name):
@@ -318,6 +320,13 @@ class DemoLoader:
         money = ReceivableLoader(self._api, orders=await self._ids("orders"), accounts=accounts)
         await money.load(sales.invoices)
         for name, count in sales.counts.items():
+            self._state.count(name, count)
+
+    async def _care(self) -> None:
+        """What is known, and how customers found the help; asked of those who worked with them."""
+        members = await self._owners(self._api)
+        agents = [members[email] for email in sorted(members)][:3]
+        for name, count in (await CareLoader(self._api, await self._ids("contacts"), agents).load()).items():
             self._state.count(name, count)
 
     async def _activities(self) -> None:

@@ -213,6 +213,12 @@ def query_tokens(text: str) -> tuple[list[str], str]:
     return wanted[:_QUERY_TOKENS], recheck
 
 
+def pieces_of(text: str) -> Iterator[tuple[int, int, bool]]:
+    """Where the words of a text lie, and its Chinese, Japanese and Korean runs: start, end, whether it is a run."""
+    for found in _PIECE.finditer(text):
+        yield found.start(), found.end(), _is_cjk(found[0])
+
+
 def _number_token(folded: str) -> str:
     """The last digits that a telephone number is looked up by, or "" if the query is no number.
 

@@ -190,3 +190,118 @@ class SlaBreached(Event):
     target: str
     due_at: datetime
     owner_id: UUID | None
+
+
+# -- the knowledge base --------------------------------------------------------------------------------------
+
+
+class ArticleLocked(Conflict):
+    """Carries `status_now`."""
+
+    code = "article_locked"
+    title = "Only the text of a draft can be changed"
+
+
+class ArticleInUse(Conflict):
+    code = "article_in_use"
+    title = "What is published, or has translations, is not deleted; archive it, or delete those first"
+
+
+class CategoryInUse(Conflict):
+    """`articles` says how many."""
+
+    code = "article_category_in_use"
+    title = "Articles are filed under this category"
+
+
+class ArticlePublished(Event):
+    """Readers see another version of an article."""
+
+    type: ClassVar[str] = "after_sales.article.published.v1"
+    object: ClassVar[str] = "article"
+
+    version_number: int
+    language: str
+    audience: str
+
+
+class ArticleArchived(Event):
+    """Readers do not see an article any more."""
+
+    type: ClassVar[str] = "after_sales.article.archived.v1"
+    object: ClassVar[str] = "article"
+
+
+class CaseAnsweredByArticle(Event):
+    """An article answered a case without a person; nobody has answered it yet."""
+
+    type: ClassVar[str] = "after_sales.case.answered_by_article.v1"
+    object: ClassVar[str] = "case"
+
+    article_id: UUID
+    confidence: str
+
+
+class CaseHandedToPerson(Event):
+    """The customer wrote back to what an article answered: somebody has to look at it."""
+
+    type: ClassVar[str] = "after_sales.case.handed_to_person.v1"
+    object: ClassVar[str] = "case"
+
+    article_id: UUID
+    owner_id: UUID | None
+
+
+class ArticleRated(Event):
+    """Somebody said whether an article helped; `member_id` is none for a reader of the public page."""
+
+    type: ClassVar[str] = "after_sales.article.rated.v1"
+    object: ClassVar[str] = "article"
+
+    member_id: UUID | None
+    helpful: bool
+
+
+# -- surveys -------------------------------------------------------------------------------------------------
+
+
+class SurveyInUse(Conflict):
+    code = "survey_in_use"
+    title = "Somebody was asked by this survey; switch it off instead"
+
+
+class SurveyTooEarly(Conflict):
+    """Carries `status_now` of the case."""
+
+    code = "survey_too_early"
+    title = "Customers are asked once their case is resolved"
+
+
+class SurveyAlreadyAnswered(Conflict):
+    code = "survey_already_answered"
+    title = "The customer has answered; the first answer stands"
+
+
+class SurveySent(Event):
+    """A customer is asked how a case went."""
+
+    type: ClassVar[str] = "after_sales.survey_invitation.sent.v1"
+    object: ClassVar[str] = "survey_invitation"
+
+    survey_id: UUID
+    case_id: UUID
+    kind: str
+
+
+class SurveyAnswered(Event):
+    """A customer said how a case went; `alerted` says that it is looked into."""
+
+    type: ClassVar[str] = "after_sales.survey_invitation.answered.v1"
+    object: ClassVar[str] = "survey_invitation"
+
+    survey_id: UUID
+    case_id: UUID
+    kind: str
+    score: int
+    complaint: bool
+    alerted: bool

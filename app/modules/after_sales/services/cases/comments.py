@@ -13,6 +13,7 @@ from app.modules.after_sales.models.case_work import CaseComment, CommentAuthor
 from app.modules.after_sales.models.cases import Case
 from app.modules.after_sales.schemas.case_work import CommentCreate, CommentRead
 from app.modules.after_sales.services.cases.cases import CaseService
+from app.modules.after_sales.services.cases.ports import ReplyFollower
 from app.modules.after_sales.services.cases.states import ENDED
 from app.modules.customers.interface import Customers
 
@@ -76,6 +77,8 @@ class CaseComments:
         self._uow.record_audit("case", row.id, "commented", {"comments": [None, told]})
         if by_customer:
             await self._cases.asked_row(row)
+            for follower in self._uow.ports(ReplyFollower):
+                await follower.replied(row.id)
         elif public and row.status not in ENDED:
             await self._cases.answered_row(row)
         return CommentRead.model_validate({name: made.__dict__[name] for name in _SHOWN})

@@ -29,6 +29,13 @@ class AssetSource(Protocol):
         """Assets by id; unknown or not visible ones are absent. With `hold` they stay until the transaction ends."""
 
 
+class ReplyFollower(Protocol):
+    """Port: what has to know at once that a customer wrote about a case."""
+
+    async def replied(self, case_id: UUID) -> None:
+        """The customer wrote; the case is held."""
+
+
 class QueueSource(Protocol):
     """Port: where cases wait for somebody."""
 

@@ -1,0 +1,1 @@
+"""The knowledge base: writing, publishing, finding and reading articles."""
