@@ -190,3 +190,16 @@ class SlaBreached(Event):
     target: str
     due_at: datetime
     owner_id: UUID | None
+
+
+class AssetBreached(Event):
+    """A telemetry rule calls for a case: readings lie beyond its threshold, or none came (`value` is null then)."""
+
+    type: ClassVar[str] = "after_sales.asset.breached.v1"
+    object: ClassVar[str] = "asset"
+
+    rule_id: UUID
+    kind: str
+    metric: str
+    at: datetime
+    value: float | None
