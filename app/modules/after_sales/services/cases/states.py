@@ -61,3 +61,8 @@ class CaseAlreadyOpen(Conflict):
 
     code = "case_already_open"
     title = "Another case about the same thing is open"
+
+
+class CaseCircular(Conflict):
+    code = "case_circular"
+    title = "A case would become a part of itself"
