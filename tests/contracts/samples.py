@@ -81,6 +81,8 @@ REFERENCES = {
     "delegate_id": "members", "on_behalf_of": "members", "chosen_ids": "members",
     "product_id": "products", "other_product_ids": "products", "category_id": "product-categories",
     "price_book_id": "price-books",
+    "asset_id": "assets", "case_id": "cases", "service_contract_id": "service-contracts",
+    "signature_file_id": "files",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 

@@ -18,9 +18,9 @@ from app.modules.after_sales.services.assets.on_accounts import (
 )
 from app.modules.after_sales.services.assets.shipped import Shipped, register_shipped
 from app.modules.after_sales.services.assets.warranties import WARRANTY_TERM
-from app.modules.after_sales.services.cases.ports import AssetSource
+from app.modules.after_sales.services.cases.ports import AssetSource, ResponseClassSource
 from app.modules.after_sales.services.service import maintenance
-from app.modules.after_sales.services.service.contracts import SERVICE_CONTRACT
+from app.modules.after_sales.services.service.contracts import SERVICE_CONTRACT, AgreedResponse
 from app.modules.after_sales.services.service.maintenance import MAINTENANCE_PLAN
 from app.modules.after_sales.services.service.to_dos import WorkOrderToDos
 from app.modules.after_sales.services.service.work_orders import WORK_ORDER
@@ -52,6 +52,7 @@ PART = Module(
     records=(ASSET, WARRANTY_TERM, TELEMETRY_RULE, SERVICE_CONTRACT, MAINTENANCE_PLAN, WORK_ORDER),
     ports=(
         (AssetSource, AssetsOfCases),
+        (ResponseClassSource, AgreedResponse),
         (AccountPanel, AssetPanel),
         (AccountUser, AssetUses),
         (ProductUser, AssetProducts),

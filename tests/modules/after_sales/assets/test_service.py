@@ -449,3 +449,27 @@ async def test_reading_work_orders_takes_a_fixed_number_of_statements(
         before = uow.statements
         assert len(await WorkOrderService(uow).get_many(ids)) == 5
         assert uow.statements - before == 1
+
+
+async def test_a_case_takes_the_response_class_that_was_agreed_and_its_promises_follow(
+    owner: Client, account: Json
+) -> None:
+    asset = await asset_of(owner, account_id=account["id"])
+    await contract_of(owner, account, response_class="silver")
+    await contract_of(owner, account, asset_id=asset["id"], response_class="gold")
+    await contract_of(owner, account, response_class="old", ends_on="2026-01-02")
+    condition = {"or": [{"and": [{"field": "response_class", "op": "eq", "value": "gold"}]}]}
+    await owner.ok(
+        "POST",
+        "/v1/sla-policies",
+        json={"name": "Gold", "conditions": condition, "first_response_minutes": 15},
+    )
+    cases = [
+        await case_of(owner, account_id=account["id"]),
+        await case_of(owner, asset_id=asset["id"]),
+        await case_of(owner),
+    ]
+    assert [case["response_class"] for case in cases] == ["silver", "gold", None]
+    assert [case["due_at"] is not None for case in cases] == [False, True, False]
+    moved = await owner.ok("PATCH", f"/v1/cases/{cases[0]['id']}", json={"asset_id": asset["id"]}, if_match=1)
+    assert (moved["response_class"], moved["due_at"] is not None) == ("gold", True)

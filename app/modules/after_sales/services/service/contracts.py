@@ -13,6 +13,7 @@ from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.schemas import Page
 from app.kernel.statements import columns_of, entities, entity
+from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.models.service import EntitlementDraw, EntitlementKind, ServiceContract
 from app.modules.after_sales.schemas.service import (
     EntitlementDrawCreate,
@@ -190,6 +191,27 @@ def read_draw(row: EntitlementDraw) -> EntitlementDrawRead:
     return EntitlementDrawRead.model_validate(
         {name: getattr(row, name) for name in EntitlementDrawRead.model_fields}
     )
+
+
+class AgreedResponse:
+    """`ResponseClassSource`: the class of the contract that holds; one for the very asset goes before all others."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def response_class(self, account_id: UUID, asset_id: UUID | None, on: date) -> str | None:
+        row = await self._uow.fetchrow(
+            "SELECT response_class FROM after_sales.service_contracts"
+            " WHERE tenant_id = $1 AND account_id = $2 AND deleted_at IS NULL AND response_class IS NOT NULL"
+            " AND (asset_id IS NULL OR asset_id = $3) AND $4 BETWEEN starts_on AND ends_on"
+            " AND (cancelled_on IS NULL OR cancelled_on > $4)"
+            " ORDER BY asset_id IS NULL, starts_on DESC, id DESC LIMIT 1",
+            self._uow.tenant_id,
+            account_id,
+            asset_id,
+            on,
+        )
+        return None if row is None else row["response_class"]
 
 
 SERVICE_CONTRACT: RecordType[ServiceContract] = RecordType(
