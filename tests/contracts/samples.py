@@ -82,6 +82,8 @@ REFERENCES = {
     "product_id": "products", "other_product_ids": "products", "category_id": "product-categories",
     "price_book_id": "price-books",
     "case_id": "cases", "survey_id": "surveys", "translation_of_id": "articles",
+    "asset_id": "assets", "service_contract_id": "service-contracts",
+    "signature_file_id": "files",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 

@@ -118,8 +118,8 @@ class World:
 
     async def make(self, resource: str) -> str:
         """A new thing of this kind; later requests are about it."""
-        if resource == "price-book-entries":
-            await self.make("products")  # a product has one entry in a book
+        if resource in ("price-book-entries", "warranty-terms"):
+            await self.make("products")  # a product has one entry in a book, and one set of terms
         operation = next(o for o in self.operations if o.resource == resource and self._makes(o))
         if resource == "approvals":
             await self.make("accounts")  # one request at a time about each
@@ -136,7 +136,7 @@ class World:
         """A new thing for an operation that changes the one in its path, so that no request spoils another's."""
         if operation.path.endswith(("/merge", "/merge/preview")):
             await self.twins(operation.resource)
-        if operation.resource == "price-book-entries" and not operation.safe:
+        if operation.resource in ("price-book-entries", "warranty-terms") and not operation.safe:
             await self.make("products")
         if not operation.safe and "id" in operation.names:
             await self._renew_thing(operation)
@@ -339,6 +339,8 @@ class World:
             "preview_lead_assignment": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "create_contract": {"account_id": self.ids.get("accounts")},
             "create_contract_amendment": {"changes": {"title": f"{self.sampler.marker} {number}"}},
+            "create_telemetry_rule": {"threshold": "80"},
+            "add_work_order_part": {"description": f"{self.sampler.marker} {number}"},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "optimise_assignment": {
                 "ids": [self.ids.get("leads", NOWHERE)],
@@ -378,6 +380,7 @@ PARTS = {
     "seat_id": "add_opportunity_contact",
     "team_member_id": "add_opportunity_team_member",
     "cost_id": "add_opportunity_cost",
+    "part_id": "add_work_order_part",
 }
 """What hangs on a thing and has a name of its own in paths: the name, and the operation that makes one."""
 QUERIES = {
@@ -392,6 +395,7 @@ QUERIES = {
     "get_team_calendar": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
     "get_free_busy": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
     "list_free_slots": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
+    "list_asset_telemetry": "metric=operating_hours",
     "list_activity_occurrences": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
 }
 

@@ -305,3 +305,16 @@ class SurveyAnswered(Event):
     score: int
     complaint: bool
     alerted: bool
+
+
+class AssetBreached(Event):
+    """A telemetry rule calls for a case: readings lie beyond its threshold, or none came (`value` is null then)."""
+
+    type: ClassVar[str] = "after_sales.asset.breached.v1"
+    object: ClassVar[str] = "asset"
+
+    rule_id: UUID
+    kind: str
+    metric: str
+    at: datetime
+    value: float | None

@@ -98,6 +98,52 @@ class OrderLineRef:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShippedLine:
+    """A line's part of a shipment; `at` is when it left."""
+
+    order_line_id: UUID
+    product_id: UUID | None
+    quantity: Decimal
+    serial_numbers: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewReturnLine:
+    """So much of an order's line comes back."""
+
+    order_line_id: UUID
+    quantity: Decimal
+    reason: str | None = None
+    serial_numbers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewReturn:
+    """A return that another module opens, of an order's lines; `case_id` is the case that it came of."""
+
+    order_id: UUID
+    reason: str
+    lines: tuple[NewReturnLine, ...]
+    contact_id: UUID | None = None
+    case_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnRef:
+    """A return as others show it."""
+
+    id: UUID
+    number: str
+    status: str
+    order_id: UUID | None
+    account_id: UUID
+    case_id: UUID | None
+    total: Money
+    requested_on: date
+
+
 class Orders(Protocol):
     """Orders of the tenant at hand, as far as the actor sees them."""
 
@@ -115,6 +161,15 @@ class Orders(Protocol):
 
     async def lines_of(self, order_ids: Collection[UUID]) -> Sequence[OrderLineRef]:
         """All lines of these orders, by order and position."""
+
+    async def shipped(self, shipment_id: UUID) -> Sequence[ShippedLine]:
+        """What went out with a shipment; empty for one that is unknown or of an order that is not visible."""
+
+    async def open_return(self, new: NewReturn) -> ReturnRef:
+        """Ask for goods to come back. Raises: `Forbidden`; `Invalid`; `Conflict` for more than was delivered."""
+
+    async def returns_of(self, case_ids: Collection[UUID]) -> Mapping[UUID, Sequence[ReturnRef]]:
+        """The returns that were opened from these cases and are visible, oldest first; one statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import Json, RecordTable, module_ref, one_of
 from app.modules.after_sales.interface import CaseChannel, CasePriority, CaseStatus
@@ -77,4 +77,5 @@ class Case(RecordTable):
     due_at: Mapped[datetime | None]
     due_target: Mapped[str | None]
     sla_failed: Mapped[bool]
+    response_class: Mapped[str | None] = mapped_column(sort_order=1000)
     split_from_id: Mapped[UUID | None]

@@ -96,6 +96,9 @@ class CaseRead(RecordOutput):
     due_at: datetime | None = Field(description="The earliest deadline that runs.")
     due_target: SlaTarget | None
     sla_failed: bool = Field(description="Some deadline was missed.")
+    response_class: str | None = Field(
+        description="That of the customer's service contract when the case was told of customer or asset."
+    )
     split_from_id: UUID | None = Field(description="The case that it was once a part of.")
 
 

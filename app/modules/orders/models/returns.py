@@ -43,6 +43,7 @@ class Return(RecordTable):
     replacement_order_id: Mapped[UUID | None]
     decision_note: Mapped[str | None]
     resolved_at: Mapped[datetime | None]
+    case_id: Mapped[UUID | None] = module_ref("after_sales.cases", on_delete="keep", sort_order=1000)
 
 
 class ReturnLine(TenantOwned):

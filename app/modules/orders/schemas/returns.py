@@ -73,6 +73,7 @@ class ReturnRead(RecordOutput):
     replacement_order_id: UUID | None
     decision_note: str | None
     resolved_at: datetime | None
+    case_id: UUID | None = Field(description="The case from which it was opened.")
 
 
 class ReturnLineRead(Output):

@@ -8,13 +8,24 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.access import visible_rows
+from app.kernel.decimals import decimal_text
 from app.kernel.listing import Bindings
 from app.kernel.money import Money
+from app.kernel.statements import entities
 from app.kernel.uow import UnitOfWork
-from app.modules.orders.interface import NewOrder, OrderLineRef, OrderRef
+from app.modules.orders.interface import (
+    NewOrder,
+    NewReturn,
+    OrderLineRef,
+    OrderRef,
+    ReturnRef,
+    ShippedLine,
+)
 from app.modules.orders.models.orders import Order
+from app.modules.orders.models.returns import Return
 from app.modules.orders.services.orders import OrderService
 from app.modules.orders.services.placing import Placing
+from app.modules.orders.services.returns import ReturnService
 
 
 class OrdersOfTenant:
@@ -48,6 +59,80 @@ class OrdersOfTenant:
             *bind.values,
         )
         return [_line(row) for row in rows]
+
+    async def shipped(self, shipment_id: UUID) -> Sequence[ShippedLine]:
+        actor = self._uow.actor
+        if not actor.may("order:read"):
+            return []
+        bind = Bindings(self._uow.tenant_id, shipment_id)
+        visible = visible_rows(actor, "order", "read", bind)
+        rows = await self._uow.fetch(
+            "SELECT l.order_line_id, o.product_id, l.quantity, l.serial_numbers, s.shipped_at"
+            " FROM orders.shipments s"
+            " JOIN orders.shipment_lines l ON l.tenant_id = s.tenant_id AND l.shipment_id = s.id"
+            " JOIN orders.order_lines o ON o.tenant_id = l.tenant_id AND o.id = l.order_line_id"
+            " JOIN orders.orders t ON t.tenant_id = s.tenant_id AND t.id = s.order_id"
+            " WHERE s.tenant_id = $1 AND s.id = $2 AND t.deleted_at IS NULL"
+            f"{f' AND {visible}' if visible else ''} ORDER BY o.position",
+            *bind.values,
+        )
+        return [
+            ShippedLine(
+                order_line_id=row["order_line_id"],
+                product_id=row["product_id"],
+                quantity=row["quantity"],
+                serial_numbers=tuple(row["serial_numbers"]),
+                at=row["shipped_at"],
+            )
+            for row in rows
+        ]
+
+    async def open_return(self, new: NewReturn) -> ReturnRef:
+        given = {
+            "order_id": new.order_id,
+            "contact_id": new.contact_id,
+            "reason": new.reason,
+            "lines": [
+                {
+                    "order_line_id": line.order_line_id,
+                    "quantity": decimal_text(line.quantity),
+                    "reason": line.reason,
+                    "serial_numbers": list(line.serial_numbers),
+                }
+                for line in new.lines
+            ],
+        }
+        return _return(await ReturnService(self._uow).create_for(new.case_id, given))
+
+    async def returns_of(self, case_ids: Collection[UUID]) -> Mapping[UUID, Sequence[ReturnRef]]:
+        actor = self._uow.actor
+        if not case_ids or not actor.may("return:read"):
+            return {}
+        bind = Bindings(self._uow.tenant_id, list(case_ids))
+        visible = visible_rows(actor, "return", "read", bind)
+        rows = await self._uow.fetch(
+            "SELECT t.* FROM orders.returns t WHERE t.tenant_id = $1 AND t.case_id = ANY($2::uuid[])"
+            f" AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''} ORDER BY t.id",
+            *bind.values,
+        )
+        found: dict[UUID, list[ReturnRef]] = {}
+        for row in entities(Return, rows):
+            if row.case_id is not None:
+                found.setdefault(row.case_id, []).append(_return(row))
+        return found
+
+
+def _return(row: Return) -> ReturnRef:
+    return ReturnRef(
+        id=row.id,
+        number=row.number,
+        status=row.status,
+        order_id=row.order_id,
+        account_id=row.account_id,
+        case_id=row.case_id,
+        total=Money(row.total, row.currency),
+        requested_on=row.requested_on,
+    )
 
 
 def _line(row: Any) -> OrderLineRef:

@@ -74,6 +74,7 @@ class ReturnService(RecordService[Return]):
         self.lines = ReturnLines(uow)
         self._orders = OrderService(uow)
         self._rows: list[dict[str, Any]] = []
+        self._case_id: UUID | None = None
 
     # -- making --------------------------------------------------------------------------------------------
 
@@ -94,6 +95,16 @@ class ReturnService(RecordService[Return]):
         self._rows = of_lines.composed(sent, lines, currency=currency, tax_included=given["tax_included"])
         explicit = None if explicit is None else set(explicit) - {"lines"}
         return await super().create(given, explicit=explicit)
+
+    async def create_for(self, case_id: UUID | None, given: Mapping[str, Any]) -> Return:
+        """As `create`, of fields as `ReturnCreate` has them, for the case that it came of."""
+        self._case_id = case_id
+        try:
+            body = ReturnCreate.model_validate(given)
+            fields = {name: getattr(body, name) for name in ReturnCreate.model_fields}
+            return await self.create(fields, explicit=body.model_fields_set)
+        finally:
+            self._case_id = None
 
     async def _order(self, id: UUID | None) -> tuple[Order | None, dict[UUID, OrderLine]]:
         """The order that is given back, held, and its lines. Raises `Invalid`."""
@@ -155,6 +166,7 @@ class ReturnService(RecordService[Return]):
         values |= {"status": REQUESTED.value, "line_count": len(self._rows)}
         values["exact_value"] = of_lines.exact_value(self._rows)
         values |= dict.fromkeys(("replacement_order_id", "decision_note", "resolved_at"))
+        values["case_id"] = self._case_id
         values["number"] = await next_number(self.uow, "return", NUMBER)
 
     async def after_create(self, row: Return) -> None:

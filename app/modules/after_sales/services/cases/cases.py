@@ -171,7 +171,9 @@ class CaseService(RecordService[Case]):
         if named:
             values = {**row.__dict__, **changes}
             await References(self.uow).check(values, named)
-            changes |= {n: values[n] for n in (*_NAMED, "warranty") if values[n] != getattr(row, n)}
+            changes |= {
+                n: values[n] for n in (*_NAMED, "warranty", "response_class") if values[n] != getattr(row, n)
+            }
         if row.status not in ENDED and told - _SAID:
             changes |= await self.clocks.repledged(row, {**row.__dict__, **changes})
 

@@ -36,6 +36,13 @@ class ReplyFollower(Protocol):
         """The customer wrote; the case is held."""
 
 
+class ResponseClassSource(Protocol):
+    """Port: where it is known how fast customers are to be answered."""
+
+    async def response_class(self, account_id: UUID, asset_id: UUID | None, on: date) -> str | None:
+        """What is agreed with an account for an asset on a day; one statement."""
+
+
 class QueueSource(Protocol):
     """Port: where cases wait for somebody."""
 

@@ -10,7 +10,12 @@ from uuid import UUID
 from app.kernel.errors import Invalid
 from app.kernel.periods import add_months
 from app.kernel.uow import UnitOfWork
-from app.modules.after_sales.services.cases.ports import AssetFacts, AssetSource, QueueSource
+from app.modules.after_sales.services.cases.ports import (
+    AssetFacts,
+    AssetSource,
+    QueueSource,
+    ResponseClassSource,
+)
 from app.modules.catalog.interface import Catalog, ProductRef
 from app.modules.customers.interface import Customers
 from app.modules.orders.interface import OrderLineRef, Orders
@@ -46,6 +51,16 @@ class References:
         await self._queue(values, changed)
         if copied:
             values["warranty"] = self._warranty(values["opened_at"], asset, line, product)
+        await self._response_class(values)
+
+    async def _response_class(self, values: dict[str, Any]) -> None:
+        values["response_class"] = None
+        if values.get("account_id") is None:
+            return
+        day = self._uow.actor.tenant.day_of(values["opened_at"])
+        for port in self._uow.ports(ResponseClassSource):
+            found = await port.response_class(values["account_id"], values.get("asset_id"), day)
+            values["response_class"] = values["response_class"] or found
 
     async def _asset(self, values: dict[str, Any], changed: set[str]) -> AssetFacts | None:
         id: UUID | None = values.get("asset_id") if "asset_id" in changed else None

@@ -1,0 +1,1 @@
+"""Assets: what customers have, and what was promised for it."""

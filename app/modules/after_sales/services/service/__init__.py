@@ -1,0 +1,1 @@
+"""Service: entitlements, planned maintenance, and the work that is done."""

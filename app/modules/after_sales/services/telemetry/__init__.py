@@ -1,0 +1,1 @@
+"""Telemetry: what assets report, and when it calls for a case."""
