@@ -22,5 +22,8 @@ async def test_members_earn_from_their_orders(company: Company) -> None:
     assert answer["created"] == 2
     await react(company)
     page = await api.get("/v1/loyalty-members", sort="external_id")
-    assert [(one["external_id"], one["points"]) for one in page["data"]] == [("club-A1", 0), ("club-A3", 6000)]
+    assert [(one["external_id"], one["points"]) for one in page["data"]] == [
+        ("club-A1", 0),
+        ("club-A3", 6000),
+    ]
     await adds_up(company)

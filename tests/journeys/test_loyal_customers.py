@@ -63,9 +63,7 @@ async def shop(app: Application) -> AsyncIterator[Shop]:
 
 
 async def _enrol(shop: Shop) -> None:
-    tiers = [
-        {"key": key, "name_en": key.title(), "threshold": str(pounds)} for key, pounds in TIERS
-    ]
+    tiers = [{"key": key, "name_en": key.title(), "threshold": str(pounds)} for key, pounds in TIERS]
     club = await shop.owner.ok(
         "POST",
         "/v1/loyalty-programmes",
@@ -109,7 +107,9 @@ class Customer:
 
     points: int = 0
     recent: Decimal = Decimal(0)
-    orders: list[tuple[date, Decimal]] = field(default_factory=list)  # kept in part at least, with what was kept
+    orders: list[tuple[date, Decimal]] = field(
+        default_factory=list
+    )  # kept in part at least, with what was kept
 
 
 def computed(data: OnlineRetail) -> dict[str, Customer]:
@@ -158,7 +158,9 @@ def parted(points: int, amounts: list[Decimal]) -> list[int]:
 
 async def members(shop: Shop) -> dict[str, Json]:
     return await every(
-        shop, "loyalty-members", "external_id,points,points_debt,points_qualifying,tier,rfm_scores,rfm_explanation"
+        shop,
+        "loyalty-members",
+        "external_id,points,points_debt,points_qualifying,tier,rfm_scores,rfm_explanation",
     )
 
 

@@ -33,9 +33,7 @@ async def programme(owner: Client, **fields: Any) -> Json:
 
 
 async def enrol(owner: Client, club: Json, account: Json, **fields: Any) -> Json:
-    return await make(
-        owner, "loyalty-members", programme_id=club["id"], account_id=account["id"], **fields
-    )
+    return await make(owner, "loyalty-members", programme_id=club["id"], account_id=account["id"], **fields)
 
 
 async def again(owner: Client, member: Json) -> Json:

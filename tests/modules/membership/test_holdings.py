@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID
 
 from hypothesis import given, settings
@@ -57,7 +58,9 @@ class Model:
 
     def day(self, today: date) -> None:
         for lot in sorted({point.lot for point in self.of("pending")}):
-            due = [p for p in self.of("pending") if p.lot == lot and p.matures is not None and p.matures <= today]
+            due = [
+                p for p in self.of("pending") if p.lot == lot and p.matures is not None and p.matures <= today
+            ]
             for point in due:
                 point.state = "available"
             self.settle(due)
@@ -103,6 +106,8 @@ class Pair:
         return next(lot for lot in self.real.lots if lot.earning_id == id)
 
 
+Step = tuple[Any, ...]
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(
@@ -124,7 +129,7 @@ STEPS = st.lists(
 
 @settings(max_examples=400, deadline=None)
 @given(STEPS)
-def test_any_history_comes_to_what_single_points_come_to(steps: list[tuple[str, ...]]) -> None:
+def test_any_history_comes_to_what_single_points_come_to(steps: list[Step]) -> None:
     pairs, today, totals = [Pair(), Pair()], START, Counter[tuple[UUID | None, str, str]]()
     for step in steps:
         posting = Posting(new_id(), UUID(int=1), step[0], "x")
@@ -133,7 +138,7 @@ def test_any_history_comes_to_what_single_points_come_to(steps: list[tuple[str, 
         for (_, _, currency), points in posting.entries.items():
             sums[currency] += points
         assert not any(sums.values())
-        totals.update({key: 0 for key in posting.entries})
+        totals.update(dict.fromkeys(posting.entries, 0))
         for key, points in posting.entries.items():
             totals[key] += points
         for pair in pairs:
@@ -147,7 +152,7 @@ def test_any_history_comes_to_what_single_points_come_to(steps: list[tuple[str, 
             assert sum(lot.remaining for lot in real.lots) == real.points + real.pending
 
 
-def take(step: tuple[str, ...], pairs: list[Pair], posting: Posting, today: date) -> date:
+def take(step: Step, pairs: list[Pair], posting: Posting, today: date) -> date:
     name, *rest = step
     numbers: list[int] = [0 if one is None else int(one) for one in rest]
     if name == "days":

@@ -110,7 +110,9 @@ async def test_an_order_in_another_currency_or_before_they_were_a_member_earns_n
     await delivered(company, account, line("1", "10.00", "EUR"), currency="EUR")
     other = await make(company.owner, "accounts", name="Late")
     await delivered(company, other)
-    late = await make(company.owner, "loyalty-members", programme_id=member["programme_id"], account_id=other["id"])
+    late = await make(
+        company.owner, "loyalty-members", programme_id=member["programme_id"], account_id=other["id"]
+    )
     await react(company)
     assert await balances(company.owner, member) == (0, 0, 0, 0)
     assert await balances(company.owner, late) == (0, 0, 0, 0)
@@ -302,8 +304,10 @@ async def test_nobody_changes_the_ledger_and_entries_sum_to_zero(company: Compan
     for sql in (
         "UPDATE membership.ledger_entries SET points = 1 WHERE tenant_id = $1",
         "DELETE FROM membership.ledger_transactions WHERE tenant_id = $1",
-        "INSERT INTO membership.ledger_entries SELECT tenant_id, gen_random_uuid(), transaction_id, member_id, account,"
-        " currency, 5 FROM membership.ledger_entries WHERE tenant_id = $1 AND member_id IS NOT NULL",
+        (
+            "INSERT INTO membership.ledger_entries SELECT tenant_id, gen_random_uuid(), transaction_id, member_id, account,"
+            " currency, 5 FROM membership.ledger_entries WHERE tenant_id = $1 AND member_id IS NOT NULL"
+        ),
     ):
         with pytest.raises(asyncpg.PostgresError):
             async with acting(company) as uow:

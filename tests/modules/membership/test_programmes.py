@@ -72,10 +72,12 @@ async def test_only_who_runs_the_programme_writes_it(company: Company, hire: Hir
 async def test_a_member_gets_a_card_whose_number_checks_itself(company: Company, account: Json) -> None:
     club = await programme(company.owner)
     member = await enrol(company.owner, club, account)
-    assert luhn.is_valid(member["number"]) and len(member["number"]) == 16
+    assert luhn.is_valid(member["number"])
+    assert len(member["number"]) == 16
     assert (member["status"], member["points"], member["tier"]) == ("active", 0, None)
     picture = await company.owner.get(f"/v1/loyalty-members/{member['id']}/qr")
-    assert picture.headers["content-type"].startswith("image/svg+xml") and b"<svg" in picture.content
+    assert picture.headers["content-type"].startswith("image/svg+xml")
+    assert b"<svg" in picture.content
 
 
 async def test_a_number_with_a_wrong_digit_or_that_is_taken_is_refused(
@@ -128,7 +130,9 @@ async def test_of_two_members_of_one_programme_one_gives_way_when_they_are_merge
     kept, gone = await enrol(owner, club, account), await enrol(owner, club, other)
     await adjust(owner, gone, 70)
     records = [{"id": one["id"], "version": one["version"]} for one in (account, other)]
-    merge = await owner.ok("POST", "/v1/accounts/merge", json={"records": records, "master_id": account["id"]})
+    merge = await owner.ok(
+        "POST", "/v1/accounts/merge", json={"records": records, "master_id": account["id"]}
+    )
     found = await again(owner, gone)
     assert (found["account_id"], found["status"]) == (account["id"], "superseded")
     await owner.ok(

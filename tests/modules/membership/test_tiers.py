@@ -22,7 +22,13 @@ from tests.modules.support import acting, make
 from tests.support.api import Company
 
 Json = dict[str, Any]
-SILVER: Json = {"key": "silver", "name_en": "Silver", "threshold": "100", "multiplier": "1.5", "grace_days": 10}
+SILVER: Json = {
+    "key": "silver",
+    "name_en": "Silver",
+    "threshold": "100",
+    "multiplier": "1.5",
+    "grace_days": 10,
+}
 GOLD: Json = {"key": "gold", "name_en": "Gold", "threshold": "500", "multiplier": "2", "benefits": ["lounge"]}
 
 
@@ -81,8 +87,16 @@ async def test_a_tier_is_kept_until_the_grace_is_over_and_then_lowered_or_renewe
     ]
 
 
-async def test_a_calendar_year_decides_for_the_next(company: Company, account: Json, clock: FixedClock) -> None:
-    year = {"key": "year", "name_en": "Year", "qualify_by": "visits", "threshold": "2", "period": "calendar_year"}
+async def test_a_calendar_year_decides_for_the_next(
+    company: Company, account: Json, clock: FixedClock
+) -> None:
+    year = {
+        "key": "year",
+        "name_en": "Year",
+        "qualify_by": "visits",
+        "threshold": "2",
+        "period": "calendar_year",
+    }
     member = await enrol(company.owner, await programme(company.owner, tiers=[year]), account)
     await delivered(company, account)
     order = await delivered(company, account)
@@ -102,7 +116,11 @@ async def test_members_tiers_stay_in_the_programme(company: Company, account: Js
     await delivered(company, account)
     path = f"/v1/loyalty-programmes/{club['id']}"
     answer = await company.owner.patch(path, {"tiers": [GOLD]}, if_match=1)
-    assert (answer.status_code, answer.json()["code"], answer.json()["tiers"]) == (409, "tier_in_use", ["silver"])
+    assert (answer.status_code, answer.json()["code"], answer.json()["tiers"]) == (
+        409,
+        "tier_in_use",
+        ["silver"],
+    )
     assert (await company.owner.ok("GET", path)) == club
 
 
