@@ -6,10 +6,22 @@ import argparse
 
 from rich.console import Console
 
-from bench import api, bulk, orders, pipeline, pools, records, routes, sla, usage
+from bench import api, bulk, loyalty, orders, pipeline, pools, records, routes, sla, usage
 from bench.house import house
 
-SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools", "orders", "usage", "sla")
+SUITES = (
+    "routes",
+    "api",
+    "records",
+    "growth",
+    "bulk",
+    "pipeline",
+    "pools",
+    "orders",
+    "usage",
+    "sla",
+    "loyalty",
+)
 
 
 def main() -> None:
@@ -66,6 +78,8 @@ def main() -> None:
             usage.run_usage(home, given.rows, console)
     if "sla" in suites:
         sla.run_sla(home, console)
+    if "loyalty" in suites:
+        loyalty.run_loyalty(home, console)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from app.modules.orders.interface import (
     NewReturn,
     OrderLineRef,
     OrderRef,
+    ReturnLineRef,
     ReturnRef,
     ShippedLine,
 )
@@ -134,6 +135,22 @@ def _return(row: Return) -> ReturnRef:
         requested_on=row.requested_on,
     )
 
+    async def return_lines_of(self, return_ids: Collection[UUID]) -> Sequence[ReturnLineRef]:
+        actor = self._uow.actor
+        if not return_ids or not actor.may("return:read"):
+            return []
+        bind = Bindings(self._uow.tenant_id, list(return_ids))
+        visible = visible_rows(actor, "return", "read", bind)
+        rows = await self._uow.fetch(
+            "SELECT l.id, l.return_id, o.order_id, l.order_line_id, l.quantity, t.status"
+            " FROM orders.return_lines l JOIN orders.returns t ON t.tenant_id = l.tenant_id AND t.id = l.return_id"
+            " LEFT JOIN orders.order_lines o ON o.tenant_id = l.tenant_id AND o.id = l.order_line_id"
+            " WHERE l.tenant_id = $1 AND l.return_id = ANY($2::uuid[]) AND t.deleted_at IS NULL"
+            f"{f' AND {visible}' if visible else ''} ORDER BY l.return_id, l.position",
+            *bind.values,
+        )
+        return [ReturnLineRef(**dict(row)) for row in rows]
+
 
 def _line(row: Any) -> OrderLineRef:
     at: datetime = row["confirmed_at"] or row["created_at"]
@@ -164,4 +181,6 @@ def reference(row: Order) -> OrderRef:
         quote_id=row.quote_id,
         contract_id=row.contract_id,
         opportunity_id=row.opportunity_id,
+        contact_id=row.contact_id,
+        fulfilled_at=row.fulfilled_at,
     )
