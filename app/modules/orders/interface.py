@@ -98,6 +98,14 @@ class OrderLineRef:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """An order with the descriptions of its first lines."""
+
+    order: OrderRef
+    items: tuple[str, ...]
+
+
 class Orders(Protocol):
     """Orders of the tenant at hand, as far as the actor sees them."""
 
@@ -115,6 +123,11 @@ class Orders(Protocol):
 
     async def lines_of(self, order_ids: Collection[UUID]) -> Sequence[OrderLineRef]:
         """All lines of these orders, by order and position."""
+
+    async def purchases_of(
+        self, account_ids: Collection[UUID], *, limit: int = 5
+    ) -> Mapping[UUID, list[Purchase]]:
+        """The newest confirmed orders of each account that were not cancelled, newest first; one statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
