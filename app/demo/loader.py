@@ -21,6 +21,7 @@ from app.demo.catalogue_loader import CatalogueLoader
 from app.demo.client import Api, ApiFailure
 from app.demo.contract_loader import ContractLoader
 from app.demo.deal_loader import DealLoader
+from app.demo.desk_loader import PRESENCE, DeskLoader
 from app.demo.files import csv_of
 from app.demo.generator import generate, sales_of
 from app.demo.order_loader import OrderLoader
@@ -83,6 +84,7 @@ class DemoLoader:
             ("contracts", self._contracts),
             ("quotes", self._quotes),
             ("orders", self._orders),
+            ("desk", self._desk),
         )
         for name, step in steps:
             if not self._state.done(name):
@@ -319,6 +321,17 @@ class DemoLoader:
         await money.load(sales.invoices)
         for name, count in sales.counts.items():
             self._state.count(name, count)
+
+    async def _desk(self) -> None:
+        members, company = await self._owners(self._api), self.company
+        workers = [one.email for one in company.members if one.role == "salesperson"][: len(PRESENCE)]
+        loader = DeskLoader(
+            self._api,
+            agents=[members[email] for email in workers],
+            numbers=[one.phone for one in company.contacts],
+            seed=self._state.seed,
+        )
+        self._state.count("calls", await loader.load())
 
     async def _activities(self) -> None:
         ids = {

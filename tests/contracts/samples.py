@@ -81,6 +81,7 @@ REFERENCES = {
     "delegate_id": "members", "on_behalf_of": "members", "chosen_ids": "members",
     "product_id": "products", "other_product_ids": "products", "category_id": "product-categories",
     "price_book_id": "price-books",
+    "queue_id": "queues", "agent_id": "members",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 

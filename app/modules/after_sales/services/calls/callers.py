@@ -13,6 +13,7 @@ from app.kernel.listing import Bindings
 from app.kernel.money import money_dict
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Activities, Subject, TimelineEntry
+from app.modules.after_sales.interface import CasePriority
 from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL, URGENCY_SQL
 from app.modules.customers.interface import Customers
 from app.modules.leads.interface import Leads
@@ -21,6 +22,7 @@ from app.modules.orders.interface import Orders, Purchase
 
 SHOWN: Final = 5
 _ORDER: Final = ("contact", "account", "lead")
+_PRIORITIES: Final = [priority.value for priority in CasePriority]
 _NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -109,7 +111,7 @@ async def informed(uow: UnitOfWork, found: list[Caller]) -> list[Caller]:
             one.purchases = purchases.get(one.account_id, ())
         keys = list(dict.fromkeys(key for key in (one.id, one.account_id) if key is not None))
         mine = {case["id"]: case for key in keys for case in cases.get(key, ())}
-        one.cases = list(mine.values())[:SHOWN]
+        one.cases = sorted(mine.values(), key=_urgency)[:SHOWN]
         heard = {entry.id: entry for subject in one.subjects for entry in spoken.get(subject, ())}
         newest = sorted(heard.values(), key=lambda entry: (entry.at, entry.id), reverse=True)
         one.conversations = newest[:SHOWN]
@@ -122,6 +124,10 @@ def _likelihood(one: Caller) -> tuple[Any, ...]:
     """Whose case is open rings about it; then whoever was spoken to last; then people before companies."""
     last = one.conversations[0].at if one.conversations else _NEVER
     return not one.cases, (_NEVER - last), _ORDER.index(one.object), one.name, one.id
+
+
+def _urgency(case: dict[str, Any]) -> tuple[Any, ...]:
+    return -_PRIORITIES.index(case["priority"]), case["opened_at"], case["id"]
 
 
 async def _open_cases(
@@ -185,5 +191,5 @@ _OPEN: Final = f"""
 (SELECT k.id AS of_id, o.* FROM unnest({{ids}}::uuid[]) AS k(id) CROSS JOIN LATERAL (
   SELECT {", ".join(f"t.{name}" for name in _SHOWN_OF_CASE)} FROM after_sales.cases t
   WHERE t.tenant_id = $1 AND t.{{column}} = k.id AND t.deleted_at IS NULL AND t.{UNRESOLVED_SQL}{{visible}}
-  ORDER BY {URGENCY_SQL.format("t")}, t.due_at, t.opened_at, t.id LIMIT $4
-) o ORDER BY k.id, {URGENCY_SQL.format("o")}, o.opened_at, o.id)"""
+  ORDER BY {URGENCY_SQL.format("t")}, t.opened_at, t.id LIMIT $4
+) o)"""
