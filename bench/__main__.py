@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any, Final
 
 from rich.console import Console
 
-from bench import api, bulk, loyalty, orders, pipeline, pools, records, routes, sla, usage
-from bench.house import house
+from bench import api, bulk, loyalty, orders, pipeline, pools, records, routes, routing, sla, usage
+from bench.house import House, house
 
-SUITES = (
-    "routes",
-    "api",
-    "records",
-    "growth",
-    "bulk",
-    "pipeline",
-    "pools",
-    "orders",
-    "usage",
-    "sla",
-    "loyalty",
-)
+Given = argparse.Namespace
+
+# Each in a house of its own: an empty database, and the product on it.
+HOUSED: Final[dict[str, Callable[[House, Given, Console], Any]]] = {
+    "api": lambda home, given, console: api.run_compare(home, given.size, console),
+    "records": lambda home, given, console: records.run_records(home, console, given.types),
+    "growth": lambda home, given, console: api.run_growth(
+        home, [size for size in (10_000, 100_000, 1_000_000, 5_000_000) if size <= given.largest], console
+    ),
+    "bulk": lambda home, given, console: bulk.run_bulk(home, given.rows, console),
+    "pipeline": lambda home, given, console: pipeline.run_pipeline(home, given.size, console),
+    "pools": lambda home, given, console: pools.run_pools(home, given.accounts, console),
+    "orders": lambda home, given, console: orders.run_orders(home, given.rows, console),
+    "usage": lambda home, given, console: usage.run_usage(home, given.rows, console),
+    "sla": lambda home, _, console: sla.run_sla(home, console),
+    "loyalty": lambda home, _, console: loyalty.run_loyalty(home, console),
+    "routing": lambda home, _, console: routing.run_routing(home, console),
+}
+SUITES = ("routes", *HOUSED)
 
 
 def main() -> None:
@@ -48,38 +56,10 @@ def main() -> None:
     suites = given.suites or list(SUITES)
     if "routes" in suites:
         routes.run_routes(console)
-    if "api" in suites:
-        with house() as home:
-            api.run_compare(home, given.size, console)
-    if "records" in suites:
-        with house() as home:
-            records.run_records(home, console, given.types)
-    if "growth" in suites:
-        with house() as home:
-            api.run_growth(
-                home,
-                [size for size in (10_000, 100_000, 1_000_000, 5_000_000) if size <= given.largest],
-                console,
-            )
-    if "bulk" in suites:
-        with house() as home:
-            bulk.run_bulk(home, given.rows, console)
-    if "pipeline" in suites:
-        with house() as home:
-            pipeline.run_pipeline(home, given.size, console)
-    if "pools" in suites:
-        with house() as home:
-            pools.run_pools(home, given.accounts, console)
-    if "orders" in suites:
-        with house() as home:
-            orders.run_orders(home, given.rows, console)
-    if "usage" in suites:
-        with house() as home:
-            usage.run_usage(home, given.rows, console)
-    if "sla" in suites:
-        sla.run_sla(home, console)
-    if "loyalty" in suites:
-        loyalty.run_loyalty(home, console)
+    for name, run in HOUSED.items():
+        if name in suites:
+            with house() as home:
+                run(home, given, console)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from app.demo.catalogue_loader import CatalogueLoader
 from app.demo.client import Api, ApiFailure
 from app.demo.contract_loader import ContractLoader
 from app.demo.deal_loader import DealLoader
+from app.demo.desk_loader import PRESENCE, DeskLoader
 from app.demo.files import csv_of
 from app.demo.generator import generate, sales_of
 from app.demo.loyalty_loader import LoyaltyLoader
@@ -88,6 +89,7 @@ class DemoLoader:
             ("loyalty", self._loyalty),
             ("orders", self._orders),
             ("care", self._care),
+            ("desk", self._desk),
         )
         for name, step in steps:
             if not self._state.done(name):
@@ -341,6 +343,17 @@ class DemoLoader:
         agents = [members[email] for email in sorted(members)][:3]
         for name, count in (await CareLoader(self._api, await self._ids("contacts"), agents).load()).items():
             self._state.count(name, count)
+
+    async def _desk(self) -> None:
+        members, company = await self._owners(self._api), self.company
+        workers = [one.email for one in company.members if one.role == "salesperson"][: len(PRESENCE)]
+        loader = DeskLoader(
+            self._api,
+            agents=[members[email] for email in workers],
+            numbers=[one.phone for one in company.contacts],
+            seed=self._state.seed,
+        )
+        self._state.count("calls", await loader.load())
 
     async def _activities(self) -> None:
         ids = {

@@ -181,6 +181,10 @@ class Registry:
         """The implementation of an interface in this transaction."""
         return cast("T", self._interfaces[interface](uow))
 
+    def provides(self, interface: type[Any]) -> bool:
+        """Whether some module of this process brings an interface."""
+        return interface in self._interfaces
+
     def implementations(self, port: type[T], uow: UnitOfWork) -> list[T]:
         """All implementations of a port in this transaction, in module order."""
         return [cast("T", factory(uow)) for factory in self._ports.get(port, ())]

@@ -80,12 +80,12 @@ REFERENCES = {
     "template_id": "contract-clause-templates",
     "delegate_id": "members", "on_behalf_of": "members", "chosen_ids": "members",
     "product_id": "products", "other_product_ids": "products", "category_id": "product-categories",
-    "price_book_id": "price-books",
     "case_id": "cases", "survey_id": "surveys", "translation_of_id": "articles",
     "asset_id": "assets", "service_contract_id": "service-contracts",
     "signature_file_id": "files",
     "price_book_id": "price-books", "programme_id": "loyalty-programmes", "to_member_id": "loyalty-members",
     "product_ids": "products", "category_ids": "product-categories",
+    "queue_id": "queues", "agent_id": "members",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 

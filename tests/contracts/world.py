@@ -25,6 +25,8 @@ FIRST_VERSIONS = {
     "update_calendar_settings": 0,
     "set_credit_settings": 0,
     "set_case_settings": 0,
+    "set_agent": 0,
+    "set_desk_settings": 0,
 }
 """Settings that have no row before they are changed first."""
 
@@ -70,7 +72,8 @@ class World:
     async def build(self) -> None:
         """Make one of everything."""
         member = await colleague(self.company, self.look, "salesperson")
-        self.ids["members"] = self.ids["lead-assignees"] = str(member.facts["member_id"])
+        self.ids["members"] = str(member.facts["member_id"])
+        self.ids["lead-assignees"] = self.ids["agents"] = self.ids["members"]
         second = await sign_in(stranger_from(self.company.app), self.company.email)
         sessions = (await self.owner.ok("GET", "/v1/sessions"))["data"]
         self.ids["sessions"] = next(session["id"] for session in sessions if not session["current"])
@@ -93,6 +96,7 @@ class World:
             for name in (
                 "teams",
                 "roles",
+                "queues",
                 "accounts",
                 "contacts",
                 "orders",

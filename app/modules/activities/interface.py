@@ -230,6 +230,24 @@ class Activities(Protocol):
         Without an owner it is nobody's yet.
         """
 
+    async def record_call(
+        self,
+        about: Sequence[Subject],
+        subject: str,
+        *,
+        owner_id: UUID,
+        happened_at: datetime,
+        duration_seconds: int,
+        direction: str,
+        outcome: str | None = None,
+        body: str | None = None,
+    ) -> ActivityRef:
+        """Note a call that the owner had; whoever reports it needs no right to make or assign activities.
+
+        The caller has seen to it that the actor sees what it is `about`, which may be nothing. `direction` is
+        `inbound` or `outbound`.
+        """
+
     async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, ActivityRef]:
         """Activities by id, whoever sees them; unknown and deleted ones are absent."""
 
@@ -243,6 +261,11 @@ class Activities(Protocol):
 
     async def next_open(self, object_name: str, ids: Collection[UUID]) -> Mapping[UUID, ActivityRef]:
         """The open activity that is due first about each record; records without one are absent."""
+
+    async def conversations(
+        self, about: Collection[Subject], *, limit: int = 5
+    ) -> Mapping[Subject, list[TimelineEntry]]:
+        """The newest calls, meetings, visits and notes about each of these visible records; one statement."""
 
     async def timeline(
         self, subject: Subject, *, limit: int = 20, kinds: Collection[str] = ()

@@ -67,6 +67,18 @@ class ContactRef:
 
 
 @dataclass(frozen=True, slots=True)
+class PhoneMatch:
+    """An account or a contact with a telephone number; `account_id` and `account_name` are the contact's first."""
+
+    object: Literal["account", "contact"]
+    id: UUID
+    name: str
+    owner_id: UUID | None
+    account_id: UUID | None
+    account_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class GivenConsent:
     """A channel somebody agreed to be reached on; `source` says where, and `given_at` when."""
 
@@ -183,6 +195,12 @@ class Customers(Protocol):
 
     async def credit_terms(self, ids: Collection[UUID]) -> Mapping[UUID, CreditTerms]:
         """Limit and terms by account, for the rules that go by them: whoever acts, also of accounts not visible."""
+
+    async def by_phone(self, e164: str) -> Sequence[PhoneMatch]:
+        """Visible contacts and accounts with this number in E.164, contacts first, by name. One statement.
+
+        All their numbers count, as far as the actor may read them.
+        """
 
     async def belongs(self, contact_id: UUID, account_id: UUID) -> bool:
         """Whether the contact has a part in the account, as their first one or a further one."""

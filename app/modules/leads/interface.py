@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal, Protocol
@@ -33,6 +33,9 @@ class Leads(Protocol):
 
     async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, LeadRef]:
         """Leads by id; ids that are unknown or not visible are absent. One merged away answers with the survivor."""
+
+    async def by_phone(self, e164: str) -> Sequence[LeadRef]:
+        """Visible leads with this number in E.164 that are not converted, newest first, at most 20. One statement."""
 
     async def responded(self, id: UUID, at: datetime) -> None:
         """Note the first response to a lead; a later one changes nothing."""

@@ -158,6 +158,14 @@ class ReturnRef:
     requested_on: date
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """An order with the descriptions of its first lines."""
+
+    order: OrderRef
+    items: tuple[str, ...]
+
+
 class Orders(Protocol):
     """Orders of the tenant at hand, as far as the actor sees them."""
 
@@ -187,6 +195,11 @@ class Orders(Protocol):
 
     async def return_lines_of(self, return_ids: Collection[UUID]) -> Sequence[ReturnLineRef]:
         """All lines of these returns with their returns' status, by return and position."""
+
+    async def purchases_of(
+        self, account_ids: Collection[UUID], *, limit: int = 5
+    ) -> Mapping[UUID, list[Purchase]]:
+        """The newest confirmed orders of each account that were not cancelled, newest first; one statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import ActivityRef, Subject, TimelineEntry
 from app.modules.activities.models import Activity, ActivityKind
-from app.modules.activities.schemas import ActivityCreate
+from app.modules.activities.schemas import SUBJECT_LENGTH, ActivityCreate
 from app.modules.activities.services.activities import ACTIVITY, ActivityService, as_json
-from app.modules.activities.services.timeline import Timeline
+from app.modules.activities.services.timeline import Timeline, conversations
 
 _REF = "a.id, a.kind, a.subject, a.status, a.owner_id, a.happened_at, a.due_at, a.completed_at"
 
@@ -74,6 +74,39 @@ class ActivitiesOfTenant:
         }
         body = ActivityCreate.model_validate(given)
         return _ref(await service.create({name: getattr(body, name) for name in type(body).model_fields}))
+
+    async def record_call(
+        self,
+        about: Sequence[Subject],
+        subject: str,
+        *,
+        owner_id: UUID,
+        happened_at: datetime,
+        duration_seconds: int,
+        direction: str,
+        outcome: str | None = None,
+        body: str | None = None,
+    ) -> ActivityRef:
+        service = ActivityService(self._uow)
+        service.actor = system_actor(self._uow.actor.tenant)
+        given = {
+            "kind": ActivityKind.CALL,
+            "about": as_json(about),
+            "subject": subject[:SUBJECT_LENGTH],
+            "owner_id": owner_id,
+            "happened_at": happened_at,
+            "duration_seconds": duration_seconds,
+            "direction": direction,
+            "outcome": outcome,
+            "body": body,
+        }
+        made = ActivityCreate.model_validate(given)
+        return _ref(await service.create({name: getattr(made, name) for name in type(made).model_fields}))
+
+    async def conversations(
+        self, about: Collection[Subject], *, limit: int = 5
+    ) -> Mapping[Subject, list[TimelineEntry]]:
+        return await conversations(self._uow, about, limit)
 
     async def get_many(self, ids: Collection[UUID]) -> Mapping[UUID, ActivityRef]:
         rows = await self._uow.fetch(

@@ -88,6 +88,42 @@ class Timeline:
         return [_change_entry(row, hidden) for row in rows]
 
 
+async def conversations(
+    uow: UnitOfWork, about: Collection[Subject], limit: int
+) -> dict[Subject, list[TimelineEntry]]:
+    """The newest of what was said with somebody, by visible record; one statement."""
+    if not about or not uow.actor.may("activity:read"):
+        return {}
+    subjects = list(dict.fromkeys(about))
+    rows = await uow.fetch(
+        _CONVERSATIONS,
+        uow.tenant_id,
+        [subject.object for subject in subjects],
+        [subject.record_id for subject in subjects],
+        uow.now,
+        limit,
+    )
+    hidden = uow.actor.hidden("activity")
+    found: dict[Subject, list[TimelineEntry]] = {}
+    for row in rows:
+        subject = Subject(row["about_object"], row["about_id"])
+        found.setdefault(subject, []).append(_activity_entry(row, hidden))
+    return found
+
+
+_CONVERSATIONS = """
+SELECT s.object AS about_object, s.record_id AS about_id, a.*
+FROM unnest($2::text[], $3::uuid[]) AS s(object, record_id) CROSS JOIN LATERAL (
+  SELECT a.id, a.kind, a.subject, a.body, a.status, a.priority, a.owner_id, a.due_at, a.happened_at, a.completed_at,
+    a.duration_seconds, a.direction, a.outcome, a.created_by
+  FROM activities.links l JOIN activities.activities a
+    ON a.tenant_id = l.tenant_id AND a.id = l.activity_id AND a.deleted_at IS NULL
+  WHERE l.tenant_id = $1 AND l.object = s.object AND l.record_id = s.record_id AND l.at <= $4
+    AND a.kind IN ('call', 'meeting', 'visit', 'note')
+  ORDER BY l.at DESC, l.activity_id DESC LIMIT $5
+) a ORDER BY a.happened_at DESC, a.id DESC"""
+
+
 def _activity_entry(row: Any, hidden: frozenset[str]) -> TimelineEntry:
     more = (
         "status", "priority", "owner_id", "due_at", "completed_at", "duration_seconds", "direction", "outcome",

@@ -20,6 +20,7 @@ from app.modules.customers.interface import (
     ContactRef,
     CreditTerms,
     GivenConsent,
+    PhoneMatch,
     PostalAddress,
 )
 from app.modules.customers.models import Account, Channel, ConsentStatus, Contact, LifecycleStage
@@ -28,6 +29,7 @@ from app.modules.customers.services import keys as known_keys
 from app.modules.customers.services.accounts import AccountService
 from app.modules.customers.services.consents import state_consent
 from app.modules.customers.services.contacts import ContactService
+from app.modules.customers.services.phones import by_phone
 
 _STAGES = list(LifecycleStage)
 
@@ -137,6 +139,9 @@ class Directory:
 
     async def contacts_by_email(self, addresses: Collection[str]) -> Mapping[str, UUID]:
         return await known_keys.contacts_by_email(self._uow, addresses)
+
+    async def by_phone(self, e164: str) -> Sequence[PhoneMatch]:
+        return await by_phone(self._uow, e164)
 
     async def belongs(self, contact_id: UUID, account_id: UUID) -> bool:
         row = await self._uow.fetchrow(

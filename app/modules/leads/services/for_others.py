@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from app.kernel.access import visible_rows
+from app.kernel.listing import Bindings
 from app.kernel.merging.tombstones import get_current
 from app.kernel.statements import columns_of, entities
 from app.kernel.uow import UnitOfWork
@@ -30,6 +32,20 @@ class LeadsOfTenant:
             id: LeadRef(**{name: getattr(row, name) for name in LeadRef.__slots__})
             for id, row in rows.items()
         }
+
+    async def by_phone(self, e164: str) -> Sequence[LeadRef]:
+        actor = self._uow.actor
+        if not actor.may("lead:read") or "phone" in actor.hidden("lead"):
+            return []
+        bind = Bindings(self._uow.tenant_id, e164)
+        visible = visible_rows(actor, "lead", "read", bind)
+        rows = await self._uow.fetch(
+            f"SELECT {', '.join(f't.{name}' for name in LeadRef.__slots__)} FROM leads.leads t"
+            " WHERE t.tenant_id = $1 AND t.phone_key = $2 AND t.deleted_at IS NULL AND t.status <> 'converted'"
+            f"{f' AND {visible}' if visible else ''} ORDER BY t.created_at DESC, t.id DESC LIMIT 20",
+            *bind.values,
+        )
+        return [LeadRef(**dict(row)) for row in rows]
 
     async def responded(self, id: UUID, at: datetime) -> None:
         service = LeadService(self._uow)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.access import visible_rows
 from app.kernel.decimals import decimal_text
 from app.kernel.listing import Bindings
 from app.kernel.money import Money
-from app.kernel.statements import entities
+from app.kernel.statements import columns_of, entities, entity
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.interface import (
     NewOrder,
     NewReturn,
     OrderLineRef,
     OrderRef,
+    Purchase,
     ReturnLineRef,
     ReturnRef,
     ShippedLine,
@@ -122,19 +123,6 @@ class OrdersOfTenant:
                 found.setdefault(row.case_id, []).append(_return(row))
         return found
 
-
-def _return(row: Return) -> ReturnRef:
-    return ReturnRef(
-        id=row.id,
-        number=row.number,
-        status=row.status,
-        order_id=row.order_id,
-        account_id=row.account_id,
-        case_id=row.case_id,
-        total=Money(row.total, row.currency),
-        requested_on=row.requested_on,
-    )
-
     async def return_lines_of(self, return_ids: Collection[UUID]) -> Sequence[ReturnLineRef]:
         actor = self._uow.actor
         if not return_ids or not actor.may("return:read"):
@@ -150,6 +138,36 @@ def _return(row: Return) -> ReturnRef:
             *bind.values,
         )
         return [ReturnLineRef(**dict(row)) for row in rows]
+
+    async def purchases_of(
+        self, account_ids: Collection[UUID], *, limit: int = 5
+    ) -> Mapping[UUID, list[Purchase]]:
+        actor = self._uow.actor
+        if not account_ids or not actor.may("order:read") or _SHOWN & actor.hidden("order"):
+            return {}
+        bind = Bindings(self._uow.tenant_id, list(account_ids), limit)
+        visible = visible_rows(actor, "order", "read", bind)
+        rows = await self._uow.fetch(
+            _PURCHASES.format(visible=f" AND {visible}" if visible else ""), *bind.values
+        )
+        found: dict[UUID, list[Purchase]] = {}
+        for row in rows:
+            purchase = Purchase(order=reference(entity(Order, row)), items=tuple(row["items"]))
+            found.setdefault(row["account_id"], []).append(purchase)
+        return found
+
+
+def _return(row: Return) -> ReturnRef:
+    return ReturnRef(
+        id=row.id,
+        number=row.number,
+        status=row.status,
+        order_id=row.order_id,
+        account_id=row.account_id,
+        case_id=row.case_id,
+        total=Money(row.total, row.currency),
+        requested_on=row.requested_on,
+    )
 
 
 def _line(row: Any) -> OrderLineRef:
@@ -184,3 +202,17 @@ def reference(row: Order) -> OrderRef:
         contact_id=row.contact_id,
         fulfilled_at=row.fulfilled_at,
     )
+
+
+_SHOWN: Final = frozenset({"number", "status", "total", "ordered_on"})
+
+_PURCHASES: Final = f"""
+SELECT o.*, ARRAY(
+  SELECT l.description FROM orders.order_lines l WHERE l.tenant_id = $1 AND l.order_id = o.id
+  ORDER BY l.position LIMIT 3) AS items
+FROM unnest($2::uuid[]) AS a(id) CROSS JOIN LATERAL (
+  SELECT {", ".join(f"t.{name}" for name in columns_of(Order))} FROM orders.orders t
+  WHERE t.tenant_id = $1 AND t.account_id = a.id AND t.deleted_at IS NULL
+    AND t.status NOT IN ('draft', 'cancelled'){{visible}}
+  ORDER BY t.ordered_on DESC, t.id DESC LIMIT $3
+) o ORDER BY o.account_id, o.ordered_on DESC, o.id DESC"""

@@ -1,0 +1,1 @@
+"""Calls, and who is calling."""

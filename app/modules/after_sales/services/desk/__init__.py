@@ -1,0 +1,1 @@
+"""The service desk: queues, agents and how cases come to them."""
