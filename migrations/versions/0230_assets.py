@@ -1,7 +1,7 @@
 """Assets that customers have, and what is promised for them.
 
 Revision ID: 0230
-Revises: 0211
+Revises: 0221
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect, record_columns, record_indexes
 
 revision = "0230"
-down_revision = "0211"
+down_revision = "0221"
 branch_labels = None
 depends_on = None
 

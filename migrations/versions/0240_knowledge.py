@@ -1,7 +1,7 @@
 """The knowledge base: articles, published versions, search terms, categories, feedback, settings.
 
 Revision ID: 0240
-Revises: 0211
+Revises: 0234
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect, record_columns, record_indexes
 
 revision = "0240"
-down_revision = "0211"
+down_revision = "0234"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Loyalty programmes: members, tiers, and the ledger of points.
 
 Revision ID: 0250
-Revises: 0181
+Revises: 0242
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect, record_columns, record_indexes
 
 revision = "0250"
-down_revision = "0181"
+down_revision = "0242"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Seats and usage: who occupied a seat from when to when, and what was used in each hour.
 
 Revision ID: 0260
-Revises: 0191
+Revises: 0250
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect
 
 revision = "0260"
-down_revision = "0191"
+down_revision = "0250"
 branch_labels = None
 depends_on = None
 
