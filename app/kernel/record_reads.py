@@ -54,6 +54,19 @@ async def read_one(uow: UnitOfWork, record: RecordType[Any], id: UUID) -> tuple[
     return to_json(answer), f'"{row[-2]}{moved}"'
 
 
+async def visible_of(uow: UnitOfWork, object_name: str, sql: str, *arguments: Any, **names: str) -> list[Any]:
+    """What a module's own SQL finds of records that the actor may read, nothing without the right to.
+
+    `{visible}` stands behind its conditions on the records `t`; `$1` is the tenant, `arguments` follow, `names` are
+    filled in as well.
+    """
+    if not uow.actor.may(f"{object_name}:read"):
+        return []
+    bind = Bindings(uow.tenant_id, *arguments)
+    visible = visible_rows(uow.actor, object_name, "read", bind)
+    return await uow.fetch(sql.format(visible=f" AND {visible}" if visible else "", **names), *bind.values)
+
+
 def _visible_names(uow: UnitOfWork, record: RecordType[Any]) -> tuple[str, ...]:
     hidden = uow.actor.hidden(record.object)
     return tuple(name for name in record.fields if name not in hidden) if hidden else tuple(record.fields)
