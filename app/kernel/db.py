@@ -151,16 +151,16 @@ async def begin(
     )
 
 
-def lone_read(sql: str) -> str:
-    """A SELECT whose last clause is a condition, made to name its tenant (`$1`) itself.
+def lone_read(sql: str, tail: str = "", order: str = "") -> str:
+    """A SELECT that ends in a condition, and perhaps the `tail` behind it, made to name its tenant (`$1`) itself.
 
     One statement outside a transaction instead of BEGIN, SELECT and COMMIT. The conditions refer to the tenant
     that was set, and neither subquery can be flattened, so that row-level security looks after it is set, never
-    before; were it otherwise, nothing would be found.
+    before; were it otherwise, nothing would be found. `order` is what the tail orders by, as columns of the SELECT.
     """
     return (
         "SELECT found.* FROM (SELECT set_config('app.tenant_id', $1::uuid::text, true) AS id OFFSET 0) tenant"
-        f" CROSS JOIN LATERAL ({sql} AND tenant.id IS NOT NULL OFFSET 0) found"
+        f" CROSS JOIN LATERAL ({sql} AND tenant.id IS NOT NULL{tail} OFFSET 0) found{order}"
     )
 
 

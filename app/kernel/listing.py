@@ -428,6 +428,17 @@ class Keyset:
         return ", ".join(f"{key.sql}{' DESC' if descending else ''}" for key, descending in self.keys)
 
     @property
+    def named(self) -> str:
+        """The keys as columns `k0` and so on, for an order of what was selected: `order_of_named`."""
+        return ", ".join(f"{key.sql} AS k{place}" for place, (key, _) in enumerate(self.keys))
+
+    @property
+    def order_of_named(self) -> str:
+        return ", ".join(
+            f"k{place}{' DESC' if falling else ''}" for place, (_, falling) in enumerate(self.keys)
+        )
+
+    @property
     def columns(self) -> str:
         """The values a cursor holds, as one JSON array of texts."""
         return "jsonb_build_array(" + ", ".join(f"({key.sql})::text" for key, _ in self.keys) + ")::text"

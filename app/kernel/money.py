@@ -257,6 +257,10 @@ class Money:
         """`{"amount": "1299.00", "currency": "CNY"}`."""
         return money_dict(self.amount_minor, self.currency)
 
+    def to_texts(self) -> dict[str, str]:
+        """As `to_wire`, for where any texts may stand: events, custom fields."""
+        return {"amount": self.to_major(), "currency": self.currency}
+
     def _same(self, other: Money) -> int:
         if self.currency != other.currency:
             raise CurrencyMismatch(f"{self.currency} and {other.currency} do not mix")

@@ -211,7 +211,7 @@ class _Operations:
         )
         self._add(
             "GET", "", f"list_{many}", self.list, "read", f"List {many.replace('_', ' ')}. {filters}",
-            *_list_parameters(record), response=page, open_query=True,
+            *_list_parameters(record), response=page, open_query=True, lone_read=True,
         )  # fmt: skip
         self._add(
             "POST", "/search", f"search_{many}", self.search, "read",

@@ -205,6 +205,13 @@ class UnitOfWork:
         self.statements += 1
         return await self._connection.fetchrow(db.lone_read(sql), *arguments)
 
+    async def fetch_alone(self, sql: str, tail: str, order: str, *arguments: Any) -> list[asyncpg.Record]:
+        """As `fetchrow_alone`, of many rows: `tail` follows the condition, and says the `order` of its columns."""
+        if self._begun:
+            return await self.fetch(sql + tail, *arguments)
+        self.statements += 1
+        return await self._connection.fetch(db.lone_read(sql, tail, order), *arguments)
+
     # -- writing -------------------------------------------------------------------------------------------
 
     async def insert(self, model: type[M], *, audit: str | None = None, **values: Any) -> M:

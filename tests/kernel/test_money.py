@@ -290,3 +290,9 @@ def test_a_unit_price_times_a_quantity_rounds_once():
 def test_a_unit_price_out_of_bounds_is_refused(amount, refusal):
     with pytest.raises(refusal):
         UnitPrice.from_major(amount, "CNY")
+
+
+@pytest.mark.parametrize("minor", [0, 7, -5, 123456789])
+@pytest.mark.parametrize("currency", ["JPY", "USD", "KWD", "CLF"])
+def test_texts_are_what_goes_over_the_wire(minor: int, currency: str):
+    assert Money(minor, currency).to_texts() == Money(minor, currency).to_wire()

@@ -98,4 +98,5 @@ async def test_only_the_counter_goes_to_the_disk_later(kernel: Kernel):
         await uow.fetch("SET LOCAL synchronous_commit = local")
         await next_number(uow, "quotes")
         await next_number(uow, "invoices", gap_free=True)
-        assert [row[0] for row in await uow.fetch("SHOW synchronous_commit")] == ["local"]
+        (row,) = await uow.fetch("SHOW synchronous_commit")
+        assert row[0] == "local"

@@ -154,7 +154,7 @@ def _money(value: Any) -> dict[str, str]:
     if not isinstance(amount, str) or not isinstance(currency, str) or len(amount) > 40:
         raise ValueRefused("money_type", 'This takes {"amount": "12.50", "currency": "EUR"}.')
     try:
-        return dict(Money.from_major(amount, currency).to_wire())  # type: ignore[arg-type]
+        return Money.from_major(amount, currency).to_texts()
     except InvalidMoney as refusal:
         raise ValueRefused("invalid_money", f"{refusal}.") from None
 

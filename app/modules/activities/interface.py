@@ -43,6 +43,11 @@ class Position:
     id: UUID
 
 
+def place_in_sql(before: Position | None) -> tuple[datetime | None, UUID | None]:
+    """Two arguments of SQL that goes on from there, both None at the beginning."""
+    return (None, None) if before is None else (before.at, before.id)
+
+
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
     """One line of a timeline. `kind` is what it is filtered by; `data` is whatever that kind says more."""

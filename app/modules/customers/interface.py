@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol
 from uuid import UUID
 
 from pydantic import Field
@@ -23,6 +23,10 @@ class AccountInUse(Conflict):
 
     code = "account_in_use"
     title = "Other records belong to this account"
+
+
+CUSTOMER_COLUMNS: Final[Mapping[str, str]] = {"account": "account_id", "contact": "contact_id"}
+"""The column in which a module's records name a customer, by the kind of it."""
 
 
 @dataclass(frozen=True, slots=True)

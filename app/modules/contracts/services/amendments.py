@@ -204,7 +204,7 @@ class AmendmentService:
                 id=row.id,
                 amendment_id=amendment.id,
                 revision=after.revision,
-                value=dict(Money(after.value, after.currency).to_wire()),  # type: ignore[arg-type]
+                value=Money(after.value, after.currency).to_texts(),
                 ends_on=after.ends_on,
             )
         )

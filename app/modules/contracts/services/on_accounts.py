@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from app.kernel.access import visible_rows
-from app.kernel.listing import Bindings
 from app.kernel.money import money_dict
+from app.kernel.record_reads import visible_of
 from app.kernel.sharing import give
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.interface import Position, Subject, TimelineEntry
+from app.modules.activities.interface import Position, Subject, TimelineEntry, place_in_sql
 from app.modules.contracts.services.contracts import ContractService
+from app.modules.customers.interface import CUSTOMER_COLUMNS
 
 _SHOWN = 20
+_COLUMNS = {**CUSTOMER_COLUMNS, "opportunity": "opportunity_id"}
 
 
 class ContractPanel:
@@ -27,15 +28,8 @@ class ContractPanel:
 
     async def panel(self, account_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
         """Counts by status, the value in force per currency, and the contracts in force, per account."""
-        actor = self._uow.actor
-        if not account_ids or not actor.may("contract:read"):
-            return {}
-        bind = Bindings(self._uow.tenant_id, list(account_ids))
-        visible = visible_rows(actor, "contract", "read", bind)
-        rows = await self._uow.fetch(
-            _PANEL.format(visible=f" AND {visible}" if visible else ""), *bind.values
-        )
-        hidden = actor.hidden("contract")
+        rows = await visible_of(self._uow, "contract", _PANEL, list(account_ids)) if account_ids else []
+        hidden = self._uow.actor.hidden("contract")
         found: dict[UUID, dict[str, Any]] = {}
         for row in rows:
             panel = found.setdefault(
@@ -72,24 +66,12 @@ class ContractTimeline:
         self, subject: Subject, *, before: Position | None, limit: int
     ) -> Sequence[TimelineEntry]:
         """At most `limit` beginnings and ends older than `before`, newest first; nothing for other subjects."""
-        column = {"account": "account_id", "contact": "contact_id", "opportunity": "opportunity_id"}.get(
-            subject.object
-        )
-        actor = self._uow.actor
-        if column is None or not actor.may("contract:read"):
+        column = _COLUMNS.get(subject.object)
+        if column is None:
             return []
-        bind = Bindings(
-            self._uow.tenant_id,
-            subject.record_id,
-            before.at if before else None,
-            before.id if before else None,
-            limit,
-        )
-        visible = visible_rows(actor, "contract", "read", bind)
-        rows = await self._uow.fetch(
-            _ENTRIES.format(column=column, visible=f" AND {visible}" if visible else ""), *bind.values
-        )
-        hidden = actor.hidden("contract")
+        place = (subject.record_id, *place_in_sql(before), limit)
+        rows = await visible_of(self._uow, "contract", _ENTRIES, *place, column=column)
+        hidden = self._uow.actor.hidden("contract")
         return [
             TimelineEntry(
                 id=row["id"],
@@ -112,7 +94,7 @@ class ContractUses:
 
     async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
         """How many live contracts name the account or contact, as the customer or as a party."""
-        column = {"account": "account_id", "contact": "contact_id"}.get(object_name)
+        column = CUSTOMER_COLUMNS.get(object_name)
         if column is None:
             return {}
         row = await self._uow.fetchrow(

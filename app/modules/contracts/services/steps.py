@@ -98,7 +98,7 @@ class ContractSteps:
                 account_id=after.account_id,
                 opportunity_id=after.opportunity_id,
                 quote_id=after.quote_id,
-                value=dict(Money(after.value, after.currency).to_wire()),  # type: ignore[arg-type]
+                value=Money(after.value, after.currency).to_texts(),
                 starts_on=after.starts_on,
                 ends_on=after.ends_on,
             )

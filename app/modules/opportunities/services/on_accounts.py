@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from app.kernel.access import visible_rows
-from app.kernel.listing import Bindings
 from app.kernel.money import money_dict
+from app.kernel.record_reads import visible_of
 from app.kernel.sharing import give
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.interface import Position, Subject, TimelineEntry
+from app.modules.activities.interface import Position, Subject, TimelineEntry, place_in_sql
+from app.modules.customers.interface import CUSTOMER_COLUMNS
 from app.modules.opportunities.services.opportunities import OpportunityService
 
 _SHOWN = 20
@@ -27,15 +27,8 @@ class OpportunityPanel:
 
     async def panel(self, account_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
         """Counts by status, sums per currency and the open opportunities, per account."""
-        actor = self._uow.actor
-        if not account_ids or not actor.may("opportunity:read"):
-            return {}
-        bind = Bindings(self._uow.tenant_id, list(account_ids))
-        visible = visible_rows(actor, "opportunity", "read", bind)
-        rows = await self._uow.fetch(
-            _PANEL.format(visible=f" AND {visible}" if visible else ""), *bind.values
-        )
-        hidden = actor.hidden("opportunity")
+        rows = await visible_of(self._uow, "opportunity", _PANEL, list(account_ids)) if account_ids else []
+        hidden = self._uow.actor.hidden("opportunity")
         found: dict[UUID, dict[str, Any]] = {}
         for row in rows:
             panel = found.setdefault(
@@ -77,22 +70,12 @@ class OpportunityTimeline:
         self, subject: Subject, *, before: Position | None, limit: int
     ) -> Sequence[TimelineEntry]:
         """At most `limit` stage changes older than `before`, newest first; nothing for other subjects."""
-        column = {"account": "account_id", "contact": "contact_id"}.get(subject.object)
-        actor = self._uow.actor
-        if column is None or not actor.may("opportunity:read"):
+        column = CUSTOMER_COLUMNS.get(subject.object)
+        if column is None:
             return []
-        bind = Bindings(
-            self._uow.tenant_id,
-            subject.record_id,
-            before.at if before else None,
-            before.id if before else None,
-            limit,
-        )
-        visible = visible_rows(actor, "opportunity", "read", bind)
-        rows = await self._uow.fetch(
-            _ENTRIES.format(column=column, visible=f" AND {visible}" if visible else ""), *bind.values
-        )
-        return [_entry(row, actor.hidden("opportunity")) for row in rows]
+        place = (subject.record_id, *place_in_sql(before), limit)
+        rows = await visible_of(self._uow, "opportunity", _ENTRIES, *place, column=column)
+        return [_entry(row, self._uow.actor.hidden("opportunity")) for row in rows]
 
 
 def _entry(row: Any, hidden: frozenset[str]) -> TimelineEntry:
@@ -122,7 +105,7 @@ class OpportunityUses:
 
     async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
         """How many live opportunities name the account or contact."""
-        column = {"account": "account_id", "contact": "contact_id"}.get(object_name)
+        column = CUSTOMER_COLUMNS.get(object_name)
         if column is None:
             return {}
         row = await self._uow.fetchrow(

@@ -9,13 +9,15 @@ from uuid import UUID
 from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
 from app.kernel.money import money_dict
+from app.kernel.record_reads import visible_of
 from app.kernel.sharing import give
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.interface import Position, Subject, TimelineEntry
+from app.modules.activities.interface import Position, Subject, TimelineEntry, place_in_sql
+from app.modules.customers.interface import CUSTOMER_COLUMNS
 from app.modules.orders.services.orders import OrderService
 
 _SHOWN = 20
-_COLUMNS = {"account": "account_id", "contact": "contact_id", "opportunity": "opportunity_id"}
+_COLUMNS = {**CUSTOMER_COLUMNS, "opportunity": "opportunity_id"}
 
 
 class OrderPanel:
@@ -28,15 +30,10 @@ class OrderPanel:
 
     async def panel(self, account_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
         """Counts by status, sums per currency of what was not cancelled, and the newest orders, per account."""
-        actor = self._uow.actor
-        hidden = actor.hidden("order")
-        if not account_ids or not actor.may("order:read") or "status" in hidden:
+        hidden = self._uow.actor.hidden("order")
+        if not account_ids or "status" in hidden:
             return {}
-        bind = Bindings(self._uow.tenant_id, list(account_ids))
-        visible = visible_rows(actor, "order", "read", bind)
-        rows = await self._uow.fetch(
-            _PANEL.format(visible=f" AND {visible}" if visible else "", shown=_SHOWN), *bind.values
-        )
+        rows = await visible_of(self._uow, "order", _PANEL, list(account_ids), shown=str(_SHOWN))
         found: dict[UUID, dict[str, Any]] = {}
         for row in rows:
             panel = found.setdefault(row["account_id"], {"by_status": {}, "total": [], "newest": []})
@@ -73,13 +70,7 @@ class OrderTimeline:
         actor = self._uow.actor
         if column is None or not actor.may("order:read") or "number" in actor.hidden("order"):
             return []
-        bind = Bindings(
-            self._uow.tenant_id,
-            subject.record_id,
-            before.at if before else None,
-            before.id if before else None,
-            limit,
-        )
+        bind = Bindings(self._uow.tenant_id, subject.record_id, *place_in_sql(before), limit)
         visible = visible_rows(actor, "order", "read", bind)
         parts = [_PLACED, _SHIPPED]
         returns = None
@@ -122,7 +113,7 @@ class OrderUses:
 
     async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
         """How many live orders and returns name the account or contact."""
-        column = {"account": "account_id", "contact": "contact_id"}.get(object_name)
+        column = CUSTOMER_COLUMNS.get(object_name)
         if column is None:
             return {}
         row = await self._uow.fetchrow(
@@ -162,7 +153,7 @@ class BoughtFact:
         self._uow = uow
 
     async def true_of(self, object_name: str, ids: Sequence[UUID]) -> Collection[UUID]:
-        column = {"account": "account_id", "contact": "contact_id"}.get(object_name)
+        column = CUSTOMER_COLUMNS.get(object_name)
         if column is None or not ids:
             return ()
         rows = await self._uow.fetch(

@@ -367,8 +367,8 @@ class OrderService(RecordService[Order]):
             OrderPlaced(
                 id=row.id,
                 **{name: getattr(row, name) for name in (*names, "owner_id", "source", "channel")},
-                net=dict(Money(row.net, row.currency).to_wire()),  # type: ignore[arg-type]
-                total=dict(Money(row.total, row.currency).to_wire()),  # type: ignore[arg-type]
+                net=Money(row.net, row.currency).to_texts(),
+                total=Money(row.total, row.currency).to_texts(),
                 placed_on=row.ordered_on,
             )
         )

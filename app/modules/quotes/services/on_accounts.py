@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from app.kernel.access import visible_rows
-from app.kernel.listing import Bindings
 from app.kernel.money import money_dict
+from app.kernel.record_reads import visible_of
 from app.kernel.sharing import give
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.interface import Position, Subject, TimelineEntry
+from app.modules.activities.interface import Position, Subject, TimelineEntry, place_in_sql
+from app.modules.customers.interface import CUSTOMER_COLUMNS
 from app.modules.quotes.services.quotes import QuoteService
 from app.modules.quotes.services.states import OPEN
 
 _SHOWN: Final = 20
-_COLUMNS: Final = {"account": "account_id", "contact": "contact_id", "opportunity": "opportunity_id"}
+_COLUMNS: Final = {**CUSTOMER_COLUMNS, "opportunity": "opportunity_id"}
 _OPEN: Final = ", ".join(f"'{status}'" for status in OPEN)
 _VERBS: Final = {
     "create": "Made", "revise": "Revised", "submit": "Submitted", "approve": "Approved", "refuse": "Not approved",
@@ -35,15 +35,8 @@ class QuotePanel:
 
     async def panel(self, account_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
         """Counts by status, open totals per currency and the open quotes, those that run out first ahead."""
-        actor = self._uow.actor
-        if not account_ids or not actor.may("quote:read"):
-            return {}
-        bind = Bindings(self._uow.tenant_id, list(account_ids))
-        visible = visible_rows(actor, "quote", "read", bind)
-        rows = await self._uow.fetch(
-            _PANEL.format(visible=f" AND {visible}" if visible else ""), *bind.values
-        )
-        hidden = actor.hidden("quote")
+        rows = await visible_of(self._uow, "quote", _PANEL, list(account_ids)) if account_ids else []
+        hidden = self._uow.actor.hidden("quote")
         found: dict[UUID, dict[str, Any]] = {}
         totals: dict[UUID, dict[str, int]] = {}
         for row in rows:
@@ -81,21 +74,11 @@ class QuoteTimeline:
     ) -> Sequence[TimelineEntry]:
         """At most `limit` steps older than `before`, newest first; nothing for other subjects."""
         column = _COLUMNS.get(subject.object)
-        actor = self._uow.actor
-        if column is None or not actor.may("quote:read"):
+        if column is None:
             return []
-        bind = Bindings(
-            self._uow.tenant_id,
-            subject.record_id,
-            before.at if before else None,
-            before.id if before else None,
-            limit,
-        )
-        visible = visible_rows(actor, "quote", "read", bind)
-        rows = await self._uow.fetch(
-            _ENTRIES.format(column=column, visible=f" AND {visible}" if visible else ""), *bind.values
-        )
-        return [_entry(row, actor.hidden("quote")) for row in rows]
+        place = (subject.record_id, *place_in_sql(before), limit)
+        rows = await visible_of(self._uow, "quote", _ENTRIES, *place, column=column)
+        return [_entry(row, self._uow.actor.hidden("quote")) for row in rows]
 
 
 def _entry(row: Any, hidden: frozenset[str]) -> TimelineEntry:
@@ -124,7 +107,7 @@ class QuoteUses:
 
     async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
         """How many live quotes name the account or contact."""
-        column = {"account": "account_id", "contact": "contact_id"}.get(object_name)
+        column = CUSTOMER_COLUMNS.get(object_name)
         return {} if column is None else await _count(self._uow, f"q.{column} = $2", id)
 
 

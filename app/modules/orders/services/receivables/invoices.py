@@ -256,7 +256,7 @@ class InvoiceService(RecordService[Invoice]):
                 contract_id=row.contract_id,
                 kind=row.kind,
                 number=row.number or "",
-                total=dict(Money(row.total, row.currency).to_wire()),  # type: ignore[arg-type]
+                total=Money(row.total, row.currency).to_texts(),
                 due_on=row.due_on,
             )
         )

@@ -79,7 +79,7 @@ class PaymentService(RecordService[Payment]):
                 account_id=row.account_id,
                 kind=row.kind,
                 method=row.method,
-                amount=dict(Money(row.amount, row.currency).to_wire()),  # type: ignore[arg-type]
+                amount=Money(row.amount, row.currency).to_texts(),
                 received_on=row.received_on,
             )
         )
