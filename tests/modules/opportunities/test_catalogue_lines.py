@@ -29,7 +29,7 @@ async def test_a_product_brings_its_name_and_what_it_costs_the_account(owner: Cl
     listed = await owner.ok("POST", path, json={"product_id": pump["id"], "quantity": "2"})
     assert (listed["product_name"], listed["unit_price"], listed["amount"]) == (
         "Pump",
-        money("100"),
+        money("100.00"),
         money("200.00"),
     )
     agreed = {"product_id": pump["id"], "currency": "USD", "price": "70", "account_id": made["account_id"]}
@@ -37,7 +37,7 @@ async def test_a_product_brings_its_name_and_what_it_costs_the_account(owner: Cl
     cheaper = await owner.ok(
         "POST", path, json={"product_id": pump["id"], "quantity": "1", "discount_percent": "10"}
     )
-    assert (cheaper["unit_price"], cheaper["amount"]) == (money("70"), money("63.00"))
+    assert (cheaper["unit_price"], cheaper["amount"]) == (money("70.00"), money("63.00"))
     entered = {
         "product_id": pump["id"],
         "product_name": "Big pump",
@@ -81,7 +81,7 @@ async def test_another_product_brings_its_name(owner: Client) -> None:
     body = {"product_id": pump["id"], "quantity": "1", "unit_price": money("5")}
     first = await owner.ok("POST", path, json=body)
     changed = await owner.ok("PATCH", f"{path}/{first['id']}", json={"product_id": valve["id"]}, if_match=1)
-    assert (changed["product_name"], changed["unit_price"]) == ("Valve", money("5"))
+    assert (changed["product_name"], changed["unit_price"]) == ("Valve", money("5.00"))
     refused = await owner.patch(f"{path}/{first['id']}", {"product_id": str(uuid4())}, if_match=2)
     assert pointers(refused) == [("/product_id", "unknown_reference")]
     assert await owner.ok("GET", f"{path}/{first['id']}") == changed
