@@ -39,6 +39,14 @@ class CalendarPart(Input):
     content: str = Field(max_length=100_000)
 
 
+class Attachment(Input):
+    """A file that goes with a mail."""
+
+    name: str = Field(max_length=200)
+    media_type: str = Field(max_length=100, pattern=r"^[a-z]+/[a-z0-9.+-]+$")
+    content: bytes = Field(max_length=20 << 20)
+
+
 class Message(Input):
     """One mail in plain text, with an HTML body beside it if wanted; also the payload of `mail.send`."""
 
@@ -48,6 +56,7 @@ class Message(Input):
     html: str | None = Field(None, max_length=500_000)
     reply_to: str | None = Field(None, max_length=320)
     calendar: CalendarPart | None = None
+    attachments: list[Attachment] = Field([], max_length=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +142,9 @@ def compose(message: Message, *, sender: str, clock: Clock) -> EmailMessage:
         mime.add_alternative(message.html, subtype="html")
     if message.calendar is not None:
         _add_calendar(mime, message.calendar)
+    for file in message.attachments:
+        main, _, sub = file.media_type.partition("/")
+        mime.add_attachment(file.content, maintype=main, subtype=sub, filename=file.name)
     return mime
 
 

@@ -129,11 +129,15 @@ class Access(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterhead:
-    """How a company shows itself on documents: its legal name and address, its colour and logo, its paper."""
+    """How a company shows itself on documents: its legal name and address, its colour and logo, its paper.
+
+    `bank_details` say where it is paid to, line by line.
+    """
 
     seller: DocumentParty
     brand: Brand
     paper: Paper
+    bank_details: str | None = None
 
 
 class Tenants(Protocol):

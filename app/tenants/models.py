@@ -60,6 +60,7 @@ class Tenant(Versioned):
     legal_name: Mapped[str | None]
     address: Mapped[str | None]  # line by line
     tax_number: Mapped[str | None]
+    bank_details: Mapped[str | None]  # line by line
     brand_color: Mapped[str | None]  # #rrggbb
     logo_hash: Mapped[bytes | None]  # SHA-256 of the logo's bytes
 

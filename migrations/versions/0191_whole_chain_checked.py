@@ -1,4 +1,4 @@
-"""Look at what 0190 added, say how orders of before were paid, and find orders by it.
+"""Look at what 0190 added, say how orders of before were paid, and find orders by it; find opportunities by product.
 
 Revision ID: 0191
 Revises: 0190
@@ -28,4 +28,10 @@ def upgrade() -> None:
         op.execute(
             "CREATE INDEX CONCURRENTLY ix_orders_payment_status"
             " ON orders.orders (tenant_id, payment_status, created_at, id) WHERE deleted_at IS NULL"
+        )
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS opportunities.ix_lines_product_id")  # if cut off
+        op.execute(
+            "CREATE INDEX CONCURRENTLY ix_lines_product_id"
+            " ON opportunities.lines (tenant_id, product_id, opportunity_id)"
+            " WHERE product_id IS NOT NULL"
         )

@@ -295,6 +295,11 @@ class World:
                     {"key": "lost", "name": {"en": "Lost"}, "probability": 0, "is_closed": True},
                 ],
             },
+            "add_opportunity_line": {
+                "product_name": f"{self.sampler.marker} {number}",
+                "unit_price": {"amount": "10.00", "currency": "CNY"},
+            },
+            "send_invoice": {"to": f"{number}@example.com"},
             "add_opportunity_cost": {"amount": {"amount": "12.00", "currency": "CNY"}},
             "create_exchange_rate": {
                 "valid_from": f"{1900 + int(number[:4], 16) % 99}-{1 + int(number[4], 16) % 12:02}-01"

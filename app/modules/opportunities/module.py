@@ -8,6 +8,7 @@ from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission, Schedule
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import TimelineSource, ToDoSource
+from app.modules.catalog.interface import ProductUser
 from app.modules.customers.interface import AccountPanel, AccountUser, PoolFact
 from app.modules.opportunities.handlers import SUBSCRIPTIONS
 from app.modules.opportunities.interface import Opportunities
@@ -18,6 +19,7 @@ from app.modules.opportunities.router import records, router, selling, work
 from app.modules.opportunities.services.competitors import COMPETITOR
 from app.modules.opportunities.services.for_others import OpportunitiesOfTenant
 from app.modules.opportunities.services.merging import committee_seats
+from app.modules.opportunities.services.offered import OfferedProducts
 from app.modules.opportunities.services.on_accounts import (
     OpportunityPanel,
     OpportunityTimeline,
@@ -56,6 +58,7 @@ MODULE = Module(
     ports=(
         (AccountPanel, OpportunityPanel),
         (AccountUser, OpportunityUses),
+        (ProductUser, OfferedProducts),
         (OpenWork, OpportunityWork),
         (TimelineSource, OpportunityTimeline),
         (Merger, record_column(OPPORTUNITY, "account_id", "account")),

@@ -26,7 +26,7 @@ from app.modules.orders.services.on_accounts import (
 from app.modules.orders.services.on_products import OrderedProducts
 from app.modules.orders.services.orders import ORDER
 from app.modules.orders.services.placing import ORDER_HELD, OrderSubject
-from app.modules.orders.services.receivables import overdue
+from app.modules.orders.services.receivables import mailing, overdue
 from app.modules.orders.services.receivables.checks import ReceivablesCheck
 from app.modules.orders.services.receivables.credit import CREDIT_EXCEEDED
 from app.modules.orders.services.receivables.invoices import INVOICE, ISSUES
@@ -91,6 +91,7 @@ MODULE = Module(
         (ApprovalSubject, OrderSubject),
         (ToDoSource, OrderToDos),
     ),
+    jobs=(mailing.KIND,),
     schedules=(Schedule("orders.overdue", overdue.EVERY, overdue.mark_overdue, per_tenant=True),),
     notifications=(
         NotificationKind(overdue.INVOICE_OVERDUE, "Invoice overdue", "发票逾期"),

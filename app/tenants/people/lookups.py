@@ -176,6 +176,7 @@ class TenantLookups:
             ),
             brand=Brand(color=row.brand_color, logo=logo.content if logo else None),
             paper=paper_of(row.country),
+            bank_details=row.bank_details,
         )
 
 

@@ -175,7 +175,9 @@ async def get_tenant(uow: Uow, response: Response) -> TenantRead:
 @tenant_router.patch("", access="tenant:update", response_model=TenantRead)
 async def update_tenant(body: TenantUpdate, uow: Uow, version: IfMatch, response: Response) -> TenantRead:
     """Change your company's settings; amounts that are stored keep their currency."""
-    changes = changes_of(body, nullable=("legal_name", "address", "tax_number", "brand_color"))
+    changes = changes_of(
+        body, nullable=("legal_name", "address", "tax_number", "bank_details", "brand_color")
+    )
     if "business_calendar" in changes:
         changes["business_calendar"] = changes["business_calendar"].model_dump(mode="json")
     return tenant_answer(uow, await change_settings(uow, changes, expected_version=version), response)

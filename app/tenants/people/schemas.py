@@ -293,6 +293,7 @@ class TenantRead(Output):
     legal_name: str | None
     address: str | None
     tax_number: str | None
+    bank_details: str | None
     brand_color: str | None
     logo_url: str | None = Field(description="Where anybody finds the logo; a new logo has a new address.")
     created_at: datetime
@@ -310,6 +311,7 @@ class TenantUpdate(Input):
     legal_name: ShortText | None = Field(None, description="On documents, where it is not the name.")
     address: Address | None = Field(None, description="On documents, line by line.")
     tax_number: TaxNumber | None = Field(None, description="On documents.")
+    bank_details: Address | None = Field(None, description="On invoices, line by line: where to pay to.")
     brand_color: BrandColor | None = Field(
         None, description="Of documents and public pages, `#rrggbb`; darkened where it could not be read."
     )

@@ -58,7 +58,7 @@ class Line(Versioned):
 
     opportunity_id: Mapped[UUID]
     position: Mapped[int]
-    product_id: Mapped[UUID | None]
+    product_id: Mapped[UUID | None] = module_ref("catalog.products", on_delete="keep")
     product_name: Mapped[str]
     description: Mapped[str | None]
     quantity: Mapped[Decimal]

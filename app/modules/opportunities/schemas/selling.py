@@ -28,26 +28,35 @@ Quantity = Annotated[str, *decimal_field(r"^[0-9]{1,12}(\.[0-9]{1,6})?$", "3")]
 
 
 class OpportunityLineCreate(Input):
-    """Something offered. A discount is a percentage or a sum, not both."""
+    """Something offered: a product of the catalogue, or whatever is named. A discount is a percentage or a sum."""
 
-    product_id: UUID | None = Field(None, description="Kept as it is given, to find the product by.")
-    product_name: ShortText
+    product_id: UUID | None = None
+    product_name: ShortText | None = Field(None, description="Required without a product; else its name.")
     description: LongText | None = None
     quantity: Quantity
-    unit_price: UnitPriceIn
+    unit_price: UnitPriceIn | None = Field(
+        None, description="Required without a product; else its price for the opportunity's account."
+    )
     discount_percent: Percent | None = None
     discount_amount: MoneyIn | None = None
     position: int | None = Field(None, ge=0, le=10_000, description="Absent means last.")
 
     @model_validator(mode="after")
-    def _one_discount(self) -> OpportunityLineCreate:
+    def _sound(self) -> OpportunityLineCreate:
+        if self.product_id is None and (self.product_name is None or self.unit_price is None):
+            raise PydanticCustomError(
+                "required", "Name a product of the catalogue, or what it is and its price"
+            )
         if self.discount_percent is not None and self.discount_amount is not None:
             raise PydanticCustomError("one_discount", "A discount is a percentage or a sum, not both")
         return self
 
 
 class OpportunityLineUpdate(Input):
-    """Changes to a line; absent fields stay as they are. A discount of one kind takes the place of the other."""
+    """Changes to a line; absent fields stay as they are. A discount of one kind takes the place of the other.
+
+    Another product brings its name, unless one is given, and not its price.
+    """
 
     product_id: UUID | None = None
     product_name: ShortText | None = None

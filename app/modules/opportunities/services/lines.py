@@ -24,6 +24,7 @@ from app.modules.opportunities.schemas.selling import (
     OpportunityLines,
     OpportunityLineUpdate,
 )
+from app.modules.opportunities.services.offered import name_of, offered
 from app.modules.opportunities.services.opportunities import OpportunityService
 
 MOST_LINES = 500
@@ -79,9 +80,10 @@ class LineService:
         row = await self._held(opportunity_id)
         if row.line_count >= MOST_LINES:
             raise Conflict(f"An opportunity has at most {MOST_LINES} lines.")
-        if row.line_count and row.currency != body.unit_price.currency:
-            raise _other_currency("/unit_price/currency", row.currency)
         given = {name: getattr(body, name) for name in type(body).model_fields if name != "position"}
+        given |= await offered(self._uow, row, body)
+        if row.line_count and row.currency != given["unit_price"].currency:
+            raise _other_currency("/unit_price/currency", row.currency)
         values = _columns(given | {"quantity": Decimal(body.quantity), "discount_percent": _share(body)})
         position = body.position
         if position is None:
@@ -99,6 +101,9 @@ class LineService:
         row = await self._held(opportunity_id)
         line = await self._current(opportunity_id, line_id, expected_version)
         given = _as_given(line) | {name: getattr(body, name) for name in body.model_fields_set}
+        if body.product_id is not None and body.product_id != line.product_id:
+            name = await name_of(self._uow, body.product_id)
+            given["product_name"] = body.product_name or name
         if body.quantity is not None:
             given["quantity"] = Decimal(body.quantity)
         if body.discount_percent is not None:

@@ -44,6 +44,8 @@ from app.modules.orders.schemas.receivables import (
     InvoiceDetail,
     InvoiceIssue,
     InvoiceLinesWrite,
+    InvoiceMailed,
+    InvoiceMailing,
     OrderInvoice,
     OrderReceivables,
     PaymentRead,
@@ -64,6 +66,7 @@ from app.modules.orders.services.receivables.errors import (
 )
 from app.modules.orders.services.receivables.instalments import InstalmentInvoices
 from app.modules.orders.services.receivables.invoices import INVOICE, InvoiceService
+from app.modules.orders.services.receivables.mailing import InvoiceMailer
 from app.modules.orders.services.receivables.paper import describe
 from app.modules.orders.services.receivables.payments import PAYMENT
 from app.modules.orders.services.receivables.settling import SettlingService
@@ -198,6 +201,17 @@ async def get_invoice_pdf(
         request_id=request.scope["rapport.request_id"],
     )
     return Response(made.content, media_type="application/pdf", headers={"ETag": f'"{made.sha256}"'})
+
+
+@invoicing.post(
+    "/v1/invoices/{id}/send",
+    access="invoice:issue",
+    status_code=202,
+    responses=problems(InvalidTransition),
+)
+async def send_invoice(id: UUID, uow: Uow, how: InvoiceMailing | None = None) -> InvoiceMailed:
+    """Mail an issued invoice or credit note to the customer, its PDF attached; answers go to you."""
+    return await InvoiceMailer(uow).send(id, how or InvoiceMailing())
 
 
 @invoicing.get("/v1/invoices/{id}/allocations", access="invoice:read")

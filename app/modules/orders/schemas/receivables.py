@@ -11,7 +11,9 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.kernel.contact import Email
 from app.kernel.decimals import DecimalOut, Percent
+from app.kernel.figures import Language
 from app.kernel.money import Money, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.kernel.totals import TaxRead
@@ -169,6 +171,21 @@ class InvoiceIssue(Input):
     """When it is issued: absent today, never later."""
 
     issued_on: date | None = None
+
+
+class InvoiceMailing(Input):
+    """How an invoice goes to the customer by mail."""
+
+    to: Email | None = Field(None, description="Absent: the address of the order's contact.")
+    message: LongText | None = Field(None, description="Stands in the mail before what we say.")
+    language: Language | None = Field(None, description="Of the mail and the PDF; absent: the company's.")
+
+
+class InvoiceMailed(Output):
+    """Where an invoice is on its way to."""
+
+    invoice_id: UUID
+    to: str
 
 
 class CreditLine(Input):

@@ -35,6 +35,7 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "corrects": "Corrects invoice",
         "reason": "Reason",
         "note": "Notes",
+        "bank": "Please pay to",
     },
     "zh": {
         "draft": "草稿",
@@ -43,6 +44,7 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "corrects": "所冲账单",
         "reason": "原因",
         "note": "备注",
+        "bank": "收款账户",
     },
 }
 _ADDRESS: Final = ("street", "postal_code", "city", "region", "country")
@@ -90,6 +92,10 @@ async def describe(uow: UnitOfWork, id: UUID, language: Language | None) -> Docu
         sections=[
             (_TEXTS[spoken]["reason"], row.reason or ""),
             (_TEXTS[spoken]["note"], row.note or ""),
+            (
+                _TEXTS[spoken]["bank"],
+                letterhead.bank_details or "" if row.kind == InvoiceKind.INVOICE else "",
+            ),
         ],
         paper=letterhead.paper,
         draft=row.status not in ISSUED,
