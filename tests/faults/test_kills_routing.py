@@ -36,7 +36,7 @@ class Came:
 async def test_kills_leave_no_case_with_two_agents_or_none(folder: Path):
     async with installation(folder) as site:
         tenant_id, key = await signed_up(site)
-        agents = [await joined(site, key, number) for number in range(AGENTS + 1)]
+        agents = [await joined(site, number) for number in range(AGENTS + 1)]
         made = await desk(site, key, [id for id, _ in agents])
         puller = {"Authorization": f"Bearer {agents[-1][1]}"}
 
@@ -55,10 +55,12 @@ async def test_kills_leave_no_case_with_two_agents_or_none(folder: Path):
         await happened_once(site, tenant_id, came, [id for id, _ in agents])
 
 
-async def joined(site: Installation, key: str, number: int) -> tuple[str, str]:
-    """Somebody who joined the company: their member id and access token."""
+async def joined(site: Installation, number: int) -> tuple[str, str]:
+    """Somebody whom the owner invited, and who joined: their member id and access token."""
     async with httpx.AsyncClient(base_url=site.url, timeout=30) as http:
-        bearer = {"Authorization": f"Bearer {key}"}
+        owner = {"email": "olivia@example.com", "password": PASSWORD}
+        token = (await http.post("/v1/sessions", json=owner)).raise_for_status().json()["access_token"]
+        bearer = {"Authorization": f"Bearer {token}"}
         roles = (await http.get("/v1/roles", headers=bearer)).raise_for_status().json()["data"]
         role = next(one["id"] for one in roles if one["key"] == "salesperson")
         email = f"agent{number}@example.com"
