@@ -99,9 +99,9 @@ async def desk(site: Installation, key: str, agents: list[str]) -> dict[str, str
             body = {"name": {"en": routing}, "routing": routing, "member_ids": members}
             found[routing] = (await http.post("/v1/queues", json=body)).raise_for_status().json()["id"]
         for id in agents:
-            body = {"status": "online", "capacity": CAPACITY if id != agents[-1] else 1_000}
+            present = {"status": "online", "capacity": CAPACITY if id != agents[-1] else 1_000}
             path = f"/v1/agents/{id}"
-            (await http.put(path, json=body, headers={"If-Match": '"0"'})).raise_for_status()
+            (await http.put(path, json=present, headers={"If-Match": '"0"'})).raise_for_status()
     return found
 
 
