@@ -36,7 +36,7 @@ class Came:
 async def test_kills_leave_no_case_with_two_agents_or_none(folder: Path):
     async with installation(folder) as site:
         tenant_id, key = await signed_up(site)
-        agents = [await joined(site, key, number) for number in range(AGENTS + 1)]
+        agents = [await joined(site, number) for number in range(AGENTS + 1)]
         made = await desk(site, key, [id for id, _ in agents])
         puller = {"Authorization": f"Bearer {agents[-1][1]}"}
 
@@ -55,10 +55,12 @@ async def test_kills_leave_no_case_with_two_agents_or_none(folder: Path):
         await happened_once(site, tenant_id, came, [id for id, _ in agents])
 
 
-async def joined(site: Installation, key: str, number: int) -> tuple[str, str]:
-    """Somebody who joined the company: their member id and access token."""
+async def joined(site: Installation, number: int) -> tuple[str, str]:
+    """Somebody whom the owner invited, and who joined: their member id and access token."""
     async with httpx.AsyncClient(base_url=site.url, timeout=30) as http:
-        bearer = {"Authorization": f"Bearer {key}"}
+        owner = {"email": "olivia@example.com", "password": PASSWORD}
+        token = (await http.post("/v1/sessions", json=owner)).raise_for_status().json()["access_token"]
+        bearer = {"Authorization": f"Bearer {token}"}
         roles = (await http.get("/v1/roles", headers=bearer)).raise_for_status().json()["data"]
         role = next(one["id"] for one in roles if one["key"] == "salesperson")
         email = f"agent{number}@example.com"
@@ -97,9 +99,9 @@ async def desk(site: Installation, key: str, agents: list[str]) -> dict[str, str
             body = {"name": {"en": routing}, "routing": routing, "member_ids": members}
             found[routing] = (await http.post("/v1/queues", json=body)).raise_for_status().json()["id"]
         for id in agents:
-            body = {"status": "online", "capacity": CAPACITY if id != agents[-1] else 1_000}
+            present = {"status": "online", "capacity": CAPACITY if id != agents[-1] else 1_000}
             path = f"/v1/agents/{id}"
-            (await http.put(path, json=body, headers={"If-Match": '"0"'})).raise_for_status()
+            (await http.put(path, json=present, headers={"If-Match": '"0"'})).raise_for_status()
     return found
 
 
