@@ -33,6 +33,7 @@ from app.demo.quotes import QUOTES, QuoteLoader
 from app.demo.receivable_loader import ReceivableLoader
 from app.demo.records import DemoCompany, DemoMember
 from app.demo.rows import Ids, Row
+from app.demo.service import ServiceLoader
 from app.demo.state import DemoState
 
 Show = Callable[[str, int, int], None]
@@ -92,6 +93,7 @@ class DemoLoader:
             ("cases", self._cases),
             ("care", self._care),
             ("desk", self._desk),
+            ("service", self._service),
         )
         for name, step in steps:
             if not self._state.done(name):
@@ -367,6 +369,14 @@ class DemoLoader:
         )
         await loader.load(made)
         self._state.count("cases", len(made))
+
+    async def _service(self) -> None:
+        sales = sales_of(self._state.seed, self.company, now=self._state.now)
+        products = {one["code"]: one["id"] async for one in self._api.pages("/v1/products", fields="id,code")}
+        accounts = await self._ids("accounts")
+        loader = ServiceLoader(self._api, accounts=accounts, products=products, now=self._state.now)
+        for name, count in (await loader.load(sales.orders)).items():
+            self._state.count(name, count)
 
     async def _activities(self) -> None:
         ids = {

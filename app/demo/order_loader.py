@@ -111,7 +111,8 @@ class OrderLoader:
             await self._step(found, "cancel", {"reason": "ordered twice"})
         elif order.progress == "in_fulfilment" and found["status"] == "confirmed":
             first = found["lines"][0]
-            part = {"line_id": first["id"], "quantity": first["quantity"]}
+            serials = [f"{order.reference}-{n}" for n in range(1, int(first["quantity"]) + 1)]
+            part = {"line_id": first["id"], "quantity": first["quantity"], "serial_numbers": serials}
             await self._api.post(f"{path}/shipments", {"lines": [part]})
         elif order.progress == "fulfilled" and found["status"] == "confirmed":
             await self._api.post(f"{path}/shipments", {})

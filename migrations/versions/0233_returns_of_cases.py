@@ -20,7 +20,3 @@ def upgrade() -> None:
     """Add orders.returns.case_id, empty for all that are there."""
     op.execute("ALTER TABLE orders.returns ADD COLUMN case_id uuid")
     refresh_read_view("orders.returns")
-    op.execute(
-        "CREATE INDEX ix_returns_case_id ON orders.returns (tenant_id, case_id, id)"
-        " WHERE deleted_at IS NULL AND case_id IS NOT NULL"
-    )

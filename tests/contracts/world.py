@@ -348,6 +348,7 @@ class World:
             "preview_lead_assignment": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "create_contract": {"account_id": self.ids.get("accounts")},
             "create_contract_amendment": {"changes": {"title": f"{self.sampler.marker} {number}"}},
+            "create_asset": {"name": f"{self.sampler.marker} {number}"},
             "create_telemetry_rule": {"threshold": "80"},
             "add_work_order_part": {"description": f"{self.sampler.marker} {number}"},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
