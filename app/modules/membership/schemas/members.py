@@ -18,6 +18,9 @@ CardNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{8,19}$")]
 Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 
+Standing = Literal["active", "suspended", "closed"]
+
+
 class LoyaltyMemberCreate(RecordInput):
     """An account or a contact joins a programme; each does so once."""
 
@@ -29,10 +32,11 @@ class LoyaltyMemberCreate(RecordInput):
         description="The card's number, of which the last digit checks the others (Luhn). Absent: a new one.",
     )
     since: date | None = Field(None, description="Orders from this day on earn. Absent: today.")
+    status: Standing = "active"
 
 
 class _Changeable(RecordInput):
-    status: Literal["active", "suspended", "closed"] = "active"
+    status: Standing = "active"
 
 
 LoyaltyMemberUpdate = patch_of(_Changeable, "LoyaltyMemberUpdate")

@@ -61,7 +61,6 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
         values |= {
             "number": _number(values.get("number")),
             "since": since,
-            "status": MemberStatus.ACTIVE.value,
             "points": 0,
             "points_pending": 0,
             "points_reserved": 0,
