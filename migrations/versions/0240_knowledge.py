@@ -1,7 +1,7 @@
 """The knowledge base: articles, published versions, search terms, categories, feedback, settings.
 
 Revision ID: 0240
-Revises: 0234
+Revises: 0235
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect, record_columns, record_indexes
 
 revision = "0240"
-down_revision = "0234"
+down_revision = "0235"
 branch_labels = None
 depends_on = None
 

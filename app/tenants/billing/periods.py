@@ -10,13 +10,13 @@ from fractions import Fraction
 from dateutil.relativedelta import relativedelta
 
 
-class Interval(StrEnum):
+class BillingInterval(StrEnum):
     MONTHLY = "monthly"
     YEARLY = "yearly"
 
     @property
     def months(self) -> int:
-        return 12 if self is Interval.YEARLY else 1
+        return 12 if self is BillingInterval.YEARLY else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def seconds_between(start: datetime, end: datetime) -> int:
     return (end.replace(microsecond=0) - start.replace(microsecond=0)) // timedelta(seconds=1)
 
 
-def nth_period(anchor: datetime, interval: Interval, number: int) -> Period:
+def nth_period(anchor: datetime, interval: BillingInterval, number: int) -> Period:
     """The period that begins `number` intervals after the anchor.
 
     Each start is counted from the anchor, so that an anchor on the 31st is on the last day of short months and on
@@ -57,7 +57,7 @@ def nth_period(anchor: datetime, interval: Interval, number: int) -> Period:
     )
 
 
-def period_at(anchor: datetime, interval: Interval, at: datetime) -> Period:
+def period_at(anchor: datetime, interval: BillingInterval, at: datetime) -> Period:
     """The period that a moment lies in, before or after the anchor."""
     months = (at.year - anchor.year) * 12 + at.month - anchor.month
     number = months // interval.months

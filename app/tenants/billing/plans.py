@@ -18,7 +18,7 @@ from app.kernel.decimals import decimal_field
 from app.kernel.money import Currency
 from app.kernel.schemas import Output
 from app.tenants.billing.aggregation import Aggregation
-from app.tenants.billing.periods import Interval
+from app.tenants.billing.periods import BillingInterval
 from app.tenants.billing.rating import Rate, RatingModel, Tier
 
 BUILT_IN = Path(__file__).with_name("plans.json")
@@ -74,7 +74,7 @@ class PlanPrice(Output):
     """A plan's price in one currency and for one interval; amounts in major units."""
 
     currency: Currency
-    interval: Interval
+    interval: BillingInterval
     flat: UnitAmount = Field("0", description="For the company, each period, in advance.")
     seat: UnitAmount = Field(description="For each seat, each period, in advance.")
     minimum_seats: int = Field(0, ge=0, description="So many seats are paid at least.")
@@ -96,7 +96,7 @@ class Plan(Output):
     name_zh: str
     prices: list[PlanPrice] = Field(min_length=1)
 
-    def price(self, currency: str, interval: Interval) -> PlanPrice | None:
+    def price(self, currency: str, interval: BillingInterval) -> PlanPrice | None:
         return next((p for p in self.prices if (p.currency, p.interval) == (currency, interval)), None)
 
 

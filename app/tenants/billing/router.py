@@ -16,7 +16,7 @@ from app.kernel.routing import KernelDep, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.metering import AHEAD, PAST, Meter, UsageEvent
-from app.tenants.billing.periods import Interval, Period, period_at, seconds_between
+from app.tenants.billing.periods import BillingInterval, Period, period_at, seconds_between
 from app.tenants.billing.plans import price_list
 from app.tenants.billing.schemas import (
     BillLineRead,
@@ -269,7 +269,7 @@ def _refuse(outcome: str) -> None:
 def _period(uow: UnitOfWork, start: datetime | None, end: datetime | None) -> Period:
     """Raises: NoSuchPeriod."""
     first = start or uow.now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    last = end or period_at(first, Interval.MONTHLY, first).end
+    last = end or period_at(first, BillingInterval.MONTHLY, first).end
     whole = all(moment.astimezone(UTC).timestamp() % HOUR.seconds == 0 for moment in (first, last))
     if not whole or not timedelta(0) < last - first <= LONGEST:
         raise NoSuchPeriod

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from app.kernel.decimals import DecimalOut
 from app.kernel.money import MoneyOut
 from app.kernel.schemas import Input, Output
-from app.tenants.billing.periods import Interval
+from app.tenants.billing.periods import BillingInterval
 from app.tenants.billing.plans import Plan, PlanPrice
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -152,7 +152,7 @@ class SubscriptionRead(Output):
 
 class SubscriptionChangeInput(Input):
     plan: Annotated[str, StringConstraints(max_length=40), Field(examples=["professional"])]
-    interval: Interval | None = Field(None, description="Absent: as it is.")
+    interval: BillingInterval | None = Field(None, description="Absent: as it is.")
 
 
 class BillLineRead(Output):

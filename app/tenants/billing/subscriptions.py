@@ -16,7 +16,7 @@ from app.kernel.models import Json, TenantOwned
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.bills import BillLine, Occupied, Terms, bill
 from app.tenants.billing.metering import Meter, MetricUsage
-from app.tenants.billing.periods import Interval, Period, period_at, seconds_between
+from app.tenants.billing.periods import BillingInterval, Period, period_at, seconds_between
 from app.tenants.billing.plans import Plan, PlanPrice, price_list
 from app.tenants.billing.proration import billable
 from app.tenants.billing.seats import SeatHistory, Seats
@@ -88,7 +88,7 @@ class Subscriptions:
         """What holds now. Without a choice: the first plan of the list, monthly, from the hour of signing up."""
         return self._at_hand(await self._all())
 
-    async def change(self, key: str, interval: Interval | None) -> Subscribed:
+    async def change(self, key: str, interval: BillingInterval | None) -> Subscribed:
         """Choose a plan: a dearer one from now on, another from the next period on, as with another interval.
 
         Dearer is what costs more in a year for the seats that are taken. A choice for the next period takes the place
@@ -168,7 +168,7 @@ class Subscriptions:
         tenant = await self.uow.get(Tenant, self.uow.tenant_id)
         hour = tenant.created_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         plan = self.plans[0]
-        price = plan.price(tenant.currency, Interval.MONTHLY) or plan.prices[0]
+        price = plan.price(tenant.currency, BillingInterval.MONTHLY) or plan.prices[0]
         return Held(hour, hour, plan, price)
 
     async def _keep(self, held: Held, *, chosen_by: UUID | None) -> None:
@@ -192,7 +192,7 @@ class Subscriptions:
 
 def _held(row: SubscriptionChange) -> Held:
     plan = Plan.model_validate(row.plan)
-    price = plan.price(row.currency, Interval(row.interval))
+    price = plan.price(row.currency, BillingInterval(row.interval))
     if price is None:
         raise RuntimeError(f"subscription {row.id} names a price that its plan does not have")
     return Held(row.effective_at, row.anchor, plan, price)

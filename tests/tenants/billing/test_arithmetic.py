@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.tenants.billing.aggregation import Aggregation, Usage, aggregate
-from app.tenants.billing.periods import Interval, Period, nth_period, period_at
+from app.tenants.billing.periods import BillingInterval, Period, nth_period, period_at
 from app.tenants.billing.proration import Licence, billable, in_advance, in_arrears, total
 from app.tenants.billing.rating import Rate, RatingModel, Tier, late_amount, rounded, true_up
 
@@ -23,7 +23,7 @@ def at(text: str) -> datetime:
 
 
 def month(year: int, number: int) -> Period:
-    return nth_period(datetime(year, number, 1, tzinfo=UTC), Interval.MONTHLY, 0)
+    return nth_period(datetime(year, number, 1, tzinfo=UTC), BillingInterval.MONTHLY, 0)
 
 
 def held(moment: str, quantity: int, unit: str) -> Licence:
@@ -134,11 +134,11 @@ def test_a_weighted_sum_counts_for_the_rest_of_the_period():
 
 def test_an_anchor_on_the_last_day_stays_there():
     anchor = at("2026-01-31T10:00:00")
-    assert [nth_period(anchor, Interval.MONTHLY, n).start.date().isoformat() for n in range(4)] == [
+    assert [nth_period(anchor, BillingInterval.MONTHLY, n).start.date().isoformat() for n in range(4)] == [
         "2026-01-31", "2026-02-28", "2026-03-31", "2026-04-30",
     ]  # fmt: skip
-    assert nth_period(at("2024-02-29"), Interval.YEARLY, 1).start == at("2025-02-28")
-    assert nth_period(at("2024-02-29"), Interval.YEARLY, 4).start == at("2028-02-29")
+    assert nth_period(at("2024-02-29"), BillingInterval.YEARLY, 1).start == at("2025-02-28")
+    assert nth_period(at("2024-02-29"), BillingInterval.YEARLY, 4).start == at("2028-02-29")
 
 
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2032, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
@@ -146,7 +146,7 @@ MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2032, 1, 1), timezones=st.
 )
 
 
-@given(MOMENTS, st.sampled_from(Interval), MOMENTS)
+@given(MOMENTS, st.sampled_from(BillingInterval), MOMENTS)
 def test_every_moment_lies_in_exactly_one_period(anchor, interval, moment):
     found = period_at(anchor, interval, moment)
     assert moment in found

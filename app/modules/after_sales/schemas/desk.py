@@ -20,7 +20,7 @@ TeamIds = Annotated[list[UUID], Field(max_length=100)]
 Units = Annotated[int, Field(ge=1, le=1_000)]
 
 
-class QueueNames(Input):
+class CaseQueueNames(Input):
     """A name per language."""
 
     en: ShortText = Field(examples=["Repairs"])
@@ -53,7 +53,7 @@ Seconds = Annotated[int, Field(ge=0, le=2_592_000)]
 class QueueCreate(Input):
     """Where cases wait for one of its members."""
 
-    name: QueueNames
+    name: CaseQueueNames
     routing: Routing = Field(
         Routing.PULL, description="`pull`: agents take the next case; `push`: they get it as they have room."
     )
@@ -73,7 +73,7 @@ class QueueCreate(Input):
 class QueueUpdate(Input):
     """Changes to a queue; lists and objects are replaced whole."""
 
-    name: QueueNames | None = None
+    name: CaseQueueNames | None = None
     routing: Routing | None = None
     member_ids: MemberIds | None = None
     team_ids: TeamIds | None = None
@@ -187,7 +187,7 @@ def columns_of_body(body: QueueCreate | QueueUpdate) -> dict[str, Any]:
         value = getattr(body, name)
         if value is None:
             raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
-        if isinstance(value, QueueNames):
+        if isinstance(value, CaseQueueNames):
             values |= {"name_en": value.en, "name_zh": value.zh}
         elif name == "skills":
             values[name] = [skill.model_dump() for skill in value]
