@@ -104,6 +104,7 @@ class RecordType(Generic[M]):
     detail: type[BaseModel] | None = None
     """What one record answers where that is more than `read`: `parts` beside it."""
     parts: tuple[Parts, ...] = ()
+    _parts_columns: dict[frozenset[str], str] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def path(self) -> str:
@@ -218,10 +219,6 @@ class RecordType(Generic[M]):
                 self._parts_columns.clear()
             found = self._parts_columns[hidden] = "".join(f", {part.column(hidden)}" for part in self.parts)
         return found
-
-    @cached_property
-    def _parts_columns(self) -> dict[frozenset[str], str]:
-        return {}
 
     def parts_in(self, row: Any, at: int) -> dict[str, Any]:
         """The parts that a driver row has from column `at` on."""
