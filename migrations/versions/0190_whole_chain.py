@@ -88,11 +88,15 @@ BEGIN
 END $$"""
     )
     for table, event, when in (
-        ("invoices", "INSERT OR UPDATE", "NEW.order_id IS NOT NULL AND NEW.number IS NOT NULL"),
-        ("orders", "UPDATE", "NEW.total <> OLD.total"),
+        (
+            "invoices",
+            "INSERT OR UPDATE OF number, paid, open_amount, deleted_at",
+            "NEW.order_id IS NOT NULL AND NEW.number IS NOT NULL",
+        ),
+        ("orders", "UPDATE OF total", "NEW.total <> OLD.total"),
         (
             "returns",
-            "UPDATE",
+            "UPDATE OF status",
             "NEW.order_id IS NOT NULL AND NEW.status <> OLD.status AND NEW.status = 'refunded'",
         ),
     ):

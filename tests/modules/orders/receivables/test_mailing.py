@@ -109,12 +109,17 @@ async def test_what_cannot_be_mailed_is_refused_and_nothing_goes_out(
     unissued = await draft(owner, account)
     invoice = await issued(owner, account, charge("10.00"))
     clerk = await make(owner, "roles", name="Clerk", grants={"invoice:read": "all", "invoice:update": "all"})
+    grants = {"invoice:read": "all", "invoice:issue": "all"}
+    blind = await make(
+        owner, "roles", name="Blind", grants=grants, field_rules={"invoice": {"hidden": ["total"]}}
+    )
     to = {"to": "ada@harbour.example.com"}
     for client, subject, body, refused in (
         (owner, unissued, to, (409, "invalid_transition")),
         (owner, invoice, {}, (422, "invalid")),
         (owner, invoice, {"to": "nobody"}, (422, "invalid")),
         (await hire(role_ids=[clerk["id"]]), invoice, to, (403, "forbidden")),
+        (await hire(role_ids=[blind["id"]]), invoice, to, (403, "forbidden")),
         (rival.owner, invoice, to, (404, "not_found")),
     ):
         answer = await client.post(f"/v1/invoices/{subject['id']}/send", body)

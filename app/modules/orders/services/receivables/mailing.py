@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from app.kernel.access import system_actor
-from app.kernel.errors import Invalid, InvalidTransition
+from app.kernel.errors import Forbidden, Invalid, InvalidTransition
 from app.kernel.figures import Figures, Language
 from app.kernel.jobs import JobContext
 from app.kernel.mail import Attachment, Message
@@ -62,8 +62,11 @@ class InvoiceMailer:
     async def send(self, id: UUID, how: InvoiceMailing) -> InvoiceMailed:
         """Order a mail with an issued invoice or credit note; answers to it go to whoever sends it.
 
-        Raises: NotFound; Forbidden; InvalidTransition for a draft; Invalid without an address to mail it to.
+        Raises: NotFound; Forbidden, also where amounts are hidden from the actor; InvalidTransition for a draft;
+        Invalid without an address to mail it to.
         """
+        if self._uow.actor.hidden("invoice") & {"net", "tax", "total"}:
+            raise Forbidden("Amounts of invoices are hidden from you.")
         row = await InvoiceService(self._uow).get(id, action="issue")
         if row.status not in ISSUED:
             raise InvalidTransition(f"The invoice is {row.status}.", state=row.status, allowed=[])
