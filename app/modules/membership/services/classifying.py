@@ -14,7 +14,8 @@ older last order, fewer orders, or a smaller amount (returns taken off). The gro
     hibernating R at most 2
     regular     everybody else
 
-and the value class: high from a sum of 12, medium from 8, else low. Who never bought is in no group.
+and the value class: high from a sum of 12, medium from 8, else low. Who never bought is in no group, and who gave
+everything back is in the group none.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ async def classify(uow: UnitOfWork, programme: Programme) -> int:
     """Write scores, group, value class and what they rest on to the members; how many changed groups."""
     today = uow.actor.tenant.day_of(uow.now)
     rows = await uow.fetch(_CLASSIFY, uow.tenant_id, programme.id, today, uow.now, programme.currency)
+    rows += await uow.fetch(_GAVE_ALL_BACK, uow.tenant_id, programme.id, uow.now)
     changed = [row for row in rows if row["former"] != row["rfm_class"]]
     for row in changed:
         id: UUID = row["id"]
@@ -70,3 +72,13 @@ UPDATE membership.loyalty_members t SET rfm_class = g.class, rfm_scores = g.scor
 FROM grouped g
 WHERE t.tenant_id = $1 AND t.id = g.id AND t.rfm_explanation IS DISTINCT FROM g.explanation
 RETURNING t.id, g.former, t.rfm_class"""
+_GAVE_ALL_BACK = """
+WITH former AS (
+  SELECT m.id, m.rfm_class AS former FROM membership.loyalty_members m
+  WHERE m.tenant_id = $1 AND m.programme_id = $2 AND m.deleted_at IS NULL AND m.rfm_class <> 'none'
+    AND NOT EXISTS (SELECT 1 FROM membership.earnings e
+      WHERE e.tenant_id = $1 AND e.member_id = m.id AND e.visits > 0)
+)
+UPDATE membership.loyalty_members t SET rfm_class = 'none', rfm_scores = NULL, value_class = 'low',
+  rfm_explanation = jsonb_build_object('frequency', 0), rfm_at = $3, points_at = $3, version = t.version + 1
+FROM former f WHERE t.tenant_id = $1 AND t.id = f.id RETURNING t.id, f.former, t.rfm_class"""
