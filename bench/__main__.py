@@ -6,10 +6,10 @@ import argparse
 
 from rich.console import Console
 
-from bench import api, bulk, orders, pipeline, pools, records, routes, routing
+from bench import api, bulk, orders, pipeline, pools, records, routes, routing, sla
 from bench.house import house
 
-SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools", "orders", "routing")
+SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools", "orders", "sla", "routing")
 
 
 def main() -> None:
@@ -61,6 +61,9 @@ def main() -> None:
     if "routing" in suites:
         with house() as home:
             routing.run_routing(home, console)
+    if "sla" in suites:
+        with house() as home:
+            sla.run_sla(home, console)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,9 @@ class WorkingTime(Protocol):
     async def default(self) -> WorkingCalendar:
         """The company's calendar."""
 
+    async def calendars(self, ids: Collection[UUID]) -> Mapping[UUID, WorkingCalendar]:
+        """Calendars by their ids, in one statement; unknown ones are absent."""
+
     async def calendars_of(self, member_ids: Collection[UUID]) -> Mapping[UUID, WorkingCalendar]:
         """Each member's calendar: their own, else that of their home team or one above it, else the default."""
 
@@ -99,6 +102,13 @@ class WorkingTime(Protocol):
 
     async def present(self, member_ids: Collection[UUID], at: datetime) -> frozenset[UUID]:
         """Those for whom it is working time at a moment and who are not away."""
+
+
+class CalendarUser(Protocol):
+    """Port: a module that counts by calendars, which keeps them from being deleted."""
+
+    async def uses(self, calendar_id: UUID) -> Mapping[str, int]:
+        """How many of what use this calendar."""
 
 
 class Teams(Protocol):
@@ -209,6 +219,14 @@ class ExchangeRateChanged(Event):
     valid_from: date
 
 
+class CalendarChanged(Event):
+    """The hours, days off, zone or name of a business calendar were changed, or which one is the default."""
+
+    type: ClassVar[str] = "tenants.calendar.changed.v1"
+    object: ClassVar[str] = "calendar"
+    is_default: bool
+
+
 class TenantSettingsChanged(Event):
     """Settings of the company were changed; `changed` names them."""
 
@@ -289,7 +307,7 @@ class TeamInUse(Conflict):
 
 class CalendarInUse(Conflict):
     code = "calendar_in_use"
-    title = "Members or teams work by this calendar, or it is the default"
+    title = "Members, teams or promises go by this calendar, or it is the default"
 
 
 class TotpState(Conflict):

@@ -1,7 +1,7 @@
 """The service desk: queues of cases, agents with their presence, calls.
 
 Revision ID: 0220
-Revises: 0210
+Revises: 0211
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect
 
 revision = "0220"
-down_revision = "0210"
+down_revision = "0211"
 branch_labels = None
 depends_on = None
 

@@ -26,6 +26,7 @@ FIRST_VERSIONS = {
     "set_credit_settings": 0,
     "set_agent": 0,
     "set_desk_settings": 0,
+    "set_case_settings": 0,
 }
 """Settings that have no row before they are changed first."""
 

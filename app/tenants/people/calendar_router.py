@@ -66,7 +66,7 @@ async def get_calendar(id: UUID, uow: Uow, response: Response) -> CalendarRead:
 async def update_calendar(
     id: UUID, body: CalendarUpdate, uow: Uow, version: IfMatch, response: Response
 ) -> CalendarRead:
-    """Change a business calendar; deadlines that were set already stay."""
+    """Change a business calendar. What is promised of open cases is worked out anew; other deadlines stay."""
     changes = _plain(changes_of(body, nullable=("country", "subdivision")))
     row = await CalendarService(uow).update(id, changes, expected_version=version)
     tag(response, row)

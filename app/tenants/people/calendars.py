@@ -11,7 +11,7 @@ from app.kernel.errors import Invalid, require_version
 from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
 from app.kernel.working_time import CalendarDefinition, Interval, WorkingCalendar, calendar_of, has_holidays
-from app.tenants.interface import CalendarInUse
+from app.tenants.interface import CalendarChanged, CalendarInUse, CalendarUser
 from app.tenants.models import Calendar
 
 OBJECT: Final = "calendar"
@@ -38,7 +38,10 @@ class CalendarService:
         _check_holidays(values.get("country"), values.get("subdivision"))
         if values["is_default"]:
             await self._unset_default()
-        return await self.uow.insert(Calendar, audit=OBJECT, **values)
+        made = await self.uow.insert(Calendar, audit=OBJECT, **values)
+        if made.is_default:
+            self.uow.publish(CalendarChanged(id=made.id, is_default=True))
+        return made
 
     async def update(self, id: UUID, changes: dict[str, Any], *, expected_version: int) -> Calendar:
         """Raises: NotFound; StaleVersion; Invalid; DuplicateValue."""
@@ -49,7 +52,10 @@ class CalendarService:
             _check_holidays(after["country"], after["subdivision"])
         if changes.get("is_default") and not row.is_default:
             await self._unset_default()
-        return await self.uow.update(row, audit=OBJECT, **changes)
+        changed = await self.uow.update(row, audit=OBJECT, **changes)
+        if changed.version != row.version:
+            self.uow.publish(CalendarChanged(id=row.id, is_default=row.is_default or changed.is_default))
+        return changed
 
     async def delete(self, id: UUID, *, expected_version: int) -> None:
         """Raises: NotFound; StaleVersion; CalendarInUse while somebody works by it or it is the default."""
@@ -65,8 +71,11 @@ class CalendarService:
             uow.tenant_id,
             id,
         )
-        if row.is_default or (used and any(used.values())):
-            raise CalendarInUse(is_default=row.is_default, **dict(used or {}))
+        counts = dict(used or {})
+        for port in uow.ports(CalendarUser):
+            counts |= await port.uses(id)
+        if row.is_default or any(counts.values()):
+            raise CalendarInUse(is_default=row.is_default, **counts)
         await uow.delete(row, audit=OBJECT)
 
     async def _unset_default(self) -> None:

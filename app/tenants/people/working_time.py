@@ -32,6 +32,12 @@ class WorkingTimeOfTenant:
                 self._default = calendar_of_settings(tenant.time_zone, tenant.business_calendar)
         return self._default
 
+    async def calendars(self, ids: Collection[UUID]) -> Mapping[UUID, WorkingCalendar]:
+        if not ids:
+            return {}
+        found = await self.uow.all(self.uow.select(Calendar).where(Calendar.id == any_of(ids)))
+        return {row.id: working_calendar(row) for row in found}
+
     async def calendars_of(self, member_ids: Collection[UUID]) -> Mapping[UUID, WorkingCalendar]:
         """Each member's calendar, in two statements at most, and one for the default."""
         if not member_ids:

@@ -8,12 +8,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.modules.opportunities.conftest import Hire, hire
+from tests.modules.opportunities.conftest import Hire, clock, hire
 from tests.modules.support import make
 from tests.support.api import Company
 from tests.tenants.people import Look
 
-__all__ = ["Hire", "hire"]
+__all__ = ["Hire", "clock", "hire"]
 
 
 @pytest.fixture

@@ -77,3 +77,4 @@ class Case(RecordTable):
     due_at: Mapped[datetime | None]
     due_target: Mapped[str | None]
     sla_failed: Mapped[bool]
+    split_from_id: Mapped[UUID | None]

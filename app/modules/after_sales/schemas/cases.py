@@ -46,6 +46,12 @@ class CaseCreate(CaseFields):
     opened_at: AwareDatetime | None = Field(
         None, description="When it came in, not later than now; absent: now."
     )
+    first_response_at: AwareDatetime | None = Field(
+        None, description="Of a case of the past: when we answered."
+    )
+    resolved_at: AwareDatetime | None = Field(None, description="Of a case of the past: when it was solved.")
+    closed_at: AwareDatetime | None = Field(None, description="Of a case of the past that was resolved.")
+    resolution: LongText | None = Field(None, description="Of a case of the past: how it was solved.")
 
 
 CaseUpdate = patch_of(CaseFields, "CaseUpdate")
@@ -96,6 +102,30 @@ class CaseRead(RecordOutput):
     due_at: datetime | None = Field(description="The earliest deadline that runs.")
     due_target: SlaTarget | None
     sla_failed: bool = Field(description="Some deadline was missed.")
+    split_from_id: UUID | None = Field(description="The case that it was once a part of.")
+
+
+class ClockRead(Output):
+    """A promise about a case, and how it stands."""
+
+    target: SlaTarget
+    policy_id: UUID
+    state: Literal["running", "paused", "met", "failed"] = Field(
+        description="`failed` is for good, also when it was met later."
+    )
+    goal_seconds: int = Field(description="Working time that was promised.")
+    started_at: datetime
+    due_at: datetime | None = Field(description="Null while it is paused.")
+    warned_at: datetime | None
+    breached_at: datetime | None = Field(description="The deadline that was missed.")
+    ended_at: datetime | None
+
+
+class CaseDetail(CaseRead):
+    """A case, what the customer reads of its status, and its promises."""
+
+    customer_status: CustomerStatus
+    clocks: list[ClockRead] = Field(description="The newest first.")
 
 
 class CaseResolution(Input):

@@ -5,13 +5,14 @@ Whoever acts on a case holds its row first, then its clocks and whatever else ha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from datetime import timedelta
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from app.kernel.errors import Invalid, require_version
+from app.kernel.ids import new_id
 from app.kernel.locks import lock_keys
+from app.kernel.merging.rules import MergeSpec
 from app.kernel.numbering import next_number
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.statements import entity
@@ -27,16 +28,23 @@ from app.modules.after_sales.interface import (
     ReopenWindowOver,
 )
 from app.modules.after_sales.models.cases import Case
-from app.modules.after_sales.schemas.cases import CaseCreate, CaseRead, CaseUpdate
+from app.modules.after_sales.schemas.cases import CaseCreate, CaseDetail, CaseRead, CaseUpdate, ClockRead
 from app.modules.after_sales.services.cases.references import References
+from app.modules.after_sales.services.cases.settings import CaseSettingsService
 from app.modules.after_sales.services.cases.states import (
     CASE_STATES,
     ENDED,
     NEW,
+    PENDING_CUSTOMER,
+    SHOWN_TO_CUSTOMERS,
     UNRESOLVED_SQL,
     CaseAlreadyOpen,
+    CaseCircular,
     CaseEnded,
+    check_times,
+    status_of,
 )
+from app.modules.after_sales.services.sla.clocks import CaseClocks
 
 NUMBER: Final = "C-{year}-{number:05d}"
 _NAMED: Final = frozenset(
@@ -44,7 +52,12 @@ _NAMED: Final = frozenset(
 )
 _ALWAYS: Final = frozenset({"tags", "custom", "owner_id", "team_id", "type", "external_id"})
 """What changes even after the end."""
-REOPEN_WITHIN: Final = timedelta(days=14)
+_SAID: Final = frozenset({"subject", "description"})
+"""What no promise depends on alone; conditions may still ask for it when something else changes."""
+_ONCE: Final = frozenset(
+    {"channel", "dedupe", "opened_at", "first_response_at", "resolved_at", "closed_at", "resolution"}
+)
+"""What changes only by what happens to the case."""
 _MOST_LEVELS: Final = 20
 
 
@@ -56,6 +69,18 @@ class CaseService(RecordService[Case]):
     def __init__(self, uow: UnitOfWork) -> None:
         super().__init__(uow)
         self._for_others = False
+        self.clocks = CaseClocks(uow)
+
+    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
+        rows = await self.uow.fetch(_DETAILS, self.uow.tenant_id, list(ids))
+        hidden = "due_at" in self.actor.hidden("case")
+        return {
+            row["id"]: {
+                "customer_status": SHOWN_TO_CUSTOMERS[CaseStatus(row["status"])],
+                "clocks": [] if hidden else [ClockRead(**clock).model_dump() for clock in row["clocks"]],
+            }
+            for row in rows
+        }
 
     # -- opening -------------------------------------------------------------------------------------------
 
@@ -67,10 +92,9 @@ class CaseService(RecordService[Case]):
             first = await self._unresolved(dedupe)
             if first is not None:
                 return first if self._for_others else await self.get(first.id)
-        opened_at = given.get("opened_at") or self.uow.now
-        if opened_at > self.uow.now:
-            raise Invalid.at("/opened_at", "in_future", "A case came in before now.")
-        return await super().create({**given, "opened_at": opened_at}, explicit=explicit)
+        given = {**given, "opened_at": given.get("opened_at") or self.uow.now}
+        check_times(given, self.uow.now)
+        return await super().create(given, explicit=explicit)
 
     async def open_for_others(self, given: Mapping[str, Any]) -> Case:
         """As `create`, for another module: who owns it needs no right to assign. Raises `Forbidden`, `Invalid`."""
@@ -92,17 +116,27 @@ class CaseService(RecordService[Case]):
         return None if row is None else entity(Case, row)
 
     async def before_create(self, values: dict[str, Any]) -> None:
-        values |= dict.fromkeys(_UNSAID) | {
-            "status": NEW.value,
+        values |= {
+            **{name: values.get(name) for name in _UNSAID},
+            "id": new_id(),
+            "status": status_of(values).value,
             "reopened_count": 0,
             "escalation_level": 0,
-            "sla_failed": False,
         }
+        if values["resolved_at"] is not None:
+            settings = CaseSettingsService(self.uow)
+            values["reopenable_until"] = await settings.reopenable_until(values["resolved_at"])
         await self._check_parent(None, values.get("parent_id"))
         await References(self.uow).check(values, {n for n in _NAMED if values.get(n) is not None})
+        values |= await self.clocks.opening(
+            {**values, "created_at": self.uow.now, "updated_at": self.uow.now}
+        )
         values["number"] = await next_number(self.uow, "case", NUMBER)
 
     async def after_create(self, row: Case) -> None:
+        await self.clocks.opened()
+        if row.status in ENDED:
+            return  # it is of the past
         self.uow.publish(
             CaseOpened(
                 id=row.id,
@@ -138,6 +172,8 @@ class CaseService(RecordService[Case]):
 
     async def before_update(self, row: Case, changes: dict[str, Any]) -> None:
         told = {name for name in changes if changes[name] != getattr(row, name)}
+        for name in sorted(told & _ONCE):
+            raise Invalid.at(f"/{name}", "fixed", f"{name} is said when the case is created.")
         if row.status in ENDED and told - _ALWAYS:
             raise CaseEnded(f"It is {row.status}.", state=row.status)
         if "parent_id" in told:
@@ -148,6 +184,8 @@ class CaseService(RecordService[Case]):
             values = {**row.__dict__, **changes}
             await References(self.uow).check(values, named)
             changes |= {n: values[n] for n in (*_NAMED, "warranty") if values[n] != getattr(row, n)}
+        if row.status not in ENDED and told - _SAID:
+            changes |= await self.clocks.repledged(row, {**row.__dict__, **changes})
 
     async def after_update(self, before: Case, after: Case) -> None:
         if before.owner_id != after.owner_id or before.queue_id != after.queue_id:
@@ -179,7 +217,15 @@ class CaseService(RecordService[Case]):
     async def step(self, id: UUID, action: str, *, expected_version: int) -> Case:
         """`start`, `wait_for_customer`, `wait_internally` or `close`. Raises: InvalidTransition; StaleVersion."""
         row = await self.locked(id, expected_version)
-        return await self.close_row(row) if action == "close" else await self.step_row(row, action)
+        if action == "close":
+            return await self.close_row(row)
+        after = CASE_STATES.next(CaseStatus(row.status), action)
+        changes: dict[str, Any] = {}
+        if after is PENDING_CUSTOMER:
+            changes = await self.clocks.held(row)
+        elif row.status == PENDING_CUSTOMER:
+            changes = await self.clocks.resumed(row)
+        return await self.step_row(row, action, **changes)
 
     async def step_row(self, row: Case, action: str, reason: str | None = None, **changes: Any) -> Case:
         """Take a held row to its next state. Raises: InvalidTransition."""
@@ -192,12 +238,14 @@ class CaseService(RecordService[Case]):
 
     async def resolve_row(self, row: Case, resolution: str | None = None) -> Case:
         """As `resolve`, of a held row."""
+        CASE_STATES.next(CaseStatus(row.status), "resolve")
         after = await self.step_row(
             row,
             "resolve",
             resolution=resolution or row.resolution,
             resolved_at=self.uow.now,
-            reopenable_until=self.uow.now + REOPEN_WITHIN,
+            reopenable_until=await CaseSettingsService(self.uow).reopenable_until(self.uow.now),
+            **await self.clocks.solved(row),
         )
         self.uow.publish(
             CaseResolved(
@@ -239,9 +287,56 @@ class CaseService(RecordService[Case]):
             reopenable_until=None,
             reopened_at=self.uow.now,
             reopened_count=row.reopened_count + 1,
+            **await self.clocks.reopened(row),
         )
         self.uow.publish(CaseReopened(id=row.id, account_id=row.account_id, owner_id=row.owner_id))
         return after
+
+    # -- what is said --------------------------------------------------------------------------------------
+
+    async def answered_row(self, row: Case) -> Case:
+        """We answered the customer: whoever waited has their answer, and a new case is being worked on."""
+        changes = await self.clocks.answered(row)
+        if row.first_response_at is None:
+            changes["first_response_at"] = self.uow.now
+        if row.status == NEW:
+            return await self.step_row(row, "start", **changes)
+        return await self.write(row, changes, action="answered")
+
+    async def asked_row(self, row: Case) -> Case:
+        """The customer wrote: an ended case is opened again, a held one goes on. Raises: ReopenWindowOver."""
+        if row.status in ENDED:
+            row = await self.reopen_row(row, "the customer wrote")
+        changes = await self.clocks.asked(row)
+        if row.status == PENDING_CUSTOMER:
+            return await self.step_row(row, "start", **changes)
+        return await self.write(row, changes, action="asked")
+
+    # -- merging -------------------------------------------------------------------------------------------
+
+    async def before_merge(self, rows: Sequence[Case]) -> None:
+        ended = next((row for row in rows if row.status in ENDED), None)
+        if ended is not None:
+            raise CaseEnded(f"{ended.number} is {ended.status}.", state=ended.status)
+
+    async def complete_merge(self, row: Case, merged: Sequence[Case], changes: dict[str, Any]) -> None:
+        """Its own place among parents stays, unless that goes away; one answer is an answer to all."""
+        if not merged:
+            return
+        changes.pop("parent_id", None)
+        if row.parent_id in {one.id for one in merged}:
+            changes["parent_id"] = None
+        answers = [one.first_response_at for one in (row, *merged) if one.first_response_at is not None]
+        if answers:
+            changes["first_response_at"] = min(answers)
+            changes |= await self.clocks.answered(row)
+
+    async def after_merge(self, row: Case, merged: Sequence[Case]) -> None:  # noqa: ARG002 - they have moved
+        """Raises: CaseCircular where a part of what was merged holds the surviving one."""
+        if row.parent_id is not None:
+            above = await self.uow.fetch(_ANCESTORS, self.uow.tenant_id, row.parent_id, _MOST_LEVELS)
+            if row.id in {found["id"] for found in above}:
+                raise CaseCircular
 
     async def escalate_row(self, row: Case, reason: str, *, to_member_id: UUID | None = None) -> Case:
         """One level up; the event says to whom. Raises: CaseEnded."""
@@ -255,8 +350,20 @@ class CaseService(RecordService[Case]):
 
 _UNSAID: Final = (
     "warranty", "resolution", "first_response_at", "resolved_at", "closed_at", "reopened_at", "reopenable_until",
-    "due_at", "due_target",
+    "split_from_id",
 )  # fmt: skip
+
+_DETAILS: Final = """
+SELECT c.id, c.status, coalesce(k.clocks, '[]'::jsonb) AS clocks FROM after_sales.cases c
+LEFT JOIN LATERAL (
+  SELECT jsonb_agg(jsonb_build_object('target', k.target, 'policy_id', k.policy_id, 'goal_seconds', k.goal_seconds,
+    'state', CASE WHEN k.breached_at IS NOT NULL THEN 'failed' WHEN k.ended_at IS NOT NULL THEN 'met'
+      WHEN k.paused_at IS NOT NULL THEN 'paused' ELSE 'running' END,
+    'started_at', k.started_at, 'due_at', k.due_at, 'warned_at', k.warned_at, 'breached_at', k.breached_at,
+    'ended_at', k.ended_at) ORDER BY k.started_at DESC, k.target, k.id DESC) AS clocks
+  FROM after_sales.case_clocks k WHERE k.tenant_id = c.tenant_id AND k.case_id = c.id
+) k ON true
+WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[])"""
 
 _ANCESTORS: Final = """
 WITH RECURSIVE up AS (
@@ -275,6 +382,7 @@ CASE = RecordType(
     module="after_sales",
     model=Case,
     read=CaseRead,
+    detail=CaseDetail,
     create=CaseCreate,
     update=CaseUpdate,
     service=CaseService,
@@ -282,6 +390,8 @@ CASE = RecordType(
     search=Search(names=("number", "subject")),
     default_sort=(("opened_at", True),),
     importable=False,
+    merge=MergeSpec(groups=(("account_id", "contact_id"), ("order_id", "order_line_id"))),
+    follows={"due_target": "due_at", "sla_failed": "due_at"},
     labels={
         "number": ("case number", "工单号", "工单编号"),
         "subject": ("主题",),

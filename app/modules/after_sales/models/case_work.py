@@ -1,0 +1,59 @@
+"""What hangs on cases: comments, files, and how the company wants cases to end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy.orm import Mapped
+
+from app.kernel.models import TenantOwned, Versioned, module_ref, one_of
+
+
+class CommentAuthor(StrEnum):
+    """Whose words a comment is."""
+
+    MEMBER = "member"
+    CUSTOMER = "customer"
+
+
+class CaseComment(TenantOwned):
+    """Something said about a case. The customer sees what is `public`; their own words always are."""
+
+    __tablename__ = "case_comments"
+    __table_args__ = (one_of("author", CommentAuthor), {"schema": "after_sales"})
+
+    case_id: Mapped[UUID]
+    author: Mapped[str]
+    public: Mapped[bool]
+    member_id: Mapped[UUID | None]  # who wrote it, or entered it for the customer
+    contact_id: Mapped[UUID | None] = module_ref("customers.contacts", on_delete="keep")
+    body: Mapped[str]
+    at: Mapped[datetime]
+
+
+class CaseAttachment(TenantOwned):
+    """A file on a case; whoever may read the case may open it."""
+
+    __tablename__ = "case_attachments"
+    __table_args__ = ({"schema": "after_sales"},)
+
+    case_id: Mapped[UUID]
+    file_id: Mapped[UUID] = module_ref("kernel.files", on_delete="keep")
+    name: Mapped[str]
+    media_type: Mapped[str]
+    size: Mapped[int]
+    public: Mapped[bool]
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID | None]
+
+
+class CaseSettings(Versioned):
+    """For how many days a resolved case can be opened again, and after how many it closes by itself (None: never)."""
+
+    __tablename__ = "case_settings"
+    __table_args__ = ({"schema": "after_sales"},)
+
+    reopen_days: Mapped[int]
+    close_after_days: Mapped[int | None]
