@@ -6,10 +6,22 @@ import argparse
 
 from rich.console import Console
 
-from bench import api, bulk, orders, pipeline, pools, records, routes, routing, sla
+from bench import api, bulk, loyalty, orders, pipeline, pools, records, routes, routing, sla
 from bench.house import house
 
-SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools", "orders", "sla", "routing")
+SUITES = (
+    "routes",
+    "api",
+    "records",
+    "growth",
+    "bulk",
+    "pipeline",
+    "pools",
+    "orders",
+    "loyalty",
+    "sla",
+    "routing",
+)
 
 
 def main() -> None:
@@ -64,6 +76,9 @@ def main() -> None:
     if "sla" in suites:
         with house() as home:
             sla.run_sla(home, console)
+    if "loyalty" in suites:
+        with house() as home:
+            loyalty.run_loyalty(home, console)
 
 
 if __name__ == "__main__":

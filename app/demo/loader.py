@@ -25,7 +25,9 @@ from app.demo.deal_loader import DealLoader
 from app.demo.desk_loader import PRESENCE, DeskLoader
 from app.demo.files import csv_of
 from app.demo.generator import cases_of, generate, sales_of
+from app.demo.loyalty_loader import LoyaltyLoader
 from app.demo.order_loader import OrderLoader
+from app.demo.orders import DemoSales
 from app.demo.quotes import QUOTES, QuoteLoader
 from app.demo.receivable_loader import ReceivableLoader
 from app.demo.records import DemoCompany, DemoMember
@@ -84,6 +86,7 @@ class DemoLoader:
             ("activities", self._activities),
             ("contracts", self._contracts),
             ("quotes", self._quotes),
+            ("loyalty", self._loyalty),
             ("orders", self._orders),
             ("desk", self._desk),
             ("cases", self._cases),
@@ -314,8 +317,18 @@ class DemoLoader:
         )
         self._state.count("contracts", len(loader.deals))
 
+    async def _loyalty(self) -> None:
+        sales, accounts = self._sales(), await self._ids("accounts")
+        buyers = {one.account: accounts[one.account] for one in sales.orders}
+        first = min(one.ordered_on for one in sales.orders)
+        loader = LoyaltyLoader(self._api, self.company.currency)
+        self._state.count("loyalty members", await loader.load(buyers, since=first.isoformat()))
+
+    def _sales(self) -> DemoSales:
+        return sales_of(self._state.seed, self.company, now=self._state.now)
+
     async def _orders(self) -> None:
-        sales = sales_of(self._state.seed, self.company, now=self._state.now)
+        sales = self._sales()
         accounts, members = await self._ids("accounts"), await self._owners(self._api)
         loader = OrderLoader(self._api, sales, members=members, products=await self._ids("products"))
         await loader.load(accounts)

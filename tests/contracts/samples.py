@@ -80,8 +80,9 @@ REFERENCES = {
     "template_id": "contract-clause-templates",
     "delegate_id": "members", "on_behalf_of": "members", "chosen_ids": "members",
     "product_id": "products", "other_product_ids": "products", "category_id": "product-categories",
-    "price_book_id": "price-books",
     "queue_id": "queues", "agent_id": "members",
+    "price_book_id": "price-books", "programme_id": "loyalty-programmes", "to_member_id": "loyalty-members",
+    "product_ids": "products", "category_ids": "product-categories",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 

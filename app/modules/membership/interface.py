@@ -91,3 +91,120 @@ class ClassChanged(Event):
 
     from_class: str | None
     to_class: str
+
+
+class PointsReversed(Event):
+    """A return, or a cancelled order, took back what was earned and gave back what was burned."""
+
+    type: ClassVar[str] = "membership.loyalty_member.points_reversed.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    order_id: UUID
+    earned_reversed: int
+    burned_restored: int
+    debt: int
+
+
+class PointsMatured(Event):
+    """The return window is over: these points can be spent."""
+
+    type: ClassVar[str] = "membership.loyalty_member.points_matured.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    points: int
+
+
+class PointsExpired(Event):
+    type: ClassVar[str] = "membership.loyalty_member.points_expired.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    points: int
+
+
+class PointsReserved(Event):
+    """Points are kept for an order."""
+
+    type: ClassVar[str] = "membership.loyalty_member.points_reserved.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    points: int
+    order_id: UUID | None
+
+
+class PointsReleased(Event):
+    """Points that were kept for an order can be spent again."""
+
+    type: ClassVar[str] = "membership.loyalty_member.points_released.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    points: int
+    order_id: UUID | None
+
+
+class PointsTransferred(Event):
+    """A member gave points to another."""
+
+    type: ClassVar[str] = "membership.loyalty_member.points_transferred.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    points: int
+    to_member_id: UUID
+
+
+class PointsAdjusted(Event):
+    """Points were given or taken by hand."""
+
+    type: ClassVar[str] = "membership.loyalty_member.points_adjusted.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    points: int
+    qualifying_points: int
+    reason: str
+
+
+class TierInUse(Conflict):
+    """Carries `tiers`."""
+
+    code = "tier_in_use"
+    title = "Members have this tier"
+
+
+class ProgrammeInUse(Conflict):
+    code = "programme_in_use"
+    title = "The programme has members"
+
+
+class ProgrammeClosed(Conflict):
+    code = "programme_closed"
+    title = "The programme is not active"
+
+
+class MemberNotActive(Conflict):
+    """Carries `state`."""
+
+    code = "member_not_active"
+    title = "The membership is not active"
+
+
+class PointsLeft(Conflict):
+    code = "points_left"
+    title = "The member has moved points, which are kept for good"
+
+
+class BurnSettled(Conflict):
+    """Carries `state`."""
+
+    code = "burn_settled"
+    title = "The burn is not reserved any more"
+
+
+class NothingEarned(Conflict):
+    code = "nothing_earned"
+    title = "No rule of the programme gives points for this now"
+
+
+class AdjustmentNeedsApproval(Conflict):
+    """Carries `limit`."""
+
+    code = "adjustment_needs_approval"
+    title = "So many points need approval, and no approval process applies"

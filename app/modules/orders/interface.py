@@ -76,6 +76,20 @@ class OrderRef:
     quote_id: UUID | None
     contract_id: UUID | None
     opportunity_id: UUID | None
+    contact_id: UUID | None = None
+    fulfilled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnLineRef:
+    """A line of a return, and the order's line that it gives back of, where that is known."""
+
+    id: UUID
+    return_id: UUID
+    order_id: UUID | None
+    order_line_id: UUID | None
+    quantity: Decimal
+    status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +142,9 @@ class Orders(Protocol):
         self, account_ids: Collection[UUID], *, limit: int = 5
     ) -> Mapping[UUID, list[Purchase]]:
         """The newest confirmed orders of each account that were not cancelled, newest first; one statement."""
+
+    async def return_lines_of(self, return_ids: Collection[UUID]) -> Sequence[ReturnLineRef]:
+        """All lines of these returns with their returns' status, by return and position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from app.kernel.listing import Bindings
 from app.kernel.money import Money
 from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork
-from app.modules.orders.interface import NewOrder, OrderLineRef, OrderRef, Purchase
+from app.modules.orders.interface import NewOrder, OrderLineRef, OrderRef, Purchase, ReturnLineRef
 from app.modules.orders.models.orders import Order
 from app.modules.orders.services.orders import OrderService
 from app.modules.orders.services.placing import Placing
@@ -67,6 +67,22 @@ class OrdersOfTenant:
             found.setdefault(row["account_id"], []).append(purchase)
         return found
 
+    async def return_lines_of(self, return_ids: Collection[UUID]) -> Sequence[ReturnLineRef]:
+        actor = self._uow.actor
+        if not return_ids or not actor.may("return:read"):
+            return []
+        bind = Bindings(self._uow.tenant_id, list(return_ids))
+        visible = visible_rows(actor, "return", "read", bind)
+        rows = await self._uow.fetch(
+            "SELECT l.id, l.return_id, o.order_id, l.order_line_id, l.quantity, t.status"
+            " FROM orders.return_lines l JOIN orders.returns t ON t.tenant_id = l.tenant_id AND t.id = l.return_id"
+            " LEFT JOIN orders.order_lines o ON o.tenant_id = l.tenant_id AND o.id = l.order_line_id"
+            " WHERE l.tenant_id = $1 AND l.return_id = ANY($2::uuid[]) AND t.deleted_at IS NULL"
+            f"{f' AND {visible}' if visible else ''} ORDER BY l.return_id, l.position",
+            *bind.values,
+        )
+        return [ReturnLineRef(**dict(row)) for row in rows]
+
 
 def _line(row: Any) -> OrderLineRef:
     at: datetime = row["confirmed_at"] or row["created_at"]
@@ -97,6 +113,8 @@ def reference(row: Order) -> OrderRef:
         quote_id=row.quote_id,
         contract_id=row.contract_id,
         opportunity_id=row.opportunity_id,
+        contact_id=row.contact_id,
+        fulfilled_at=row.fulfilled_at,
     )
 
 

@@ -1,0 +1,64 @@
+"""Reactions: what becomes of orders and returns moves points."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from app.kernel.registry import Subscription
+from app.kernel.uow import UnitOfWork
+from app.modules.membership.services.orders import OrderPoints
+
+
+class OrderTold(BaseModel):
+    """What we need of `orders.order.fulfilled.v1` and `orders.order.cancelled.v1`."""
+
+    id: UUID
+
+
+class ReturnTold(BaseModel):
+    """What we need of `orders.return.completed.v1`; its lines are read where they are kept, with their ids."""
+
+    id: UUID
+    resolution: str
+
+
+class RecordTold(BaseModel):
+    """What we need of records that were made: those of the past are brought in as finished."""
+
+    id: UUID
+    record: dict[str, Any] | None = None
+
+
+async def _fulfilled(uow: UnitOfWork, event: OrderTold) -> None:
+    await OrderPoints(uow).earn(event.id)
+
+
+async def _cancelled(uow: UnitOfWork, event: OrderTold) -> None:
+    await OrderPoints(uow).cancel(event.id)
+
+
+async def _completed(uow: UnitOfWork, event: ReturnTold) -> None:
+    if event.resolution == "refunded":
+        await OrderPoints(uow).give_back(event.id)
+
+
+async def _order_made(uow: UnitOfWork, event: RecordTold) -> None:
+    if (event.record or {}).get("status") in ("fulfilled", "closed"):
+        await OrderPoints(uow).earn(event.id)
+
+
+async def _return_made(uow: UnitOfWork, event: RecordTold) -> None:
+    if (event.record or {}).get("status") == "refunded":
+        await OrderPoints(uow).give_back(event.id)
+
+
+SUBSCRIPTIONS = (
+    Subscription("orders.order.fulfilled.v1", OrderTold, _fulfilled, "membership.earn"),
+    Subscription("orders.order.created.v1", RecordTold, _order_made, "membership.earn"),
+    Subscription("orders.order.cancelled.v1", OrderTold, _cancelled, "membership.cancel"),
+    Subscription("orders.return.completed.v1", ReturnTold, _completed, "membership.give_back"),
+    Subscription("orders.return.created.v1", RecordTold, _return_made, "membership.give_back"),
+)

@@ -1,0 +1,1 @@
+"""Operations of membership, by topic."""

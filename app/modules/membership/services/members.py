@@ -1,0 +1,164 @@
+"""Members: accounts and contacts that joined a programme, each with a card whose number checks itself."""
+
+from __future__ import annotations
+
+import io
+import secrets
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from uuid import UUID
+
+import segno
+from stdnum import luhn
+
+from app.kernel.errors import Invalid
+from app.kernel.records import RecordService, RecordType, Search
+from app.kernel.uow import UnitOfWork
+from app.modules.customers.interface import Customers
+from app.modules.membership.interface import MemberEnrolled, MemberNotActive, PointsLeft, ProgrammeClosed
+from app.modules.membership.models.programmes import LoyaltyMember, MemberStatus
+from app.modules.membership.schemas.members import (
+    LoyaltyMemberCreate,
+    LoyaltyMemberRead,
+    LoyaltyMemberUpdate,
+)
+from app.modules.membership.services.programmes import ProgrammeRules, ProgrammeService
+
+_DIGITS = 15
+_FILLED_IN = frozenset({"number", "since"})
+
+
+class LoyaltyMemberService(RecordService[LoyaltyMember]):
+    """Members of programmes; balances, tiers and groups are never written by hand."""
+
+    record: ClassVar[RecordType[Any]]
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        super().__init__(uow)
+        self._programmes: dict[UUID, ProgrammeRules] = {}
+
+    async def programme(self, id: UUID) -> ProgrammeRules | None:
+        """A programme, read once."""
+        if id not in self._programmes:
+            self._programmes |= await ProgrammeService(self.uow).get_many([id])
+        return self._programmes.get(id)
+
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As every record; the number and the first day may be left to us."""
+        return super()._columns({n: v for n, v in given.items() if v is not None or n not in _FILLED_IN})
+
+    async def before_create(self, values: dict[str, Any]) -> None:
+        programme = await self.programme(values["programme_id"])
+        if programme is None:
+            raise Invalid.at("/programme_id", "unknown_reference", "There is no such programme.")
+        await self._check_holder(values)
+        if not programme.row.active:
+            raise ProgrammeClosed
+        today = self.actor.tenant.day_of(self.uow.now)
+        since = values.get("since") or today
+        if since > today:
+            raise Invalid.at("/since", "in_future", "Nobody is a member from a day to come.")
+        values |= {
+            "number": _number(values.get("number")),
+            "since": since,
+            "points": 0,
+            "points_pending": 0,
+            "points_reserved": 0,
+            "points_debt": 0,
+            "points_qualifying": 0,
+            "points_at": self.uow.now,
+        }
+
+    async def _check_holder(self, values: Mapping[str, Any]) -> None:
+        account_id, contact_id = values["account_id"], values["contact_id"]
+        if (account_id is None) == (contact_id is None):
+            raise Invalid.at("/account_id", "required", "A member is either an account or a contact.")
+        customers = self.uow.of(Customers)
+        if account_id is not None and account_id not in await customers.get_many([account_id], hold=True):
+            raise Invalid.at("/account_id", "unknown_reference", "There is no such account.")
+        if contact_id is not None and contact_id not in await customers.get_contacts([contact_id], hold=True):
+            raise Invalid.at("/contact_id", "unknown_reference", "There is no such contact.")
+
+    async def after_create(self, row: LoyaltyMember) -> None:
+        self.uow.publish(
+            MemberEnrolled(
+                id=row.id,
+                programme_id=row.programme_id,
+                account_id=row.account_id,
+                contact_id=row.contact_id,
+                number=row.number,
+            )
+        )
+
+    async def before_update(self, row: LoyaltyMember, changes: dict[str, Any]) -> None:
+        """Raises `MemberNotActive` for one that gave way to another."""
+        if row.status == MemberStatus.SUPERSEDED and "status" in changes:
+            raise MemberNotActive(state=row.status)
+
+    async def before_delete(self, row: LoyaltyMember) -> None:
+        """Only who never moved a point goes: the ledger is kept for good. Raises `PointsLeft`."""
+        moved = await self.uow.fetchrow(
+            "SELECT 1 FROM membership.ledger_entries WHERE tenant_id = $1 AND member_id = $2 LIMIT 1",
+            self.uow.tenant_id,
+            row.id,
+        )
+        if moved is not None:
+            raise PointsLeft
+
+    async def usable(self, id: UUID, action: str) -> tuple[LoyaltyMember, ProgrammeRules]:
+        """A member whose points may be moved, held, and the programme.
+
+        Raises: NotFound; Forbidden; MemberNotActive; ProgrammeClosed.
+        """
+        row = await self.get(id, action=action, lock="update")
+        if row.status != MemberStatus.ACTIVE:
+            raise MemberNotActive(f"It is {row.status}.", state=row.status)
+        programme = await self.programme(row.programme_id)
+        if programme is None or not programme.row.active:
+            raise ProgrammeClosed
+        return row, programme
+
+
+def _number(given: str | None) -> str:
+    """A card number whose last digit checks the others (ISO/IEC 7812-1, Luhn). Raises `Invalid`."""
+    if given is None:
+        body = str(secrets.randbelow(9 * 10 ** (_DIGITS - 1)) + 10 ** (_DIGITS - 1))
+        return body + luhn.calc_check_digit(body)
+    if not luhn.is_valid(given):
+        raise Invalid.at("/number", "check_digit", "The last digit does not fit the others.")
+    return given
+
+
+def qr_code(number: str) -> bytes:
+    """The card's number as a QR code (ISO/IEC 18004), an SVG picture."""
+    picture = io.BytesIO()
+    segno.make(number, error="m", micro=False).save(picture, kind="svg", scale=4, border=4)
+    return picture.getvalue()
+
+
+LOYALTY_MEMBER: RecordType[LoyaltyMember] = RecordType(
+    object="loyalty_member",
+    plural="loyalty_members",
+    module="membership",
+    model=LoyaltyMember,
+    read=LoyaltyMemberRead,
+    create=LoyaltyMemberCreate,
+    update=LoyaltyMemberUpdate,
+    service=LoyaltyMemberService,
+    title="number",
+    search=Search(names=("number",)),
+    upsert_keys=("external_id", "number"),
+    importable=False,
+    moves_etag="points_at",
+    labels={
+        "number": ("card number", "会员卡号", "卡号"),
+        "status": ("状态", "会员状态"),
+        "since": ("member since", "入会日期"),
+        "tier": ("会员等级", "等级"),
+        "points": ("可用积分", "积分"),
+        "points_pending": ("待生效积分",),
+        "rfm_class": ("客户分群",),
+        "value_class": ("价值等级",),
+    },
+)
+LoyaltyMemberService.record = LOYALTY_MEMBER
