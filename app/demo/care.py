@@ -37,14 +37,18 @@ ARTICLES: Final = (
         (
             "Restart the edge gateway",
             "When a gateway is offline although it has power.",
-            "# Before you start\n\nReadings of up to a day are kept while it restarts.\n\n# Steps\n\n"
-            "1. Hold the button for five seconds.\n2. Wait until the light is green.\n3. Look whether it is online.",
+            (
+                "# Before you start\n\nReadings of up to a day are kept while it restarts.\n\n# Steps\n\n"
+                "1. Hold the button for five seconds.\n2. Wait until the light is green.\n3. See that it is online."
+            ),
         ),
         (
             "重启边缘网关",
             "网关通电但离线时使用。",
-            "# 准备\n\n重启期间可保留最近一天的数据。\n\n# 步骤\n\n"
-            "1. 按住按钮五秒。\n2. 等待指示灯变绿。\n3. 检查网关是否在线。",
+            (
+                "# 准备\n\n重启期间可保留最近一天的数据。\n\n# 步骤\n\n"
+                "1. 按住按钮五秒。\n2. 等待指示灯变绿。\n3. 检查网关是否在线。"
+            ),
         ),
     ),
     DemoArticle(
