@@ -6,10 +6,10 @@ import argparse
 
 from rich.console import Console
 
-from bench import api, bulk, orders, pipeline, pools, records, routes
+from bench import api, bulk, orders, pipeline, pools, records, routes, sla
 from bench.house import house
 
-SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools", "orders")
+SUITES = ("routes", "api", "records", "growth", "bulk", "pipeline", "pools", "orders", "sla")
 
 
 def main() -> None:
@@ -58,6 +58,9 @@ def main() -> None:
     if "orders" in suites:
         with house() as home:
             orders.run_orders(home, given.rows, console)
+    if "sla" in suites:
+        with house() as home:
+            sla.run_sla(home, console)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,13 @@ from zoneinfo import ZoneInfo
 from app.demo import rows
 from app.demo.bulk import ImportOrder, follow_import, start_import
 from app.demo.care import CareLoader
+from app.demo.case_loader import CaseLoader
 from app.demo.catalogue_loader import CatalogueLoader
 from app.demo.client import Api, ApiFailure
 from app.demo.contract_loader import ContractLoader
 from app.demo.deal_loader import DealLoader
 from app.demo.files import csv_of
-from app.demo.generator import generate, sales_of
+from app.demo.generator import cases_of, generate, sales_of
 from app.demo.order_loader import OrderLoader
 from app.demo.quotes import QUOTES, QuoteLoader
 from app.demo.receivable_loader import ReceivableLoader
@@ -84,6 +85,7 @@ class DemoLoader:
             ("contracts", self._contracts),
             ("quotes", self._quotes),
             ("orders", self._orders),
+            ("cases", self._cases),
             ("care", self._care),
         )
         for name, step in steps:
@@ -321,6 +323,17 @@ class DemoLoader:
         await money.load(sales.invoices)
         for name, count in sales.counts.items():
             self._state.count(name, count)
+
+    async def _cases(self) -> None:
+        made = cases_of(self._state.seed, self.company, now=self._state.now)
+        loader = CaseLoader(
+            self._api,
+            accounts=await self._ids("accounts"),
+            products=await self._ids("products"),
+            members=await self._owners(self._api),
+        )
+        await loader.load(made)
+        self._state.count("cases", len(made))
 
     async def _care(self) -> None:
         """What is known, and how customers found the help; asked of those who worked with them."""

@@ -20,6 +20,7 @@ DAY = 86_400
 _EPOCH = date(1970, 1, 1).toordinal()
 _SCAN = DAY // 4  # zones change their offset at most once in six hours
 _SLACK = 2 * DAY  # a zone's day and the same day in UTC are less than this apart
+_MEAN_YEAR = 31_556_952
 _HORIZON = 50  # years after which a calendar is taken to be closed for good
 
 Interval = tuple[int, int]
@@ -136,6 +137,10 @@ class WorkingCalendar:
         raise NeverOpen
 
     def _year_of(self, moment: int) -> int:
+        number = 1970 + moment // _MEAN_YEAR
+        low, high = _surely(number)
+        if low <= moment < high:
+            return number
         offset = _offset(self.definition.time_zone, moment)
         return date.fromordinal((moment + offset) // DAY + _EPOCH).year
 
@@ -144,6 +149,13 @@ class WorkingCalendar:
         if found is None:
             found = self._years[number] = _build(self.definition, number)
         return found
+
+
+@lru_cache(maxsize=1_000)
+def _surely(number: int) -> tuple[int, int]:
+    """From when to when it is this year in every zone: a day less at both ends."""
+    first = (date(number, 1, 1).toordinal() - _EPOCH + 1) * DAY
+    return first, (date(number + 1, 1, 1).toordinal() - _EPOCH - 1) * DAY
 
 
 @lru_cache(maxsize=1_000)

@@ -81,6 +81,8 @@ NOT_AT_ONCE = {
     "get_account_credit": 409,  # the limit is in a currency without a rate
     "create_invoice_from_order": 409,  # the order is a draft
     "create_invoice_from_instalment": 422,  # nothing is planned
+    "close_case": 409, "reopen_case": 409,  # it is new
+    "detach_file_from_case": 404, "get_case_attachment_content": 404,  # no file hangs on it
     # It is a draft, and no credit note.
     "credit_invoice": 409, "allocate_credit_note": 409, "deallocate_credit_note": 409, "refund_credit_note": 409,
 }  # fmt: skip

@@ -24,6 +24,7 @@ FIRST_VERSIONS = {
     "set_lead_stages": 0,
     "update_calendar_settings": 0,
     "set_credit_settings": 0,
+    "set_case_settings": 0,
 }
 """Settings that have no row before they are changed first."""
 

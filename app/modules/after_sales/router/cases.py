@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Query, Response
 
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.record_router import detail_response, record_router
 from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.after_sales.interface import ReopenWindowOver
+from app.modules.after_sales.schemas.case_statistics import CaseQuestion, CaseStatistics
 from app.modules.after_sales.schemas.cases import CaseDetail, CaseReason, CaseResolution
 from app.modules.after_sales.services.cases.cases import CASE, CaseService
 from app.modules.after_sales.services.cases.states import CaseAlreadyOpen, CaseEnded
+from app.modules.after_sales.services.cases.statistics import CaseStatisticsService
 
 records = record_router(CASE, tag="cases")
 router = Router(tags=["cases"])
@@ -20,6 +23,12 @@ router = Router(tags=["cases"])
 READ, UPDATE = "case:read", "case:update"
 _STEP = problems(InvalidTransition, StaleVersion, VersionRequired)
 OF = "/v1/cases/{id}"
+
+
+@router.get("/v1/cases/statistics", access=READ)
+async def get_case_statistics(question: Annotated[CaseQuestion, Query()], uow: Uow) -> CaseStatistics:
+    """Volume, backlog, times, kept promises and reopening of the cases that you see, by agent, queue and others."""
+    return await CaseStatisticsService(uow).answer(question)
 
 
 @router.post(f"{OF}/start", access=UPDATE, response_model=CaseDetail, responses=_STEP)

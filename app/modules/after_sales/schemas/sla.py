@@ -43,7 +43,7 @@ class EscalationStepInput(Input):
 class SlaPolicyCreate(Input):
     """How soon whom is answered. Minutes are working time of the calendar."""
 
-    name: ShortText = Field(examples=["Premium customers"])
+    name: ShortText
     position: int = Field(100, ge=0, le=1_000_000, description="The smallest is asked first.")
     enabled: bool = True
     conditions: FilterTree | None = Field(None, description="A filter of cases; absent: all of them.")

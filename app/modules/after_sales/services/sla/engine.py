@@ -36,7 +36,14 @@ class Due:
 def due(calendar: WorkingCalendar, promise: Promise, warn_percent: int = 80) -> Due:
     """Exact to the second; held working time is added. Raises: NeverOpen."""
     warned = -(-promise.goal * warn_percent // 100)
-    return Due(_reached(calendar, promise, promise.goal), _reached(calendar, promise, warned))
+    if not promise.holds:
+        return Due(calendar.add(promise.started_at, promise.goal), calendar.add(promise.started_at, warned))
+    held = [
+        (start, calendar.between(max(start, promise.started_at), end))
+        for start, end in promise.holds
+        if end > promise.started_at
+    ]
+    return Due(_reached(calendar, promise, promise.goal, held), _reached(calendar, promise, warned, held))
 
 
 def used(calendar: WorkingCalendar, promise: Promise, at: datetime) -> int:
@@ -56,13 +63,15 @@ def earliest(deadlines: Iterable[tuple[datetime, str]]) -> tuple[datetime | None
     return min(deadlines, default=(None, None))
 
 
-def _reached(calendar: WorkingCalendar, promise: Promise, seconds: int) -> datetime:
-    """The first moment by which so many seconds are counted."""
+def _reached(
+    calendar: WorkingCalendar, promise: Promise, seconds: int, held: Sequence[tuple[datetime, int]]
+) -> datetime:
+    """The first moment by which so many seconds are counted; `held` is from when, and how much working time."""
     reached = calendar.add(promise.started_at, seconds)
-    held = 0
-    for start, end in promise.holds:
+    for start, amount in held:
         if reached <= start:
             break  # it was reached before this hold began
-        held += calendar.between(max(start, promise.started_at), max(end, promise.started_at))
-        reached = calendar.add(promise.started_at, seconds + held)
+        seconds += amount
+        if amount:
+            reached = calendar.add(promise.started_at, seconds)
     return reached
