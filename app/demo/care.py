@@ -39,7 +39,7 @@ ARTICLES: Final = (
             "When a gateway is offline although it has power.",
             (
                 "# Before you start\n\nReadings of up to a day are kept while it restarts.\n\n# Steps\n\n"
-                "1. Hold the button for 5 seconds.\n2. Wait until the light is green.\n3. See whether it is online."
+                "1. Hold the button for five seconds.\n2. Wait until the light is green.\n3. See that it is online."
             ),
         ),
         (

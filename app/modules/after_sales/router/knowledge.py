@@ -16,24 +16,24 @@ from app.modules.after_sales.interface import ArticleLocked, CategoryInUse
 from app.modules.after_sales.models.knowledge import ArticleAudience, ArticleLanguage
 from app.modules.after_sales.schemas.knowledge import (
     ArticleAnswerRead,
+    ArticleCategories,
+    ArticleCategoryCreate,
+    ArticleCategoryRead,
+    ArticleCategoryUpdate,
+    ArticleFeedbackInput,
+    ArticleFeedbackPage,
+    ArticleFeedbackRead,
     ArticleHits,
     ArticleRead,
     ArticleReturn,
+    ArticleSuggestions,
+    ArticleTranslation,
+    ArticleTranslations,
     ArticleVersionDetail,
     ArticleVersionRead,
     ArticleVersions,
-    Categories,
-    CategoryInput,
-    CategoryRead,
-    CategoryUpdate,
-    FeedbackInput,
-    FeedbackPage,
-    FeedbackRead,
     KnowledgeSettingsInput,
     KnowledgeSettingsRead,
-    Suggestions,
-    TranslationRead,
-    Translations,
 )
 from app.modules.after_sales.services.cases.cases import CaseService
 from app.modules.after_sales.services.knowledge.answering import ArticleAnswers
@@ -130,14 +130,14 @@ async def get_article_version(id: UUID, number: int, uow: Uow) -> ArticleVersion
 
 
 @router.get(f"{OF}/translations", access=READ)
-async def list_article_translations(id: UUID, uow: Uow) -> Translations:
+async def list_article_translations(id: UUID, uow: Uow) -> ArticleTranslations:
     """The same in other languages."""
     rows = await ArticleService(uow).translations(id)
     titled = "title" not in uow.actor.hidden("article")
-    return Translations(
+    return ArticleTranslations(
         data=[
-            TranslationRead.model_validate(
-                {name: getattr(row, name) for name in TranslationRead.model_fields}
+            ArticleTranslation.model_validate(
+                {name: getattr(row, name) for name in ArticleTranslation.model_fields}
                 | ({} if titled else {"title": "…"})
             )
             for row in rows
@@ -146,13 +146,15 @@ async def list_article_translations(id: UUID, uow: Uow) -> Translations:
 
 
 @router.put(f"{OF}/feedback", access=READ, responses=problems(ArticleLocked))
-async def rate_article(id: UUID, body: FeedbackInput, uow: Uow) -> FeedbackRead:
+async def rate_article(id: UUID, body: ArticleFeedbackInput, uow: Uow) -> ArticleFeedbackRead:
     """Say whether an article helped you; saying it again takes the place of what you said before."""
     return await ArticleFeedbackService(uow).of_member(id, body)
 
 
 @router.get(f"{OF}/feedback", access=READ)
-async def list_article_feedback(id: UUID, uow: Uow, limit: Limit = 50, cursor: Cursor = None) -> FeedbackPage:
+async def list_article_feedback(
+    id: UUID, uow: Uow, limit: Limit = 50, cursor: Cursor = None
+) -> ArticleFeedbackPage:
     """What readers said of an article, newest first, and how many found it helpful."""
     return await ArticleFeedbackService(uow).page(id, limit=limit, cursor=cursor)
 
@@ -177,12 +179,12 @@ async def search_knowledge(
 @router.get("/v1/cases/{id}/suggestions", access="case:read")
 async def list_case_suggestions(
     id: UUID, uow: Uow, language: Languages = None, audience: Audiences = None, limit: Few = 5
-) -> Suggestions:
+) -> ArticleSuggestions:
     """Published articles that may answer a case, the surest first."""
     uow.actor.require(READ)
     case = await CaseService(uow).get(id)
     wanted = Wanted(language or (), audience or ())
-    return Suggestions(data=await Finder(uow).suggest(case, wanted, limit=limit))
+    return ArticleSuggestions(data=await Finder(uow).suggest(case, wanted, limit=limit))
 
 
 @router.get("/v1/cases/{id}/article-answer", access="case:read")
@@ -195,13 +197,15 @@ async def get_case_article_answer(id: UUID, uow: Uow) -> ArticleAnswerRead:
 
 
 @router.get(CATEGORIES, access=READ)
-async def list_article_categories(uow: Uow) -> Categories:
+async def list_article_categories(uow: Uow) -> ArticleCategories:
     """What articles are filed under, in its order."""
-    return Categories(data=await CategoryService(uow).all())
+    return ArticleCategories(data=await CategoryService(uow).all())
 
 
 @router.post(CATEGORIES, access=MANAGE, status_code=201, responses=problems(DuplicateValue))
-async def create_article_category(body: CategoryInput, uow: Uow, response: Response) -> CategoryRead:
+async def create_article_category(
+    body: ArticleCategoryCreate, uow: Uow, response: Response
+) -> ArticleCategoryRead:
     """Add a category."""
     made = await CategoryService(uow).create(body)
     tag(response, made)
@@ -210,7 +214,7 @@ async def create_article_category(body: CategoryInput, uow: Uow, response: Respo
 
 
 @router.get(f"{CATEGORIES}/{{id}}", access=READ)
-async def get_article_category(id: UUID, uow: Uow, response: Response) -> CategoryRead:
+async def get_article_category(id: UUID, uow: Uow, response: Response) -> ArticleCategoryRead:
     """One category."""
     found = await CategoryService(uow).get(id)
     tag(response, found)
@@ -219,8 +223,8 @@ async def get_article_category(id: UUID, uow: Uow, response: Response) -> Catego
 
 @router.patch(f"{CATEGORIES}/{{id}}", access=MANAGE, responses=_CHANGE)
 async def update_article_category(
-    id: UUID, body: CategoryUpdate, version: IfMatch, uow: Uow, response: Response
-) -> CategoryRead:
+    id: UUID, body: ArticleCategoryUpdate, version: IfMatch, uow: Uow, response: Response
+) -> ArticleCategoryRead:
     """Change a category."""
     changed = await CategoryService(uow).update(id, body, expected_version=version)
     tag(response, changed)

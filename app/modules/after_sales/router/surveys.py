@@ -15,14 +15,14 @@ from app.kernel.routing import IfMatch, Router, Uow
 from app.modules.after_sales.interface import SurveyAlreadyAnswered, SurveyInUse, SurveyTooEarly
 from app.modules.after_sales.schemas.surveys import (
     AnswerFilter,
-    AnswersPage,
-    InvitationCreate,
-    InvitationCreated,
-    InvitationRead,
-    Invitations,
     SatisfactionQuestion,
     SatisfactionStatistics,
+    SurveyAnswersPage,
     SurveyCreate,
+    SurveyInvitationCreate,
+    SurveyInvitationCreated,
+    SurveyInvitationRead,
+    SurveyInvitations,
     SurveyRead,
     Surveys,
     SurveyUpdate,
@@ -113,25 +113,25 @@ async def delete_survey(id: UUID, version: IfMatch, uow: Uow) -> None:
     shown_once=True,
     responses=problems(SurveyTooEarly, SurveyAlreadyAnswered),
 )
-async def ask_by_survey(id: UUID, body: InvitationCreate, uow: Uow) -> InvitationCreated:
+async def ask_by_survey(id: UUID, body: SurveyInvitationCreate, uow: Uow) -> SurveyInvitationCreated:
     """Ask the contact of a resolved case now, or once more while there is no answer."""
     return await SurveySender(uow).ask(id, body)
 
 
 @router.post("/v1/survey-invitations/{id}/withdraw", access=WRITE, responses=problems(SurveyAlreadyAnswered))
-async def withdraw_survey_invitation(id: UUID, uow: Uow) -> InvitationRead:
+async def withdraw_survey_invitation(id: UUID, uow: Uow) -> SurveyInvitationRead:
     """Let somebody off; their links no longer work."""
     return read_invitation(await SurveySender(uow).withdraw(id))
 
 
 @router.get("/v1/cases/{id}/surveys", access=READ)
-async def list_case_surveys(id: UUID, uow: Uow) -> Invitations:
+async def list_case_surveys(id: UUID, uow: Uow) -> SurveyInvitations:
     """What was asked about a case, and what was said."""
-    return Invitations(data=read_all(await SurveySender(uow).of_case(id)))
+    return SurveyInvitations(data=read_all(await SurveySender(uow).of_case(id)))
 
 
 @router.get("/v1/survey-answers", access=READ)
-async def list_survey_answers(query: Annotated[AnswerQuery, Query()], uow: Uow) -> AnswersPage:
+async def list_survey_answers(query: Annotated[AnswerQuery, Query()], uow: Uow) -> SurveyAnswersPage:
     """What customers said about the cases that you see, newest first."""
     wanted = AnswerFilter.model_validate(query.model_dump(exclude={"limit", "cursor"}))
     return await SurveyStatistics(uow).answers(wanted, limit=query.limit, cursor=query.cursor)

@@ -81,7 +81,7 @@ class ArticleVersions(Output):
     data: list[ArticleVersionRead]
 
 
-class TranslationRead(Output):
+class ArticleTranslation(Output):
     """The same in another language."""
 
     id: UUID
@@ -91,18 +91,18 @@ class TranslationRead(Output):
     published_version: int | None
 
 
-class Translations(Output):
-    data: list[TranslationRead]
+class ArticleTranslations(Output):
+    data: list[ArticleTranslation]
 
 
-class FeedbackInput(Input):
+class ArticleFeedbackInput(Input):
     """Whether it helped."""
 
     helpful: bool
     comment: Note | None = None
 
 
-class FeedbackRead(Output):
+class ArticleFeedbackRead(Output):
     """What one person said; `member_id` is null for a reader of the public page."""
 
     id: UUID
@@ -113,23 +113,23 @@ class FeedbackRead(Output):
     created_at: datetime
 
 
-class FeedbackPage(Output):
+class ArticleFeedbackPage(Output):
     """A page of what readers said, newest first, and how many found it helpful or not."""
 
-    data: list[FeedbackRead]
+    data: list[ArticleFeedbackRead]
     next_cursor: str | None = Field(description="Send as `cursor` for the next page; null on the last.")
     has_more: bool
     helpful: int
     unhelpful: int
 
 
-class CategoryInput(Input):
+class ArticleCategoryCreate(Input):
     name_en: ShortText = Field(examples=["Getting started"])
     name_zh: ShortText | None = None
     position: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
-class CategoryUpdate(Input):
+class ArticleCategoryUpdate(Input):
     """Changes to a category; absent fields stay as they are."""
 
     name_en: ShortText | None = None
@@ -137,14 +137,14 @@ class CategoryUpdate(Input):
     position: Annotated[int, Field(ge=0, le=10_000)] | None = None
 
     @model_validator(mode="after")
-    def _required(self) -> CategoryUpdate:
+    def _required(self) -> ArticleCategoryUpdate:
         for name in self.model_fields_set & {"name_en", "position"}:
             if getattr(self, name) is None:
                 raise PydanticCustomError("required", "A category has an English name and a position")
         return self
 
 
-class CategoryRead(Output):
+class ArticleCategoryRead(Output):
     id: UUID
     version: int
     name_en: str
@@ -152,8 +152,8 @@ class CategoryRead(Output):
     position: int
 
 
-class Categories(Output):
-    data: list[CategoryRead]
+class ArticleCategories(Output):
+    data: list[ArticleCategoryRead]
 
 
 class KnowledgeSettingsInput(Input):
@@ -171,7 +171,7 @@ class KnowledgeSettingsRead(Output):
     auto_answer_confidence: DecimalOut
 
 
-class Piece(Output):
+class TextPiece(Output):
     """A piece of plain text, and whether it is what was searched for. It is no HTML: escape it whole."""
 
     text: str
@@ -195,21 +195,21 @@ class ArticleHit(Output):
 
     article: ArticleRef
     score: DecimalOut
-    title: list[Piece]
-    passage: list[Piece] = Field(description="Where most of what was asked is found.")
+    title: list[TextPiece]
+    passage: list[TextPiece] = Field(description="Where most of what was asked is found.")
 
 
 class ArticleHits(Output):
     data: list[ArticleHit]
 
 
-class Suggestion(Output):
+class ArticleSuggestion(Output):
     """An article that may answer the case, and how sure that is, from 0 to 1."""
 
     article: ArticleRef
     confidence: DecimalOut
-    title: list[Piece]
-    passage: list[Piece]
+    title: list[TextPiece]
+    passage: list[TextPiece]
 
 
 class ArticleAnswerRead(Output):
@@ -225,5 +225,5 @@ class ArticleAnswerRead(Output):
     )
 
 
-class Suggestions(Output):
-    data: list[Suggestion]
+class ArticleSuggestions(Output):
+    data: list[ArticleSuggestion]

@@ -16,7 +16,7 @@ Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1,
 GroupBy = Literal["agent", "product", "survey", "month", "quarter", "year"]
 
 
-class CareTask(Input):
+class SurveyCareTask(Input):
     """A task for whoever was in charge of the case, once a customer is unhappy."""
 
     subject: ShortText = Field(examples=["Call the customer"])
@@ -38,7 +38,7 @@ class SurveyFields(Input):
         int, Field(ge=0, le=730, description="Who was asked anything so short ago is not asked again.")
     ] = 30
     expires_days: Annotated[int, Field(ge=1, le=365, description="How long it can be answered.")] = 14
-    care_plan: Annotated[list[CareTask], Field(max_length=20)] = Field(default_factory=list)
+    care_plan: Annotated[list[SurveyCareTask], Field(max_length=20)] = Field(default_factory=list)
 
 
 class SurveyCreate(SurveyFields):
@@ -63,10 +63,10 @@ class SurveyUpdate(Input):
     quiet_days: Annotated[int, Field(ge=0, le=730)] | None = None
     expires_days: Annotated[int, Field(ge=1, le=365)] | None = None
     alert_at: Annotated[int, Field(ge=0, le=10)] | None = None
-    care_plan: Annotated[list[CareTask], Field(max_length=20)] | None = None
+    care_plan: Annotated[list[SurveyCareTask], Field(max_length=20)] | None = None
 
 
-class CareTaskRead(Output):
+class SurveyCareTaskRead(Output):
     subject: str
     due_days: int
 
@@ -86,21 +86,21 @@ class SurveyRead(Output):
     quiet_days: int
     expires_days: int
     alert_at: int
-    care_plan: list[CareTaskRead]
+    care_plan: list[SurveyCareTaskRead]
 
 
 class Surveys(Output):
     data: list[SurveyRead]
 
 
-class InvitationCreate(Input):
+class SurveyInvitationCreate(Input):
     """Ask the contact of a resolved case now, whenever they were asked before."""
 
     case_id: UUID
     by_mail: bool = Field(True, description="False only makes the link, for you to hand over.")
 
 
-class InvitationRead(Output):
+class SurveyInvitationRead(Output):
     """Who was asked about which case, and the answer if there is one."""
 
     id: UUID
@@ -121,18 +121,18 @@ class InvitationRead(Output):
     alerted: bool = Field(description="The case was escalated for it.")
 
 
-class InvitationCreated(InvitationRead):
+class SurveyInvitationCreated(SurveyInvitationRead):
     url: str = Field(description="The link, shown this once.")
 
 
-class Invitations(Output):
-    data: list[InvitationRead]
+class SurveyInvitations(Output):
+    data: list[SurveyInvitationRead]
 
 
-class AnswersPage(Output):
+class SurveyAnswersPage(Output):
     """A page of answers, newest first."""
 
-    data: list[InvitationRead]
+    data: list[SurveyInvitationRead]
     next_cursor: str | None = Field(description="Send as `cursor` for the next page; null on the last.")
     has_more: bool
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from app.kernel.clock import FixedClock
 from app.kernel.links import new_link
 from app.main import Application
-from app.modules.after_sales.services.surveys.statistics import Sums
+from app.modules.after_sales.schemas.surveys import AnswerFilter, SatisfactionQuestion
+from app.modules.after_sales.services.surveys.statistics import Sums, SurveyStatistics
 from tests.modules.after_sales.cases.cases import again, case_of, stepped
 from tests.modules.after_sales.surveys.asked import (
     answer,
@@ -390,3 +391,19 @@ def test_nps_is_what_counting_by_hand_gives(scores: list[int]) -> None:
         sums = sums.plus(Sums(answers=1, nps=1, promoters=int(score >= 9), detractors=int(score <= 6)))
     by_hand = 100 * (sum(s >= 9 for s in scores) - sum(s <= 6 for s in scores)) / len(scores)
     assert abs(float(sums.wire()["nps"]) - by_hand) <= 0.005 + 1e-9
+
+
+async def test_statistics_and_lists_take_as_many_statements_for_ten_answers_as_for_one(
+    company: Company,
+) -> None:
+    owner, spent = company.owner, []
+    made = await survey(owner)
+    for more in (1, 4):
+        for _ in range(more):
+            case = await resolved(owner, await customer(owner))
+            await answer(company.app, await asked(owner, made, case), 4)
+        async with acting(company) as uow:
+            await SurveyStatistics(uow).satisfaction(SatisfactionQuestion(group_by="agent"))
+            await SurveyStatistics(uow).answers(AnswerFilter(), limit=50, cursor=None)
+            spent.append(uow.statements)
+    assert spent == [3, 3]

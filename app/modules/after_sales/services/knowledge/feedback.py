@@ -11,7 +11,11 @@ from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import ArticleLocked, ArticleRated
 from app.modules.after_sales.models.knowledge import Article
-from app.modules.after_sales.schemas.knowledge import FeedbackInput, FeedbackPage, FeedbackRead
+from app.modules.after_sales.schemas.knowledge import (
+    ArticleFeedbackInput,
+    ArticleFeedbackPage,
+    ArticleFeedbackRead,
+)
 from app.modules.after_sales.services.knowledge.articles import ArticleService
 
 _COLUMNS: Final = "id, version_number, member_id, helpful, comment, created_at"
@@ -23,7 +27,7 @@ class ArticleFeedbackService:
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
 
-    async def of_member(self, article_id: UUID, given: FeedbackInput) -> FeedbackRead:
+    async def of_member(self, article_id: UUID, given: ArticleFeedbackInput) -> ArticleFeedbackRead:
         """What the actor says of what is published; saying it again takes the place of what they said before.
 
         Raises: `NotFound`; `ArticleLocked` where nothing is published; `Forbidden` for who is no member.
@@ -43,9 +47,9 @@ class ArticleFeedbackService:
             *self._values(row, me, given),
         )
         self._rated(row, given)
-        return FeedbackRead.model_validate(dict(found[0]))
+        return ArticleFeedbackRead.model_validate(dict(found[0]))
 
-    async def of_reader(self, row: Article, reader_hash: bytes, given: FeedbackInput) -> bool:
+    async def of_reader(self, row: Article, reader_hash: bytes, given: ArticleFeedbackInput) -> bool:
         """What a reader of the public page says; the first stands. Whether this was it."""
         found = await self._uow.fetch(
             "INSERT INTO after_sales.article_feedback"
@@ -58,7 +62,7 @@ class ArticleFeedbackService:
             self._rated(row, given)
         return bool(found)
 
-    def _values(self, row: Article, who: UUID | bytes, given: FeedbackInput) -> tuple[object, ...]:
+    def _values(self, row: Article, who: UUID | bytes, given: ArticleFeedbackInput) -> tuple[object, ...]:
         return (
             row.tenant_id,
             new_id(),
@@ -70,11 +74,11 @@ class ArticleFeedbackService:
             self._uow.now,
         )
 
-    def _rated(self, row: Article, given: FeedbackInput) -> None:
+    def _rated(self, row: Article, given: ArticleFeedbackInput) -> None:
         self._uow.record_audit("article", row.id, "rated", {"helpful": [None, given.helpful]})
         self._uow.publish(ArticleRated(id=row.id, member_id=self._uow.actor.member_id, helpful=given.helpful))
 
-    async def page(self, article_id: UUID, *, limit: int, cursor: str | None) -> FeedbackPage:
+    async def page(self, article_id: UUID, *, limit: int, cursor: str | None) -> ArticleFeedbackPage:
         """What was said, newest first, with the counts of all. Raises `NotFound`, `InvalidCursor`."""
         uow = self._uow
         await ArticleService(uow).get(article_id)
@@ -95,9 +99,10 @@ class ArticleFeedbackService:
             article_id,
         )
         more, rows = len(rows) > limit, rows[:limit]
-        return FeedbackPage(
+        return ArticleFeedbackPage(
             data=[
-                FeedbackRead.model_validate({n: row[n] for n in FeedbackRead.model_fields}) for row in rows
+                ArticleFeedbackRead.model_validate({n: row[n] for n in ArticleFeedbackRead.model_fields})
+                for row in rows
             ],
             next_cursor=sign_position(uow, name, [rows[-1]["id"]]) if more else None,
             has_more=more,

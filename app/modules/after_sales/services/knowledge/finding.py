@@ -14,7 +14,7 @@ from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.models.cases import Case
 from app.modules.after_sales.models.knowledge import ArticleAudience, ArticleLanguage
-from app.modules.after_sales.schemas.knowledge import ArticleHit, ArticleRef, Piece, Suggestion
+from app.modules.after_sales.schemas.knowledge import ArticleHit, ArticleRef, ArticleSuggestion, TextPiece
 from app.modules.after_sales.services.knowledge.confidence import confidence, coverage, rounded, weight
 from app.modules.after_sales.services.knowledge.passages import marked, passage
 from app.modules.after_sales.services.knowledge.terms import terms_of
@@ -72,12 +72,12 @@ class Finder:
             for one, (article, title, text) in shown
         ]
 
-    async def suggest(self, case: Case, wanted: Wanted, *, limit: int) -> list[Suggestion]:
+    async def suggest(self, case: Case, wanted: Wanted, *, limit: int) -> list[ArticleSuggestion]:
         """Articles that may answer a case, the surest first (services/knowledge/confidence.py)."""
         asked, terms = _asked_by(case)
         ranked = await self._suited(case, asked, terms, wanted, limit)
         return [
-            Suggestion(article=article, confidence=one.score, title=title, passage=text)
+            ArticleSuggestion(article=article, confidence=one.score, title=title, passage=text)
             for one, (article, title, text) in await self._shown(ranked, terms)
         ]
 
@@ -141,7 +141,7 @@ class Finder:
 
     async def _shown(
         self, ranked: Sequence[Ranked], terms: Collection[str]
-    ) -> list[tuple[Ranked, tuple[ArticleRef, list[Piece], list[Piece]]]]:
+    ) -> list[tuple[Ranked, tuple[ArticleRef, list[TextPiece], list[TextPiece]]]]:
         """What is told of each; a text that the actor's role hides is left out."""
         if not ranked:
             return []
@@ -156,7 +156,7 @@ class Finder:
         found = {row["id"]: self._told(row, set(terms)) for row in rows}
         return [(one, found[one.id]) for one in ranked if one.id in found]
 
-    def _told(self, row: Any, terms: Collection[str]) -> tuple[ArticleRef, list[Piece], list[Piece]]:
+    def _told(self, row: Any, terms: Collection[str]) -> tuple[ArticleRef, list[TextPiece], list[TextPiece]]:
         hidden = self._uow.actor.hidden("article")
         title = "…" if "title" in hidden else row["title"]
         texts = [row[name] for name in ("summary", "body") if name not in hidden and row[name]]

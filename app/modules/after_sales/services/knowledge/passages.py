@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from app.modules.after_sales.schemas.knowledge import Piece
+from app.modules.after_sales.schemas.knowledge import TextPiece
 from app.modules.after_sales.services.knowledge.terms import placed_terms
 
 LENGTH: Final = 160
 _BEFORE: Final = 30
 
 
-def marked(text: str, wanted: Collection[str]) -> list[Piece]:
+def marked(text: str, wanted: Collection[str]) -> list[TextPiece]:
     """All of a text, cut where a wanted term begins or ends."""
     return _pieces(text, _marks(text, wanted), 0, len(text))
 
 
-def passage(text: str, wanted: Collection[str], *, length: int = LENGTH) -> list[Piece]:
+def passage(text: str, wanted: Collection[str], *, length: int = LENGTH) -> list[TextPiece]:
     """The stretch of `length` characters with most wanted terms, the first of several; its beginning without any."""
     marks = _marks(text, wanted)
     start = max(0, _best(marks, length) - _BEFORE)
@@ -53,17 +53,17 @@ def _marks(text: str, wanted: Collection[str]) -> list[tuple[int, int]]:
     return marks
 
 
-def _pieces(text: str, marks: list[tuple[int, int]], start: int, end: int) -> list[Piece]:
-    found: list[Piece] = []
+def _pieces(text: str, marks: list[tuple[int, int]], start: int, end: int) -> list[TextPiece]:
+    found: list[TextPiece] = []
     at = start
     for first, last in marks:
         first, last = max(first, start), min(last, end)
         if first >= last:
             continue
         if first > at:
-            found.append(Piece(text=text[at:first], match=False))
-        found.append(Piece(text=text[first:last], match=True))
+            found.append(TextPiece(text=text[at:first], match=False))
+        found.append(TextPiece(text=text[first:last], match=True))
         at = last
     if at < end:
-        found.append(Piece(text=text[at:end], match=False))
+        found.append(TextPiece(text=text[at:end], match=False))
     return found

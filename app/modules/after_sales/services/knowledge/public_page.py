@@ -19,7 +19,7 @@ from app.kernel.runtime import Kernel
 from app.kernel.secrets import hash_token
 from app.kernel.uow import UnitOfWork, transaction
 from app.modules.after_sales.models.knowledge import Article
-from app.modules.after_sales.schemas.knowledge import FeedbackInput
+from app.modules.after_sales.schemas.knowledge import ArticleFeedbackInput
 from app.modules.after_sales.services.knowledge.feedback import ArticleFeedbackService
 from app.modules.after_sales.services.knowledge.rendering import html_of
 
@@ -182,7 +182,7 @@ def _form(key: str, texts: dict[str, str]) -> str:
     )
 
 
-def _feedback(body: bytes) -> FeedbackInput | None:
+def _feedback(body: bytes) -> ArticleFeedbackInput | None:
     """What a form says; None for what is no answer."""
     try:
         fields = parse_qs(body.decode("ascii"), max_num_fields=10, errors="strict")
@@ -192,7 +192,7 @@ def _feedback(body: bytes) -> FeedbackInput | None:
     if helpful not in ("yes", "no"):
         return None
     comment = fields.get("comment", [""])[0].replace("\0", "").strip()[:_COMMENT]
-    return FeedbackInput(helpful=helpful == "yes", comment=comment or None)
+    return ArticleFeedbackInput(helpful=helpful == "yes", comment=comment or None)
 
 
 def _nothing(language: Language) -> Response:

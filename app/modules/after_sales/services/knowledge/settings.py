@@ -10,9 +10,9 @@ from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import CategoryInUse
 from app.modules.after_sales.models.knowledge import ArticleCategory, KnowledgeSettings
 from app.modules.after_sales.schemas.knowledge import (
-    CategoryInput,
-    CategoryRead,
-    CategoryUpdate,
+    ArticleCategoryCreate,
+    ArticleCategoryRead,
+    ArticleCategoryUpdate,
     KnowledgeSettingsInput,
     KnowledgeSettingsRead,
 )
@@ -27,21 +27,23 @@ class CategoryService:
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
 
-    async def all(self) -> list[CategoryRead]:
+    async def all(self) -> list[ArticleCategoryRead]:
         """In their order."""
         statement = self._uow.select(ArticleCategory)
         rows = await self._uow.all(statement.order_by(ArticleCategory.position, ArticleCategory.name_en))
         return [_read(row) for row in rows]
 
-    async def get(self, id: UUID) -> CategoryRead:
+    async def get(self, id: UUID) -> ArticleCategoryRead:
         """Raises `NotFound`."""
         return _read(await self._uow.get(ArticleCategory, id))
 
-    async def create(self, body: CategoryInput) -> CategoryRead:
+    async def create(self, body: ArticleCategoryCreate) -> ArticleCategoryRead:
         """Raises `DuplicateValue`."""
         return _read(await self._uow.insert(ArticleCategory, audit=CATEGORY, **body.model_dump()))
 
-    async def update(self, id: UUID, body: CategoryUpdate, *, expected_version: int) -> CategoryRead:
+    async def update(
+        self, id: UUID, body: ArticleCategoryUpdate, *, expected_version: int
+    ) -> ArticleCategoryRead:
         """Raises `NotFound`, `StaleVersion`, `DuplicateValue`."""
         row = await self._uow.get(ArticleCategory, id, lock="update")
         require_version(row.version, expected=expected_version)
@@ -90,8 +92,10 @@ class KnowledgeSettingsService:
         return await self._uow.first(self._uow.select(KnowledgeSettings))
 
 
-def _read(row: ArticleCategory) -> CategoryRead:
-    return CategoryRead.model_validate({name: getattr(row, name) for name in CategoryRead.model_fields})
+def _read(row: ArticleCategory) -> ArticleCategoryRead:
+    return ArticleCategoryRead.model_validate(
+        {name: getattr(row, name) for name in ArticleCategoryRead.model_fields}
+    )
 
 
 def _settings(row: KnowledgeSettings | None) -> KnowledgeSettingsRead:

@@ -21,7 +21,11 @@ from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import SurveyAlreadyAnswered, SurveySent, SurveyTooEarly
 from app.modules.after_sales.models.cases import Case
 from app.modules.after_sales.models.surveys import InvitationStatus, Survey, SurveyInvitation
-from app.modules.after_sales.schemas.surveys import InvitationCreate, InvitationCreated, InvitationRead
+from app.modules.after_sales.schemas.surveys import (
+    SurveyInvitationCreate,
+    SurveyInvitationCreated,
+    SurveyInvitationRead,
+)
 from app.modules.after_sales.services.cases.cases import CaseService
 from app.modules.after_sales.services.cases.states import ENDED
 from app.modules.after_sales.services.surveys.definitions import SurveyService
@@ -127,7 +131,7 @@ class SurveySender:
 
     # -- because somebody says so --------------------------------------------------------------------------
 
-    async def ask(self, survey_id: UUID, how: InvitationCreate) -> InvitationCreated:
+    async def ask(self, survey_id: UUID, how: SurveyInvitationCreate) -> SurveyInvitationCreated:
         """Ask now, or once more while there is no answer.
 
         Raises: `NotFound`, `Forbidden`; `SurveyTooEarly`; `SurveyAlreadyAnswered`; `Invalid` without an address.
@@ -151,7 +155,7 @@ class SurveySender:
         if address is not None:
             await self._mail(case, row, address, path)
         url = self._uow.kernel.settings.address_of(path)
-        return InvitationCreated.model_validate(read_invitation(row).model_dump() | {"url": url})
+        return SurveyInvitationCreated.model_validate(read_invitation(row).model_dump() | {"url": url})
 
     async def of_case(self, case_id: UUID) -> list[SurveyInvitation]:
         """Who was asked about a case. Raises `NotFound`."""
@@ -231,11 +235,13 @@ def question_of(survey: Survey, language: str) -> str:
     return own or QUESTIONS[survey.kind][language]
 
 
-def read_invitation(row: SurveyInvitation) -> InvitationRead:
-    return InvitationRead.model_validate({name: getattr(row, name) for name in InvitationRead.model_fields})
+def read_invitation(row: SurveyInvitation) -> SurveyInvitationRead:
+    return SurveyInvitationRead.model_validate(
+        {name: getattr(row, name) for name in SurveyInvitationRead.model_fields}
+    )
 
 
-def read_all(rows: Sequence[SurveyInvitation]) -> list[InvitationRead]:
+def read_all(rows: Sequence[SurveyInvitation]) -> list[SurveyInvitationRead]:
     return [read_invitation(row) for row in rows]
 
 

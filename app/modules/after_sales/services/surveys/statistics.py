@@ -26,11 +26,11 @@ from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.models.surveys import Survey, SurveyInvitation
 from app.modules.after_sales.schemas.surveys import (
     AnswerFilter,
-    AnswersPage,
     Satisfaction,
     SatisfactionGroup,
     SatisfactionQuestion,
     SatisfactionStatistics,
+    SurveyAnswersPage,
 )
 from app.modules.after_sales.services.surveys.sending import read_all
 from app.modules.catalog.interface import Catalog
@@ -75,7 +75,7 @@ class SurveyStatistics:
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
 
-    async def answers(self, wanted: AnswerFilter, *, limit: int, cursor: str | None) -> AnswersPage:
+    async def answers(self, wanted: AnswerFilter, *, limit: int, cursor: str | None) -> SurveyAnswersPage:
         """Answers, newest first. Raises `InvalidCursor`."""
         bind = Bindings(self._uow.tenant_id)
         where = self._where(wanted, bind)
@@ -91,7 +91,7 @@ class SurveyStatistics:
         )
         more, rows = len(rows) > limit, rows[:limit]
         last = rows[-1] if more else None
-        return AnswersPage(
+        return SurveyAnswersPage(
             data=read_all([entity(SurveyInvitation, row) for row in rows]),
             next_cursor=sign_position(self._uow, name, [last["answered_at"].isoformat(), last["id"]])
             if last is not None
