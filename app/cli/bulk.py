@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import httpx
 import typer
 
 from app.cli.output import NO, AsJson, fail, out, print_facts, print_json, print_table, progress
@@ -138,6 +137,8 @@ def export_file(
 
 def run(work: Callable[[Api], Awaitable[Any]], url: str, api_key: str) -> Any:
     """Do something with the API; refusals and silence become failures that say what to do."""
+    import httpx
+
     from app.demo.client import Api, ApiFailure
 
     if not api_key:

@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
-import httpx
 import typer
 
 from app.cli.local import load_settings
@@ -35,6 +34,8 @@ def demo(
     Members join by mailed invitations, so the server must run in development, where it shows its mail.
     Password and API key are kept in RAPPORT_DATA_DIR, readable for you only.
     """
+    import httpx
+
     folder = load_settings().data_dir
     try:
         if size == "small":

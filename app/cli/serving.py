@@ -87,6 +87,9 @@ def run_work(settings: Settings) -> None:
     """Run the worker until SIGINT or SIGTERM; what it is doing is finished or given back."""
     import uvloop
 
+    from app.kernel.startup import share_one_arena
+
+    share_one_arena()
     uvloop.run(_work(settings))
 
 

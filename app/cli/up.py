@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 from app.cli import processes, serving
@@ -107,6 +106,8 @@ def _everything(settings: Settings, host: str, port: int) -> Iterator[tuple[str,
 
 
 def _await_ready(url: str, children: Sequence[Child]) -> None:
+    import httpx
+
     deadline = time.monotonic() + READY_SECONDS
     with httpx.Client(timeout=2, trust_env=False) as http:
         while time.monotonic() < deadline:
@@ -163,6 +164,8 @@ def _say_where(settings: Settings, url: str, children: Sequence[Child], seconds:
 
 async def _demo(settings: Settings, url: str) -> None:
     """Fill the demo company where it is missing or unfinished, and print how to use it."""
+    import httpx
+
     from app.demo.client import Api, ApiFailure
     from app.demo.loader import DemoLoader
     from app.demo.state import DemoState

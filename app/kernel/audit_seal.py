@@ -29,7 +29,7 @@ from app.kernel.secrets import KeyRing, encode_base64url
 if TYPE_CHECKING:
     from app.kernel.runtime import Kernel
 
-BATCH = 2_000
+BATCH = 500  # entries with all they say: of an import's leads 2 MB
 CHECKPOINT_ENTRIES = 1_000
 CHECKPOINT_EVERY = timedelta(minutes=10)
 GENESIS = bytes(32)

@@ -17,7 +17,7 @@ E = TypeVar("E", bound="Event")
 class Event(BaseModel):
     """Something that happened to one record. Subclasses set `type`, `object` and add their payload."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
     type: ClassVar[str]
     object: ClassVar[str]
 

@@ -8,8 +8,10 @@ application does not start.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 from uuid import UUID
 
@@ -18,8 +20,10 @@ import orjson
 from fastapi import APIRouter, Depends, Header
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from app.kernel import db, idempotency
@@ -47,6 +51,9 @@ from app.kernel.validation import reject_unstorable, validation_problem
 
 if TYPE_CHECKING:
     from app.kernel.runtime import Kernel
+
+# FastAPI hushes this while it builds a body's validator; ours are built at the first request (kernel/schemas.py).
+warnings.filterwarnings("ignore", category=UnsupportedFieldAttributeWarning)
 
 Handler = Callable[[Request], Awaitable[Response]]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -295,9 +302,15 @@ def _is_list(annotation: Any) -> bool:
 
 
 class Router(APIRouter):
-    """A module's router. `access` is required for each operation; ids and tags are filled in."""
+    """A module's router. `access` is required for each operation; ids and tags are filled in.
+
+    Operations are declared when a module is imported and built when an application asks for them: a worker, which
+    serves none, is spared their time and their 30 MB.
+    """
 
     def __init__(self, *, prefix: str = "", tags: Sequence[str] = (), **options: Any) -> None:
+        self._declared: list[Callable[[], None]] = []
+        self._built: list[BaseRoute] = []
         super().__init__(
             prefix=prefix,
             tags=list(tags),
@@ -305,6 +318,18 @@ class Router(APIRouter):
             strict_content_type=False,  # a body without a type is taken for JSON, by every operation alike
             **options,
         )
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """The operations, in the order in which they were declared."""
+        declared, self._declared = self._declared, []
+        for build in declared:
+            build()
+        return self._built
+
+    @routes.setter
+    def routes(self, routes: list[BaseRoute]) -> None:
+        self._built = routes
 
     def operation(
         self,
@@ -350,16 +375,19 @@ class Router(APIRouter):
         def register(endpoint: Endpoint) -> Endpoint:
             first, _, _ = " ".join((endpoint.__doc__ or "").split()).partition(". ")
             summary = options.pop("summary", None) or first.removesuffix(".") + "."
-            self.add_api_route(
+            build = partial(
+                self.add_api_route,
                 path,
                 endpoint,
                 methods=[method],
                 summary=summary,
                 operation_id=operation_id or endpoint.__name__,
-                responses=problems(*_standard_problems(method, access)) | (responses or {}),
                 openapi_extra=extra,
                 route_class_override=route_class,
                 **options,
+            )
+            self._declared.append(
+                lambda: build(responses=problems(*_standard_problems(method, access)) | (responses or {}))
             )
             return endpoint
 

@@ -242,14 +242,14 @@ def _words(folded: str) -> list[str]:
     return _WORD.findall(folded) if folded.isascii() else _PIECE.findall(folded)
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=4_096)
 def _prefixes(word: str) -> tuple[str, ...]:
     if len(word) < 3:
         return (word,)
     return tuple([word[:length] for length in range(min(len(word), _CUT), 1, -1)])
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def _text_tokens(text: str) -> tuple[str, ...]:
     if text.isascii():
         words = _WORD.findall(text.lower().replace("'", ""))
@@ -267,7 +267,7 @@ def _joined(folded: str) -> str:
     return without if len(without) <= 6 else folded
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def _run_tokens(run: str) -> tuple[str, ...]:
     pairs = [run[i : i + 2] for i in range(min(len(run) - 1, _MAX_PAIRS))]
     tokens = [*pairs, *run[:_SINGLES]]

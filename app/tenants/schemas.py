@@ -10,9 +10,10 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from app.kernel.contact import Email
+from app.kernel.countries import COUNTRIES
 from app.kernel.money import Currency
 from app.kernel.schemas import Input, Output, ShortText
-from app.tenants.places import COUNTRIES, TIME_ZONES
+from app.tenants.places import TIME_ZONES
 
 
 def _time_zone(name: str) -> str:

@@ -22,7 +22,7 @@ from app.kernel.imports.sets import SetWriter, columns_of
 from app.kernel.imports.targets import Plan
 from app.kernel.listing import Bindings
 from app.kernel.quality.guard import guard_rows
-from app.kernel.statements import entity
+from app.kernel.statements import BETWEEN_TOKENS, entity
 
 _ROW_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, TypeError, ValueError, OverflowError)
 _numbers = count(1)
@@ -237,7 +237,9 @@ class ChunkWriter:
         for row in rows:
             try:
                 async with self.uow.savepoint():
-                    await self.uow.insert(self.record.model, **{n: row.values[n] for n in self.shape.columns})
+                    tokens = row.values["tokens"].split(BETWEEN_TOKENS)
+                    values = {name: row.values[name] for name in self.shape.columns}
+                    await self.uow.insert(self.record.model, **values | {"tokens": tokens})
                     raise _Unexplained
             except asyncpg.PostgresError as error:
                 row.refuse_by(problem_of(error))

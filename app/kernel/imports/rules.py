@@ -14,6 +14,7 @@ from uuid import UUID
 from app.kernel.duplicates import DuplicateSpec
 from app.kernel.errors import FieldError, Problem
 from app.kernel.records import RecordService
+from app.kernel.statements import BETWEEN_TOKENS
 from app.kernel.tabular import Fault
 
 if TYPE_CHECKING:
@@ -66,15 +67,18 @@ class ImportRow:
     existing: Any = None
     id: UUID | None = None
     indexed: Any = None
-    tokens: tuple[tuple[Any, ...], list[str]] | None = None
+    tokens: tuple[tuple[Any, ...], str] | None = None
     named: tuple[tuple[Any, ...], str | None] | None = None
     compared: tuple[tuple[Any, ...], tuple[list[str], list[str]]] | None = None
 
-    def search_tokens(self, record: RecordType[Any]) -> list[str]:
-        """The search tokens of the values, made once as long as the searched columns stay the same."""
+    def search_tokens(self, record: RecordType[Any]) -> str:
+        """The search tokens of the values, made once as long as the searched columns stay the same.
+
+        Joined, as they travel: dozens of small texts for each row of a chunk are megabytes.
+        """
         searched = tuple([self.values.get(name) for name in record.search.columns])
         if self.tokens is None or self.tokens[0] != searched:
-            self.tokens = (searched, record.search.tokens(self.values))
+            self.tokens = (searched, BETWEEN_TOKENS.join(record.search.tokens(self.values)))
         return self.tokens[1]
 
     def keys(self, spec: DuplicateSpec, country: str) -> tuple[list[str], list[str]]:

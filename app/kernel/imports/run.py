@@ -32,10 +32,10 @@ from app.kernel.registry import JobKind
 from app.kernel.tabular import Fault, Row, TableReader, TabularError, open_table
 from app.kernel.uow import UnitOfWork
 
-CHUNK = 1_000
+CHUNK = 500
 _AT_ONCE = 20  # rows, about 2 ms
 ATTEMPTS = 10
-_ANALYZE_AFTER = frozenset({1, 8, 32, 128, 512})  # chunks
+_ANALYZE_AFTER = frozenset({1, 16, 64, 256, 1_024})  # chunks
 
 
 class ImportPayload(BaseModel):
@@ -244,8 +244,10 @@ async def _hold(uow: UnitOfWork, import_id: UUID, position: int) -> None:
     # A plan kept from when the table was small would read all of it for every key of a large one.
     # What a crash of the server takes with it are whole chunks, the last ones, and the position with them; the
     # commit that ends the import waits until all of it is on disk.
+    # New search tokens wait in a list of 4 MB; with the usual memory they would be sorted in several rounds.
     await uow.connection.execute(
-        "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL synchronous_commit = off"
+        "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL synchronous_commit = off;"
+        " SET LOCAL work_mem = '32MB'"
     )
     row = await uow.fetchrow(
         "SELECT position, state FROM kernel.imports WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",

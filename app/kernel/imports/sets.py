@@ -30,7 +30,7 @@ from app.kernel.statements import BETWEEN_TOKENS, audited_columns, entity, split
 from app.kernel.statements import columns_of as _columns_of
 from app.kernel.uow import UnitOfWork
 
-SLICE = 500
+SLICE = 250
 _numbers = count(1)
 
 _SIDE_COLUMNS = "audit_id_ uuid, audit_ text, event_id_ uuid, event_ text"
@@ -222,8 +222,8 @@ class SetWriter:
         """A changed row's columns, audit entry and event."""
         record, before = self.record, row.existing.__dict__
         after = {**before, **row.values, "version": before["version"] + 1, "updated_at": self.uow.now}
-        if any(name in row.values for name in record.search.columns):
-            after["tokens"] = record.search.tokens(after)
+        searched = any(name in row.values for name in record.search.columns)
+        after["tokens"] = BETWEEN_TOKENS.join(record.search.tokens(after) if searched else before["tokens"])
         changes = {n: [before[n], after[n]] for n in self.shape.audited if before[n] != after[n]}
         fields = [name for name in record.fields if before[name] != after[name]]
         fields = [name for name in fields if name not in ("version", "updated_at")]
@@ -239,8 +239,6 @@ class SetWriter:
         }
 
     def _wire_column(self, name: str, held: list[Any]) -> list[Any]:
-        if name == "tokens":
-            return [BETWEEN_TOKENS.join(tokens) for tokens in held]
         if name in self.shape.json_columns:
             return [None if value is None else _json(value) for value in held]
         return held
