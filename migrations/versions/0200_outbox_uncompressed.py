@@ -1,7 +1,7 @@
 """Keep the events of the outbox as they are, without compressing each.
 
 Revision ID: 0200
-Revises: 0181
+Revises: 0191
 
 An event of a usual record has 2.1 kB, just enough to be compressed: that took 13 of the 31 µs of writing it, for a
 kilobyte that is deleted after thirty days. Events of more than 8 kB are compressed and moved out as before. Rows that
@@ -13,7 +13,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0200"
-down_revision = "0181"
+down_revision = "0191"
 branch_labels = None
 depends_on = None
 

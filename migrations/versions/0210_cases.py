@@ -1,7 +1,7 @@
 """Cases.
 
 Revision ID: 0210
-Revises: 0191
+Revises: 0200
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import create_schema, protect, record_columns, record_indexes
 
 revision = "0210"
-down_revision = "0191"
+down_revision = "0200"
 branch_labels = None
 depends_on = None
 
