@@ -20,14 +20,14 @@ TeamIds = Annotated[list[UUID], Field(max_length=100)]
 Units = Annotated[int, Field(ge=1, le=1_000)]
 
 
-class QueueNames(Input):
+class CaseQueueNames(Input):
     """A name per language."""
 
     en: ShortText = Field(examples=["Repairs"])
     zh: ShortText | None = Field(None, examples=["维修"])
 
 
-class QueueNamesRead(Output):
+class CaseQueueNamesRead(Output):
     en: str
     zh: str | None
 
@@ -53,7 +53,7 @@ Seconds = Annotated[int, Field(ge=0, le=2_592_000)]
 class QueueCreate(Input):
     """Where cases wait for one of its members."""
 
-    name: QueueNames
+    name: CaseQueueNames
     routing: Routing = Field(
         Routing.PULL, description="`pull`: agents take the next case; `push`: they get it as they have room."
     )
@@ -73,7 +73,7 @@ class QueueCreate(Input):
 class QueueUpdate(Input):
     """Changes to a queue; lists and objects are replaced whole."""
 
-    name: QueueNames | None = None
+    name: CaseQueueNames | None = None
     routing: Routing | None = None
     member_ids: MemberIds | None = None
     team_ids: TeamIds | None = None
@@ -97,7 +97,7 @@ class QueueRead(Output):
 
     id: UUID
     version: int
-    name: QueueNamesRead
+    name: CaseQueueNamesRead
     routing: Routing
     member_ids: list[UUID]
     team_ids: list[UUID]
@@ -187,7 +187,7 @@ def columns_of_body(body: QueueCreate | QueueUpdate) -> dict[str, Any]:
         value = getattr(body, name)
         if value is None:
             raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
-        if isinstance(value, QueueNames):
+        if isinstance(value, CaseQueueNames):
             values |= {"name_en": value.en, "name_zh": value.zh}
         elif name == "skills":
             values[name] = [skill.model_dump() for skill in value]
@@ -199,5 +199,5 @@ def columns_of_body(body: QueueCreate | QueueUpdate) -> dict[str, Any]:
 def queue_read(row: Queue, waiting: int) -> QueueRead:
     """A queue as its answer."""
     values = {n: v for n, v in row.__dict__.items() if n in QueueRead.model_fields}
-    name = QueueNamesRead(en=row.name_en, zh=row.name_zh)
+    name = CaseQueueNamesRead(en=row.name_en, zh=row.name_zh)
     return QueueRead.model_validate(values | {"name": name, "waiting": waiting})
