@@ -27,7 +27,7 @@ class CaseQueueNames(Input):
     zh: ShortText | None = Field(None, examples=["维修"])
 
 
-class QueueNamesRead(Output):
+class CaseQueueNamesRead(Output):
     en: str
     zh: str | None
 
@@ -97,7 +97,7 @@ class QueueRead(Output):
 
     id: UUID
     version: int
-    name: QueueNamesRead
+    name: CaseQueueNamesRead
     routing: Routing
     member_ids: list[UUID]
     team_ids: list[UUID]
@@ -199,5 +199,5 @@ def columns_of_body(body: QueueCreate | QueueUpdate) -> dict[str, Any]:
 def queue_read(row: Queue, waiting: int) -> QueueRead:
     """A queue as its answer."""
     values = {n: v for n, v in row.__dict__.items() if n in QueueRead.model_fields}
-    name = QueueNamesRead(en=row.name_en, zh=row.name_zh)
+    name = CaseQueueNamesRead(en=row.name_en, zh=row.name_zh)
     return QueueRead.model_validate(values | {"name": name, "waiting": waiting})
