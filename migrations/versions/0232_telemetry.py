@@ -37,7 +37,7 @@ CREATE TABLE after_sales.meters (
   CONSTRAINT fk_meters_asset_id FOREIGN KEY (tenant_id, asset_id) REFERENCES after_sales.assets (tenant_id, id)
 )"""
     )
-    protect("after_sales.meters")
+    protect("after_sales.meters", control="SELECT")
     op.execute("CREATE INDEX ix_meters_last_at ON after_sales.meters (tenant_id, metric, last_at)")
     # A reading is its meter, its moment and its value, and nothing else: there are many of them.
     op.execute(

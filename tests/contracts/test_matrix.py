@@ -70,6 +70,9 @@ NOT_AT_ONCE = {
     "cancel_order_lines": 409, "close_order": 409, "ship_order": 409,
     "receive_return": 409, "inspect_return": 409, "refund_return": 409, "replace_return": 409, "repair_return": 409,
     "delete_return": 409, "batch_delete_returns": 409,
+    # The service contract is over, the work order a draft, and the case names no order.
+    "draw_service_contract": 409, "finish_work_order": 409, "resume_work_order": 409, "sign_work_order": 409,
+    "open_case_return": 422,
     # The contract is a draft, which nobody was asked about and which has never been in force.
     "recall_contract": 409, "activate_contract": 409, "void_contract": 409, "reopen_contract": 409,
     "terminate_contract": 409, "withdraw_contract_notice": 409, "renew_contract": 409,

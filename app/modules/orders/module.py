@@ -83,6 +83,7 @@ MODULE = Module(
         (Merger, record_column(ORDER, "contact_id", "contact")),
         (Merger, record_column(RETURN, "account_id", "account")),
         (Merger, record_column(RETURN, "contact_id", "contact")),
+        (Merger, record_column(RETURN, "case_id", "case")),
         (Merger, record_column(INVOICE, "account_id", "account")),
         (Merger, record_column(PAYMENT, "account_id", "account")),
         (AccountPanel, ReceivablesPanel),

@@ -63,6 +63,7 @@ PART = Module(
         (Merger, record_column(SERVICE_CONTRACT, "account_id", "account")),
         (Merger, record_column(WORK_ORDER, "account_id", "account")),
         (Merger, record_column(WORK_ORDER, "contact_id", "contact")),
+        (Merger, record_column(WORK_ORDER, "case_id", "case")),
     ),
     subscriptions=(
         Subscription("orders.order.shipped.v1", Shipped, register_shipped, "after_sales.assets"),

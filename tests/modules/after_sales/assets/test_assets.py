@@ -270,3 +270,9 @@ async def test_a_return_and_its_case_know_each_other(
     other = await case_of(owner)
     assert (await owner.post(f"/v1/cases/{other['id']}/returns", json={})).status_code == 422
     assert await count(company, "orders.returns") == 1
+    work = await make(owner, "work-orders", subject="Look", case_id=case["id"])
+    version = (await owner.ok("GET", f"/v1/cases/{case['id']}"))["version"]
+    both = [{"id": case["id"], "version": version}, {"id": other["id"], "version": 1}]
+    await owner.ok("POST", "/v1/cases/merge", json={"records": both, "master_id": other["id"]})
+    assert (await now(owner, "work-orders", work))["case_id"] == other["id"]
+    assert (await owner.ok("GET", f"/v1/returns/{made['id']}"))["case_id"] == other["id"]

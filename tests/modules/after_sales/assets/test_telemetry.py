@@ -90,6 +90,16 @@ async def test_a_batch_with_a_wrong_reading_is_refused_whole(
     assert await readings(company) == 0
 
 
+async def test_an_asset_has_so_many_metrics_and_no_more(company: Company, owner: Client) -> None:
+    asset = await asset_of(owner)
+    body = [{"metric": f"m{n}", "at": at(0), "value": 1.0} for n in range(501)]
+    path = f"/v1/assets/{asset['id']}/telemetry"
+    answer = await owner.post(path, json={"readings": body})
+    assert [e["code"] for e in answer.json()["errors"]] == ["too_many_metrics"]
+    assert await readings(company) == 0
+    assert (await owner.ok("POST", path, json={"readings": body[:500]}))["stored"] == 500
+
+
 async def test_who_may_not_send_readings_leaves_none(company: Company, owner: Client, hire: Hire) -> None:
     asset = await asset_of(owner)
     viewer = await hire("viewer")

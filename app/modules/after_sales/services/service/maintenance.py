@@ -183,7 +183,7 @@ def _moved(plan: MaintenancePlan, shown: Decimal | None, *, by_date: bool) -> di
         return {"next_due_on": due_after(plan.starts_on, plan.every_months, plan.next_due_on)}
     if plan.every_reading is None or shown is None:
         raise RuntimeError("a plan that is due by neither day nor reading")
-    return {"next_reading": reading_after(plan.every_reading, shown)}
+    return {"next_reading": reading_after(plan.every_reading, max(shown, plan.next_reading or shown))}
 
 
 _DUE: Final = """

@@ -32,6 +32,7 @@ from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL
 from app.modules.after_sales.services.telemetry.breaches import CALM, Limits, Watch, step
 
 AHEAD: Final = timedelta(minutes=5)
+MOST_METERS: Final = 500
 SEND: Final = "telemetry"
 """The action of `asset:telemetry`."""
 
@@ -91,7 +92,17 @@ class TelemetryService:
                 names,
             )
             rows = await self._uow.fetch(read, self._uow.tenant_id, asset_id, names)
+            await self._check_meters(asset_id)
         return {row["metric"]: Meter(row["id"], row["metric"], row["last_at"]) for row in rows}
+
+    async def _check_meters(self, asset_id: UUID) -> None:
+        row = await self._uow.fetchrow(
+            "SELECT count(*) FROM after_sales.meters WHERE tenant_id = $1 AND asset_id = $2",
+            self._uow.tenant_id,
+            asset_id,
+        )
+        if row is not None and row[0] > MOST_METERS:
+            raise Invalid.at("/readings", "too_many_metrics", f"An asset has at most {MOST_METERS} metrics.")
 
     async def _store(self, meters: Mapping[str, Meter], readings: Sequence[ReadingInput]) -> int:
         rows = await self._uow.fetch(
