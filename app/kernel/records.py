@@ -30,7 +30,7 @@ from app.kernel.merging.rules import MergeHooks, MergeSpec
 from app.kernel.merging.tombstones import refuse_absent
 from app.kernel.models import RecordTable, qualified
 from app.kernel.money import Money, money_dict
-from app.kernel.parts import Parts
+from app.kernel.parts import Parts, select_list
 from app.kernel.people import People
 from app.kernel.quality.guard import guard_change, guard_create
 from app.kernel.registry import Permission
@@ -211,17 +211,8 @@ class RecordType(Generic[M]):
         return answer
 
     def parts_columns(self, hidden: frozenset[str]) -> str:
-        """A select list of all parts, which begins with a comma; made once per choice of what is hidden."""
-        found = self._parts_columns.get(hidden)
-        if found is None:
-            if len(self._parts_columns) > 500:
-                self._parts_columns.clear()
-            found = self._parts_columns[hidden] = "".join(f", {part.column(hidden)}" for part in self.parts)
-        return found
-
-    @cached_property
-    def _parts_columns(self) -> dict[frozenset[str], str]:
-        return {}
+        """A select list of all parts, which begins with a comma."""
+        return select_list(self.parts, hidden)
 
     def parts_in(self, row: Any, at: int) -> dict[str, Any]:
         """The parts that a driver row has from column `at` on."""
