@@ -24,7 +24,7 @@ from app.kernel.money import EXPONENTS, Money, UnitPrice, money_dict
 _Render = Callable[[Any, str], Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parts:
     """What one record answers with under `name`: a list of `read`, whose fields are columns of `rows`.
 
@@ -81,6 +81,12 @@ class Parts:
     @cached_property
     def _cells(self) -> dict[str, _Cell]:
         return {name: _cell(name, info.annotation) for name, info in self.read.model_fields.items()}
+
+
+@lru_cache(maxsize=1_000)
+def select_list(parts: tuple[Parts, ...], hidden: frozenset[str]) -> str:
+    """A select list of parts, which begins with a comma; made once per choice of what is hidden."""
+    return "".join(f", {part.column(hidden)}" for part in parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from app.kernel.merging.rules import MergeHooks, MergeSpec
 from app.kernel.merging.tombstones import refuse_absent
 from app.kernel.models import RecordTable, qualified
 from app.kernel.money import Money, money_dict
-from app.kernel.parts import Parts
+from app.kernel.parts import Parts, select_list
 from app.kernel.people import People
 from app.kernel.quality.guard import guard_change, guard_create
 from app.kernel.registry import Permission
@@ -104,7 +104,6 @@ class RecordType(Generic[M]):
     detail: type[BaseModel] | None = None
     """What one record answers where that is more than `read`: `parts` beside it."""
     parts: tuple[Parts, ...] = ()
-    _parts_columns: dict[frozenset[str], str] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def path(self) -> str:
@@ -212,13 +211,8 @@ class RecordType(Generic[M]):
         return answer
 
     def parts_columns(self, hidden: frozenset[str]) -> str:
-        """A select list of all parts, which begins with a comma; made once per choice of what is hidden."""
-        found = self._parts_columns.get(hidden)
-        if found is None:
-            if len(self._parts_columns) > 500:
-                self._parts_columns.clear()
-            found = self._parts_columns[hidden] = "".join(f", {part.column(hidden)}" for part in self.parts)
-        return found
+        """A select list of all parts, which begins with a comma."""
+        return select_list(self.parts, hidden)
 
     def parts_in(self, row: Any, at: int) -> dict[str, Any]:
         """The parts that a driver row has from column `at` on."""
