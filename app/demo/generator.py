@@ -8,6 +8,7 @@ from datetime import datetime
 
 from app.demo import catalogue, duplicates, organisation
 from app.demo.activities import ActivityFactory
+from app.demo.cases import CaseFactory, DemoCase
 from app.demo.chance import stream
 from app.demo.customers import Customer, CustomerFactory
 from app.demo.deals import COMPETITORS, DealFactory
@@ -87,6 +88,11 @@ def sales_of(seed: int, company: DemoCompany, *, now: datetime) -> DemoSales:
     """What the company's customers bought: the same for the same company and seed."""
     factory = OrderFactory(stream(seed, "orders"), now, catalogue.products())
     return factory.sales(company.accounts, company.opportunities)
+
+
+def cases_of(seed: int, company: DemoCompany, *, now: datetime) -> tuple[DemoCase, ...]:
+    """What the company's customers asked for: the same for the same company and seed."""
+    return CaseFactory(stream(seed, "cases"), now, catalogue.products()).cases(company.accounts)
 
 
 def canonical_json(company: DemoCompany) -> bytes:

@@ -17,12 +17,13 @@ from zoneinfo import ZoneInfo
 
 from app.demo import rows
 from app.demo.bulk import ImportOrder, follow_import, start_import
+from app.demo.case_loader import CaseLoader
 from app.demo.catalogue_loader import CatalogueLoader
 from app.demo.client import Api, ApiFailure
 from app.demo.contract_loader import ContractLoader
 from app.demo.deal_loader import DealLoader
 from app.demo.files import csv_of
-from app.demo.generator import generate, sales_of
+from app.demo.generator import cases_of, generate, sales_of
 from app.demo.order_loader import OrderLoader
 from app.demo.quotes import QUOTES, QuoteLoader
 from app.demo.receivable_loader import ReceivableLoader
@@ -85,6 +86,7 @@ class DemoLoader:
             ("quotes", self._quotes),
             ("orders", self._orders),
             ("service", self._service),
+            ("cases", self._cases),
         )
         for name, step in steps:
             if not self._state.done(name):
@@ -329,6 +331,17 @@ class DemoLoader:
         loader = ServiceLoader(self._api, accounts=accounts, products=products, now=self._state.now)
         for name, count in (await loader.load(sales.orders)).items():
             self._state.count(name, count)
+
+    async def _cases(self) -> None:
+        made = cases_of(self._state.seed, self.company, now=self._state.now)
+        loader = CaseLoader(
+            self._api,
+            accounts=await self._ids("accounts"),
+            products=await self._ids("products"),
+            members=await self._owners(self._api),
+        )
+        await loader.load(made)
+        self._state.count("cases", len(made))
 
     async def _activities(self) -> None:
         ids = {

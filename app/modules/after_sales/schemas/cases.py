@@ -46,6 +46,12 @@ class CaseCreate(CaseFields):
     opened_at: AwareDatetime | None = Field(
         None, description="When it came in, not later than now; absent: now."
     )
+    first_response_at: AwareDatetime | None = Field(
+        None, description="Of a case of the past: when we answered."
+    )
+    resolved_at: AwareDatetime | None = Field(None, description="Of a case of the past: when it was solved.")
+    closed_at: AwareDatetime | None = Field(None, description="Of a case of the past that was resolved.")
+    resolution: LongText | None = Field(None, description="Of a case of the past: how it was solved.")
 
 
 CaseUpdate = patch_of(CaseFields, "CaseUpdate")

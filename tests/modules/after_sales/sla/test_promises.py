@@ -330,3 +330,35 @@ async def test_the_window_for_opening_again_and_closing_by_itself(
         assert (answer.status_code, answer.json()["code"]) == (409, "reopen_window_over")
     assert (await again(owner, case))["status"] == "resolved"
     assert (await owner.ok("GET", f"/v1/cases/{case['id']}/comments"))["data"] == []
+
+
+async def test_cases_of_the_past_are_measured_as_if_they_had_been_here(
+    company: Company, office: Json, look: Look
+) -> None:
+    owner = company.owner
+    await policy_of(owner, first_response_minutes=60, resolution_minutes=480)
+    past = {"external_id": "Z-1", "opened_at": "2027-02-01T09:00:00Z", "resolution": "New seal"}
+    times = {"first_response_at": "2027-02-01T10:00:00Z", "resolved_at": "2027-02-02T09:00:01Z"}
+    case = await case_of(owner, **past, **times, closed_at="2027-02-09T09:00:00Z")
+    assert (case["status"], case["resolution"], case["due_at"], case["sla_failed"]) == (
+        "closed",
+        "New seal",
+        None,
+        True,
+    )
+    assert [(one["target"], one["state"], one["due_at"]) for one in case["clocks"]] == [
+        ("first_response", "met", "2027-02-01T10:00:00Z"),
+        ("resolution", "failed", "2027-02-01T17:00:00Z"),
+    ]
+    await sweep(company)
+    assert await told(look, company, "opened") == await told(look, company, "sla_breached") == 0
+    again_sent = {"items": [{"record": {"subject": case["subject"]} | past | times}]}
+    results = (await owner.ok("POST", "/v1/cases/batch/upsert", json=again_sent))["results"]
+    assert [one["id"] for one in results] == [case["id"]]
+    for wrong, where in (
+        ({"resolved_at": "2027-01-31T00:00:00Z"}, "/resolved_at"),
+        ({"closed_at": "2027-02-02T00:00:00Z"}, "/closed_at"),
+        ({"first_response_at": "2999-01-01T00:00:00Z"}, "/first_response_at"),
+    ):
+        answer = await owner.post("/v1/cases", json={"subject": "X", "opened_at": past["opened_at"]} | wrong)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, where)

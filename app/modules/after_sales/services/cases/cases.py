@@ -41,6 +41,8 @@ from app.modules.after_sales.services.cases.states import (
     CaseAlreadyOpen,
     CaseCircular,
     CaseEnded,
+    check_times,
+    status_of,
 )
 from app.modules.after_sales.services.sla.clocks import CaseClocks
 
@@ -52,6 +54,10 @@ _ALWAYS: Final = frozenset({"tags", "custom", "owner_id", "team_id", "type", "ex
 """What changes even after the end."""
 _SAID: Final = frozenset({"subject", "description"})
 """What no promise depends on alone; conditions may still ask for it when something else changes."""
+_ONCE: Final = frozenset(
+    {"channel", "dedupe", "opened_at", "first_response_at", "resolved_at", "closed_at", "resolution"}
+)
+"""What changes only by what happens to the case."""
 _MOST_LEVELS: Final = 20
 
 
@@ -86,10 +92,9 @@ class CaseService(RecordService[Case]):
             first = await self._unresolved(dedupe)
             if first is not None:
                 return first if self._for_others else await self.get(first.id)
-        opened_at = given.get("opened_at") or self.uow.now
-        if opened_at > self.uow.now:
-            raise Invalid.at("/opened_at", "in_future", "A case came in before now.")
-        return await super().create({**given, "opened_at": opened_at}, explicit=explicit)
+        given = {**given, "opened_at": given.get("opened_at") or self.uow.now}
+        check_times(given, self.uow.now)
+        return await super().create(given, explicit=explicit)
 
     async def open_for_others(self, given: Mapping[str, Any]) -> Case:
         """As `create`, for another module: who owns it needs no right to assign. Raises `Forbidden`, `Invalid`."""
@@ -114,10 +119,13 @@ class CaseService(RecordService[Case]):
         values |= {
             **{name: values.get(name) for name in _UNSAID},
             "id": new_id(),
-            "status": NEW.value,
+            "status": status_of(values).value,
             "reopened_count": 0,
             "escalation_level": 0,
         }
+        if values["resolved_at"] is not None:
+            settings = CaseSettingsService(self.uow)
+            values["reopenable_until"] = await settings.reopenable_until(values["resolved_at"])
         await self._check_parent(None, values.get("parent_id"))
         await References(self.uow).check(values, {n for n in _NAMED if values.get(n) is not None})
         values |= await self.clocks.opening(
@@ -127,6 +135,8 @@ class CaseService(RecordService[Case]):
 
     async def after_create(self, row: Case) -> None:
         await self.clocks.opened()
+        if row.status in ENDED:
+            return  # it is of the past
         self.uow.publish(
             CaseOpened(
                 id=row.id,
@@ -162,6 +172,8 @@ class CaseService(RecordService[Case]):
 
     async def before_update(self, row: Case, changes: dict[str, Any]) -> None:
         told = {name for name in changes if changes[name] != getattr(row, name)}
+        for name in sorted(told & _ONCE):
+            raise Invalid.at(f"/{name}", "fixed", f"{name} is said when the case is created.")
         if row.status in ENDED and told - _ALWAYS:
             raise CaseEnded(f"It is {row.status}.", state=row.status)
         if "parent_id" in told:

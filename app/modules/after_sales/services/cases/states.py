@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from app.kernel.errors import Conflict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from app.kernel.errors import Conflict, Invalid
 from app.kernel.states import StateMachine
 from app.modules.after_sales.interface import CaseStatus
 
@@ -47,6 +51,30 @@ SHOWN_TO_CUSTOMERS: dict[CaseStatus, str] = {
     CLOSED: "closed",
 }
 """What the customer reads; our own waiting is none of their business."""
+
+
+def status_of(values: Mapping[str, Any]) -> CaseStatus:
+    """Where a new case stands, by when what happened to it; without any of that it is new."""
+    if values.get("closed_at") is not None:
+        return CLOSED
+    if values.get("resolved_at") is not None:
+        return RESOLVED
+    return NEW if values.get("first_response_at") is None else OPEN
+
+
+def check_times(values: Mapping[str, Any], now: datetime) -> None:
+    """Raises: Invalid at the time that is in the future, or before what it follows."""
+    if values.get("closed_at") is not None and values.get("resolved_at") is None:
+        raise Invalid.at("/closed_at", "not_resolved", "Only what was resolved is closed.")
+    after = {"first_response_at": "opened_at", "resolved_at": "opened_at", "closed_at": "resolved_at"}
+    for name in ("opened_at", *after):
+        at = values.get(name)
+        if at is None:
+            continue
+        if at > now:
+            raise Invalid.at(f"/{name}", "in_future", f"{name} is not after now.")
+        if name in after and at < values[after[name]]:
+            raise Invalid.at(f"/{name}", "not_in_order", f"{name} is not before {after[name]}.")
 
 
 class CaseEnded(Conflict):

@@ -6,6 +6,7 @@ Every step answers with the columns of the case that follow from its clocks, to 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -39,7 +40,17 @@ class CaseClocks:
             for target in (FIRST, RESOLUTION)
             if target in pledges
         ]
+        for clock in self._begun:
+            answered = values["first_response_at"] if clock.target == FIRST else None
+            met = min((at for at in (answered, values["resolved_at"]) if at is not None), default=None)
+            if met is not None:
+                self._end_then(clock, pledges[SlaTarget(clock.target)], met)
         return shown(self._begun)
+
+    def _end_then(self, clock: Standing, pledge: Pledge, met: datetime) -> None:
+        """A promise of the past: kept or missed, and nobody is warned of it."""
+        clock.fail_if_late(pledge.calendar, (), met)
+        clock.end(pledge.calendar, pledge.warn_percent, met)
 
     async def opened(self) -> None:
         """Store the clocks of the case that has been stored."""
