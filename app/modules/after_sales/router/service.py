@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Path, Response
 
 from app.kernel.errors import InvalidCursor, InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.paging import Cursor, Limit
@@ -45,6 +46,7 @@ router = Router(tags=["work orders"])
 
 READ, UPDATE = "work_order:read", "work_order:update"
 OF = "/v1/work-orders/{id}"
+PartId = Annotated[UUID, Path(description="The part that was noted.")]
 _STEP = problems(InvalidTransition, StaleVersion, VersionRequired)
 _DRAW = (EntitlementExhausted, ServiceContractNotInForce)
 
@@ -140,7 +142,7 @@ async def add_work_order_part(id: UUID, body: WorkOrderPartCreate, uow: Uow) -> 
 
 
 @router.delete(f"{OF}/parts/{{part_id}}", access=UPDATE, status_code=204, responses=problems(WorkOrderEnded))
-async def remove_work_order_part(id: UUID, part_id: UUID, uow: Uow) -> None:
+async def remove_work_order_part(id: UUID, part_id: PartId, uow: Uow) -> None:
     """It was not used after all."""
     await WorkService(uow).remove_part(id, part_id)
 
