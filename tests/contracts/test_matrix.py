@@ -80,6 +80,10 @@ NOT_AT_ONCE = {
     "get_contract_amendment": 404, "update_contract_amendment": 404, "submit_contract_amendment": 404,
     "recall_contract_amendment": 404, "withdraw_contract_amendment": 404,
     "recall_quote": 409, "revise_quote": 409, "accept_quote": 409, "decline_quote": 409,  # nobody has sent it
+    "return_article": 409, "publish_article": 409, "revise_article": 409, "restore_article": 409,  # it is a draft
+    "get_article_version": 404, "rate_article": 409, "search_knowledge": 422, "get_case_article_answer": 404,
+    "set_knowledge_settings": 412,  # nobody has set anything
+    "ask_by_survey": 409, "withdraw_survey_invitation": 404,  # the case is not resolved
     "create_quote_link": 409, "revoke_quote_link": 404, "get_quote_answer": 404,
     "get_account_credit": 409,  # the limit is in a currency without a rate
     "create_invoice_from_order": 409,  # the order is a draft

@@ -124,7 +124,7 @@ class ArticleFeedbackPage(Output):
 
 
 class ArticleCategoryCreate(Input):
-    name_en: ShortText = Field(examples=["Getting started"])
+    name_en: ShortText
     name_zh: ShortText | None = None
     position: Annotated[int, Field(ge=0, le=10_000)] = 0
 

@@ -26,7 +26,7 @@ class SurveyCareTask(Input):
 class SurveyFields(Input):
     """What may be changed of a survey."""
 
-    name: ShortText = Field(examples=["After each case"])
+    name: ShortText
     question_en: Question | None = Field(None, description="Absent means the usual question of its kind.")
     question_zh: Question | None = None
     is_active: bool = True
