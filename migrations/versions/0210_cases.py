@@ -87,3 +87,7 @@ CREATE TABLE after_sales.cases (
         "CREATE INDEX ix_cases_waiting ON after_sales.cases (tenant_id, queue_id, priority, opened_at, id)"
         f" {live} AND queue_id IS NOT NULL AND status NOT IN ('resolved', 'closed')"
     )
+    op.execute(
+        f"CREATE INDEX ix_cases_resolved_at ON after_sales.cases (tenant_id, resolved_at, id) {live}"
+        " AND status = 'resolved'"
+    )

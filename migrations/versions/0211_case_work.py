@@ -97,10 +97,6 @@ CREATE TABLE after_sales.case_settings (
 )"""
     )
     protect("after_sales.case_settings")
-    op.execute(
-        "CREATE INDEX ix_cases_resolved_at ON after_sales.cases (tenant_id, resolved_at, id)"
-        " WHERE deleted_at IS NULL AND status = 'resolved'"
-    )
 
 
 def _policies() -> None:

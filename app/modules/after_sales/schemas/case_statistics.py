@@ -20,16 +20,16 @@ MOST_CASE_GROUPS = 10_000
 class CaseQuestion(Input):
     """Which cases are asked about, over which days of the company's calendar, and by what they are grouped."""
 
-    group_by: CaseGroupBy = "agent"
+    group_by: CaseGroupBy = Field("agent", description="What a group has in common.")
     from_day: date | None = Field(None, description="First day; absent: 30 days before the last.")
     to_day: date | None = Field(None, description="Last day; absent: today.")
-    owner_id: UUID | None = None
-    team_id: UUID | None = None
-    queue_id: UUID | None = None
-    product_id: UUID | None = None
-    account_id: UUID | None = None
-    channel: CaseChannel | None = None
-    priority: CasePriority | None = None
+    owner_id: UUID | None = Field(None, description="Only cases of this member.")
+    team_id: UUID | None = Field(None, description="Only cases of this team.")
+    queue_id: UUID | None = Field(None, description="Only cases of this queue.")
+    product_id: UUID | None = Field(None, description="Only cases about this product.")
+    account_id: UUID | None = Field(None, description="Only cases of this account.")
+    channel: CaseChannel | None = Field(None, description="Only cases that came in this way.")
+    priority: CasePriority | None = Field(None, description="Only cases of this priority.")
     limit: int = Field(
         1_000, ge=1, le=MOST_CASE_GROUPS, description="Groups: those with the most cases opened."
     )
