@@ -31,7 +31,8 @@ _MEMBERS = """
 WITH made AS (
   INSERT INTO tenants.users (id, email, email_key, name, locale, created_at, updated_at)
   SELECT gen_random_uuid(), a, a, a, 'en', now(), now()
-  FROM (SELECT 'agent' || n || '.' || $1::text || '@example.com' AS a FROM generate_series(1, $2::int) n) names
+  FROM (SELECT 'agent' || n || '.' || ($1::uuid)::text || '@example.com' AS a
+    FROM generate_series(1, $2::int) n) names
   RETURNING id, email
 )
 INSERT INTO tenants.members (tenant_id, id, user_id, email, email_key, name, status, role_ids, joined_at, created_at,
