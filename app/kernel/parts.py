@@ -83,8 +83,30 @@ class Parts:
         return {name: _cell(name, info.annotation) for name, info in self.read.model_fields.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One more value that a record answers with under `name`: `sql` is its JSON text, of the record `t`.
+
+    It is `absent` for somebody from whom the field `hidden_by` is hidden.
+    """
+
+    name: str
+    sql: str
+    hidden_by: str | None = None
+    absent: str = "'null'"
+
+    def column(self, hidden: Collection[str]) -> str:
+        """SQL of the JSON, for somebody from whom these fields of the record are hidden."""
+        return self.absent if self.hidden_by in hidden else self.sql
+
+
+def utc_text(sql: str) -> str:
+    """SQL of a moment as answers write it, without quotes; null stays null."""
+    return f"(to_json({sql} AT TIME ZONE 'UTC') #>> '{{}}') || 'Z'"
+
+
 @lru_cache(maxsize=1_000)
-def select_list(parts: tuple[Parts, ...], hidden: frozenset[str]) -> str:
+def select_list(parts: tuple[Parts | Fact, ...], hidden: frozenset[str]) -> str:
     """A select list of parts, which begins with a comma; made once per choice of what is hidden."""
     return "".join(f", {part.column(hidden)}" for part in parts)
 

@@ -30,7 +30,7 @@ from app.kernel.merging.rules import MergeHooks, MergeSpec
 from app.kernel.merging.tombstones import refuse_absent
 from app.kernel.models import RecordTable, qualified
 from app.kernel.money import Money, money_dict
-from app.kernel.parts import Parts, select_list
+from app.kernel.parts import Fact, Parts, select_list
 from app.kernel.people import People
 from app.kernel.quality.guard import guard_change, guard_create
 from app.kernel.registry import Permission
@@ -103,7 +103,7 @@ class RecordType(Generic[M]):
     merge: MergeSpec | None = None  # how several become one; None: they cannot
     detail: type[BaseModel] | None = None
     """What one record answers where that is more than `read`: `parts` beside it."""
-    parts: tuple[Parts, ...] = ()
+    parts: tuple[Parts | Fact, ...] = ()
 
     @property
     def path(self) -> str:
@@ -393,7 +393,9 @@ class RecordService(MergeHooks[M]):
         if self._wrote is not None and self._wrote[:2] == (row.id, row.version):
             currency = row.__dict__["currency"]
             return {
-                part.name: part.rendered(self._wrote[2][part.name], currency, hidden) for part in record.parts
+                part.name: part.rendered(self._wrote[2][part.name], currency, hidden)
+                for part in record.parts
+                if isinstance(part, Parts)
             }
         found = await self.uow.fetchrow(
             f"SELECT NULL{record.parts_columns(hidden)} FROM {record.table} t"

@@ -14,6 +14,7 @@ from app.kernel.ids import new_id
 from app.kernel.locks import lock_keys
 from app.kernel.merging.rules import MergeSpec
 from app.kernel.numbering import next_number
+from app.kernel.parts import Fact, utc_text
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
@@ -28,7 +29,7 @@ from app.modules.after_sales.interface import (
     ReopenWindowOver,
 )
 from app.modules.after_sales.models.cases import Case
-from app.modules.after_sales.schemas.cases import CaseCreate, CaseDetail, CaseRead, CaseUpdate, ClockRead
+from app.modules.after_sales.schemas.cases import CaseCreate, CaseDetail, CaseRead, CaseUpdate
 from app.modules.after_sales.services.cases.references import References
 from app.modules.after_sales.services.cases.settings import CaseSettingsService
 from app.modules.after_sales.services.cases.states import (
@@ -70,17 +71,6 @@ class CaseService(RecordService[Case]):
         super().__init__(uow)
         self._for_others = False
         self.clocks = CaseClocks(uow)
-
-    async def details(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
-        rows = await self.uow.fetch(_DETAILS, self.uow.tenant_id, list(ids))
-        hidden = "due_at" in self.actor.hidden("case")
-        return {
-            row["id"]: {
-                "customer_status": SHOWN_TO_CUSTOMERS[CaseStatus(row["status"])],
-                "clocks": [] if hidden else [ClockRead(**clock).model_dump() for clock in row["clocks"]],
-            }
-            for row in rows
-        }
 
     # -- opening -------------------------------------------------------------------------------------------
 
@@ -355,17 +345,21 @@ _UNSAID: Final = (
     "split_from_id",
 )  # fmt: skip
 
-_DETAILS: Final = """
-SELECT c.id, c.status, coalesce(k.clocks, '[]'::jsonb) AS clocks FROM after_sales.cases c
-LEFT JOIN LATERAL (
-  SELECT jsonb_agg(jsonb_build_object('target', k.target, 'policy_id', k.policy_id, 'goal_seconds', k.goal_seconds,
-    'state', CASE WHEN k.breached_at IS NOT NULL THEN 'failed' WHEN k.ended_at IS NOT NULL THEN 'met'
-      WHEN k.paused_at IS NOT NULL THEN 'paused' ELSE 'running' END,
-    'started_at', k.started_at, 'due_at', k.due_at, 'warned_at', k.warned_at, 'breached_at', k.breached_at,
-    'ended_at', k.ended_at) ORDER BY k.started_at DESC, k.target, k.id DESC) AS clocks
-  FROM after_sales.case_clocks k WHERE k.tenant_id = c.tenant_id AND k.case_id = c.id
-) k ON true
-WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[])"""
+_MOMENTS: Final = ("started_at", "due_at", "warned_at", "breached_at", "ended_at")
+_SHOWN: Final = " ".join(f"WHEN '{at}' THEN '{shown}'" for at, shown in SHOWN_TO_CUSTOMERS.items())
+_CUSTOMER_STATUS: Final = Fact("customer_status", f"to_json(CASE t.status {_SHOWN} END)::text")
+_CLOCKS: Final = Fact(
+    "clocks",
+    f"""(SELECT coalesce(jsonb_agg(jsonb_build_object('target', k.target, 'policy_id', k.policy_id,
+  'goal_seconds', k.goal_seconds,
+  'state', CASE WHEN k.breached_at IS NOT NULL THEN 'failed' WHEN k.ended_at IS NOT NULL THEN 'met'
+    WHEN k.paused_at IS NOT NULL THEN 'paused' ELSE 'running' END,
+  {", ".join(f"'{name}', {utc_text(f'k.{name}')}" for name in _MOMENTS)})
+  ORDER BY k.started_at DESC, k.target, k.id DESC), '[]')::text
+  FROM after_sales.case_clocks k WHERE k.tenant_id = t.tenant_id AND k.case_id = t.id)""",
+    hidden_by="due_at",
+    absent="'[]'",
+)
 
 _ANCESTORS: Final = """
 WITH RECURSIVE up AS (
@@ -385,6 +379,7 @@ CASE = RecordType(
     model=Case,
     read=CaseRead,
     detail=CaseDetail,
+    parts=(_CUSTOMER_STATUS, _CLOCKS),
     create=CaseCreate,
     update=CaseUpdate,
     service=CaseService,
