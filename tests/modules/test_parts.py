@@ -140,6 +140,7 @@ def expected(kind: str, rows: list[Any], currency: str, hidden: set[str]) -> Ite
     if "total" in hidden:
         absent |= _OF_TOTAL
     for part in WITH_PARTS[kind].parts:
+        assert isinstance(part, Parts)
         if part.name == "lines":
             yield "lines", modelled(part, rows, currency, absent)
             continue

@@ -60,7 +60,8 @@ async def test_all_that_waits_is_in_one_list_by_due_time(owner, hire):
     assert [one["kind"] for one in narrow] == ["rsvp", "mention"]
     counts = await mate.ok("GET", "/v1/to-dos/counts")
     assert {one["kind"]: one["count"] for one in counts["data"]} == {
-        "approval": 0, "call": 0, "contract_renewal": 0, "meeting": 0, "mention": 1, "new_lead": 1, "next_step": 1,
+        "approval": 0, "call": 0, "case": 0, "contract_renewal": 0, "meeting": 0, "mention": 1, "new_lead": 1,
+        "next_step": 1, "work_order": 0,
         "order_held": 0, "overdue_instalment": 0, "overdue_opportunity": 1, "quote_expiring": 0,
         "quote_price_changed": 0, "quote_to_send": 0, "rsvp": 1, "task": 2, "visit": 1,
     }  # fmt: skip
