@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from typing import Any, Literal, TypeVar
 
 import asyncpg
+from sqlalchemy import LargeBinary
 from sqlalchemy.orm import configure_mappers
 
 from app.kernel.db import DIALECT
@@ -101,10 +102,16 @@ def insert_many(model: type[Base], names: tuple[str, ...], first: int = 1) -> st
     )
 
 
+@cache
+def binary_columns(model: type[Base]) -> frozenset[str]:
+    """Columns of bytes, which travel in JSON as the hexadecimal text that PostgreSQL reads."""
+    return frozenset(c.name for c in model.__table__.columns if isinstance(c.type, LargeBinary))
+
+
 def _kind_in_json(model: type[Base], name: str) -> str:
     """The SQL type of a column whose values JSON carries without loss. Raises `TypeError` for others."""
     kind: str = model.__table__.c[name].type.compile(dialect=DIALECT)
-    if kind in ("BYTEA", "INTERVAL"):
+    if kind == "INTERVAL":
         raise TypeError(f"{name}: {kind} columns cannot go through insert_many")
     return kind
 

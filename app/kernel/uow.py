@@ -279,6 +279,9 @@ class UnitOfWork:
                 row["id"] = new_id()
         if any(row.keys() != full[0].keys() for row in full):
             raise ValueError("rows of different shapes")
+        for name in statements.binary_columns(model) & full[0].keys():
+            for row in full:
+                row[name] = None if row[name] is None else f"\\x{row[name].hex()}"
         return full
 
     async def update(self, row: M, *, audit: str | None = None, action: str = "updated", **changes: Any) -> M:
