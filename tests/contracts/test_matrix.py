@@ -30,6 +30,7 @@ PUBLIC = {
     "preview_invitation": "the mailed token is the credential",
     "accept_invitation": "the mailed token is the credential",
     "get_signing_keys": "public keys are public",
+    "list_plans": "what it costs is for everybody to see",
     "get_public_logo": "the signed address is the credential, and pages show the picture to anybody",
     "get_invitation_page": "the mailed link is the credential",
     "answer_invitation_page": "the mailed link is the credential",
@@ -62,6 +63,8 @@ NOT_AT_ONCE = {
     "list_activity_occurrences": 409, "change_activity_occurrence": 409, "cancel_activity_occurrence": 409,
     "detach_file_from_activity": 404, "get_activity_attachment_content": 404,  # no file hangs on it
     "delete_calendar_feed": 404,
+    "list_usage_events": 422,  # of which metric, it does not say
+    "pull_queue": 403, "take_next_case": 409,  # nobody serves the queue, and the caller is not at the desk
     "delete_tenant_logo": 412,  # setting the logo made a newer version of the company
     "generate_product_variants": 422,  # it has no options
     "detach_file_from_product": 404, "get_product_attachment_content": 404,  # no file hangs on it

@@ -107,6 +107,7 @@ class World:
                 "orders",
                 "products",
                 "price-books",
+                "loyalty-programmes",
             )
             if name in makers
         ]
@@ -125,8 +126,8 @@ class World:
         if resource in ("price-book-entries", "warranty-terms"):
             await self.make("products")  # a product has one entry in a book, and one set of terms
         operation = next(o for o in self.operations if o.resource == resource and self._makes(o))
-        if resource == "approvals":
-            await self.make("accounts")  # one request at a time about each
+        if resource in ("approvals", "loyalty-members"):
+            await self.make("accounts")  # one request at a time about each, and one member of a programme
         answer = await self.request(operation).send(self.owner)
         assert answer.is_success, f"{operation.id}: {answer.status_code} {answer.text}"
         made = answer.json()
@@ -143,7 +144,11 @@ class World:
         if operation.resource in ("price-book-entries", "warranty-terms") and not operation.safe:
             await self.make("products")
         if not operation.safe and "id" in operation.names:
+            if operation.id == "transfer_loyalty_points":
+                self.ids["loyalty-members/twin"] = await self.make("loyalty-members")
             await self._renew_thing(operation)
+            if operation.id in ("burn_loyalty_points", "transfer_loyalty_points"):
+                await self._give_points()
         for name in PARTS.keys() & set(operation.names):
             await self.make_part(name)
 
@@ -156,10 +161,17 @@ class World:
 
     async def make_part(self, name: str) -> None:
         """Something that hangs on the thing at hand."""
+        if name == "burn_id":
+            await self._give_points()
         maker = self.by_id[PARTS[name]]
         answer = await self.request(maker).send(self.owner)
         assert answer.is_success, f"{maker.id}: {answer.status_code} {answer.text}"
         self.ids[name] = str(answer.json()["id"])
+
+    async def _give_points(self) -> None:
+        """Something for the loyalty member at hand to spend."""
+        answer = await self.request(self.by_id["adjust_loyalty_points"]).send(self.owner)
+        assert answer.is_success, answer.text
 
     async def _merge(self) -> None:
         """A merge of two accounts that can be undone."""
@@ -351,6 +363,12 @@ class World:
             "create_asset": {"name": f"{self.sampler.marker} {number}"},
             "create_telemetry_rule": {"threshold": "80"},
             "add_work_order_part": {"description": f"{self.sampler.marker} {number}"},
+            "create_loyalty_programme": {
+                "earn_rules": [{"key": "review", "kind": "event", "event": "review"}],
+            },
+            "create_loyalty_member": {"account_id": self.ids.get("accounts", NOWHERE)},
+            "burn_loyalty_points": {"reserve": True},
+            "transfer_loyalty_points": {"to_member_id": self.ids.get("loyalty-members/twin", NOWHERE)},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "optimise_assignment": {
                 "ids": [self.ids.get("leads", NOWHERE)],
@@ -390,6 +408,7 @@ PARTS = {
     "seat_id": "add_opportunity_contact",
     "team_member_id": "add_opportunity_team_member",
     "cost_id": "add_opportunity_cost",
+    "burn_id": "burn_loyalty_points",
     "part_id": "add_work_order_part",
 }
 """What hangs on a thing and has a name of its own in paths: the name, and the operation that makes one."""

@@ -166,6 +166,9 @@ class Catalog(Protocol):
     async def names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         """Names by id, deleted ones too: for lists that show a name beside their own rows."""
 
+    async def category_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
+        """Names of categories by id; unknown and deleted ones are absent."""
+
     async def priced_by(
         self,
         product_id: UUID,

@@ -108,7 +108,10 @@ async def report_usage(body: UsageBatch, uow: Uow, response: Response) -> UsageA
 
 @router.get("/usage-events", access="usage:read", responses=problems(InvalidCursor))
 async def list_usage_events(
-    uow: Uow, metric: Annotated[Metric, Query()], limit: Limit = 50, cursor: Cursor = None
+    uow: Uow,
+    metric: Annotated[Metric, Query(examples=["pages.rendered"])],
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> Page[UsageEventRead]:
     """The events behind a metric as they were reported, oldest first."""
     name = f"usage_events {metric}"

@@ -23,8 +23,8 @@ Units = Annotated[int, Field(ge=1, le=1_000)]
 class CaseQueueNames(Input):
     """A name per language."""
 
-    en: ShortText = Field(examples=["Repairs"])
-    zh: ShortText | None = Field(None, examples=["维修"])
+    en: ShortText
+    zh: ShortText | None = None
 
 
 class CaseQueueNamesRead(Output):

@@ -57,6 +57,17 @@ class CatalogOfTenant:
         )
         return {row["id"]: row["name"] for row in rows}
 
+    async def category_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
+        if not ids:
+            return {}
+        rows = await self._uow.fetch(
+            "SELECT id, name FROM catalog.categories WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
+            " AND deleted_at IS NULL",
+            self._uow.tenant_id,
+            list(ids),
+        )
+        return {row["id"]: row["name"] for row in rows}
+
     async def priced_by(
         self,
         product_id: UUID,

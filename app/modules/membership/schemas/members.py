@@ -108,7 +108,7 @@ class TransferRead(Output):
 class AdjustmentInput(Input):
     """Give points, or take them, for a reason."""
 
-    points: int = Field(0, ge=-1_000_000_000, le=1_000_000_000, examples=[100])
+    points: int = Field(ge=-1_000_000_000, le=1_000_000_000, examples=[100])
     qualifying_points: int = Field(0, ge=-1_000_000_000, le=1_000_000_000)
     reason: Note
     chosen_ids: Annotated[list[UUID], Field(max_length=20)] = Field(
@@ -136,7 +136,7 @@ class AdjustmentRead(Output):
 class EarnInput(Input):
     """Something that a member did, for which the programme's rules give points; once for each reference."""
 
-    event: Key
+    event: Key = Field(examples=["review"])
     reference: ShortText = Field(description="What it was about: the same one earns once.")
 
 

@@ -51,6 +51,7 @@ class Adjusting:
         where a limit is passed and no process asks anybody.
         """
         row, programme = await self._members.usable(id, "adjust")
+        await self._uow.of(People).require_members(body.chosen_ids, pointer="/chosen_ids")
         limit = programme.row.adjustment_limit
         ask = limit is not None and max(abs(body.points), abs(body.qualifying_points)) > limit
         if await self._pending(id) is not None and ask:
@@ -81,7 +82,6 @@ class Adjusting:
     async def _ask(
         self, row: LoyaltyMember, made: Adjustment, chosen_ids: Collection[UUID], limit: int | None
     ) -> None:
-        await self._uow.of(People).require_members(chosen_ids, pointer="/chosen_ids")
         question = ApprovalQuestion(
             object=OBJECT,
             record_id=row.id,

@@ -168,12 +168,15 @@ class ProgrammeService:
         for position, tier in enumerate(tiers):
             _threshold(tier, currency, position)
         products = {id for rule in rules for id in rule.product_ids}
-        known = await self._uow.of(Catalog).get_many(products) if products else {}
+        categories = {id for rule in rules for id in rule.category_ids}
+        catalog = self._uow.of(Catalog)
+        known = {*await catalog.get_many(products), *await catalog.category_names(categories)}
         for place, rule in enumerate(rules):
-            if any(id not in known for id in rule.product_ids):
-                raise Invalid.at(
-                    f"/earn_rules/{place}/product_ids", "unknown_reference", "There is no such product."
-                )
+            for name, ids in (("product_ids", rule.product_ids), ("category_ids", rule.category_ids)):
+                if not known.issuperset(ids):
+                    raise Invalid.at(
+                        f"/earn_rules/{place}/{name}", "unknown_reference", "One of them is not there."
+                    )
 
 
 def _any(ids: Collection[UUID]) -> CollectionAggregate[Any]:
