@@ -121,11 +121,11 @@ async def test_an_opportunity_s_products_are_taken_over_as_far_as_the_catalogue_
     pump = await product(owner, prices=[money("100.00")], costs=[money("60.00")])
     account = await account_of(owner)
     deal = await make(owner, "opportunities", name="Deal", account_id=account["id"])
-    for id in (pump["id"], account["id"]):
+    for named in ({"product_id": pump["id"]}, {"product_name": "Thing"}):
         await owner.ok(
             "POST",
             f"/v1/opportunities/{deal['id']}/lines",
-            json={"product_id": id, "product_name": "Thing", "quantity": "1", "unit_price": money("80.00")},
+            json=named | {"quantity": "1", "unit_price": money("80.00")},
         )
     quote = await make(owner, "quotes", opportunity_id=deal["id"])
     assert [(one["product_id"], one["unit_price"], one["list_price"]) for one in quote["lines"]] == [
