@@ -109,7 +109,7 @@ async def report_usage(body: UsageBatch, uow: Uow, response: Response) -> UsageA
 @router.get("/usage-events", access="usage:read", responses=problems(InvalidCursor))
 async def list_usage_events(
     uow: Uow,
-    metric: Annotated[Metric, Query(examples=["pages.rendered"])],
+    metric: Annotated[Metric, Query(description="Of this metric.", examples=["pages.rendered"])],
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[UsageEventRead]:

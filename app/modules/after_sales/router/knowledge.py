@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import Path, Query, Response
 from starlette.requests import Request
 
 from app.kernel.errors import DuplicateValue, InvalidTransition, StaleVersion, VersionRequired, problems
@@ -122,7 +122,9 @@ async def list_article_versions(id: UUID, uow: Uow) -> ArticleVersions:
 
 
 @router.get(f"{OF}/versions/{{number}}", access=READ)
-async def get_article_version(id: UUID, number: int, uow: Uow) -> ArticleVersionDetail:
+async def get_article_version(
+    id: UUID, number: Annotated[int, Path(description="Counted from one.")], uow: Uow
+) -> ArticleVersionDetail:
     """One version as it was published."""
     service = ArticleService(uow)
     row = await service.version(id, number)
@@ -168,7 +170,7 @@ async def search_knowledge(
     q: Annotated[str, Query(min_length=1, max_length=400, description="In English or Chinese.")],
     language: Languages = None,
     audience: Audiences = None,
-    category_id: UUID | None = None,
+    category_id: Annotated[UUID | None, Query(description="Only of this category.")] = None,
     limit: Few = 10,
 ) -> ArticleHits:
     """Published articles with any of what is asked, those with most of it first."""

@@ -140,10 +140,10 @@ class SurveyAnswersPage(Output):
 class AnswerFilter(Input):
     """Which answers."""
 
-    kind: SurveyKind | None = None
-    survey_id: UUID | None = None
-    agent_id: UUID | None = None
-    product_id: UUID | None = None
+    kind: SurveyKind | None = Field(None, description="Only of this kind.")
+    survey_id: UUID | None = Field(None, description="Only to this survey.")
+    agent_id: UUID | None = Field(None, description="Only about cases that this member solved.")
+    product_id: UUID | None = Field(None, description="Only about cases of this product.")
     alerted: bool | None = Field(None, description="Only those that were looked into, or only others.")
     answered_from: date | None = Field(None, description="First day, in your company's time zone.")
     answered_to: date | None = Field(None, description="Last day.")
