@@ -75,7 +75,7 @@ async def happened_once(site: Installation, tenant_id: UUID, came: list[Came]) -
     try:
         wanted = {one.member: (480, 80) for one in came}
         found: dict[str, tuple[int, int]] = {}
-        for _ in range(300):
+        for _ in range(1_000):  # what a killed worker held is handed out again after ninety seconds
             rows = await connection.fetch(
                 "SELECT id::text, points, points_qualifying FROM membership.loyalty_members WHERE tenant_id = $1",
                 tenant_id,
