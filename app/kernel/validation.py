@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -60,6 +60,14 @@ def _field_error(error: Mapping[str, Any], pointer: str) -> FieldError:
         code = "unknown_field"
     detail = str(error["msg"]).removeprefix("Value error, ")
     return FieldError(pointer, code, detail)
+
+
+def refuse_nulls(changes: Mapping[str, Any], nullable: Collection[str] = ()) -> None:
+    """Raises `Invalid` that names every field which a merge patch empties and that may not be empty."""
+    nulls = sorted(name for name, value in changes.items() if value is None and name not in nullable)
+    if nulls:
+        errors = [FieldError(f"/{name}", "required", f"{name} may not be null.") for name in nulls]
+        raise Invalid(errors[0].detail, errors=errors)
 
 
 def pointer_of(parts: Iterable[Any]) -> str:

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from app.kernel.errors import FieldError, Invalid
 from app.kernel.models import TenantOwned
+from app.kernel.validation import refuse_nulls
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -22,10 +22,5 @@ def answer(schema: type[R], row: TenantOwned, **more: Any) -> R:
 def changes_of(body: BaseModel, *, nullable: Collection[str] = ()) -> dict[str, Any]:
     """The fields that a merge patch names. Raises: Invalid for a null where none may be."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
-    nulls = sorted(name for name, value in changes.items() if value is None and name not in nullable)
-    if nulls:
-        raise Invalid(
-            f"{nulls[0]} may not be null.",
-            errors=[FieldError(f"/{name}", "required", f"{name} may not be null.") for name in nulls],
-        )
+    refuse_nulls(changes, nullable)
     return changes

@@ -9,8 +9,8 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.kernel.errors import Invalid
 from app.kernel.schemas import Input, Output, ShortText
+from app.kernel.validation import refuse_nulls
 from app.modules.after_sales.interface import CaseChannel
 from app.modules.after_sales.models.desk import AgentStatus, Queue, Routing
 from app.modules.after_sales.schemas.cases import CaseRead
@@ -183,10 +183,9 @@ def columns_of_body(body: QueueCreate | QueueUpdate) -> dict[str, Any]:
     """The columns that a body names. Raises: Invalid for a null."""
     partial = isinstance(body, QueueUpdate)
     values: dict[str, Any] = {}
+    refuse_nulls({name: getattr(body, name) for name in body.model_fields_set})
     for name in sorted(body.model_fields_set if partial else type(body).model_fields):
         value = getattr(body, name)
-        if value is None:
-            raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
         if isinstance(value, CaseQueueNames):
             values |= {"name_en": value.en, "name_zh": value.zh}
         elif name == "skills":

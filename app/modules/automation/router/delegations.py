@@ -8,11 +8,12 @@ from uuid import UUID
 from fastapi import Query, Response
 from pydantic import AwareDatetime
 
-from app.kernel.errors import Invalid, InvalidCursor, StaleVersion, VersionRequired, problems
+from app.kernel.errors import InvalidCursor, StaleVersion, VersionRequired, problems
 from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
 from app.kernel.record_router import fields_of, set_fields_of, tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
+from app.kernel.validation import refuse_nulls
 from app.modules.automation.models import Delegation
 from app.modules.automation.schemas import (
     ApprovalDelegationCreate,
@@ -66,9 +67,7 @@ async def update_approval_delegation(
 ) -> ApprovalDelegationRead:
     """Change the time or the delegate."""
     changes = set_fields_of(body)
-    for name, value in changes.items():
-        if value is None and name != "note":
-            raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
+    refuse_nulls(changes, {"note"})
     return _read(await Delegations(uow).update(id, changes, expected_version=version), response)
 
 

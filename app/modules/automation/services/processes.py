@@ -15,6 +15,7 @@ from app.kernel.people import People
 from app.kernel.records import RecordType
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import refuse_nulls
 from app.modules.automation.models import ApprovalProcess
 from app.modules.automation.schemas import ApproverKind
 from app.tenants.interface import Members
@@ -69,9 +70,7 @@ class Processes:
         """
         row = await self._locked(id, expected_version)
         changes = body.model_dump(mode="json", by_alias=True, include=body.model_fields_set)
-        for name, value in changes.items():
-            if value is None and name not in _MAY_BE_NULL:
-                raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
+        refuse_nulls(changes, _MAY_BE_NULL)
         planned = {**row.__dict__, **changes}
         keys = [step["key"] for step in planned["steps"]]
         if len(set(keys)) != len(keys):

@@ -137,21 +137,21 @@ class ProgrammeCreate(Input):
 class ProgrammeUpdate(Input):
     """Changes to a programme; lists are replaced whole. What was earned stays as it is."""
 
-    name_en: ShortText = Field(None)  # type: ignore[assignment]
+    name_en: ShortText | None = None
     name_zh: ShortText | None = None
-    points_name_en: ShortText = Field(None)  # type: ignore[assignment]
+    points_name_en: ShortText | None = None
     points_name_zh: ShortText | None = None
-    active: bool = Field(None)  # type: ignore[assignment]
-    earn_basis: EarnBasis = Field(None)  # type: ignore[assignment]
-    return_window_days: int = Field(None, ge=0, le=3650)  # type: ignore[assignment]
+    active: bool | None = None
+    earn_basis: EarnBasis | None = None
+    return_window_days: int | None = Field(None, ge=0, le=3650)
     expiry_months: int | None = Field(None, ge=1, le=600)
-    burn: BurnRule = Field(None)  # type: ignore[assignment]
+    burn: BurnRule | None = None
     cap_order: Cap | None = None
     cap_day: Cap | None = None
     cap_member: Cap | None = None
     adjustment_limit: Cap | None = None
-    earn_rules: Annotated[list[EarnRule], Field(max_length=50)] = Field(None)  # type: ignore[arg-type]
-    tiers: Annotated[list[TierInput], Field(max_length=20)] = Field(None)  # type: ignore[arg-type]
+    earn_rules: Annotated[list[EarnRule], Field(max_length=50)] | None = None
+    tiers: Annotated[list[TierInput], Field(max_length=20)] | None = None
 
 
 class BurnRuleRead(Output):

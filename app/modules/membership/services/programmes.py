@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ARRAY, CollectionAggregate, Uuid, any_, literal
@@ -14,6 +14,7 @@ from app.kernel.decimals import decimal_text
 from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.money import InvalidMoney, Money, format_minor, parse_major
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import refuse_nulls
 from app.modules.catalog.interface import Catalog
 from app.modules.membership.interface import ProgrammeInUse, TierInUse
 from app.modules.membership.models.programmes import EarnBasis, Programme, QualifyBy, Tier, TierPeriod
@@ -43,6 +44,14 @@ class ProgrammeRules:
 
     def tier(self, key: str | None) -> Tier | None:
         return next((tier for tier in self.tiers if tier.key == key), None)
+
+
+_MAY_BE_NULL: Final = frozenset(
+    {
+        "name_zh", "points_name_zh", "expiry_months", "cap_order", "cap_day", "cap_member",
+        "adjustment_limit",
+    }
+)  # fmt: skip
 
 
 class ProgrammeService:
@@ -96,19 +105,17 @@ class ProgrammeService:
         """Raises `NotFound`, `StaleVersion`, `Invalid`, `TierInUse` for a tier left out that members have."""
         row = await self._uow.get(Programme, id, lock="update")
         require_version(row.version, expected=expected_version)
-        given = body.model_fields_set
+        refuse_nulls({name: getattr(body, name) for name in body.model_fields_set}, _MAY_BE_NULL)
         changes: dict[str, Any] = body.model_dump(
-            include=given - {"burn", "tiers", "earn_rules"}, exclude_unset=True
+            include=body.model_fields_set - {"burn", "tiers", "earn_rules"}, exclude_unset=True
         )
-        rules = body.earn_rules if "earn_rules" in given else ()
-        tiers = body.tiers if "tiers" in given else ()
-        await self._check(rules, tiers, row.currency)
-        if "burn" in given:
+        await self._check(body.earn_rules or (), body.tiers or (), row.currency)
+        if body.burn is not None:
             changes |= _burn_columns(body.burn, row.currency)
-        if "earn_rules" in given:
+        if body.earn_rules is not None:
             changes["earn_rules"] = _stored(body.earn_rules)
         after = await self._uow.update(row, audit=_AUDIT, **changes)
-        if "tiers" in given:
+        if body.tiers is not None:
             await self._replace_tiers(after, body.tiers, bump=after is row)
         return await self.get(id)
 

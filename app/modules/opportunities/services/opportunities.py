@@ -12,6 +12,7 @@ from app.kernel.ids import new_id
 from app.kernel.money import format_minor
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import refuse_nulls
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import (
     OpportunityClosed,
@@ -172,9 +173,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         self, row: Opportunity, given: Mapping[str, Any], *, action: str = "updated"
     ) -> Opportunity:
         """As every record; what follows from the stage cannot be cleared. Raises `Invalid`."""
-        for name in sorted(_DERIVED & given.keys() - {"created_at"}):
-            if given[name] is None:
-                raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
+        refuse_nulls({name: given[name] for name in _DERIVED & given.keys() - {"created_at"}})
         return await super().change(row, given, action=action)
 
     async def write(

@@ -17,6 +17,7 @@ from app.kernel.numbering import next_number
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import refuse_nulls
 from app.modules.automation.interface import ApprovalPending, Approvals
 from app.modules.catalog.interface import Catalog
 from app.modules.contracts.interface import Contracts
@@ -207,8 +208,7 @@ class OrderService(RecordService[Order]):
                 raise OrderNotDraft(f"It is {row.status}.", state=row.status)
             if row.credit_requested is not None:
                 raise ApprovalPending
-        if given.get("ordered_on", row.ordered_on) is None:
-            raise Invalid.at("/ordered_on", "required", "ordered_on may not be null.")
+        refuse_nulls({"ordered_on": given.get("ordered_on", row.ordered_on)})
         if not _TOTALLED & given.keys():
             return await super().change(row, plain(given, row.currency), action=action)
         stored = (await self.lines.of([row.id]))[row.id]

@@ -11,6 +11,7 @@ from app.kernel.errors import Conflict, Invalid, Problem
 from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import refuse_nulls
 from app.modules.after_sales.models.assets import Asset, AssetStatus
 from app.modules.after_sales.schemas.assets import AssetCreate, AssetRead, AssetUpdate, AssetWarranty
 from app.modules.after_sales.services.assets.references import References, fill
@@ -92,8 +93,7 @@ class AssetService(ImportRules, RecordService[Asset]):
 
     async def change(self, row: Asset, given: Mapping[str, Any], *, action: str = "updated") -> Asset:
         """As every record; the name cannot be emptied."""
-        if "name" in given and given["name"] is None:
-            raise Invalid.at("/name", "required", "name may not be null.")
+        refuse_nulls({"name": given.get("name", row.name)})
         return await super().change(row, given, action=action)
 
     async def before_update(self, row: Asset, changes: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from app.kernel.access import Scope
 from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.links import new_key
 from app.kernel.records import RecordService, RecordType, Search
+from app.kernel.validation import refuse_nulls
 from app.modules.after_sales.interface import (
     ArticleArchived,
     ArticleInUse,
@@ -55,8 +56,7 @@ class ArticleService(RecordService[Article]):
         await self._check_references(values, set(values))
 
     async def change(self, row: Article, given: Mapping[str, Any], *, action: str = "updated") -> Article:
-        if "language" in given and given["language"] is None:
-            raise Invalid.at("/language", "required", "language may not be null.")
+        refuse_nulls({"language": given.get("language", row.language)})
         return await super().change(row, given, action=action)
 
     async def before_update(self, row: Article, changes: dict[str, Any]) -> None:

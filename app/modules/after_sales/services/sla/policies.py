@@ -9,6 +9,7 @@ from app.kernel.conditions import check_tree, groups_of
 from app.kernel.errors import Invalid, require_version
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import refuse_nulls
 from app.modules.after_sales.models.sla import SlaPolicy
 from app.modules.after_sales.schemas.sla import SlaPolicyCreate, SlaPolicyUpdate
 from app.modules.after_sales.services.cases.ports import QueueSource
@@ -52,9 +53,7 @@ class SlaPolicyService:
         changes = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
         if "calendar_id" in changes:
             changes["calendar_id"] = body.calendar_id
-        for name, value in changes.items():
-            if value is None and name not in _NULLABLE:
-                raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
+        refuse_nulls(changes, _NULLABLE)
         await self._check({**row.__dict__, **changes}, changes)
         changed = await self._uow.update(row, audit="sla_policy", **changes)
         if changed.version != row.version:

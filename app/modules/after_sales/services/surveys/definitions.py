@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid, require_version
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import refuse_nulls
 from app.modules.after_sales.interface import SurveyInUse
 from app.modules.after_sales.models.surveys import Survey, SurveyKind
 from app.modules.after_sales.schemas.surveys import SurveyCreate, SurveyRead, SurveyUpdate
@@ -48,9 +49,7 @@ class SurveyService:
         row = await self._uow.get(Survey, id, lock="update")
         require_version(row.version, expected=expected_version)
         changes: dict[str, Any] = body.model_dump(include=body.model_fields_set)
-        for name, value in changes.items():
-            if value is None and name not in _MAY_BE_NULL:
-                raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
+        refuse_nulls(changes, _MAY_BE_NULL)
         if "alert_at" in changes:
             _check_alert(changes["alert_at"], SurveyKind(row.kind))
         return await self._uow.update(row, audit=AUDITED_AS, **changes)

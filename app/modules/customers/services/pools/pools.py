@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from app.kernel.errors import FieldError, Invalid, NotFound, require_version
+from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.people import People
 from app.kernel.statements import columns_of
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import refuse_nulls
 from app.modules.customers.interface import LastEnabledPool, PoolFact, PoolNotEmpty
 from app.modules.customers.models import Pool, PoolMember
 from app.modules.customers.services.pools.desk import Desk
@@ -65,10 +66,7 @@ class PoolService:
         """Raises `NotFound`, `StaleVersion`, `Invalid`; `LastEnabledPool` when none would be left enabled."""
         row = await self._locked(id, expected_version)
         values = dict(given)
-        nulls = [n for n, v in values.items() if v is None and not columns_nullable(n)]
-        if nulls:
-            errors = [FieldError(f"/{name}", "required", f"{name} may not be null.") for name in nulls]
-            raise Invalid(errors[0].detail, errors=errors)
+        refuse_nulls(values, {name for name in values if columns_nullable(name)})
         await self._check(row.object, values)
         if row.is_enabled and values.get("is_enabled") is False:
             await self._require_another(row)
