@@ -58,6 +58,17 @@ class Settings(BaseSettings):
         None,
         description="JSON file of the plans on offer, as `app/tenants/billing/plans.json`; absent: that one.",
     )
+    trial_days: int = Field(
+        14, ge=0, description="How long a company tries the product before it is billed; 0: not at all."
+    )
+    suspension_days: int = Field(
+        30, ge=0, description="An account that stays suspended this long for what is unpaid is cancelled."
+    )
+    export_window_days: int = Field(
+        30,
+        ge=1,
+        description="How long a cancelled account can be exported or taken up again, before it is erased.",
+    )
     secret_keys: list[SecretStr] = Field(
         default_factory=list,
         description="Base64 32-byte keys that encrypt stored secrets and sign cursors, newest first; "
