@@ -28,7 +28,6 @@ def upgrade() -> None:
         "ALTER TABLE tenants.tenants ADD CONSTRAINT ck_tenants_suspended_for"
         " CHECK (suspended_for IN ('unpaid', 'trial_over', 'operator')) NOT VALID"
     )
-    op.execute("ALTER TABLE tenants.tenants VALIDATE CONSTRAINT ck_tenants_suspended_for")
     # Whoever moves accounts from outside, such as the operator, begins the first period with it.
     op.execute(
         "CREATE POLICY control ON tenants.subscription_changes TO rapport_control USING (true) WITH CHECK (true)"
