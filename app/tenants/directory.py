@@ -21,7 +21,7 @@ from app.tenants.auth.passwords import check_password
 from app.tenants.auth.sign_in import find_user
 from app.tenants.interface import EmailInUse, MovedBy, TenantSignedUp
 from app.tenants.lifecycle.moves import move_tenant
-from app.tenants.lifecycle.trials import next_hour
+from app.tenants.lifecycle.trials import this_hour
 from app.tenants.models import DEFAULT_CALENDAR, Member, MemberStatus, Role, Team, Tenant, TenantStatus
 from app.tenants.people.built_in_roles import BUILT_IN_ROLES, OWNER
 
@@ -87,7 +87,7 @@ async def found_tenant(
         id=tenant_id,
         business_calendar=DEFAULT_CALENDAR,
         sign_up_key=new.sign_up_key,
-        trial_ends_at=next_hour(uow.now + trial) if status is TenantStatus.TRIALING else None,
+        trial_ends_at=this_hour(uow.now) + trial if status is TenantStatus.TRIALING else None,
         **settings,
     )
     roles = {kind.key: new_id() for kind in BUILT_IN_ROLES}

@@ -72,8 +72,7 @@ class Tenant(Versioned):
     bank_details: Mapped[str | None]  # line by line
     brand_color: Mapped[str | None]  # #rrggbb
     logo_hash: Mapped[bytes | None]  # SHA-256 of the logo's bytes
-    trial_ends_at: Mapped[datetime | None]
-    billed_from: Mapped[datetime | None]  # where a trial ended; without one, from when it signed up
+    trial_ends_at: Mapped[datetime | None]  # a full hour; what follows is billed
     past_due_since: Mapped[datetime | None]
     suspended_at: Mapped[datetime | None]
     suspended_for: Mapped[str | None]

@@ -1,7 +1,7 @@
 """The life of a company's account: when its trial ends, when it fell behind, was suspended, cancelled and erased.
 
 Revision ID: 0275
-Revises: 0261
+Revises: 0271
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0275"
-down_revision = "0261"
+down_revision = "0271"
 branch_labels = None
 depends_on = None
 
 _MOMENTS = (
-    "trial_ends_at", "billed_from", "past_due_since", "suspended_at", "cancel_at", "cancelled_at", "export_until",
+    "trial_ends_at", "past_due_since", "suspended_at", "cancel_at", "cancelled_at", "export_until",
     "erased_at",
 )  # fmt: skip
 
@@ -28,8 +28,3 @@ def upgrade() -> None:
         "ALTER TABLE tenants.tenants ADD CONSTRAINT ck_tenants_suspended_for"
         " CHECK (suspended_for IN ('unpaid', 'trial_over', 'operator')) NOT VALID"
     )
-    # Whoever moves accounts from outside, such as the operator, begins the first period with it.
-    op.execute(
-        "CREATE POLICY control ON tenants.subscription_changes TO rapport_control USING (true) WITH CHECK (true)"
-    )
-    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON tenants.subscription_changes TO rapport_control")

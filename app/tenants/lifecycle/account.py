@@ -54,7 +54,7 @@ class Account:
         """
         tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
         if tenant.status == TenantStatus.CANCELLED:
-            trying = tenant.billed_from is None and (tenant.trial_ends_at or self.uow.now) > self.uow.now
+            trying = tenant.trial_ends_at is not None and tenant.trial_ends_at > self.uow.now
             to = TenantStatus.TRIALING if trying else TenantStatus.ACTIVE
             return await move(self.uow, to, reason="resumed", by=MovedBy.CUSTOMER)
         if tenant.cancel_at is None:

@@ -14,7 +14,7 @@ from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork, transaction
 from app.tenants.auth.control import access_changed
 from app.tenants.interface import MovedBy, TenantStatusChanged
-from app.tenants.lifecycle.trials import begin_billing
+from app.tenants.lifecycle.trials import postpone_billing, slept_through
 from app.tenants.models import SuspendedFor, Tenant, TenantStatus
 
 _S = TenantStatus
@@ -49,8 +49,8 @@ async def move(
         return tenant
     _require_way(uow, tenant, before, to)
     changes = {"status": to.value} | _left_behind(uow, to, suspended_for)
-    if to is TenantStatus.ACTIVE and tenant.trial_ends_at is not None and tenant.billed_from is None:
-        changes |= await begin_billing(uow, tenant.trial_ends_at, trying=before is TenantStatus.TRIALING)
+    if to is TenantStatus.ACTIVE and slept_through(tenant, uow.now):
+        changes |= await postpone_billing(uow, tenant)
     moved = await uow.update(tenant, **changes)
     diff = {name: [getattr(tenant, name), getattr(moved, name)] for name in changes}
     uow.record_audit(

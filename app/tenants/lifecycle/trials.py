@@ -1,45 +1,45 @@
-"""Trials: what is used in one is not billed, and the first period begins where it ends, at a full hour."""
+"""Trials that ended while the account was not open: what follows is billed from when its people come back."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
+from app.tenants.billing.histories import Held, read_history
 from app.tenants.billing.subscriptions import OBJECT, SubscriptionChange, Subscriptions
+from app.tenants.models import SuspendedFor, Tenant
 
 
 def this_hour(moment: datetime) -> datetime:
-    """The full hour that a moment lies in: bills count usage by the hour."""
+    """The full hour that a moment lies in: bills count from full hours."""
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def next_hour(moment: datetime) -> datetime:
-    """The full hour at or after a moment."""
-    hour = this_hour(moment)
-    return hour if hour == moment else hour + timedelta(hours=1)
+def slept_through(tenant: Tenant, now: datetime) -> bool:
+    """Whether the trial ended while the account was suspended or cancelled."""
+    end = tenant.trial_ends_at
+    if end is None or end > now:
+        return False
+    left = [at for at in (tenant.suspended_at, tenant.cancelled_at) if at is not None]
+    return tenant.suspended_for == SuspendedFor.TRIAL_OVER or any(at <= end for at in left)
 
 
-async def begin_billing(uow: UnitOfWork, trial_ends_at: datetime, *, trying: bool) -> dict[str, Any]:
-    """End the trial of the tenant at hand, now or where it was to end if that is past; what its row says then.
+async def postpone_billing(uow: UnitOfWork, tenant: Tenant) -> dict[str, Any]:
+    """Let the first period begin with this hour instead of where the trial ended; what the tenant's row says then.
 
-    The plan that was chosen last holds from there on, and its periods are counted from there. A trial that the
-    account outlived without `trying`, suspended or cancelled, is not billed for that while.
+    What was chosen to hold from the trial's end on holds from there.
     """
-    start = trial_ends_at if trying and trial_ends_at <= uow.now else this_hour(uow.now)
-    subscribed = await Subscriptions(uow).current()
-    held = subscribed.pending or subscribed.held
+    await lock_name(uow, OBJECT)
+    await lock_name(uow, "billing")
+    end, start = tenant.trial_ends_at, this_hour(uow.now)
+    history = await read_history(uow)
+    if not history.stored:
+        first = history.held[0]
+        await Subscriptions(uow).keep(Held(first.at, start, first.plan, first.price), chosen_by=None)
+        return {"trial_ends_at": start}
     for row in await uow.all(uow.select(SubscriptionChange)):
-        await uow.delete(row, audit=OBJECT)
-    await uow.insert(
-        SubscriptionChange,
-        audit=OBJECT,
-        effective_at=start,
-        anchor=start,
-        plan=held.plan.model_dump(mode="json"),
-        currency=held.price.currency,
-        interval=held.price.interval.value,
-        chosen_at=uow.now,
-        chosen_by=None,
-    )
-    return {"billed_from": start, "trial_ends_at": min(trial_ends_at, start)}
+        moved: dict[str, Any] = {name: start for name in ("effective_at", "anchor") if getattr(row, name) == end}
+        await uow.update(row, audit=OBJECT, **moved)
+    return {"trial_ends_at": start}

@@ -12,11 +12,18 @@ import pytest
 from app.kernel.clock import FixedClock
 from app.main import Application
 from tests.kernel.conftest import Unchanged
-from tests.support.api import Company, sign_in, sign_up
+from tests.support.api import Company, running, sign_in, sign_up
 from tests.support.fingerprint import changes, fingerprint
 from tests.tenants.people import Look
 
 APRIL = datetime(2027, 4, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="package")
+async def app(worker_database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Application]:
+    """The application as it comes, with two weeks of trial."""
+    async with running(worker_database, tmp_path_factory.mktemp("data"), trial_days=14) as application:
+        yield application
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from app.kernel.errors import InvalidTransition
 from app.kernel.registry import Module
 from app.kernel.schedules import ScheduledRun
+from app.tenants.billing.run import bill_all
 from app.tenants.interface import MovedBy, TenantErasure
 from app.tenants.lifecycle.moves import MOVES, move, move_tenant, transaction_of
 from app.tenants.lifecycle.schedule import run_lifecycle
@@ -53,9 +54,9 @@ async def test_a_company_begins_with_two_weeks_of_trial(april):
     assert await standing(april) == {"status": "trialing", "trial_ends_at": "2027-04-15T00:00:00Z"}
 
 
-async def test_a_trial_ends_at_the_full_hour_after_its_days(app, clock):
+async def test_a_trial_is_counted_from_the_full_hour_of_signing_up(app, clock):
     clock.set(APRIL + timedelta(hours=9, minutes=41, seconds=7))
-    assert (await standing(await sign_up(app)))["trial_ends_at"] == "2027-04-15T10:00:00Z"
+    assert (await standing(await sign_up(app)))["trial_ends_at"] == "2027-04-15T09:00:00Z"
 
 
 async def test_without_trial_days_a_company_is_billed_at_once(worker_database, tmp_path):
@@ -76,30 +77,15 @@ async def test_when_the_trial_is_over_the_first_period_begins_there(app, april, 
     assert await moves_of(look, april) == [("trialing", "active", "schedule")]
     found = await april.owner.ok("GET", "/v1/billing/subscription")
     assert found["period"] == {"start": "2027-04-15T00:00:00Z", "end": "2027-05-15T00:00:00Z"}
-    assert (found["current"]["plan"], found["current"]["since"]) == ("professional", "2027-04-15T00:00:00Z")
+    assert found["current"]["plan"] == "professional"
     entry = [e for e in await look.audit(april.tenant_id, "updated") if e["object"] == "tenant"][-1]
-    assert (entry["changes"]["status"], entry["reason"]) == (["trialing", "active"], "the trial is over")
-    assert entry["changes"]["billed_from"] == [None, "2027-04-15T00:00:00Z"]
-
-
-async def test_what_was_chosen_for_later_in_a_trial_holds_when_it_ends(app, april, clock):
-    await april.owner.ok("PUT", "/v1/billing/subscription", json={"plan": "starter", "interval": "yearly"})
-    await at(april, clock, TRIAL_END)
-    await tick(app)
-    found = await april.owner.ok("GET", "/v1/billing/subscription")
-    assert found["current"]["price"]["interval"] == "yearly"
-    assert found["period"] == {"start": "2027-04-15T00:00:00Z", "end": "2028-04-15T00:00:00Z"}
-    assert found["pending"] is None
+    assert (entry["changes"], entry["reason"]) == ({"status": ["trialing", "active"]}, "the trial is over")
 
 
 async def test_two_hundred_runs_end_a_trial_once(app, april, clock, look):
     clock.set(TRIAL_END)
     await asyncio.gather(*(tick(app) for _ in range(200)))
     assert await moves_of(look, april) == [("trialing", "active", "schedule")]
-    rows = await look.value(
-        "SELECT count(*) FROM tenants.subscription_changes WHERE tenant_id = $1", april.tenant_id
-    )
-    assert rows == 1
 
 
 async def test_a_subscription_is_cancelled_at_the_end_of_what_is_paid(app, april, clock, look):
@@ -131,7 +117,9 @@ async def test_a_trial_is_cancelled_when_it_ends_and_never_billed(app, april, cl
     clock.set(TRIAL_END)
     await tick(app)
     assert await moves_of(look, april) == [("trialing", "cancelled", "schedule")]
-    assert await look.value("SELECT billed_from FROM tenants.tenants WHERE id = $1", april.tenant_id) is None
+    clock.set(TRIAL_END + 20 * DAY)
+    await bill_all(app.kernel)
+    assert await look.value("SELECT count(*) FROM tenants.bills WHERE tenant_id = $1", april.tenant_id) == 0
 
 
 async def test_a_trial_that_was_cancelled_goes_on_when_resumed(april, clock):
@@ -143,13 +131,32 @@ async def test_a_trial_that_was_cancelled_goes_on_when_resumed(april, clock):
     )  # fmt: skip
 
 
-async def test_coming_back_after_the_trial_is_billed_from_then_on(april, clock):
+@pytest.mark.parametrize("plan", ["starter", "professional"])
+async def test_who_comes_back_after_the_trial_is_billed_from_then_on(app, april, clock, look, plan):
+    if plan != "starter":
+        await april.owner.ok("PUT", "/v1/billing/subscription", json={"plan": plan})
     await april.owner.ok("POST", "/v1/billing/subscription/cancel", json={"when": "now"})
     await at(april, clock, APRIL + 20 * DAY + timedelta(minutes=5))
     found = await april.owner.ok("POST", "/v1/billing/subscription/resume")
-    assert found["status"] == "active"
-    period = (await april.owner.ok("GET", "/v1/billing/subscription"))["period"]
-    assert period["start"] == "2027-04-21T00:00:00Z"
+    assert (found["status"], found["trial_ends_at"]) == ("active", "2027-04-21T00:00:00Z")
+    subscribed = await april.owner.ok("GET", "/v1/billing/subscription")
+    assert (subscribed["current"]["plan"], subscribed["period"]["start"]) == (plan, "2027-04-21T00:00:00Z")
+    clock.set(APRIL + 23 * DAY)
+    await bill_all(app.kernel)
+    rows = await look.rows(
+        "SELECT period_end, following_end FROM tenants.bills WHERE tenant_id = $1", april.tenant_id
+    )
+    assert [tuple(row) for row in rows] == [(APRIL + 20 * DAY, datetime(2027, 5, 21, tzinfo=UTC))]
+
+
+async def test_coming_and_going_after_a_trial_puts_no_bill_off(app, april, clock):
+    await at(april, clock, TRIAL_END)
+    await tick(app)
+    await at(april, clock, TRIAL_END + DAY)
+    await april.owner.ok("POST", "/v1/billing/subscription/cancel", json={"when": "now"})
+    await at(april, clock, TRIAL_END + 2 * DAY)
+    found = await april.owner.ok("POST", "/v1/billing/subscription/resume")
+    assert (found["status"], found["trial_ends_at"]) == ("active", "2027-04-15T00:00:00Z")
 
 
 async def test_a_cancelled_company_exports_and_comes_back_within_the_window(app, april, clock, look):
@@ -264,16 +271,20 @@ async def test_after_the_window_an_account_is_handed_over_to_be_erased(worker_da
 async def test_one_account_that_fails_keeps_no_other_from_its_move(app, clock, look):
     broken, sound = await sign_up(app), await sign_up(app)
     await look.run(
-        "INSERT INTO tenants.subscription_changes (tenant_id, id, effective_at, anchor, plan, currency, interval,"
-        " chosen_at) VALUES ($1, gen_random_uuid(), $2, $2, '{}', 'USD', 'monthly', $2)",
-        broken.tenant_id, APRIL,
-    )  # fmt: skip
-    clock.set(TRIAL_END)
-    await tick(app)
+        f"CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN IF NEW.id = '{broken.tenant_id}' THEN RAISE 'broken'; END IF; RETURN NEW; END $$"
+    )
+    await look.run(
+        "CREATE TRIGGER broken BEFORE UPDATE ON tenants.tenants FOR EACH ROW EXECUTE FUNCTION pg_temp.refuse()"
+    )
     status = "SELECT status FROM tenants.tenants WHERE id = $1"
-    assert await look.value(status, broken.tenant_id) == "trialing"
-    assert await look.value(status, sound.tenant_id) == "active"
-    await look.run("DELETE FROM tenants.subscription_changes WHERE tenant_id = $1", broken.tenant_id)
+    clock.set(TRIAL_END)
+    try:
+        await tick(app)
+        assert await look.value(status, broken.tenant_id) == "trialing"
+        assert await look.value(status, sound.tenant_id) == "active"
+    finally:
+        await look.run("DROP TRIGGER broken ON tenants.tenants")
     await tick(app)
     assert await look.value(status, broken.tenant_id) == "active"
 
