@@ -8,6 +8,8 @@ from app.tenants.auth import account_router, key_router, me, session_router, wel
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.auth.control import AccessOfTenant
 from app.tenants.billing import router as billing_router
+from app.tenants.billing.payments import dunning, reactions
+from app.tenants.billing.payments import router as payments_router
 from app.tenants.handlers import SUBSCRIPTIONS
 from app.tenants.interface import Access, Colleagues, ExchangeRates, Members, Teams, Tenants, WorkingTime
 from app.tenants.lifecycle import router as lifecycle_router
@@ -59,6 +61,7 @@ MODULE = Module(
         key_router.router,
         billing_router.router,
         lifecycle_router.router,
+        payments_router.router,
         billing_router.plans_router,
         well_known.router,
     ],
@@ -73,7 +76,8 @@ MODULE = Module(
         Access: AccessOfTenant,
     },
     permissions=PERMISSIONS,
-    subscriptions=SUBSCRIPTIONS,
-    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES],
+    subscriptions=[*SUBSCRIPTIONS, *reactions.SUBSCRIPTIONS],
+    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES, *dunning.SCHEDULES],
+    jobs=reactions.JOBS,
     authenticator=open_authenticator,
 )
