@@ -64,6 +64,7 @@ NOT_AT_ONCE = {
     "detach_file_from_activity": 404, "get_activity_attachment_content": 404,  # no file hangs on it
     "delete_calendar_feed": 404,
     "list_usage_events": 422,  # of which metric, it does not say
+    "get_bill": 404, "get_bill_pdf": 404, "redeem_billing_coupon": 404,  # nothing was billed, and no coupon is on offer
     "pull_queue": 403, "take_next_case": 409,  # nobody serves the queue, and the caller is not at the desk
     "delete_tenant_logo": 412,  # setting the logo made a newer version of the company
     "generate_product_variants": 422,  # it has no options
