@@ -11,7 +11,7 @@ from app.tenants.models import Tenant
 router = Router(prefix="/v1/billing", tags=["billing"])
 
 
-@router.get("/account", access="usage:read", while_cancelled=True)
+@router.get("/account", access="bill:read", while_cancelled=True)
 async def get_billing_account(uow: Uow) -> AccountRead:
     """How the company's account stands: trying, active, past due, suspended or cancelled, and until when."""
     return _account(await Account(uow).get())

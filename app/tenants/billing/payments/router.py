@@ -65,7 +65,7 @@ _WEBHOOK_BODY = {
 }
 
 
-@router.get("/payment-methods", access="usage:read", while_cancelled=True)
+@router.get("/payment-methods", access="bill:read", while_cancelled=True)
 async def list_payment_methods(uow: Uow) -> PaymentMethodList:
     """What the company stored at the provider to pay by; the one that is charged comes first."""
     return PaymentMethodList.model_validate(
@@ -192,7 +192,7 @@ async def pay_invoice(id: UUID, body: BillPay, kernel: KernelDep, actor: Current
     return _attempt(attempt)
 
 
-@router.get("/invoices/{id}/payment-attempts", access="usage:read", while_cancelled=True)
+@router.get("/invoices/{id}/payment-attempts", access="bill:read", while_cancelled=True)
 async def list_payment_attempts(id: UUID, uow: Uow) -> PaymentAttemptList:
     """Each attempt to take what is due of an invoice, oldest first, and why those failed that did."""
     await Bills(uow).get(id)
@@ -201,7 +201,7 @@ async def list_payment_attempts(id: UUID, uow: Uow) -> PaymentAttemptList:
     return PaymentAttemptList(data=[_attempt(row) for row in rows])
 
 
-@router.get("/details", access="usage:read", while_cancelled=True)
+@router.get("/details", access="bill:read", while_cancelled=True)
 async def get_billing_details(uow: Uow, response: Response) -> BillingDetails:
     """Whom the company's bills are made out to."""
     return _details(await uow.get(Tenant, uow.tenant_id), response)
