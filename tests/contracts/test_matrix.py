@@ -36,6 +36,7 @@ PUBLIC = {
     "get_invitation_page": "the mailed link is the credential",
     "answer_invitation_page": "the mailed link is the credential",
     "get_calendar_file": "the secret address is the credential",
+    "receive_stripe_webhook": "the provider's signature is the credential",
     "submit_form": "visitors of a website have no account; the form's key is the only door",
 }
 """Operations without a signed-in caller, each with its reason: a new one has to be written here."""
@@ -65,6 +66,9 @@ NOT_AT_ONCE = {
     "detach_file_from_activity": 404, "get_activity_attachment_content": 404,  # no file hangs on it
     "delete_calendar_feed": 404,
     "resume_subscription": 409,  # it is not cancelled
+    # Payments are made by hand here, and nothing was billed.
+    "add_payment_method": 409, "create_checkout_session": 409, "create_portal_session": 409,
+    "delete_payment_method": 404, "pay_invoice": 404, "list_payment_attempts": 404,
     "list_usage_events": 422,  # of which metric, it does not say
     "get_bill": 404, "get_bill_pdf": 404, "redeem_billing_coupon": 404,  # nothing was billed, and no coupon is on offer
     "pull_queue": 403, "take_next_case": 409,  # nobody serves the queue, and the caller is not at the desk
@@ -436,6 +440,12 @@ WRITES_WHILE_SUSPENDED = {
     "delete_session": "signing a lost device out",
     "switch_company": "the person's other companies are not suspended",
     "cancel_subscription": "nobody is kept",
+    "add_payment_method": "paying is what ends a suspension",
+    "delete_payment_method": "paying is what ends a suspension",
+    "create_checkout_session": "paying is what ends a suspension",
+    "create_portal_session": "paying is what ends a suspension",
+    "pay_invoice": "paying is what ends a suspension",
+    "update_billing_details": "whom the bill is made out to",
     "resume_subscription": "this is how a planned cancellation is taken back",
 }
 """Operations that are no reads but work for a suspended company, each with its reason, besides searching."""
@@ -445,6 +455,8 @@ READS_WHILE_CANCELLED = frozenset(
         "list_jobs", "get_job", "get_file", "get_file_content",  # an export is a job, and a file in the end
         "list_sessions", "get_me", "get_my_permissions", "get_tenant",  # what signing in needs
         "get_usage", "get_seats", "get_subscription", "get_upcoming_invoice", "get_billing_account",
+        "list_bills", "get_bill", "get_bill_pdf", "list_bill_credit_notes", "get_billing_balance",
+        "list_payment_methods", "list_payment_attempts", "get_billing_details",
     }
 )  # fmt: skip
 """What a cancelled company may still read: its export, and what it owes."""

@@ -34,10 +34,10 @@ DECLINES = {
 class Refusal(Exception):
     """An error of Stripe's."""
 
-    def __init__(self, status: int, type: str, message: str, code: str | None = None, **more: Any) -> None:
+    def __init__(self, status: int, kind: str, message: str, code: str | None = None, **more: Any) -> None:
         super().__init__(message)
         self.status = status
-        self.body = {"error": {"type": type, "message": message, "code": code} | more}
+        self.body = {"error": {"type": kind, "message": message, "code": code} | more}
 
 
 class Dropped(Exception):
@@ -83,12 +83,12 @@ class StripeFake:
         found.update(status=status, amount_received=found["amount"] if status == "succeeded" else 0)
         found["last_payment_error"] = error or None
 
-    def event(self, type: str, object_id: str, *, id: str | None = None, **before: Any) -> bytes:
+    def event(self, kind: str, object_id: str, *, id: str | None = None, **before: Any) -> bytes:
         """The body of a webhook."""
-        event = {
+        event: Json = {
             "id": id or f"evt_{next(self._numbers)}_{time.time_ns()}",
             "object": "event",
-            "type": type,
+            "type": kind,
             "created": int(time.time()),
             "data": {"object": self.objects.get(object_id, {"id": object_id, "object": "x"})},
         }
@@ -136,6 +136,7 @@ class StripeFake:
             before, status, answer = self.answered[key]
             if before != what:
                 return 400, orjson.dumps(Refusal(400, "idempotency_error", "Other parameters").body)
+            await self._on_the_way(method, path)
             return status, answer
         try:
             status, found = 200, self._do(method, path, form)
@@ -144,13 +145,17 @@ class StripeFake:
         answer = orjson.dumps(found)
         if key is not None and method == "POST":
             self.answered[key] = (what, status, answer)
+        await self._on_the_way(method, path)
+        return status, answer
+
+    async def _on_the_way(self, method: str, path: str) -> None:
+        """What may happen to the answer to a charge."""
         if path == "/v1/payment_intents" and method == "POST":
             self.charged.set()
             await self.held.wait()
             if self.lose:
                 self.lose -= 1
                 raise Dropped
-        return status, answer
 
     def _do(self, method: str, path: str, form: Json) -> Json:
         for (verb, pattern), handle in ROUTES.items():
@@ -335,7 +340,7 @@ def signature(body: bytes, secret: str = SECRET, at: float | None = None) -> str
 async def stripe_fake() -> AsyncIterator[StripeFake]:
     """Stripe on a free port of loopback."""
     fake = StripeFake()
-    config = uvicorn.Config(fake, host="127.0.0.1", port=0, lifespan="off", log_config=None, access_log=False)  # type: ignore[arg-type]
+    config = uvicorn.Config(fake, host="127.0.0.1", port=0, lifespan="off", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
     try:

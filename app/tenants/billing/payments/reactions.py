@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from app.kernel.locks import lock_name
 from app.kernel.registry import JobKind, Subscription
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.models import Bill, BillCreditNote, BillPayment
@@ -49,6 +50,7 @@ async def credited(uow: UnitOfWork, event: NoteIssued) -> None:
     name = provider_of(uow.kernel).name
     if note is None or not note.refunded or not provider_of(uow.kernel).automatic:
         return
+    await lock_name(uow, "billing")
     left = note.refunded
     for row in await uow.fetch(_PAYMENTS, uow.tenant_id, note.bill_id, name):
         amount = min(left, row["amount"] - row["refunded"])
@@ -70,7 +72,7 @@ _PAYMENTS: Final = """
 SELECT p.id, p.amount, coalesce((SELECT sum(r.amount) FROM tenants.payment_refunds r
   WHERE r.tenant_id = p.tenant_id AND r.payment_id = p.id), 0)::bigint AS refunded
 FROM tenants.bill_payments p WHERE p.tenant_id = $1 AND p.bill_id = $2 AND p.provider = $3
-ORDER BY p.at DESC, p.id DESC FOR UPDATE OF p
+ORDER BY p.at DESC, p.id DESC
 """
 
 
