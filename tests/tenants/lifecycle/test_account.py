@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.kernel.clock import FixedClock
 from app.kernel.errors import InvalidTransition
 from app.kernel.registry import Module
 from app.kernel.schedules import ScheduledRun
 from app.tenants.billing.run import bill_all
+from app.tenants.directory import reactivate_tenant
 from app.tenants.interface import MovedBy, TenantErasure
 from app.tenants.lifecycle.moves import MOVES, move, move_tenant, transaction_of
 from app.tenants.lifecycle.schedule import run_lifecycle
@@ -237,6 +239,25 @@ async def test_a_past_due_company_does_everything_and_is_told_so(app, april, loo
     assert "account-status" not in (await april.owner.get("/v1/teams")).headers
 
 
+async def test_where_a_way_to_pay_is_asked_for_a_trial_without_one_ends_suspended_and_unbilled(
+    worker_database, tmp_path, look
+):
+    async with running(worker_database, tmp_path, trial_days=14, trial_needs_payment_method=True) as other:
+        assert other.kernel is not None
+        other.kernel.clock = FixedClock(APRIL)
+        company = await sign_up(other)
+        other.kernel.clock = FixedClock(TRIAL_END + timedelta(minutes=4))
+        await tick(other)
+        assert await moves_of(look, company) == [("trialing", "suspended", "schedule")]
+        other.kernel.clock = FixedClock(TRIAL_END + 5 * DAY)
+        await bill_all(other.kernel)
+        count = "SELECT count(*) FROM tenants.bills WHERE tenant_id = $1"
+        assert await look.value(count, company.tenant_id) == 0
+        await reactivate_tenant(other.kernel, company.tenant_id, reason="they pay by transfer")
+        ends = "SELECT trial_ends_at FROM tenants.tenants WHERE id = $1"
+        assert await look.value(ends, company.tenant_id) == TRIAL_END + 5 * DAY
+
+
 class _Eraser:
     """Stands where the port's owner will: it says which tenants were handed over."""
 
@@ -250,8 +271,6 @@ class _Eraser:
 
 
 async def test_after_the_window_an_account_is_handed_over_to_be_erased(worker_database, tmp_path, look):
-    from app.kernel.clock import FixedClock
-
     _Eraser.seen.clear()
     module = Module(name="eraser", ports=[(TenantErasure, _Eraser)])
     async with running(worker_database, tmp_path, (module,)) as other:

@@ -204,6 +204,14 @@ async def test_a_declined_step_whose_answer_was_lost_fails_once_by_webhook_or_sc
     assert [one[0] for one in await attempts(april)] == [1, 2]
 
 
+async def test_who_left_is_still_charged_and_given_up_in_the_end(april, stripe, clock, look):
+    await stores(april, stripe, "pm_poor")
+    await april.owner.ok("POST", "/v1/billing/subscription/cancel", json={"when": "now"})
+    assert await through(april, clock, 14) == list(DAYS)
+    assert (await status(april), (await bill(april))["status"]) == ("cancelled", "uncollectible")
+    assert await ledger(look, april) == {"bad_debt": 1500, "revenue": -1500}
+
+
 async def test_steps_keep_their_distance_when_nothing_ran_for_a_week(april, stripe, clock):
     await stores(april, stripe, "pm_poor")
     await step(april)

@@ -11,6 +11,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
+
 from app.kernel.errors import Conflict, Problem
 from app.kernel.locks import lock_name
 from app.kernel.runtime import Kernel
@@ -26,6 +28,8 @@ from app.tenants.billing.payments.models import (
 from app.tenants.billing.payments.provider import Charge, ChargeState, Outcome, PaymentProvider
 from app.tenants.billing.payments.recovering import recover
 from app.tenants.billing.settling import Bills
+
+log = structlog.get_logger(__name__)
 
 CLAIM: Final = timedelta(minutes=5)
 ASK_AGAIN: Final = timedelta(hours=6)  # after what is pending, should its webhook not come
@@ -157,10 +161,18 @@ class Attempts:
 
 
 async def book(uow: UnitOfWork, bill_id: UUID, outcome: Outcome, provider: str) -> None:
-    """Book a payment that came, once per reference, and open the account again if nothing else is overdue."""
-    if outcome.reference is not None and outcome.amount > 0:
-        await Bills(uow).settle(bill_id, outcome.amount, provider, outcome.reference)
-        await recover(uow)
+    """Book a payment that came, once per reference, and open the account again if nothing else is overdue.
+
+    What came in another currency than the bill's is for whoever runs the product to look at, and logged.
+    """
+    if outcome.reference is None or outcome.amount <= 0:
+        return
+    bill = await Bills(uow).hold(bill_id)
+    if outcome.currency != bill.currency:
+        log.error("payment in another currency", bill_id=str(bill_id), reference=outcome.reference)
+        return
+    await Bills(uow).settle(bill_id, outcome.amount, provider, outcome.reference)
+    await recover(uow)
 
 
 def charge_of(attempt: PaymentAttempt, bill: Bill) -> Charge:

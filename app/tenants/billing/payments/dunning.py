@@ -151,7 +151,12 @@ class Dunning:
             else:
                 await mails.tell_of_bill(uow, mails.OVERDUE, bill)
             return
-        await uow.update(bill, attempts=step, next_attempt_at=None)
+        bill = await uow.update(bill, attempts=step, next_attempt_at=None)
+        if (await uow.get(Tenant, uow.tenant_id)).status == TenantStatus.CANCELLED:
+            await Bills(uow).mark_uncollectible(
+                bill.id, "not paid in two weeks, and the account is cancelled"
+            )
+            return
         await self._move(TenantStatus.SUSPENDED, f"invoice {bill.number} is not paid")
         await mails.tell_of_bill(uow, mails.SUSPENDED, bill, days=str(uow.kernel.settings.suspension_days))
 

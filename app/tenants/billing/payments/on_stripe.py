@@ -181,9 +181,10 @@ class StripeProvider:
         async with _asking():
             found = _plain(await self._api.invoices.retrieve_async(reference))
         paid = found["status"] == "paid"
-        amount = from_stripe(found["amount_paid"], found["currency"]) if paid else 0
+        currency = str(found["currency"]).upper()
+        amount = from_stripe(found["amount_paid"], currency) if paid else 0
         state = ChargeState.SUCCEEDED if paid else ChargeState.FAILED
-        return Paid(Outcome(state, reference, amount), found.get("metadata") or {})
+        return Paid(Outcome(state, reference, amount, currency), found.get("metadata") or {})
 
     async def withdraw_invoice(self, reference: str) -> None:
         async with _asking():
@@ -321,7 +322,8 @@ def _genuine(body: bytes, signature: str | None, secret: str) -> bool:
 def _outcome(intent: Mapping[str, Any]) -> Outcome:
     status, id = intent["status"], intent["id"]
     if status == "succeeded":
-        return Outcome(ChargeState.SUCCEEDED, id, from_stripe(intent["amount_received"], intent["currency"]))
+        currency = str(intent["currency"]).upper()
+        return Outcome(ChargeState.SUCCEEDED, id, from_stripe(intent["amount_received"], currency), currency)
     error = (intent.get("last_payment_error") or {}) if status == "requires_payment_method" else {}
     if not error and status not in _ENDED:
         return Outcome(ChargeState.PENDING, id)

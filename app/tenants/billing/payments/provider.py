@@ -69,6 +69,7 @@ class Outcome:
     state: ChargeState
     reference: str | None = None
     amount: int = 0
+    currency: str = ""
     code: str | None = None
     message: str | None = None
 

@@ -34,8 +34,7 @@ def to_stripe(amount: int, currency: str) -> int | None:
 
 def from_stripe(amount: int, currency: str) -> int:
     """Stripe's units as minor units of ours."""
-    code = currency.upper()
-    ours, theirs = exponent_of(code), _exponent(code)
+    ours, theirs = exponent_of(currency), _exponent(currency)
     if ours >= theirs:
         return amount * int(10 ** (ours - theirs))
     return amount // int(10 ** (theirs - ours))
