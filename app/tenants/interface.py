@@ -239,6 +239,55 @@ class TenantSettingsChanged(Event):
     changed: list[str]
 
 
+class BillIssued(Event):
+    """A company's bill of a period got its number; `due` is what is still to be paid of it, by `due_at`."""
+
+    type: ClassVar[str] = "tenants.bill.issued.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    total: dict[str, str]
+    due: dict[str, str]
+    due_at: datetime
+
+
+class BillPaid(Event):
+    """Nothing of a bill is due any more."""
+
+    type: ClassVar[str] = "tenants.bill.paid.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    total: dict[str, str]
+
+
+class BillVoided(Event):
+    """A bill was taken back whole."""
+
+    type: ClassVar[str] = "tenants.bill.voided.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    reason: str
+
+
+class BillGivenUp(Event):
+    """What is due of a bill is not expected any more; it can still be paid."""
+
+    type: ClassVar[str] = "tenants.bill.given_up.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    reason: str
+
+
+class BillCreditNoteIssued(Event):
+    """Something of a bill was given back; `refunded` is what is to be paid out."""
+
+    type: ClassVar[str] = "tenants.bill_credit_note.issued.v1"
+    object: ClassVar[str] = "bill_credit_note"
+    bill_id: UUID
+    number: str
+    total: dict[str, str]
+    refunded: dict[str, str]
+
+
 # -- errors --------------------------------------------------------------------------------------------------
 
 
