@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
@@ -140,6 +141,16 @@ class Letterhead:
     bank_details: str | None = None
 
 
+class TenantErasure(Protocol):
+    """Port: whatever erases an account whose export window is over, bound to a transaction of it."""
+
+    async def begin(self, *, reason: str) -> None:
+        """Start to erase the tenant at hand, with the transaction.
+
+        Asked again every few minutes until the account is erased: what has begun is not begun again.
+        """
+
+
 class Tenants(Protocol):
     async def settings(self) -> TenantSettings:
         """The settings of the tenant at hand."""
@@ -184,6 +195,35 @@ class TenantSignedUp(Event):
     object: ClassVar[str] = "tenant"
     name: str
     owner_id: UUID
+
+
+class MovedBy(StrEnum):
+    """Who moved an account: its own people, whoever runs the product, the clock, or a payment that came or failed."""
+
+    CUSTOMER = "customer"
+    OPERATOR = "operator"
+    SCHEDULE = "schedule"
+    PAYMENT = "payment"
+
+
+class TenantStatusChanged(Event):
+    """An account moved from one status to another, and who can do what in it with it."""
+
+    type: ClassVar[str] = "tenants.tenant.status_changed.v1"
+    object: ClassVar[str] = "tenant"
+    previous: str
+    status: str
+    reason: str
+    by: MovedBy
+
+
+class TenantCancellationPlanned(Event):
+    """An account is to end at `cancel_at`; null: it no longer is."""
+
+    type: ClassVar[str] = "tenants.tenant.cancellation_planned.v1"
+    object: ClassVar[str] = "tenant"
+    cancel_at: datetime | None
+    reason: str
 
 
 class MemberInvited(Event):

@@ -10,6 +10,8 @@ from app.tenants.auth.control import AccessOfTenant
 from app.tenants.billing import router as billing_router
 from app.tenants.handlers import SUBSCRIPTIONS
 from app.tenants.interface import Access, Colleagues, ExchangeRates, Members, Teams, Tenants, WorkingTime
+from app.tenants.lifecycle import router as lifecycle_router
+from app.tenants.lifecycle.schedule import SCHEDULES as LIFECYCLE_SCHEDULES
 from app.tenants.people import (
     calendar_router,
     exchange_rate_router,
@@ -56,6 +58,7 @@ MODULE = Module(
         exchange_rate_router.router,
         key_router.router,
         billing_router.router,
+        lifecycle_router.router,
         billing_router.plans_router,
         well_known.router,
     ],
@@ -71,6 +74,6 @@ MODULE = Module(
     },
     permissions=PERMISSIONS,
     subscriptions=SUBSCRIPTIONS,
-    schedules=SCHEDULES,
+    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES],
     authenticator=open_authenticator,
 )
