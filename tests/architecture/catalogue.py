@@ -22,7 +22,6 @@ CONTROL_INDEXES: dict[str, str] = {
     "tenants.ix_members_user_id": "sign-in asks for the memberships of one person in every tenant",
     "tenants.ix_sessions_user_id": "a new password ends a person's sessions in every tenant",
     "tenants.ix_sessions_expires_at": "the nightly purge runs over all tenants",
-    "kernel.ix_outbox_unpublished": "the relay takes unpublished events of all tenants in turn",
     "kernel.ix_outbox_at": "the purge of old events runs over all tenants",
     "kernel.ix_idempotency_keys_created_at": "the purge of old answers runs over all tenants",
     "kernel.ix_webhook_deliveries_due": "the sender takes due deliveries of all tenants in turn",

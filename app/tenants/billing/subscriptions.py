@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,8 @@ from app.kernel.errors import Conflict, Invalid
 from app.kernel.locks import lock_name
 from app.kernel.models import Json, TenantOwned
 from app.kernel.uow import UnitOfWork
+from app.tenants.auth.control import access_changed
+from app.tenants.billing.allowances import first_hour, refresh
 from app.tenants.billing.bills import BillLine, Occupied, Terms, bill
 from app.tenants.billing.metering import Meter, MetricUsage
 from app.tenants.billing.periods import BillingInterval, Period, period_at, seconds_between
@@ -116,6 +118,8 @@ class Subscriptions:
                 await self._drop(replaced)
         if chosen is not None:
             await self._keep(chosen, chosen_by=self.uow.actor.id)
+        await refresh(self.uow)
+        await access_changed(self.uow)
         return self._at_hand(await self._all())
 
     async def upcoming(self) -> Upcoming:
@@ -166,7 +170,7 @@ class Subscriptions:
 
     async def _first(self) -> Held:
         tenant = await self.uow.get(Tenant, self.uow.tenant_id)
-        hour = tenant.created_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        hour = first_hour(tenant.created_at)
         plan = self.plans[0]
         price = plan.price(tenant.currency, BillingInterval.MONTHLY) or plan.prices[0]
         return Held(hour, hour, plan, price)
