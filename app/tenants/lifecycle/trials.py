@@ -40,6 +40,8 @@ async def postpone_billing(uow: UnitOfWork, tenant: Tenant) -> dict[str, Any]:
         await Subscriptions(uow).keep(Held(first.at, start, first.plan, first.price), chosen_by=None)
         return {"trial_ends_at": start}
     for row in await uow.all(uow.select(SubscriptionChange)):
-        moved: dict[str, Any] = {name: start for name in ("effective_at", "anchor") if getattr(row, name) == end}
+        moved: dict[str, Any] = {
+            name: start for name in ("effective_at", "anchor") if getattr(row, name) == end
+        }
         await uow.update(row, audit=OBJECT, **moved)
     return {"trial_ends_at": start}
