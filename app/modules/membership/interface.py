@@ -313,3 +313,57 @@ class NothingToRefund(Conflict):
 
     code = "nothing_to_refund"
     title = "What was paid is owed still, or has been paid back"
+
+
+class CouponFixed(Conflict):
+    """Carries `state` and `fields`."""
+
+    code = "coupon_fixed"
+    title = "What a coupon gives does not change once customers have it"
+
+
+class CouponInUse(Conflict):
+    """Carries `state`."""
+
+    code = "coupon_in_use"
+    title = "The coupon was given out"
+
+
+class CouponNotIssuable(Conflict):
+    """Carries `state`, and `distribution` where its codes are given out otherwise."""
+
+    code = "coupon_not_issuable"
+    title = "The coupon has no codes to be given out like this"
+
+
+class CouponIssued(Event):
+    """A member got a code of their own."""
+
+    type: ClassVar[str] = "membership.coupon.issued.v1"
+    object: ClassVar[str] = "coupon"
+
+    member_id: UUID
+    code_id: UUID
+    reference: str | None
+
+
+class CouponRedeemed(Event):
+    """An order was confirmed with a coupon; `amount` is what it took off."""
+
+    type: ClassVar[str] = "membership.coupon.redeemed.v1"
+    object: ClassVar[str] = "coupon"
+
+    order_id: UUID
+    account_id: UUID
+    amount: dict[str, str]
+
+
+class CouponGivenBack(Event):
+    """What a coupon was used for is off, or came back whole: it can be used again."""
+
+    type: ClassVar[str] = "membership.coupon.given_back.v1"
+    object: ClassVar[str] = "coupon"
+
+    order_id: UUID
+    account_id: UUID
+    amount: dict[str, str]

@@ -61,6 +61,7 @@ class NewOrder:
     customer_reference: str | None = None
     source: str | None = None
     channel: str | None = None
+    benefits: tuple[Benefit, ...] = ()  # what coupons take off, as it was promised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +197,9 @@ class Orders(Protocol):
     async def return_lines_of(self, return_ids: Collection[UUID]) -> Sequence[ReturnLineRef]:
         """All lines of these returns with their returns' status, by return and position."""
 
+    async def bought_before(self, account_id: UUID, *, other_than: UUID | None = None) -> bool:
+        """Whether an account has an order that was confirmed and not cancelled, whoever may see it."""
+
     async def purchases_of(
         self, account_ids: Collection[UUID], *, limit: int = 5
     ) -> Mapping[UUID, list[Purchase]]:
@@ -279,6 +283,91 @@ class Stock(Protocol):
 
     async def take_back(self, needs: Sequence[StockNeed]) -> None:
         """Put returned goods on hand again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasketLine:
+    """A line as coupons and points see it: `amount` is in minor units, its own and the header's discounts off."""
+
+    product_id: UUID | None
+    quantity: Decimal
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basket:
+    """What somebody buys with codes and points. What `order_id` holds already does not count against limits."""
+
+    account_id: UUID
+    contact_id: UUID | None
+    currency: str
+    lines: tuple[BasketLine, ...]
+    codes: tuple[str, ...] = ()
+    points: int = 0
+    order_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benefit:
+    """What one coupon (by its `code`), or so many `points`, take off each line, in minor units."""
+
+    kind: str
+    code: str | None
+    name: str
+    discounts: tuple[int, ...]
+    points: int = 0
+
+    @property
+    def discount(self) -> int:
+        return sum(self.discounts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenefitClaim:
+    """The benefits of one order, and its lines in the order of their discounts."""
+
+    order_id: UUID
+    account_id: UUID
+    contact_id: UUID | None
+    currency: str
+    benefits: tuple[Benefit, ...]
+    line_ids: tuple[UUID, ...] = ()
+
+
+class OrderBenefits(Protocol):
+    """Port: coupons and points, which take something off the price of orders and quotes.
+
+    Every method raises `CouponNotApplicable` or `PointsNotApplicable` where one does not hold.
+    """
+
+    async def evaluate(self, basket: Basket, *, skip_invalid: bool = False) -> Sequence[Benefit]:
+        """What codes and points take off, one after the other.
+
+        With `skip_invalid` codes that do not hold are left out.
+        """
+
+    async def hold(self, claim: BenefitClaim) -> None:
+        """Keep coupons for a draft, instead of those that it held before."""
+
+    async def redeem(self, claim: BenefitClaim) -> None:
+        """The order is confirmed: what it held, or what is free again, is used up, and points are spent."""
+
+    async def release(self, order_id: UUID) -> None:
+        """The order is off, or has no coupons any more: what it held and used is free again."""
+
+
+class CouponNotApplicable(Conflict):
+    """`coupons` lists code and reason of each that does not hold."""
+
+    code = "coupon_not_applicable"
+    title = "A coupon does not hold for this"
+
+
+class PointsNotApplicable(Conflict):
+    """Carries `reason`, and `available` where there are too few."""
+
+    code = "points_not_applicable"
+    title = "These points cannot be spent on this"
 
 
 class OutOfStock(Conflict):
