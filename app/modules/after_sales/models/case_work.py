@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Mapped
 
-from app.kernel.models import TenantOwned, Versioned, module_ref, one_of
+from app.kernel.models import Json, TenantOwned, Versioned, module_ref, one_of
 
 
 class CommentAuthor(StrEnum):
@@ -47,6 +48,18 @@ class CaseAttachment(TenantOwned):
     public: Mapped[bool]
     created_at: Mapped[datetime]
     created_by: Mapped[UUID | None]
+
+
+class CaseSkillRule(Versioned):
+    """Which skills the cases ask for that `conditions`, a filter of cases, hold for; without one: all of them."""
+
+    __tablename__ = "case_skill_rules"
+    __table_args__ = ({"schema": "after_sales"},)
+
+    name: Mapped[str]
+    enabled: Mapped[bool]
+    conditions: Mapped[Json | None]
+    skills: Mapped[list[Any]]  # [{"skill", "level", "required"}]
 
 
 class CaseSettings(Versioned):

@@ -18,7 +18,7 @@ from app.modules.after_sales.services.cases.states import ENDED, CaseEnded
 
 _TAKEN_ALONG: Final = (
     "account_id", "contact_id", "product_id", "asset_id", "order_id", "order_line_id", "queue_id", "owner_id",
-    "team_id", "type", "channel", "severity",
+    "team_id", "type", "channel", "severity", "language", "skills",
 )  # fmt: skip
 
 
