@@ -87,3 +87,4 @@ class Case(RecordTable):
     required_skills: Mapped[list[Any]] = mapped_column(sort_order=1001)
     language: Mapped[str | None] = mapped_column(sort_order=1001)
     routed_at: Mapped[datetime | None] = mapped_column(sort_order=1001)
+    email: Mapped[str | None] = mapped_column(sort_order=1001)  # of who asked, where that is no contact

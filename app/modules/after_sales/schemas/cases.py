@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from app.kernel.contact import Email
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.after_sales.interface import CaseChannel, CasePriority, CaseStatus
 from app.modules.after_sales.models.cases import CaseSeverity, SlaTarget
@@ -38,6 +39,9 @@ class CaseFields(RecordInput):
     order_line_id: UUID | None = Field(None, description="What was bought; needs its order.")
     parent_id: UUID | None = Field(None, description="The case that this one is a part of.")
     queue_id: UUID | None = Field(None, description="Where it waits for somebody; then nobody owns it yet.")
+    email: Email | None = Field(
+        None, description="Of whoever asked: answers go there where the case has no contact with an address."
+    )
     language: LanguageTag | None = Field(None, description="What the customer writes in (BCP 47).")
     skills: Skills | None = Field(
         None, description="What whoever takes it must be able to do; absent or null: the rules say so."
@@ -114,6 +118,7 @@ class CaseRead(RecordOutput):
         description="That of the customer's service contract when the case was told of customer or asset."
     )
     split_from_id: UUID | None = Field(description="The case that it was once a part of.")
+    email: str | None
     language: str | None
     skills: list[QueueSkillRead] | None = Field(description="Those that somebody said; null: by the rules.")
     required_skills: list[QueueSkillRead] = Field(

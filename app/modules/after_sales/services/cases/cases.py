@@ -278,11 +278,15 @@ class CaseService(RecordService[Case]):
         """It was not solved. Raises: InvalidTransition; ReopenWindowOver; CaseAlreadyOpen; StaleVersion."""
         return await self.reopen_row(await self.locked(id, expected_version), reason)
 
+    def may_reopen(self, row: Case) -> bool:
+        """Whether an ended case is within its window."""
+        return row.reopenable_until is not None and self.uow.now <= row.reopenable_until
+
     async def reopen_row(self, row: Case, reason: str | None = None) -> Case:
         """As `reopen`, of a held row."""
         CASE_STATES.next(CaseStatus(row.status), "reopen")
-        until = row.reopenable_until
-        if until is None or self.uow.now > until:
+        if not self.may_reopen(row):
+            until = row.reopenable_until
             raise ReopenWindowOver(until=None if until is None else until.isoformat())
         if row.dedupe is not None:
             other = await self._unresolved(row.dedupe)
@@ -360,7 +364,7 @@ class CaseService(RecordService[Case]):
 
 _UNSAID: Final = (
     "warranty", "resolution", "first_response_at", "resolved_at", "closed_at", "reopened_at", "reopenable_until",
-    "split_from_id", "skills", "language", "routed_at",
+    "split_from_id", "skills", "language", "routed_at", "email",
 )  # fmt: skip
 
 _MOMENTS: Final = ("started_at", "due_at", "warned_at", "breached_at", "ended_at")
