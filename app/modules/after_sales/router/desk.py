@@ -160,6 +160,4 @@ async def _settings(uow: Uow, response: Response) -> DeskSettingsRead:
     response.headers["ETag"] = etag(version)
     weights = {CaseChannel(channel): weight for channel, weight in held.weights.items()}
     away = None if held.away_after is None else int(held.away_after.total_seconds()) // 60
-    return DeskSettingsRead(
-        version=version, capacity=held.capacity, weights=weights, away_after_minutes=away
-    )
+    return DeskSettingsRead(version=version, capacity=held.capacity, weights=weights, away_after_minutes=away)
