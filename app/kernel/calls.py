@@ -48,7 +48,9 @@ class Calls:
         self._since: datetime | None = None
         self._used: dict[UUID, _Used] = {}
 
-    def count(self, tenant: TenantProfile, scope: MutableMapping[str, Any], clock: Clock, *, spare: bool) -> None:
+    def count(
+        self, tenant: TenantProfile, scope: MutableMapping[str, Any], clock: Clock, *, spare: bool
+    ) -> None:
         """One call more; with `spare` also when they are used up. Raises: PlanCallsUsedUp."""
         id = tenant.id
         if tenant.allowance.hard_calls is not None:
@@ -58,7 +60,9 @@ class Calls:
             self._since = clock.now()
         counts[id] = counts.get(id, 0) + 1
 
-    def _check(self, tenant: TenantProfile, scope: MutableMapping[str, Any], now: datetime, *, spare: bool) -> None:
+    def _check(
+        self, tenant: TenantProfile, scope: MutableMapping[str, Any], now: datetime, *, spare: bool
+    ) -> None:
         allowance, id = tenant.allowance, tenant.id
         start, end, limit = allowance.period_start, allowance.period_end, allowance.hard_calls
         if start is None or end is None or limit is None or now >= end:
@@ -67,7 +71,9 @@ class Calls:
         used = self._used.get(id)
         if used is None:
             self.asked.set()
-        made = self._counts.get(id, 0) + (used.calls if used is not None and used.period_start == start else 0)
+        made = self._counts.get(id, 0) + (
+            used.calls if used is not None and used.period_start == start else 0
+        )
         left, seconds = limit - made, max(1, int((end - now).total_seconds()))
         headers = scope.setdefault("rapport.rate_limit", [])
         headers.append((b"ratelimit-policy", b'"plan";q=%d;w=%d' % (limit, (end - start).total_seconds())))

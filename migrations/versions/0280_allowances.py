@@ -146,5 +146,7 @@ CREATE TABLE tenants.usage_warnings (
   CONSTRAINT ck_usage_warnings_threshold CHECK (threshold IN (80, 100))
 )"""
     )
-    op.execute("CREATE INDEX ix_usage_warnings_told_at ON tenants.usage_warnings (tenant_id) WHERE told_at IS NULL")
+    op.execute(
+        "CREATE INDEX ix_usage_warnings_told_at ON tenants.usage_warnings (tenant_id) WHERE told_at IS NULL"
+    )
     protect("tenants.usage_warnings", control="SELECT, INSERT")

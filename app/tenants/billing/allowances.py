@@ -1,4 +1,4 @@
-"""Allowances: what each company's plan comes to for the kernel, worked out when it changes and when a month begins."""
+"""Allowances: what a company's plan comes to for the kernel, worked out when it changes and when a month begins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EVERY: Final = timedelta(minutes=1)
 STEP: Final = 1_000
 
-# Those whose plan has changed, whose month is over, or that have none yet. `source` says what an allowance was made of.
+# Those whose plan has changed, whose month is over, or that have none yet. `source` says what it was made of.
 _DUE: Final = f"""
 SELECT t.id, t.created_at, s.anchor, s.plan, concat_ws(' ', s.id::text, $2::text) AS source
 FROM tenants.tenants t
@@ -60,7 +60,9 @@ UPDATE kernel.allowances a SET near_records = coalesce(f.near, false)
 FROM found f WHERE f.tenant_id = a.tenant_id AND a.near_records <> coalesce(f.near, false)
 RETURNING a.tenant_id"""
 
-_TELL: Final = "SELECT count(pg_notify('rapport_access', id || ' allowance')) FROM unnest($1::text[]) AS t(id)"
+_TELL: Final = (
+    "SELECT count(pg_notify('rapport_access', id || ' allowance')) FROM unnest($1::text[]) AS t(id)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,4 +169,3 @@ async def refresh_all(run: ScheduledRun) -> None:
         changed += [row["tenant_id"] for row in near]
         # Notifications go out with the commit, when what they speak of can be read.
         await connection.execute(_TELL, [str(id) for id in dict.fromkeys(changed)])
-

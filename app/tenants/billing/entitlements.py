@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from app.kernel.allowances import KEPT, METRICS, Allowance, Limit, LimitName, PlanLimitReached, require_feature
+from app.kernel.allowances import (
+    KEPT,
+    METRICS,
+    Allowance,
+    Limit,
+    LimitName,
+    PlanLimitReached,
+    require_feature,
+)
 from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
 from app.tenants.models import InvitationStatus

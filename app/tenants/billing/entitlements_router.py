@@ -30,7 +30,9 @@ class EntitlementRead(Output):
     enforcement: Literal["soft", "hard"] = Field(description="Whether what goes beyond is refused.")
     allowed: int
     used: int
-    share: DecimalOut = Field(description="used / allowed, to four decimals, rounded down.", examples=["0.8125"])
+    share: DecimalOut = Field(
+        description="used / allowed, to four decimals, rounded down.", examples=["0.8125"]
+    )
     lifted_by: str | None = Field(description="The cheapest plan that allows more; null: none does.")
 
 
@@ -81,6 +83,6 @@ def _limit(found: UsedLimit) -> EntitlementRead:
         enforcement="hard" if limit.hard else "soft",
         allowed=limit.value,
         used=found.used,
-        share=str(share.quantize(Decimal("0.0001"), ROUND_DOWN)),
+        share=share.quantize(Decimal("0.0001"), ROUND_DOWN),
         lifted_by=limit.lifted_by,
     )

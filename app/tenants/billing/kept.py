@@ -1,7 +1,7 @@
 """What is kept (records, storage): counted anew by night, and storage metered by the hour.
 
-Triggers keep the sums (migration 0280). Counting anew gives the first sum to companies that are older than the triggers,
-and mends whatever a repair by hand has put wrong.
+Triggers keep the sums (migration 0280). Counting anew gives the first sum to companies that are older than the
+triggers, and mends whatever a repair by hand has put wrong.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _recount(registry: Registry) -> str:
 INSERT INTO kernel.usage_totals AS t (tenant_id, metric, total)
 SELECT $1, f.metric, f.total - coalesce((SELECT sum(quantity)::bigint FROM kernel.usage_records u
   WHERE u.tenant_id = $1 AND u.metric = f.metric), 0)
-FROM (SELECT 'records.kept' AS metric, {counts or '0'} AS total UNION ALL SELECT 'storage.kept', {sizes}) f
+FROM (SELECT 'records.kept' AS metric, {counts or "0"} AS total UNION ALL SELECT 'storage.kept', {sizes}) f
 ON CONFLICT (tenant_id, metric) DO UPDATE SET total = EXCLUDED.total WHERE t.total <> EXCLUDED.total"""
 
 

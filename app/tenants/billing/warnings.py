@@ -147,5 +147,3 @@ async def _tell_one(uow: UnitOfWork, row: Any) -> None:
         body=_BODY[language].format(used=f"{int(row['used']):,}", allowed=f"{row['allowed']:,}"),
     )
     await Notifications(uow).tell_each([(member["id"], notice) for member in members])
-
-
