@@ -208,6 +208,59 @@ class Orders(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Payable:
+    """What is still to be paid of an order, or of one invoice, whose rows are held.
+
+    `open` counts what is not invoiced yet too, less what stored value has paid for it in advance.
+    """
+
+    account_id: UUID
+    contact_id: UUID | None
+    order_id: UUID | None
+    invoice_id: UUID | None
+    open: Money
+
+
+class StoredValuePayments(Protocol):
+    """Payments by stored value that another module keeps, in its transaction.
+
+    That module says which payments it made for what: those that wait for an invoice are found by their ids.
+    """
+
+    async def payable(
+        self,
+        *,
+        order_id: UUID | None = None,
+        invoice_id: UUID | None = None,
+        payment_ids: Collection[UUID] = (),
+    ) -> Payable | None:
+        """How much may be paid, held; None for what is unknown, not visible, or not to be paid at all."""
+
+    async def pay(self, what: Payable, amount: Money, *, reference: str) -> UUID:
+        """Enter a payment, settle what is invoiced with it, the first due first, and answer with its id.
+
+        What is more than that waits for the order's next invoice. Raises: `Forbidden`.
+        """
+
+    async def settle(self, invoice_id: UUID, payment_ids: Collection[UUID]) -> None:
+        """Settle an issued invoice with what these payments have left."""
+
+    async def pay_back(
+        self,
+        *,
+        order_id: UUID | None = None,
+        invoice_id: UUID | None = None,
+        payment_ids: Collection[UUID],
+        at_most: Money,
+        reference: str,
+    ) -> Money:
+        """Pay back what was paid and is not owed any more, and say how much that was.
+
+        What these payments have left beyond what is still to be paid comes first, then what credit notes left.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StockNeed:
     """So much of a product for one line of an order."""
 
