@@ -107,7 +107,7 @@ async def _taken(uow: Uow, queue_id: UUID | None) -> Response:
 
 @router.post("/v1/desk/presence", access="desk:work")
 async def set_presence(body: PresenceInput, uow: Uow) -> AgentRead:
-    """Say whether you take cases just now: online, away or offline; saying it again keeps you from being taken for away.
+    """Say whether you take cases just now: online, away or offline. Say it again, or you are taken for away.
 
     Whoever goes offline gives back what routing gave them and they have not begun.
     """
@@ -160,6 +160,4 @@ async def _settings(uow: Uow, response: Response) -> DeskSettingsRead:
     response.headers["ETag"] = etag(version)
     weights = {CaseChannel(channel): weight for channel, weight in held.weights.items()}
     away = None if held.away_after is None else int(held.away_after.total_seconds()) // 60
-    return DeskSettingsRead(
-        version=version, capacity=held.capacity, weights=weights, away_after_minutes=away
-    )
+    return DeskSettingsRead(version=version, capacity=held.capacity, weights=weights, away_after_minutes=away)

@@ -124,7 +124,9 @@ class CaseRead(RecordOutput):
     required_skills: list[QueueSkillRead] = Field(
         description="What routing asks for, in lower case. What is not required is dropped as its queue says."
     )
-    routed_at: datetime | None = Field(description="When routing gave it to its owner; null where somebody did.")
+    routed_at: datetime | None = Field(
+        description="When routing gave it to its owner; null where somebody did."
+    )
 
 
 class ClockRead(Output):

@@ -134,7 +134,9 @@ class AgentRead(Output):
     name: str | None
     status: AgentStatus
     status_since: datetime | None
-    heard_at: datetime | None = Field(description="When they last said that they are there, or asked for a case.")
+    heard_at: datetime | None = Field(
+        description="When they last said that they are there, or asked for a case."
+    )
     capacity: int
     load: int = Field(description="Units that their cases take; a call takes all of it.")
     cases: int = Field(description="Unresolved cases of theirs in which it is our turn.")

@@ -106,7 +106,9 @@ async def test_what_is_said_in_public_is_mailed_and_the_answer_comes_back(compan
     second = (await mailed(company))[-1]
     assert second["subject"] == f"Re: [{case['number']}] The pump leaks"
     assert second["answers"] == [out["message_id"], "<1@sail.example.com>"]
-    mime = compose(Message.model_validate(second), sender="Help <help@pumps.example.com>", clock=SystemClock())
+    mime = compose(
+        Message.model_validate(second), sender="Help <help@pumps.example.com>", clock=SystemClock()
+    )
     assert mime["Auto-Submitted"] is None
     assert mime["In-Reply-To"] == "<1@sail.example.com>"
 
@@ -135,7 +137,9 @@ async def test_a_mail_opens_a_case_that_is_answered_to_its_sender(company: Compa
     settings = {"reopen_days": 14, "close_after_days": None, "mail_queue_id": queue["id"]}
     await owner.ok("PUT", "/v1/case-settings", json=settings, if_match=0)
     known = await again(owner, {"id": (await take(owner, mail()))["case_id"]})
-    assert {name: known[name] for name in ("subject", "description", "channel", "contact_id", "account_id")} == {
+    assert {
+        name: known[name] for name in ("subject", "description", "channel", "contact_id", "account_id")
+    } == {
         "subject": "A leak",
         "description": "It still leaks.",
         "channel": "email",
@@ -242,7 +246,9 @@ async def test_answers_to_a_merged_case_find_the_one_that_survives(company: Comp
     assert (await take(owner, mail(**references)))["case_id"] == kept["id"]
 
 
-async def test_an_address_of_another_company_finds_nothing(company: Company, rival: Company, li: Json) -> None:
+async def test_an_address_of_another_company_finds_nothing(
+    company: Company, rival: Company, li: Json
+) -> None:
     case = await case_of(company.owner, contact_id=li["id"])
     await say(company.owner, case, "Which pump is it?")
     [out] = await mailed(company)

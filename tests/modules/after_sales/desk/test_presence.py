@@ -43,7 +43,9 @@ async def test_whoever_says_nothing_is_away_and_gives_back_what_they_had_not_beg
     await relayed(company)
     await stepped(agent, begun, "start")
     now = await again(owner, given)
-    freed = await owner.ok("PATCH", f"/v1/cases/{given['id']}", json={"owner_id": None}, if_match=now["version"])
+    freed = await owner.ok(
+        "PATCH", f"/v1/cases/{given['id']}", json={"owner_id": None}, if_match=now["version"]
+    )
     await owner.ok("PATCH", f"/v1/cases/{given['id']}", json={"owner_id": me}, if_match=freed["version"])
     clock.set(clock.now() + timedelta(minutes=30) - timedelta(seconds=1))
     assert (await expired(company), await status(company, agent)) == (0, "online")

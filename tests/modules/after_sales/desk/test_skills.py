@@ -22,7 +22,9 @@ GERMAN = {"or": [{"and": [{"field": "language", "op": "eq", "value": "de"}]}]}
 async def skilled(company: Company, agent: Client, **levels: int) -> None:
     me = await company.owner.ok("GET", f"/v1/members/{await member_id(agent)}")
     skills = [{"skill": name, "level": level} for name, level in levels.items()]
-    await company.owner.ok("PATCH", f"/v1/members/{me['id']}", json={"skills": skills}, if_match=me["version"])
+    await company.owner.ok(
+        "PATCH", f"/v1/members/{me['id']}", json={"skills": skills}, if_match=me["version"]
+    )
 
 
 async def next_of(agent: Client) -> str | None:
@@ -86,9 +88,7 @@ async def test_rules_add_up_and_what_somebody_said_goes_first(company: Company) 
         "PATCH", f"/v1/cases/{case['id']}", json={"language": "en", "type": None}, if_match=case["version"]
     )
     assert plain["required_skills"] == [{"skill": "pumps", "level": 2, "required": False}]
-    said = await owner.ok(
-        "PATCH", f"/v1/cases/{case['id']}", json={"skills": []}, if_match=plain["version"]
-    )
+    said = await owner.ok("PATCH", f"/v1/cases/{case['id']}", json={"skills": []}, if_match=plain["version"])
     assert (said["skills"], said["required_skills"]) == ([], [])
     back = await owner.ok(
         "PATCH",

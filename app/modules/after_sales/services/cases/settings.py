@@ -63,4 +63,6 @@ class CaseSettingsService:
 
 
 def _read(row: CaseSettings) -> CaseSettingsRead:
-    return CaseSettingsRead.model_validate({name: row.__dict__[name] for name in CaseSettingsRead.model_fields})
+    return CaseSettingsRead.model_validate(
+        {name: row.__dict__[name] for name in CaseSettingsRead.model_fields}
+    )

@@ -40,9 +40,7 @@ def combined(asked: Iterable[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any
 async def _load(uow: UnitOfWork) -> tuple[CaseSkillRule, ...]:
     rules = CaseSkillRule.__table__.c
     return tuple(
-        await uow.all(
-            uow.select(CaseSkillRule).where(rules.enabled.is_(True)).order_by(CaseSkillRule.id)
-        )
+        await uow.all(uow.select(CaseSkillRule).where(rules.enabled.is_(True)).order_by(CaseSkillRule.id))
     )
 
 

@@ -19,7 +19,6 @@ from app.modules.after_sales.services.desk.returning import give_back
 from app.modules.after_sales.services.desk.taking import Given, burdens, open_queues, take
 from app.tenants.interface import Colleague, Colleagues
 
-
 _HEARD_EVERY: Final = timedelta(minutes=1)
 
 
