@@ -11,7 +11,9 @@ import email
 import email.policy
 import re
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid, parseaddr
@@ -22,14 +24,20 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 from pydantic import Field
 
+from app.kernel.access import Actor
+from app.kernel.allowances import METRICS, LimitName, PlanLimitReached
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.config import Settings
 from app.kernel.ids import created_at, new_id
+from app.kernel.jobs import JobDeferred
+from app.kernel.limits import require_message
 from app.kernel.registry import JobKind
 from app.kernel.schemas import Input
+from app.kernel.uow import UnitOfWork
 
 _NAME = re.compile(r"[0-9a-f-]{36}\.eml")
 _TIMEOUT_SECONDS = 20.0
+LOOK_AGAIN = timedelta(hours=1)
 
 
 MessageId = Annotated[str, Field(max_length=252, pattern=r"^<[!-;=?-~]{3,250}>$")]
@@ -81,6 +89,7 @@ class Message(Input):
     automatic: bool = True
     calendar: CalendarPart | None = None
     attachments: list[Attachment] = Field([], max_length=10)
+    counted: bool = Field(False, description="It goes to customers and counts as a message of the plan.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +258,40 @@ class _JobContext(Protocol):
     @property
     def kernel(self) -> Any: ...
 
+    @property
+    def actor(self) -> Actor: ...
+
+    def transaction(self) -> AbstractAsyncContextManager[UnitOfWork]: ...
+
+
+def post(uow: UnitOfWork, message: Message) -> None:
+    """Queue a mail to somebody outside with the transaction; it counts as a message of the plan once it is sent.
+
+    Beyond a hard limit it is held, and looked at every hour until the next period or a larger plan lets it go.
+    """
+    uow.enqueue(MAIL_SEND.name, message.model_copy(update={"counted": True}).model_dump(exclude_none=True))
+
 
 async def _send(context: _JobContext, message: Message) -> None:
+    if message.counted:
+        await _hold_beyond_limit(context)
     await context.kernel.mailer.send(message)
+    if message.counted:
+        async with context.transaction() as uow:
+            uow.meter(METRICS[LimitName.MESSAGES])
+
+
+async def _hold_beyond_limit(context: _JobContext) -> None:
+    """Raises: JobDeferred. As exact as the messages that are being sent at this moment are few."""
+    if context.actor.tenant.allowance.hard(LimitName.MESSAGES) is None:
+        return
+    async with context.transaction() as uow:
+        try:
+            await require_message(uow)
+        except PlanLimitReached as refusal:
+            end = uow.actor.tenant.allowance.period_end or uow.now + LOOK_AGAIN
+            reason = f"{refusal.code}: {refusal.detail}"
+            raise JobDeferred(max(uow.now, min(end, uow.now + LOOK_AGAIN)), reason) from None
 
 
 MAIL_SEND = JobKind("mail.send", Message, _send, attempts=8, wipe=True)
