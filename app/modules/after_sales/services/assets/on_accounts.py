@@ -12,11 +12,8 @@ from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
 from app.kernel.uses import live_uses
 from app.modules.after_sales.services.assets.assets import AssetService
-<<<<<<< HEAD
 from app.modules.after_sales.services.moments import Moments, MomentSource
-=======
 from app.modules.customers.interface import CUSTOMER_COLUMNS
->>>>>>> main
 
 
 class AssetPanel:

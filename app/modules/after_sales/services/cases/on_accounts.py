@@ -10,17 +10,11 @@ from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
 from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
-<<<<<<< HEAD
+from app.kernel.uses import live_uses
 from app.modules.after_sales.services.cases.cases import CaseService
 from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL
 from app.modules.after_sales.services.moments import Moments, MomentSource
-=======
-from app.kernel.uses import live_uses
-from app.modules.activities.interface import Position, Subject, TimelineEntry
-from app.modules.after_sales.services.cases.cases import CaseService
-from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL
 from app.modules.customers.interface import CUSTOMER_COLUMNS
->>>>>>> main
 
 _SHOWN: Final = 20
 _COLUMNS: Final = {
