@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     mail_from: str = Field("Rapport <no-reply@rapport.example>", description="Sender of system mail.")
     mail_reply_to: str = Field(
         "replies@rapport.example",
-        description="Where answers to mails about cases go; `+` and a key stand before its `@`. What arrives there is "
+        description="Where answers to mails about cases go; `+` and a key stand before its `@`. What arrives is "
         "handed to `POST /v1/cases/from-email`.",
     )
     webhook_allow_private: bool = Field(
