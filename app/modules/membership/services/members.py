@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import date
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from app.modules.membership.schemas.members import (
     LoyaltyMemberRead,
     LoyaltyMemberUpdate,
 )
+from app.modules.membership.services.bringing_in import BringingIn
 from app.modules.membership.services.programmes import ProgrammeRules, ProgrammeService
 
 _DIGITS = 15
@@ -36,6 +38,23 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
     def __init__(self, uow: UnitOfWork) -> None:
         super().__init__(uow)
         self._programmes: dict[UUID, ProgrammeRules] = {}
+        self._referral_code: str | None = None
+
+    async def create(
+        self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None
+    ) -> LoyaltyMember:
+        """As every record; with a code of another member's, who brought them in. Raises also `ProgrammeClosed`."""
+        values = dict(given)
+        self._referral_code = values.pop("referral_code", None)
+        names = None if explicit is None else set(explicit) - {"referral_code"}
+        return await super().create(values, explicit=names)
+
+    async def change(
+        self, row: LoyaltyMember, given: Mapping[str, Any], *, action: str = "updated"
+    ) -> LoyaltyMember:
+        """As every record. Who brought them in is said when they join, and stays."""
+        values = {name: value for name, value in given.items() if name != "referral_code"}
+        return await super().change(row, values, action=action)
 
     async def programme(self, id: UUID) -> ProgrammeRules | None:
         """A programme, read once."""
@@ -58,6 +77,7 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
         since = values.get("since") or today
         if since > today:
             raise Invalid.at("/since", "in_future", "Nobody is a member from a day to come.")
+        _require_past(values.get("birthday"), today)
         values |= {
             "number": _number(values.get("number")),
             "since": since,
@@ -69,15 +89,18 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
             "points_at": self.uow.now,
         }
 
-    async def _check_holder(self, values: Mapping[str, Any]) -> None:
+    async def _check_holder(self, values: dict[str, Any]) -> None:
         account_id, contact_id = values["account_id"], values["contact_id"]
         if (account_id is None) == (contact_id is None):
             raise Invalid.at("/account_id", "required", "A member is either an account or a contact.")
         customers = self.uow.of(Customers)
         if account_id is not None and account_id not in await customers.get_many([account_id], hold=True):
             raise Invalid.at("/account_id", "unknown_reference", "There is no such account.")
-        if contact_id is not None and contact_id not in await customers.get_contacts([contact_id], hold=True):
-            raise Invalid.at("/contact_id", "unknown_reference", "There is no such contact.")
+        if contact_id is not None:
+            contact = (await customers.get_contacts([contact_id], hold=True)).get(contact_id)
+            if contact is None:
+                raise Invalid.at("/contact_id", "unknown_reference", "There is no such contact.")
+            values["time_zone"] = values.get("time_zone") or contact.time_zone
 
     async def after_create(self, row: LoyaltyMember) -> None:
         self.uow.publish(
@@ -90,10 +113,14 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
             )
         )
 
+        if self._referral_code is not None:
+            await BringingIn(self.uow).joined(row, self._referral_code)
+
     async def before_update(self, row: LoyaltyMember, changes: dict[str, Any]) -> None:
         """Raises `MemberNotActive` for one that gave way to another."""
         if row.status == MemberStatus.SUPERSEDED and "status" in changes:
             raise MemberNotActive(state=row.status)
+        _require_past(changes.get("birthday"), self.actor.tenant.day_of(self.uow.now))
 
     async def before_delete(self, row: LoyaltyMember) -> None:
         """Only who never moved a point or any money goes: ledgers are kept for good. Raises `PointsLeft`."""
@@ -118,6 +145,11 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
         if programme is None or not programme.row.active:
             raise ProgrammeClosed
         return row, programme
+
+
+def _require_past(birthday: date | None, today: date) -> None:
+    if birthday is not None and not today.replace(year=today.year - 130, day=1) <= birthday <= today:
+        raise Invalid.at("/birthday", "no_birthday", "Nobody living was born on that day.")
 
 
 def _number(given: str | None) -> str:

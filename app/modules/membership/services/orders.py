@@ -23,6 +23,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.membership.interface import PointsEarned, PointsReversed
 from app.modules.membership.models.programmes import Burn, BurnStatus, Earning, OrderShare
+from app.modules.membership.services.days import day_factors
 from app.modules.membership.services.earning import Earned, EarningLine, Room, earned
 from app.modules.membership.services.holdings import Holding, Posting
 from app.modules.membership.services.ledger import Ledger
@@ -68,8 +69,10 @@ class OrderPoints:
         due = [row for row in members if row["id"] in holdings.keys() - {one["member_id"] for one in done}]
         programmes = await ProgrammeService(self._uow).get_many({row["programme_id"] for row in due})
         lines = await self._lines(order_id) if due else []
+        factors = await day_factors(self._uow, [row["id"] for row in due], day) if due else {}
         for row in due:
-            await self._earn(row, programmes[row["programme_id"]], order, lines, day)
+            factor = factors.get(row["id"], Decimal(1))
+            await self._earn(row, programmes[row["programme_id"]], order, lines, day, factor)
         if due:
             await self._take_back(order_id, await self._returned(order_id))
         await self._finish()
@@ -90,7 +93,13 @@ class OrderPoints:
         ]
 
     async def _earn(
-        self, row: Any, programme: ProgrammeRules, order: OrderRef, lines: Sequence[EarningLine], day: date
+        self,
+        row: Any,
+        programme: ProgrammeRules,
+        order: OrderRef,
+        lines: Sequence[EarningLine],
+        day: date,
+        factor: Decimal,
     ) -> None:
         holding = self._ledger.held(row["id"])
         tier = programme.tier(row["tier"])
@@ -99,7 +108,7 @@ class OrderPoints:
             programme,
             lines,
             day=day,
-            tier_multiplier=Decimal(1) if tier is None else tier.multiplier,
+            tier_multiplier=factor if tier is None else tier.multiplier * factor,
             room=room,
         )
         earning = await self._uow.insert(
