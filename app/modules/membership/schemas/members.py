@@ -30,7 +30,7 @@ Standing = Literal["active", "suspended", "closed"]
 class LoyaltyMemberCreate(RecordInput):
     """An account or a contact joins a programme; each does so once."""
 
-    programme_id: UUID
+    programme_id: UUID | None = Field(None, description="Absent: the only one that is active.")
     account_id: UUID | None = None
     contact_id: UUID | None = Field(None, description="Either an account or a contact.")
     number: CardNumber | None = Field(

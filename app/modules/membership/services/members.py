@@ -15,7 +15,7 @@ from stdnum import luhn
 from app.kernel.errors import Invalid
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.uow import UnitOfWork
-from app.modules.customers.interface import Customers
+from app.modules.customers.interface import ContactRef, Customers
 from app.modules.membership.interface import MemberEnrolled, MemberNotActive, PointsLeft, ProgrammeClosed
 from app.modules.membership.models.programmes import LoyaltyMember, MemberStatus
 from app.modules.membership.schemas.members import (
@@ -24,13 +24,14 @@ from app.modules.membership.schemas.members import (
     LoyaltyMemberUpdate,
 )
 from app.modules.membership.services.bringing_in import BringingIn
+from app.modules.membership.services.member_imports import MemberImport
 from app.modules.membership.services.programmes import ProgrammeRules, ProgrammeService
 
 _DIGITS = 15
-_FILLED_IN = frozenset({"number", "since"})
+_FILLED_IN = frozenset({"number", "since", "programme_id"})
 
 
-class LoyaltyMemberService(RecordService[LoyaltyMember]):
+class LoyaltyMemberService(MemberImport, RecordService[LoyaltyMember]):
     """Members of programmes; balances, tiers and groups are never written by hand."""
 
     record: ClassVar[RecordType[Any]]
@@ -39,6 +40,9 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
         super().__init__(uow)
         self._programmes: dict[UUID, ProgrammeRules] = {}
         self._referral_code: str | None = None
+        self._accounts: set[UUID] = set()
+        self._contacts: dict[UUID, ContactRef] = {}
+        self._opening = {}
 
     async def create(
         self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None
@@ -67,10 +71,9 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
         return super()._columns({n: v for n, v in given.items() if v is not None or n not in _FILLED_IN})
 
     async def before_create(self, values: dict[str, Any]) -> None:
-        programme = await self.programme(values["programme_id"])
-        if programme is None:
-            raise Invalid.at("/programme_id", "unknown_reference", "There is no such programme.")
-        await self._check_holder(values)
+        programme = await self._joined(values)
+        await self.learn([values])
+        self._check_holder(values)
         if not programme.row.active:
             raise ProgrammeClosed
         today = self.actor.tenant.day_of(self.uow.now)
@@ -89,15 +92,39 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
             "points_at": self.uow.now,
         }
 
-    async def _check_holder(self, values: dict[str, Any]) -> None:
-        account_id, contact_id = values["account_id"], values["contact_id"]
+    async def _joined(self, values: dict[str, Any]) -> ProgrammeRules:
+        """The programme that is named, or the only one that is active. Raises `Invalid`."""
+        if values.get("programme_id") is None:
+            active = [one for one in await ProgrammeService(self.uow).all() if one.row.active]
+            if len(active) != 1:
+                raise Invalid.at("/programme_id", "required", "Say which of the programmes.")
+            values["programme_id"] = active[0].row.id
+            self._programmes[active[0].row.id] = active[0]
+        programme = await self.programme(values["programme_id"])
+        if programme is None:
+            raise Invalid.at("/programme_id", "unknown_reference", "There is no such programme.")
+        return programme
+
+    async def learn(self, many: Collection[dict[str, Any]]) -> None:
+        """Look up whom all of these name, held; at most one statement each for accounts and contacts."""
+        customers = self.uow.of(Customers)
+        accounts = {values["account_id"] for values in many if values.get("account_id")} - self._accounts
+        if accounts:
+            self._accounts |= (await customers.get_many(accounts, hold=True)).keys()
+        contacts = {
+            values["contact_id"] for values in many if values.get("contact_id")
+        } - self._contacts.keys()
+        if contacts:
+            self._contacts |= await customers.get_contacts(contacts, hold=True)
+
+    def _check_holder(self, values: dict[str, Any]) -> None:
+        account_id, contact_id = values.get("account_id"), values.get("contact_id")
         if (account_id is None) == (contact_id is None):
             raise Invalid.at("/account_id", "required", "A member is either an account or a contact.")
-        customers = self.uow.of(Customers)
-        if account_id is not None and account_id not in await customers.get_many([account_id], hold=True):
+        if account_id is not None and account_id not in self._accounts:
             raise Invalid.at("/account_id", "unknown_reference", "There is no such account.")
         if contact_id is not None:
-            contact = (await customers.get_contacts([contact_id], hold=True)).get(contact_id)
+            contact = self._contacts.get(contact_id)
             if contact is None:
                 raise Invalid.at("/contact_id", "unknown_reference", "There is no such contact.")
             values["time_zone"] = values.get("time_zone") or contact.time_zone
@@ -181,10 +208,11 @@ LOYALTY_MEMBER: RecordType[LoyaltyMember] = RecordType(
     title="number",
     search=Search(names=("number",)),
     upsert_keys=("external_id", "number"),
-    importable=False,
     moves_etag="points_at",
     labels={
         "number": ("card number", "会员卡号", "卡号"),
+        "birthday": ("birthday", "生日"),
+        "time_zone": ("time zone", "时区"),
         "status": ("状态", "会员状态"),
         "since": ("member since", "入会日期"),
         "tier": ("会员等级", "等级"),

@@ -85,9 +85,12 @@ class OrderPoints:
     async def _lines(self, order_id: UUID) -> list[EarningLine]:
         lines = await self._uow.of(Orders).lines_of([order_id])
         ids = {line.product_id for line in lines if line.product_id is not None}
-        products = await self._uow.of(Catalog).get_many(ids) if ids else {}
+        catalog = self._uow.of(Catalog)
+        products = await catalog.get_many(ids) if ids else {}
+        categories = {id: one.category_id for id, one in products.items() if one.category_id is not None}
+        trees = await catalog.category_trees(set(categories.values())) if categories else {}
         return [
-            _earning_line(line, None if (p := products.get(line.product_id)) is None else p.category_id)  # type: ignore[arg-type]
+            _earning_line(line, trees.get(categories.get(line.product_id), frozenset()))  # type: ignore[arg-type]
             for line in lines
             if line.fulfilled > 0
         ]
@@ -326,9 +329,9 @@ def _first_of_each(rows: Iterable[Any], order: OrderRef) -> list[Any]:
     return list(found.values())
 
 
-def _earning_line(line: OrderLineRef, category_id: UUID | None) -> EarningLine:
+def _earning_line(line: OrderLineRef, category_ids: frozenset[UUID]) -> EarningLine:
     return EarningLine(
-        line.id, line.product_id, category_id, line.fulfilled, line.net.amount_minor, line.total.amount_minor
+        line.id, line.product_id, category_ids, line.fulfilled, line.net.amount_minor, line.total.amount_minor
     )
 
 
