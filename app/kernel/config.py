@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -58,6 +59,30 @@ class Settings(BaseSettings):
         None,
         description="JSON file of the plans on offer, as `app/tenants/billing/plans.json`; absent: that one.",
     )
+    trial_days: int = Field(
+        14, ge=0, le=366, description="So long a new company uses the product before anything is charged."
+    )
+    suspension_days: int = Field(
+        30, ge=0, description="An account that stays suspended this long for what is unpaid is cancelled."
+    )
+    export_window_days: int = Field(
+        30,
+        ge=1,
+        description="How long a cancelled account can be exported or taken up again, before it is erased.",
+    )
+    payment_days: int = Field(14, ge=0, le=365, description="So long after it is issued a bill is due.")
+    seller_name: str = Field("Rapport", description="Who issues the bills of the product itself.")
+    seller_address: str = Field("", description="The address on those bills, line by line.")
+    seller_country: str = Field(
+        "US", pattern="^[A-Z]{2}$", description="Where the issuer pays tax (ISO 3166-1)."
+    )
+    seller_tax_number: str | None = Field(None, description="The issuer's tax number.")
+    seller_bank_details: str = Field("", description="Where those bills are paid to, line by line.")
+    tax_rates: dict[str, Decimal] = Field(
+        default_factory=dict,
+        description="Tax on those bills in percent by the buyer's country, as JSON: "
+        '`{"DE": "19", "FR": "20"}`; others pay none.',
+    )
     secret_keys: list[SecretStr] = Field(
         default_factory=list,
         description="Base64 32-byte keys that encrypt stored secrets and sign cursors, newest first; "
@@ -85,6 +110,11 @@ class Settings(BaseSettings):
         None, description="`smtp://user:pass@host:587`; absent means a folder under `data_dir`."
     )
     mail_from: str = Field("Rapport <no-reply@rapport.example>", description="Sender of system mail.")
+    mail_reply_to: str = Field(
+        "replies@rapport.example",
+        description="Where answers to mails about cases go; `+` and a key stand before its `@`. What arrives there is "
+        "handed to `POST /v1/cases/from-email`.",
+    )
     webhook_allow_private: bool = Field(
         False, description="Allow webhook receivers on private and loopback addresses (development)."
     )

@@ -1,7 +1,7 @@
 """Stored value: wallets of members, and their ledger of money.
 
 Revision ID: 0294
-Revises: 0290
+Revises: 0292
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect
 
 revision = "0294"
-down_revision = "0290"
+down_revision = "0292"
 branch_labels = None
 depends_on = None
 

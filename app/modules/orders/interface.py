@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import ClassVar, Protocol
 from uuid import UUID
 
+from app.kernel.benefits import Benefit
 from app.kernel.errors import Conflict
 from app.kernel.events import Event
 from app.kernel.money import Money
@@ -308,30 +309,15 @@ class Basket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Benefit:
-    """What one coupon (by its `code`), or so many `points`, take off each line, in minor units."""
-
-    kind: str
-    code: str | None
-    name: str
-    discounts: tuple[int, ...]
-    points: int = 0
-
-    @property
-    def discount(self) -> int:
-        return sum(self.discounts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BenefitClaim:
-    """The benefits of one order, and its lines in the order of their discounts."""
+    """The benefits of one order, and its lines in the order of their discounts: id and quantity."""
 
     order_id: UUID
     account_id: UUID
     contact_id: UUID | None
     currency: str
     benefits: tuple[Benefit, ...]
-    line_ids: tuple[UUID, ...] = ()
+    lines: tuple[tuple[UUID, Decimal], ...] = ()
 
 
 class OrderBenefits(Protocol):
@@ -351,6 +337,9 @@ class OrderBenefits(Protocol):
 
     async def redeem(self, claim: BenefitClaim) -> None:
         """The order is confirmed: what it held, or what is free again, is used up, and points are spent."""
+
+    async def reduce(self, order_id: UUID, cancelled: Mapping[UUID, Decimal]) -> None:
+        """So much of these lines is not delivered any more: points that were spent on it come back."""
 
     async def release(self, order_id: UUID) -> None:
         """The order is off, or has no coupons any more: what it held and used is free again."""

@@ -6,11 +6,12 @@ of the tables say so besides. An order holds its own row before any coupon's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from app.kernel.benefits import AppliedKind, Benefit
 from app.kernel.ids import new_id
 from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
@@ -18,7 +19,7 @@ from app.modules.membership.interface import CouponGivenBack, CouponRedeemed
 from app.modules.membership.models.coupons import CouponUse, UseStatus
 from app.modules.membership.schemas.coupons import Reason
 from app.modules.membership.services.coupons.finding import Buyer, Finding, Found, refusal
-from app.modules.orders.interface import Benefit, BenefitClaim, CouponNotApplicable
+from app.modules.orders.interface import BenefitClaim, CouponNotApplicable
 
 COUPON: Final = "coupon"
 HELD_FOR: Final = timedelta(hours=72)
@@ -37,7 +38,7 @@ class CouponUses:
 
         Raises: `CouponNotApplicable`, which names each that does not hold any more, and why.
         """
-        wanted = {one.code: one for one in claim.benefits if one.kind == COUPON and one.code is not None}
+        wanted = {one.code: one for one in claim.benefits if one.kind is AppliedKind.COUPON}
         buyer = Buyer(
             account_id=claim.account_id,
             contact_id=claim.contact_id,
@@ -55,14 +56,18 @@ class CouponUses:
                 refused[one.code] = reason
         if refused:
             raise not_applicable(refused)
-        await self._end(claim.order_id, UseStatus.RELEASED)
-        await self._write(claim, status, found, wanted)
+        same = [one for one in found if one.row["own"] and one.row["own_code"]]
+        await self._end(claim.order_id, UseStatus.RELEASED, but=[one.row["id"] for one in same])
+        await self._write(claim, status, [one for one in found if one not in same], wanted)
+        await self._go_on(claim, status, same, wanted)
+        if status is UseStatus.REDEEMED:
+            for one in found:
+                self._tell_redeemed(one.row["id"], claim, wanted[one.code].discount)
 
     async def _write(
         self, claim: BenefitClaim, status: UseStatus, found: Sequence[Found], wanted: Mapping[str, Benefit]
     ) -> None:
-        redeemed = status is UseStatus.REDEEMED
-        amounts = [wanted[one.code].discount for one in found]
+        """Uses that the order did not have."""
         await self._uow.insert_many(
             CouponUse,
             [
@@ -73,20 +78,41 @@ class CouponUses:
                     "order_id": claim.order_id,
                     "account_id": claim.account_id,
                     "status": status.value,
-                    "amount": amount,
+                    "amount": wanted[one.code].discount,
                     "currency": claim.currency,
                     "made_by": self._uow.actor.member_id,
-                    "settled_at": self._uow.now if redeemed else None,
+                    "settled_at": self._uow.now if status is UseStatus.REDEEMED else None,
                 }
-                for one, amount in zip(found, amounts, strict=True)
+                for one in found
             ],
         )
         await self._count(
-            [one.row["id"] for one in found], [one.row["code_id"] for one in found], amounts, sign=1
+            [(one.row["id"], one.row["code_id"], 1, wanted[one.code].discount) for one in found]
         )
-        if redeemed:
-            for one, amount in zip(found, amounts, strict=True):
-                self._tell(CouponRedeemed, one.row["id"], claim, amount)
+
+    async def _go_on(
+        self, claim: BenefitClaim, status: UseStatus, found: Sequence[Found], wanted: Mapping[str, Benefit]
+    ) -> None:
+        """Uses that the order had with the same code are now of this status and amount, and this account's."""
+        if not found:
+            return
+        amounts = [wanted[one.code].discount for one in found]
+        await self._uow.fetch(
+            _GO_ON,
+            self._uow.tenant_id,
+            claim.order_id,
+            [one.row["id"] for one in found],
+            amounts,
+            status.value,
+            self._uow.now,
+            claim.account_id,
+        )
+        await self._count(
+            [
+                (one.row["id"], one.row["code_id"], 0, amount - one.row["own"])
+                for one, amount in zip(found, amounts, strict=True)
+            ]
+        )
 
     async def release(self, order_id: UUID) -> None:
         """What the order reserved or redeemed is free again."""
@@ -97,12 +123,18 @@ class CouponUses:
         await self._end(order_id, UseStatus.RETURNED, hold=True, only_returnable=True)
 
     async def _end(
-        self, order_id: UUID, status: UseStatus, *, hold: bool = False, only_returnable: bool = False
+        self,
+        order_id: UUID,
+        status: UseStatus,
+        *,
+        hold: bool = False,
+        only_returnable: bool = False,
+        but: Sequence[UUID] = (),
     ) -> None:
         if hold:
             await self._finding.hold([], order_id)
         rows = await self._uow.fetch(
-            _END, self._uow.tenant_id, order_id, status.value, self._uow.now, only_returnable
+            _END, self._uow.tenant_id, order_id, status.value, self._uow.now, only_returnable, list(but)
         )
         await self._uncount(rows)
         for row in rows:
@@ -128,24 +160,17 @@ class CouponUses:
         return len(ids)
 
     async def _uncount(self, rows: Sequence[Any]) -> None:
-        if rows:
-            await self._count(
-                [row["coupon_id"] for row in rows],
-                [row["code_id"] for row in rows],
-                [row["amount"] for row in rows],
-                sign=-1,
-            )
+        await self._count([(row["coupon_id"], row["code_id"], -1, -row["amount"]) for row in rows])
 
-    async def _count(
-        self, coupons: Collection[UUID], codes: Collection[UUID], amounts: Collection[int], *, sign: int
-    ) -> None:
-        await self._uow.fetch(
-            _COUNT, self._uow.tenant_id, list(coupons), list(codes), list(amounts), sign, self._uow.now
-        )
+    async def _count(self, changes: Sequence[tuple[UUID, UUID, int, int]]) -> None:
+        """Add to what coupons and their codes count: coupon, code, uses, amount."""
+        if changes:
+            columns = [list(column) for column in zip(*changes, strict=True)]
+            await self._uow.fetch(_COUNT, self._uow.tenant_id, *columns, self._uow.now)
 
-    def _tell(self, kind: type[CouponRedeemed], id: UUID, claim: BenefitClaim, amount: int) -> None:
+    def _tell_redeemed(self, id: UUID, claim: BenefitClaim, amount: int) -> None:
         self._uow.publish(
-            kind(
+            CouponRedeemed(
                 id=id,
                 order_id=claim.order_id,
                 account_id=claim.account_id,
@@ -169,17 +194,26 @@ UPDATE membership.coupon_uses u SET status = $3, settled_at = $4
 FROM (SELECT s.id, s.status FROM membership.coupon_uses s
   JOIN membership.coupons p ON p.tenant_id = s.tenant_id AND p.id = s.coupon_id
   WHERE s.tenant_id = $1 AND s.order_id = $2 AND s.status IN ('reserved', 'redeemed')
+    AND s.coupon_id <> ALL($6::uuid[])
     AND (NOT $5 OR (s.status = 'redeemed' AND p.on_return = 'give_back'))) f
 WHERE u.tenant_id = $1 AND u.id = f.id
 RETURNING u.coupon_id, u.code_id, u.amount, u.currency, u.account_id, f.status AS former"""
+_GO_ON = """
+UPDATE membership.coupon_uses u SET status = $5, amount = n.amount, account_id = $7,
+  created_at = CASE WHEN $5 = 'reserved' THEN $6 ELSE u.created_at END,
+  settled_at = CASE WHEN $5 = 'reserved' THEN NULL ELSE $6 END
+FROM unnest($3::uuid[], $4::bigint[]) AS n(coupon_id, amount)
+WHERE u.tenant_id = $1 AND u.order_id = $2 AND u.coupon_id = n.coupon_id AND u.status IN ('reserved', 'redeemed')"""
 _COUNT = """
-WITH n AS (SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::bigint[]) AS n(coupon_id, code_id, amount)),
-coded AS (
-  UPDATE membership.coupon_codes c SET uses = c.uses + $5 * s.count
-  FROM (SELECT code_id, count(*) AS count FROM n GROUP BY code_id) s WHERE c.tenant_id = $1 AND c.id = s.code_id
+WITH n AS (
+  SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[]) AS n(coupon_id, code_id, uses, amount)
+), coded AS (
+  UPDATE membership.coupon_codes c SET uses = c.uses + s.uses
+  FROM (SELECT code_id, sum(uses)::bigint AS uses FROM n GROUP BY code_id) s
+  WHERE c.tenant_id = $1 AND c.id = s.code_id AND s.uses <> 0
 )
-UPDATE membership.coupons p SET uses = p.uses + $5 * s.count, spent = p.spent + $5 * s.amount, used_at = $6
-FROM (SELECT coupon_id, count(*) AS count, sum(amount) AS amount FROM n GROUP BY coupon_id) s
+UPDATE membership.coupons p SET uses = p.uses + s.uses, spent = p.spent + s.amount, used_at = $6
+FROM (SELECT coupon_id, sum(uses)::bigint AS uses, sum(amount)::bigint AS amount FROM n GROUP BY coupon_id) s
 WHERE p.tenant_id = $1 AND p.id = s.coupon_id"""
 _DUE = """
 SELECT id FROM membership.coupon_uses WHERE tenant_id = $1 AND status = 'reserved' AND created_at < $2
