@@ -18,8 +18,8 @@ from tests.tenants.billing.months import at, billed, kernel_of, later, ledger, l
 Json = dict[str, Any]
 
 
-async def use(company: Company, id: str, value: str, time: str, type: str = "leads.captured") -> None:
-    event = {"id": id, "source": "/s", "type": type, "time": time, "data": {"value": value}}
+async def use(company: Company, id: str, value: str, time: str) -> None:
+    event = {"id": id, "source": "/s", "type": "leads.captured", "time": time, "data": {"value": value}}
     await company.owner.ok("POST", "/v1/billing/usage-events", json={"events": [event]})
 
 
@@ -41,7 +41,11 @@ async def test_a_trial_costs_nothing_and_the_first_period_begins_after_it(app, c
         clock.set(at(4, 17))
         [first] = await billed(company)
         assert lines(first) == [("seats", "professional", "3", "1/1", 11700)]
-        assert (first.period_start, first.following_start, first.following_end) == (at(4, 1), at(4, 15), at(5, 15))
+        assert (first.period_start, first.following_start, first.following_end) == (
+            at(4, 1),
+            at(4, 15),
+            at(5, 15),
+        )
         assert await differences(company) == []
     finally:
         settings.trial_days = before
@@ -56,7 +60,9 @@ async def test_usage_that_comes_late_is_the_difference_on_the_next_bill(april, c
     await use(april, "c", "100", "2027-05-02T00:00:00Z")
     await later(april, clock, at(6, 3))
     bills = await billed(april)
-    assert [line for line in lines(bills[1]) if line[0] == "usage"] == [("usage", "leads.captured", "1500", "1/1", 900)]
+    assert [line for line in lines(bills[1]) if line[0] == "usage"] == [
+        ("usage", "leads.captured", "1500", "1/1", 900)
+    ]
     # 2,100 in all are two packages above the thousand that is free: 18.00, of which 9.00 are booked
     assert [line for line in lines(bills[2]) if line[0] == "usage"] == [
         ("usage", "leads.captured", "600", "1/1", 900), ("usage", "leads.captured", "100", "1/1", 0),
@@ -123,7 +129,9 @@ async def test_what_does_not_add_up_is_found_line_by_line(app, april, clock, loo
         await look.run(
             "UPDATE tenants.bills SET paid = 100 WHERE tenant_id = $1 AND id = $2", april.tenant_id, bill.id
         )
-    found = {(one["position"], one["field"]): (one["stored"], one["computed"]) for one in await differences(april)}
+    found = {
+        (one["position"], one["field"]): (one["stored"], one["computed"]) for one in await differences(april)
+    }
     assert found == {
         (None, "ledger paid"): ("100", "0"),
         (None, "payments"): ("100", "0"),
@@ -136,7 +144,9 @@ async def test_what_does_not_add_up_is_found_line_by_line(app, april, clock, loo
 
 async def test_a_bill_that_fails_midway_leaves_nothing_and_is_made_later(april, clock, look, monkeypatch):
     clock.set(at(4, 3))
-    before = await look.value("SELECT coalesce(max(last_number), 0) FROM tenants.bill_numbers WHERE year = 2027")
+    before = await look.value(
+        "SELECT coalesce(max(last_number), 0) FROM tenants.bill_numbers WHERE year = 2027"
+    )
 
     async def fails(self: Issuer, until: Any, upcoming: Any) -> None:
         raise RuntimeError("the plug is pulled")
