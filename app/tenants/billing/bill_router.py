@@ -44,7 +44,7 @@ from app.tenants.billing.subscriptions import Subscriptions
 router = Router(prefix="/v1/billing", tags=["billing"])
 
 
-@router.get("/invoices", access="bill:read", while_suspended=True, responses=problems(InvalidCursor))
+@router.get("/invoices", access="bill:read", while_cancelled=True, responses=problems(InvalidCursor))
 async def list_bills(
     uow: Uow,
     status: Annotated[BillState | None, Query(description="Of this state; absent: all.")] = None,
@@ -72,7 +72,7 @@ async def list_bills(
     return Page[BillSummary](data=page, next_cursor=onward, has_more=onward is not None)
 
 
-@router.get("/invoices/{id}", access="bill:read", while_suspended=True, responses=problems(NotFound))
+@router.get("/invoices/{id}", access="bill:read", while_cancelled=True, responses=problems(NotFound))
 async def get_bill(id: UUID, uow: Uow) -> BillRead:
     """An invoice with all that it is computed from."""
     return bill_read(await issued(uow, id))
@@ -81,7 +81,7 @@ async def get_bill(id: UUID, uow: Uow) -> BillRead:
 @router.get(
     "/invoices/{id}/pdf",
     access="bill:read",
-    while_suspended=True,
+    while_cancelled=True,
     own_transaction=True,
     response_class=Response,
     responses=PDF | problems(NotFound, DocumentNotRendered),
@@ -100,7 +100,7 @@ async def get_bill_pdf(
     return pdf_answer(await fresh_pdf(kernel, actor, described))
 
 
-@router.get("/credit-notes", access="bill:read", while_suspended=True, responses=problems(InvalidCursor))
+@router.get("/credit-notes", access="bill:read", while_cancelled=True, responses=problems(InvalidCursor))
 async def list_bill_credit_notes(
     uow: Uow,
     bill_id: Annotated[UUID | None, Query(description="Of this invoice; absent: of all.")] = None,
@@ -122,7 +122,7 @@ async def list_bill_credit_notes(
     return Page[BillCreditNoteRead](data=page, next_cursor=onward, has_more=onward is not None)
 
 
-@router.get("/balance", access="bill:read", while_suspended=True)
+@router.get("/balance", access="bill:read", while_cancelled=True)
 async def get_billing_balance(uow: Uow) -> BillingBalance:
     """What the company has to its credit, and what it came from and went to."""
     currency = (await Subscriptions(uow).current()).held.price.currency
