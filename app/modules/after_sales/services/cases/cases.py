@@ -78,7 +78,10 @@ class CaseService(CaseImport, RecordService[Case]):
 
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """As every record; when it came in may be left open: then it is now."""
-        return super()._columns({n: v for n, v in given.items() if v is not None or n != "opened_at"})
+        values = super()._columns({n: v for n, v in given.items() if v is not None or n != "opened_at"})
+        if values.get("skills"):
+            values["skills"] = [dict(skill) for skill in values["skills"]]
+        return values
 
     # -- opening -------------------------------------------------------------------------------------------
 
@@ -112,12 +115,6 @@ class CaseService(CaseImport, RecordService[Case]):
             dedupe,
         )
         return None if row is None else entity(Case, row)
-
-    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        values = super()._columns(given)
-        if values.get("skills"):
-            values["skills"] = [dict(skill) for skill in values["skills"]]
-        return values
 
     async def before_create(self, values: dict[str, Any]) -> None:
         values |= {"id": new_id(), "status": status_of(values).value}
