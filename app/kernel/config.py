@@ -129,6 +129,11 @@ class Settings(BaseSettings):
         None, description="`smtp://user:pass@host:587`; absent means a folder under `data_dir`."
     )
     mail_from: str = Field("Rapport <no-reply@rapport.example>", description="Sender of system mail.")
+    mail_reply_to: str = Field(
+        "replies@rapport.example",
+        description="Where answers to mails about cases go; `+` and a key stand before its `@`. What arrives is "
+        "handed to `POST /v1/cases/from-email`.",
+    )
     webhook_allow_private: bool = Field(
         False, description="Allow webhook receivers on private and loopback addresses (development)."
     )

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from app.kernel.limits import PeriodUsage
 from app.kernel.people import People
-from app.kernel.registry import Module
+from app.kernel.registry import Module, NotificationKind
 from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.auth.control import AccessOfTenant
-from app.tenants.billing import bill_router
+from app.tenants.billing import bill_router, entitlements_router
 from app.tenants.billing import router as billing_router
+from app.tenants.billing.entitlements import EntitlementsOfTenant, MeteringOfTenant
 from app.tenants.billing.payments import dunning, reactions
 from app.tenants.billing.payments import router as payments_router
+from app.tenants.billing.warnings import KIND as USAGE_WARNING
 from app.tenants.handlers import SUBSCRIPTIONS
-from app.tenants.interface import Access, Colleagues, ExchangeRates, Members, Teams, Tenants, WorkingTime
+from app.tenants.interface import (
+    Access,
+    Colleagues,
+    Entitlements,
+    ExchangeRates,
+    Members,
+    Metering,
+    Teams,
+    Tenants,
+    WorkingTime,
+)
 from app.tenants.lifecycle import router as lifecycle_router
 from app.tenants.lifecycle.schedule import SCHEDULES as LIFECYCLE_SCHEDULES
 from app.tenants.people import (
@@ -64,6 +77,7 @@ MODULE = Module(
         lifecycle_router.router,
         payments_router.router,
         billing_router.plans_router,
+        entitlements_router.router,
         bill_router.router,
         well_known.router,
     ],
@@ -76,8 +90,12 @@ MODULE = Module(
         WorkingTime: WorkingTimeOfTenant,
         ExchangeRates: RatesOfTenant,
         Access: AccessOfTenant,
+        Entitlements: EntitlementsOfTenant,
+        PeriodUsage: EntitlementsOfTenant,
+        Metering: MeteringOfTenant,
     },
     permissions=PERMISSIONS,
+    notifications=(NotificationKind(USAGE_WARNING, "The plan's limits", "套餐用量提醒", mail=True),),
     subscriptions=[*SUBSCRIPTIONS, *reactions.SUBSCRIPTIONS],
     schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES, *dunning.SCHEDULES],
     jobs=reactions.JOBS,

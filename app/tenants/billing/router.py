@@ -194,13 +194,13 @@ async def list_plans(kernel: KernelDep, response: Response) -> PriceList:
     return PriceList(plans=list(price_list(kernel.settings.price_list)))
 
 
-@router.get("/subscription", access="usage:read", while_cancelled=True)
+@router.get("/subscription", access="usage:read", while_cancelled=True, spare_calls=True)
 async def get_subscription(uow: Uow) -> SubscriptionRead:
     """What the company subscribes to."""
     return _subscription(await Subscriptions(uow).current())
 
 
-@router.put("/subscription", access="subscription:manage", responses=problems(SamePlan))
+@router.put("/subscription", access="subscription:manage", spare_calls=True, responses=problems(SamePlan))
 async def change_subscription(body: SubscriptionChangeInput, uow: Uow) -> SubscriptionRead:
     """Choose a plan.
 

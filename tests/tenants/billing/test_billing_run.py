@@ -18,8 +18,8 @@ from tests.tenants.billing.months import at, billed, kernel_of, later, ledger, l
 Json = dict[str, Any]
 
 
-async def use(company: Company, id: str, value: str, time: str, type: str = "leads.captured") -> None:
-    event = {"id": id, "source": "/s", "type": type, "time": time, "data": {"value": value}}
+async def use(company: Company, id: str, value: str, time: str) -> None:
+    event = {"id": id, "source": "/s", "type": "leads.captured", "time": time, "data": {"value": value}}
     await company.owner.ok("POST", "/v1/billing/usage-events", json={"events": [event]})
 
 
