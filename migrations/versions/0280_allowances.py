@@ -1,7 +1,7 @@
 """Allowances: what each company's plan lets it use, and what it keeps at this moment.
 
 Revision ID: 0280
-Revises: 0261
+Revises: 0276
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect
 
 revision = "0280"
-down_revision = "0261"
+down_revision = "0276"
 branch_labels = None
 depends_on = None
 
