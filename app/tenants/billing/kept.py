@@ -23,8 +23,9 @@ _LONGEST_GAP: Final = timedelta(days=2)
 
 # Each hour that is over is metered once, with what was kept when that was noticed.
 _METER_HOURS: Final = """
-INSERT INTO tenants.usage_hours (tenant_id, metric, hour, count, sum, max, latest, latest_at, moment)
-SELECT t.tenant_id, $1, h.hour, 1, t.total, t.total, t.total, h.hour, t.total * extract(epoch FROM h.hour)
+INSERT INTO tenants.usage_hours
+  (tenant_id, metric, hour, count, sum, max, latest, latest_at, moment, own_count, own_sum)
+SELECT t.tenant_id, $1, h.hour, 1, t.total, t.total, t.total, h.hour, t.total * extract(epoch FROM h.hour), 1, t.total
 FROM kernel.usage_totals t
 CROSS JOIN LATERAL (SELECT max(u.hour) AS hour FROM tenants.usage_hours u
   WHERE u.tenant_id = t.tenant_id AND u.metric = $1) last
