@@ -368,6 +368,9 @@ class World:
             },
             "create_loyalty_member": {"account_id": self.ids.get("accounts", NOWHERE)},
             "burn_loyalty_points": {"reserve": True},
+            "create_coupon": {"percent": "10", "code": f"C-{number}"},
+            "issue_coupon": {"member_id": self.ids.get("loyalty-members", NOWHERE)},
+            "evaluate_coupons": {"account_id": self.ids.get("accounts", NOWHERE)},
             "transfer_loyalty_points": {"to_member_id": self.ids.get("loyalty-members/twin", NOWHERE)},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "optimise_assignment": {

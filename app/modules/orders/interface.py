@@ -398,7 +398,7 @@ class OrderPlaced(Event):
 
 
 class OrderHeld(Event):
-    """An order was placed and could not be confirmed: `reason` is stock, credit or contract."""
+    """An order was placed and could not be confirmed: `reason` is stock, credit, contract or coupon."""
 
     type: ClassVar[str] = "orders.order.held.v1"
     object: ClassVar[str] = "order"
