@@ -93,7 +93,7 @@ async def list_coupon_codes(
 
 
 @router.get(
-    f"{OF}/codes.csv",
+    f"{OF}/codes/csv",
     access=GIVE_OUT,
     own_transaction=True,
     response_class=Response,

@@ -17,7 +17,7 @@ from app.kernel.schemas import Input, Output, Page, RecordInput, RecordOutput, S
 from app.modules.membership.models.coupons import (
     BenefitKind,
     CouponStatus,
-    Distribution,
+    CouponDistribution,
     OnReturn,
     UseStatus,
 )
@@ -32,7 +32,7 @@ class CouponCreate(RecordInput):
 
     name: ShortText
     name_zh: ShortText | None = None
-    distribution: Distribution = Distribution.SHARED
+    distribution: CouponDistribution = CouponDistribution.SHARED
     code: CouponCode | None = Field(None, min_length=3, description="Of a shared one: what everybody enters.")
     benefit: BenefitKind
     currency: Currency | None = Field(None, description="Absent: the company's. It holds for no other.")
@@ -86,7 +86,7 @@ class CouponRead(RecordOutput):
     name: str
     name_zh: str | None
     status: CouponStatus
-    distribution: Distribution
+    distribution: CouponDistribution
     code: str | None
     benefit: BenefitKind
     currency: str
