@@ -16,8 +16,8 @@ from app.kernel.money import Currency, MoneyIn, MoneyOut
 from app.kernel.schemas import Input, Output, Page, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.membership.models.coupons import (
     BenefitKind,
-    CouponStatus,
     CouponDistribution,
+    CouponStatus,
     OnReturn,
     UseStatus,
 )
@@ -80,7 +80,7 @@ class CouponCreate(RecordInput):
 CouponUpdate = patch_of(CouponCreate)
 
 
-class CouponRead(RecordOutput):
+class CouponDefinition(RecordOutput):
     """A coupon as stored, and how far it is used up."""
 
     name: str

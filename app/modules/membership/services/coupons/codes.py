@@ -24,8 +24,8 @@ from app.modules.membership.models.coupons import (
     Coupon,
     CouponBatch,
     CouponCode,
-    CouponStatus,
     CouponDistribution,
+    CouponStatus,
 )
 from app.modules.membership.models.programmes import LoyaltyMember, MemberStatus
 from app.modules.membership.schemas.coupons import BatchInput, IssueInput

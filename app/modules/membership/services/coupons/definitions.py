@@ -15,8 +15,14 @@ from app.kernel.states import StateMachine
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.membership.interface import CouponFixed, CouponInUse
-from app.modules.membership.models.coupons import BenefitKind, Coupon, CouponCode, CouponStatus, CouponDistribution
-from app.modules.membership.schemas.coupons import CouponCreate, CouponRead, CouponUpdate
+from app.modules.membership.models.coupons import (
+    BenefitKind,
+    Coupon,
+    CouponCode,
+    CouponDistribution,
+    CouponStatus,
+)
+from app.modules.membership.schemas.coupons import CouponCreate, CouponDefinition, CouponUpdate
 from app.modules.membership.services.programmes import ProgrammeService
 
 DRAFT, ACTIVE, PAUSED, ENDED = CouponStatus
@@ -234,7 +240,7 @@ COUPON: RecordType[Coupon] = RecordType(
     plural="coupons",
     module="membership",
     model=Coupon,
-    read=CouponRead,
+    read=CouponDefinition,
     create=CouponCreate,
     update=CouponUpdate,
     service=CouponService,
