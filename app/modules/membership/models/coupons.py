@@ -22,7 +22,7 @@ class CouponStatus(StrEnum):
     ENDED = "ended"
 
 
-class Distribution(StrEnum):
+class CouponDistribution(StrEnum):
     """One code for everybody, many codes that each count once, or codes of single members."""
 
     SHARED = "shared"
@@ -65,7 +65,7 @@ class Coupon(RecordTable):
     __tablename__ = "coupons"
     __table_args__ = (
         one_of("status", CouponStatus),
-        one_of("distribution", Distribution),
+        one_of("distribution", CouponDistribution),
         one_of("on_return", OnReturn),
         _SCHEMA,
     )

@@ -21,7 +21,7 @@ from app.modules.membership.schemas.coupons import (
     BatchRead,
     CouponCodePage,
     CouponCodeRead,
-    CouponRead,
+    CouponDefinition,
     CouponUsePage,
     Evaluation,
     IssueInput,
@@ -45,21 +45,21 @@ async def evaluate_coupons(body: BasketInput, uow: Uow) -> Evaluation:
     return await CouponReading(uow).evaluate(body)
 
 
-@router.post(f"{OF}/activate", access=UPDATE, response_model=CouponRead, responses=_STEP)
+@router.post(f"{OF}/activate", access=UPDATE, response_model=CouponDefinition, responses=_STEP)
 async def activate_coupon(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Let customers use a coupon, or use it again after a pause."""
     service = CouponService(uow)
     return await detail_response(service, await service.step(id, "activate", expected_version=version))
 
 
-@router.post(f"{OF}/pause", access=UPDATE, response_model=CouponRead, responses=_STEP)
+@router.post(f"{OF}/pause", access=UPDATE, response_model=CouponDefinition, responses=_STEP)
 async def pause_coupon(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Let nobody use a coupon for a while; orders that are confirmed keep it."""
     service = CouponService(uow)
     return await detail_response(service, await service.step(id, "pause", expected_version=version))
 
 
-@router.post(f"{OF}/end", access=UPDATE, response_model=CouponRead, responses=_STEP)
+@router.post(f"{OF}/end", access=UPDATE, response_model=CouponDefinition, responses=_STEP)
 async def end_coupon(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Let nobody use a coupon any more, for good."""
     service = CouponService(uow)
@@ -93,7 +93,7 @@ async def list_coupon_codes(
 
 
 @router.get(
-    f"{OF}/codes.csv",
+    f"{OF}/codes/csv",
     access=GIVE_OUT,
     own_transaction=True,
     response_class=Response,

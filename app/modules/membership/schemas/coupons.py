@@ -16,8 +16,8 @@ from app.kernel.money import Currency, MoneyIn, MoneyOut
 from app.kernel.schemas import Input, Output, Page, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.membership.models.coupons import (
     BenefitKind,
+    CouponDistribution,
     CouponStatus,
-    Distribution,
     OnReturn,
     UseStatus,
 )
@@ -32,7 +32,7 @@ class CouponCreate(RecordInput):
 
     name: ShortText
     name_zh: ShortText | None = None
-    distribution: Distribution = Distribution.SHARED
+    distribution: CouponDistribution = CouponDistribution.SHARED
     code: CouponCode | None = Field(None, min_length=3, description="Of a shared one: what everybody enters.")
     benefit: BenefitKind
     currency: Currency | None = Field(None, description="Absent: the company's. It holds for no other.")
@@ -80,13 +80,13 @@ class CouponCreate(RecordInput):
 CouponUpdate = patch_of(CouponCreate)
 
 
-class CouponRead(RecordOutput):
+class CouponDefinition(RecordOutput):
     """A coupon as stored, and how far it is used up."""
 
     name: str
     name_zh: str | None
     status: CouponStatus
-    distribution: Distribution
+    distribution: CouponDistribution
     code: str | None
     benefit: BenefitKind
     currency: str

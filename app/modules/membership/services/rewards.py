@@ -10,7 +10,7 @@ from uuid import UUID
 from app.kernel.errors import Invalid, require_version
 from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
-from app.modules.membership.models.coupons import Coupon, Distribution
+from app.modules.membership.models.coupons import Coupon, CouponDistribution
 from app.modules.membership.models.programmes import Programme
 from app.modules.membership.models.rewards import RewardSettings
 from app.modules.membership.schemas.rewards import (
@@ -89,7 +89,7 @@ class RewardSettingsService:
             if one.coupon_id is None:
                 continue
             coupon = await self._uow.find(Coupon, one.coupon_id)
-            if coupon is None or coupon.distribution != Distribution.PERSONAL:
+            if coupon is None or coupon.distribution != CouponDistribution.PERSONAL:
                 at = f"{pointer}/{place}/coupon_id"
                 raise Invalid.at(at, "unknown_reference", "There is no such coupon for single members.")
 

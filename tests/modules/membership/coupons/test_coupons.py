@@ -130,7 +130,7 @@ async def test_a_batch_of_codes_that_nobody_can_guess(company: Company) -> None:
     await JobRunner(company.app.kernel).run_due()
     (batch,) = (await owner.ok("GET", f"{path}/batches"))["data"]
     assert (batch["made"], (await coupon_now(owner, one))["codes"]) == (5_200, 5_200)
-    file = await owner.get(f"{path}/codes.csv")
+    file = await owner.get(f"{path}/codes/csv")
     head, *rows = file.text.splitlines()
     assert (file.headers["content-type"], head) == (
         "text/csv; charset=utf-8", "code,batch_id,member_id,valid_until,uses",
@@ -187,7 +187,7 @@ async def test_salespeople_try_coupons_and_neither_write_them_nor_see_codes(
     assert (await seller.post("/v1/coupons", body)).status_code == 403
     assert (await seller.post(f"/v1/coupons/{one['id']}/pause", if_match=2)).status_code == 403
     assert (await seller.get(f"/v1/coupons/{one['id']}/codes")).status_code == 403
-    assert (await seller.get(f"/v1/coupons/{one['id']}/codes.csv")).status_code == 403
+    assert (await seller.get(f"/v1/coupons/{one['id']}/codes/csv")).status_code == 403
     assert ((await coupon_now(company.owner, one))["status"], await count(company, "membership.coupons")) == (
         "active", 1,
     )  # fmt: skip

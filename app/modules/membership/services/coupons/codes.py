@@ -24,8 +24,8 @@ from app.modules.membership.models.coupons import (
     Coupon,
     CouponBatch,
     CouponCode,
+    CouponDistribution,
     CouponStatus,
-    Distribution,
 )
 from app.modules.membership.models.programmes import LoyaltyMember, MemberStatus
 from app.modules.membership.schemas.coupons import BatchInput, IssueInput
@@ -92,7 +92,7 @@ class Coupons:
 
         Raises: CouponNotIssuable.
         """
-        if coupon.distribution != Distribution.PERSONAL or coupon.status != CouponStatus.ACTIVE:
+        if coupon.distribution != CouponDistribution.PERSONAL or coupon.status != CouponStatus.ACTIVE:
             raise CouponNotIssuable(
                 f"It is {coupon.status}, its codes are {coupon.distribution}.",
                 state=coupon.status,
@@ -139,7 +139,7 @@ class Coupons:
     async def order_batch(self, id: UUID, body: BatchInput) -> CouponBatch:
         """A batch that a job makes. Raises `NotFound`, `CouponNotIssuable`."""
         coupon = await CouponService(self._uow).get(id, action=ISSUE, lock="update")
-        if coupon.distribution != Distribution.BATCH or coupon.status == CouponStatus.ENDED:
+        if coupon.distribution != CouponDistribution.BATCH or coupon.status == CouponStatus.ENDED:
             raise CouponNotIssuable(
                 f"It is {coupon.status}, its codes are {coupon.distribution}.",
                 state=coupon.status,

@@ -15,8 +15,14 @@ from app.kernel.states import StateMachine
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.membership.interface import CouponFixed, CouponInUse
-from app.modules.membership.models.coupons import BenefitKind, Coupon, CouponCode, CouponStatus, Distribution
-from app.modules.membership.schemas.coupons import CouponCreate, CouponRead, CouponUpdate
+from app.modules.membership.models.coupons import (
+    BenefitKind,
+    Coupon,
+    CouponCode,
+    CouponDistribution,
+    CouponStatus,
+)
+from app.modules.membership.schemas.coupons import CouponCreate, CouponDefinition, CouponUpdate
 from app.modules.membership.services.programmes import ProgrammeService
 
 DRAFT, ACTIVE, PAUSED, ENDED = CouponStatus
@@ -83,7 +89,7 @@ class CouponService(RecordService[Coupon]):
         values |= {"status": DRAFT.value, "codes": 0, "uses": 0, "spent": 0, "used_at": self.uow.now}
         if values["benefit"] == BenefitKind.FREE_PRODUCT and values["free_quantity"] is None:
             values["free_quantity"] = 1
-        if values["distribution"] == Distribution.SHARED:
+        if values["distribution"] == CouponDistribution.SHARED:
             values["codes"] = 1
         await self._check(values, values.keys())
 
@@ -221,7 +227,7 @@ def _benefit_faults(values: Mapping[str, Any]) -> list[FieldError]:
 
 
 def _code_faults(values: Mapping[str, Any]) -> list[FieldError]:
-    shared = values["distribution"] == Distribution.SHARED
+    shared = values["distribution"] == CouponDistribution.SHARED
     if shared and values["code"] is None:
         return [FieldError("/code", "required", "A shared coupon has a code.")]
     if not shared and values["code"] is not None:
@@ -234,7 +240,7 @@ COUPON: RecordType[Coupon] = RecordType(
     plural="coupons",
     module="membership",
     model=Coupon,
-    read=CouponRead,
+    read=CouponDefinition,
     create=CouponCreate,
     update=CouponUpdate,
     service=CouponService,

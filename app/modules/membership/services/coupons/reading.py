@@ -11,6 +11,7 @@ from app.kernel.errors import FieldError, Invalid
 from app.kernel.money import Money
 from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import Catalog
 from app.modules.customers.interface import Customers
 from app.modules.membership.models.coupons import CouponBatch, CouponCode, CouponStatus, UseStatus
 from app.modules.membership.schemas.coupons import (
@@ -93,12 +94,19 @@ class CouponReading:
         )
 
     async def evaluate(self, body: BasketInput) -> Evaluation:
-        """Try codes on a basket. Raises `Invalid` for a buyer who is not there, and other currencies."""
+        """Try codes on a basket. Raises `Invalid` for a buyer or products that are not there, and other currencies."""
         buyer = await self._buyer(body)
         errors = [
             FieldError(f"/lines/{place}/amount/currency", "other_currency", f"It is in {body.currency}.")
             for place, line in enumerate(body.lines)
             if line.amount.currency != body.currency
+        ]
+        products = {line.product_id for line in body.lines if line.product_id is not None}
+        known = await self._uow.of(Catalog).get_many(products) if products else {}
+        errors += [
+            FieldError(f"/lines/{place}/product_id", "unknown_reference", "There is no such product.")
+            for place, line in enumerate(body.lines)
+            if line.product_id is not None and line.product_id not in known
         ]
         errors += [
             FieldError(f"/lines/{place}/quantity", "not_positive", "More than nothing.")
