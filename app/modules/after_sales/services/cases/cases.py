@@ -76,10 +76,6 @@ class CaseService(CaseImport, RecordService[Case]):
         self._for_others = False
         self.clocks = CaseClocks(uow)
 
-    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """As every record; when it came in may be left open: then it is now."""
-        return super()._columns({n: v for n, v in given.items() if v is not None or n != "opened_at"})
-
     # -- opening -------------------------------------------------------------------------------------------
 
     async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Case:
@@ -114,7 +110,8 @@ class CaseService(CaseImport, RecordService[Case]):
         return None if row is None else entity(Case, row)
 
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        values = super()._columns(given)
+        """As every record; when it came in may be left open: then it is now."""
+        values = super()._columns({n: v for n, v in given.items() if v is not None or n != "opened_at"})
         if values.get("skills"):
             values["skills"] = [dict(skill) for skill in values["skills"]]
         return values
@@ -125,6 +122,7 @@ class CaseService(CaseImport, RecordService[Case]):
         values |= await self.clocks.opening(
             {**values, "created_at": self.uow.now, "updated_at": self.uow.now}
         )
+        values["required_skills"] = await required(self.uow, values)
         values["number"] = await next_number(self.uow, "case", NUMBER)
 
     async def _complete(self, values: dict[str, Any], named: Collection[str]) -> None:
@@ -139,7 +137,6 @@ class CaseService(CaseImport, RecordService[Case]):
             values["reopenable_until"] = await settings.reopenable_until(values["resolved_at"])
         await self._check_parent(None, values.get("parent_id"))
         await References(self.uow).check(values, {name for name in named if values.get(name) is not None})
-        values["required_skills"] = await required(self.uow, values)
 
     async def complete_import(self, values: dict[str, Any]) -> None:
         """As a case that is opened; whose it is has been looked up for all rows at once. Raises `Invalid`."""
