@@ -8,7 +8,7 @@ from typing import Any, Final
 from app.kernel.registry import Schedule
 from app.tenants.auth import attempts
 from app.tenants.auth.signing_keys import rotate_signing_keys
-from app.tenants.billing import allowances, kept, metering, run, warnings
+from app.tenants.billing import allowances, kept, metering, reconciling, run, warnings
 
 KEEP_SESSIONS: Final = timedelta(days=90)  # ended ones, for whoever asks where they were signed in
 KEEP_TOKENS: Final = timedelta(days=7)
@@ -37,5 +37,6 @@ SCHEDULES = (
     Schedule("tenants.usage_warnings", warnings.EVERY, warnings.warn),
     Schedule("tenants.storage_hours", kept.HOURLY, kept.meter_storage),
     Schedule("tenants.recount", kept.RECOUNT_EVERY, kept.recount, per_tenant=True),
+    Schedule("tenants.reconcile_bills", reconciling.DAILY, reconciling.reconcile_all),
     Schedule("tenants.clean_up", timedelta(days=1), clean_up),
 )

@@ -303,8 +303,8 @@ class StockMovementRead(Output):
     kind: MovementKind
     quantity: DecimalOut
     on_hand_after: DecimalOut
-    reason: str | None
-    order_id: UUID | None
+    reason: str | None = Field(description="Why it was changed by hand; else what it was for, if no order.")
+    order_id: UUID | None = Field(description="Of the order, or of whatever else it was for.")
     order_line_id: UUID | None
     moved_by: UUID | None
     moved_at: datetime
