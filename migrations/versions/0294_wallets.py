@@ -21,14 +21,20 @@ def upgrade() -> None:
     _wallets()
     _ledger()
     _guards()
-    op.execute("ALTER TABLE orders.payments DROP CONSTRAINT ck_payments_method")
+    op.execute(
+        "-- squawk-ignore ban-drop-constraint\n"  # a wider one follows
+        "ALTER TABLE orders.payments DROP CONSTRAINT ck_payments_method"
+    )
     op.execute(
         "ALTER TABLE orders.payments ADD CONSTRAINT ck_payments_method CHECK (method IN ('cash', 'bank_transfer',"
         " 'card', 'alipay', 'wechat_pay', 'cheque', 'direct_debit', 'stored_value', 'other')) NOT VALID"
     )
     op.execute("ALTER TABLE membership.adjustments ADD COLUMN amount bigint")
     op.execute("ALTER TABLE membership.adjustments ADD COLUMN currency text")
-    op.execute("ALTER TABLE membership.adjustments DROP CONSTRAINT ck_adjustments_points")
+    op.execute(
+        "-- squawk-ignore ban-drop-constraint\n"  # a wider one follows
+        "ALTER TABLE membership.adjustments DROP CONSTRAINT ck_adjustments_points"
+    )
     op.execute(
         "ALTER TABLE membership.adjustments ADD CONSTRAINT ck_adjustments_points CHECK ("
         "CASE WHEN currency IS NULL THEN amount IS NULL AND (points <> 0 OR qualifying_points <> 0)"

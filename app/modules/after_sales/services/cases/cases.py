@@ -76,13 +76,6 @@ class CaseService(CaseImport, RecordService[Case]):
         self._for_others = False
         self.clocks = CaseClocks(uow)
 
-    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """As every record; when it came in may be left open: then it is now."""
-        values = super()._columns({n: v for n, v in given.items() if v is not None or n != "opened_at"})
-        if values.get("skills"):
-            values["skills"] = [dict(skill) for skill in values["skills"]]
-        return values
-
     # -- opening -------------------------------------------------------------------------------------------
 
     async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Case:
@@ -116,12 +109,20 @@ class CaseService(CaseImport, RecordService[Case]):
         )
         return None if row is None else entity(Case, row)
 
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As every record; when it came in may be left open: then it is now."""
+        values = super()._columns({n: v for n, v in given.items() if v is not None or n != "opened_at"})
+        if values.get("skills"):
+            values["skills"] = [dict(skill) for skill in values["skills"]]
+        return values
+
     async def before_create(self, values: dict[str, Any]) -> None:
         values |= {"id": new_id(), "status": status_of(values).value}
         await self._complete(values, _NAMED)
         values |= await self.clocks.opening(
             {**values, "created_at": self.uow.now, "updated_at": self.uow.now}
         )
+        values["required_skills"] = await required(self.uow, values)
         values["number"] = await next_number(self.uow, "case", NUMBER)
 
     async def _complete(self, values: dict[str, Any], named: Collection[str]) -> None:
@@ -136,7 +137,6 @@ class CaseService(CaseImport, RecordService[Case]):
             values["reopenable_until"] = await settings.reopenable_until(values["resolved_at"])
         await self._check_parent(None, values.get("parent_id"))
         await References(self.uow).check(values, {name for name in named if values.get(name) is not None})
-        values["required_skills"] = await required(self.uow, values)
 
     async def complete_import(self, values: dict[str, Any]) -> None:
         """As a case that is opened; whose it is has been looked up for all rows at once. Raises `Invalid`."""

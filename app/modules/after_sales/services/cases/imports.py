@@ -16,6 +16,7 @@ from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, Imp
 from app.kernel.numbering import next_numbers
 from app.modules.after_sales.interface import CaseStatus
 from app.modules.after_sales.models.cases import Case
+from app.modules.after_sales.services.cases.skills import required
 from app.modules.after_sales.services.cases.states import check_times, status_of
 from app.modules.customers.interface import Customers
 
@@ -58,6 +59,9 @@ class CaseImport(ImportRules):
                 row.refuse_by(problem)
         sound = [row for row in rows if not row.faults]
         await self.clocks.importing([row.values for row in sound])
+        for row in sound:
+            over = row.values["status"] in _ENDED
+            row.values["required_skills"] = [] if over else await required(self.uow, row.values)
         if options.dry_run:
             numbers = [str(new_id()) for _ in sound]
         else:
