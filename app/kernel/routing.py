@@ -140,7 +140,7 @@ class TransactionalRoute(APIRoute):
         return await self._in_transaction(kernel, request, actor)
 
     def _check_query(self, request: Request) -> None:
-        if self.query_names is None:
+        if self.query_names is None or not request.scope["query_string"]:
             return
         seen: set[str] = set()
         for name, _ in request.query_params.multi_items():

@@ -9,6 +9,7 @@ from uuid import UUID
 from app.kernel.access import Actor, TenantProfile
 from app.kernel.clock import Clock
 from app.kernel.config import Settings
+from app.kernel.counters import Counters
 from app.kernel.db import Database
 from app.kernel.memory import TenantMemory
 from app.kernel.pdf.render import Renderer
@@ -59,4 +60,5 @@ class Kernel:
     custom_fields: CustomFields
     authenticator: Authenticator = field(init=False)  # needs the rest, so `open_kernel` sets it last
     memory: TenantMemory = field(default_factory=TenantMemory)
+    counters: Counters = field(default_factory=Counters)
     renderer: Renderer = field(default_factory=Renderer)

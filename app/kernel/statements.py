@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import Any, Literal, TypeVar
 
 import asyncpg
-from sqlalchemy import LargeBinary
+from sqlalchemy import DateTime, LargeBinary
 from sqlalchemy.orm import configure_mappers
 
 from app.kernel.db import DIALECT
@@ -132,6 +132,12 @@ def _update_statement(model: type[Base], names: tuple[str, ...], first: int) -> 
     return f"UPDATE {qualified(model)} SET {', '.join(sets)} WHERE {where}"
 
 
+@cache
+def moment_columns(model: type[Base]) -> tuple[str, ...]:
+    """Columns that hold times."""
+    return tuple(c.name for c in model.__table__.columns if isinstance(c.type, DateTime))
+
+
 def in_utc(value: Any) -> Any:
     """Times as the database gives them back."""
     if isinstance(value, datetime) and value.tzinfo is not UTC:
@@ -215,7 +221,9 @@ def split_tokens(sql: str) -> str:
 
 def insert_arguments(values: Mapping[str, Any]) -> list[Any]:
     """The values of a row as `insert_one` takes them."""
-    return [BETWEEN_TOKENS.join(value) if name == "tokens" else value for name, value in values.items()]
+    if "tokens" in values:
+        values = {**values, "tokens": BETWEEN_TOKENS.join(values["tokens"])}
+    return list(values.values())
 
 
 @lru_cache(maxsize=4_000)
