@@ -26,7 +26,7 @@ run: install ## Start everything: PostgreSQL, API, worker, demo company, on http
 	@exec $(BIN)/rapport up
 
 test: install ## Run the whole suite on a real PostgreSQL (ARGS="…" for pytest, JOBS=n processes)
-	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install $(CHECKS) ## Run every check that is not a test
 

@@ -69,7 +69,7 @@ def _products(http: httpx.Client) -> list[str]:
 
 def _import(house: House, port: int, http: httpx.Client, lines: int, console: Console) -> Json:
     """Lines a second, what each costs API and PostgreSQL, and what memory the API takes."""
-    server = next(c.pid for c in psutil.net_connections() if c.laddr and c.laddr.port == port and c.pid)
+    server = _listener(port)
     bodies = list(_bodies(lines))
     api, postgres = _cpu(server), _database_cpu(house)
     started = time.perf_counter()
@@ -128,6 +128,15 @@ def _past(number: int) -> Json:
     }
 
 
+def _listener(port: int) -> int:
+    """The process that serves a port."""
+    return next(
+        c.pid
+        for c in psutil.net_connections()
+        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid
+    )
+
+
 def _cpu(pid: int) -> float:
     """Seconds that a process has computed."""
     times = psutil.Process(pid).cpu_times()
@@ -137,11 +146,7 @@ def _cpu(pid: int) -> float:
 def _database_cpu(house: House) -> float:
     """Seconds that the server of the database and its connections have computed."""
     port = int(house.url.rpartition(":")[2].partition("/")[0])
-    server = next(
-        psutil.Process(c.pid)
-        for c in psutil.net_connections()
-        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid
-    )
+    server = psutil.Process(_listener(port))
     ended = server.cpu_times()
     return float(
         sum(_cpu(one.pid) for one in (server, *server.children()))
@@ -193,8 +198,13 @@ async def _analyzed(house: House) -> None:
 async def _measure(
     rates: dict[str, dict[str, list[float]]], operation: str, name: str, port: int, requests: Iterator[bytes]
 ) -> None:
+    """Requests a second, and what each costs the server's process: that holds on a shared machine too."""
+    server = _listener(port)
+    before = _cpu(server)
     run = await load.run(port, lambda: requests, seconds=SECONDS)
-    rates.setdefault(operation, {}).setdefault(name, []).append(run.rate)
+    found = rates.setdefault(operation, {})
+    found.setdefault(name, []).append(run.rate)
+    found.setdefault(f"{name} µs", []).append((_cpu(server) - before) * 1e6 / run.requests)
 
 
 def _order(account: str, products: list[str], lines: int) -> Json:
@@ -247,19 +257,21 @@ def _raw_orders(company: Company, order: Json, lines: list[Json]) -> Iterator[by
 
 def _shown(rates: dict[str, dict[str, list[float]]], console: Console) -> Json:
     table = Table(title="Requests per second, 16 connections, one API core (median of 3)")
-    for column in ("operation", "limit", "product", "share"):
+    for column in ("operation", "limit", "product", "share", "API µs: limit, product"):
         table.add_column(column)
     results: Json = {}
     for operation, found in rates.items():
         product = statistics.median(found["product"])
-        results[operation] = {"product": product}
+        costs = [statistics.median(found[f"{name} µs"]) for name in ("limit", "product") if name in found]
+        results[operation] = {"product": product, "api_us": costs}
+        spent = ", ".join(f"{cost:,.0f}" for cost in costs)
         if "limit" not in found:
-            table.add_row(operation, "–", f"{product:,.0f}", "–")
+            table.add_row(operation, "–", f"{product:,.0f}", "–", spent)
             continue
         shares = [p / r for p, r in zip(found["product"], found["limit"], strict=True)]
         limit, share = statistics.median(found["limit"]), statistics.median(shares)
         results[operation] |= {"limit": limit, "share": share, "shares": shares}
-        table.add_row(operation, f"{limit:,.0f}", f"{product:,.0f}", f"{share:.2f}")
+        table.add_row(operation, f"{limit:,.0f}", f"{product:,.0f}", f"{share:.2f}", spent)
     console.print(table)
     return results
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 
+from app.kernel.startup import settle_memory
 from tests.support.network import refuse_foreign_connections
 from tests.support.postgres import TestServer, join
 
@@ -16,6 +19,25 @@ if TYPE_CHECKING:
     from tests.support.api import Client, Company
 
 refuse_foreign_connections()
+
+LONG = {"journey": 100.0, "browser": 15.0, "faults": 15.0, "slow": 10.0}
+"""About how many seconds a test with this mark takes."""
+SHORT = 0.4
+"""And one without."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest first: a process that begins one of them last keeps all others waiting."""
+    seconds: dict[Path, float] = defaultdict(float)
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        seconds[item.path] += max((LONG[name] for name in marks & LONG.keys()), default=SHORT)
+    items.sort(key=lambda item: -seconds[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the collector need not go through all of it again and again."""
+    settle_memory()
 
 
 @pytest.fixture(scope="session")

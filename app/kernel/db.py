@@ -8,7 +8,7 @@ row-level security reads that setting. SQLAlchemy statements are compiled once p
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -107,11 +107,9 @@ class Database:
             async with _finish(connection):
                 yield connection
 
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Connection]:
+    def acquire(self) -> AbstractAsyncContextManager[Connection]:
         """A bare connection of `rapport_app`; nothing is visible until `begin` names a tenant."""
-        async with self._app.acquire() as connection:
-            yield connection
+        return self._app.acquire()
 
     @asynccontextmanager
     async def control(self) -> AsyncIterator[Connection]:
@@ -121,11 +119,9 @@ class Database:
             async with _finish(connection):
                 yield connection
 
-    @asynccontextmanager
-    async def control_session(self) -> AsyncIterator[Connection]:
+    def control_session(self) -> AbstractAsyncContextManager[Connection]:
         """A bare connection of `rapport_control`, for LISTEN and advisory locks that outlive transactions."""
-        async with self._control.acquire() as connection:
-            yield connection
+        return self._control.acquire()
 
 
 async def begin(

@@ -89,13 +89,13 @@ def claim_for(actor: Actor, request: Request, raw_key: str, body: bytes, *, seal
         key = key[1:-1]
     if not key or len(key) > 255:
         raise BadRequest("An Idempotency-Key has 1 to 255 characters.", header="Idempotency-Key")
-    method, path = request.method, request.url.path
+    method, path = request.method, str(request.scope["path"])
     identity = {
         "principal_id": actor.id,
         "method": method,
         "path": path,
         "key": key,
-        "request_hash": hashlib.sha256(request.url.query.encode() + b"\0" + body).hexdigest(),
+        "request_hash": hashlib.sha256(request.scope["query_string"] + b"\0" + body).hexdigest(),
     }
     scope = f"{actor.tenant.id}{actor.id}{method}{path}\0{key}".encode()
     lock = int.from_bytes(hashlib.blake2b(scope, digest_size=8).digest(), "big", signed=True)

@@ -11,20 +11,10 @@ import re
 from functools import lru_cache
 from string import Formatter
 
+from app.kernel.counters import COUNT_UP
 from app.kernel.uow import UnitOfWork
 
 _SERIES = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
-_TAKE = """
-INSERT INTO kernel.numbers AS n (tenant_id, series, year, last_number) VALUES ($1, $2, $3, $4)
-ON CONFLICT (tenant_id, series, year) DO UPDATE SET last_number = n.last_number + $4
-RETURNING last_number
-"""
-# The counter need not be on disk when its own transaction ends, while others wait for its row: the log is written in
-# order, so whoever commits with the number brings its counter there first.
-_TAKE_ALONE = _TAKE.replace(
-    "VALUES ($1, $2, $3, $4)",
-    "SELECT $1::uuid, $2::text, $3::integer, $4::bigint FROM set_config('synchronous_commit', 'off', true)",
-)
 
 
 async def next_number(
@@ -57,14 +47,12 @@ async def next_numbers(
 
 
 async def _take(uow: UnitOfWork, series: str, year: int, count: int, *, gap_free: bool) -> int:
-    arguments = (uow.tenant_id, series, year, count)
+    counter = (uow.tenant_id, series, year)
     if gap_free:
-        row = await uow.fetchrow(_TAKE, *arguments)
+        row = await uow.fetchrow(COUNT_UP, *counter, count)
         return int(row["last_number"]) if row else 0
-    # The control pool: a second connection of the pool that our caller holds one of could wait for itself.
-    async with uow.kernel.database.control_session() as connection:
-        uow.statements += 1
-        return int(await connection.fetchval(_TAKE_ALONE, *arguments))
+    uow.statements += 1
+    return await uow.kernel.counters.take(uow.kernel.database, counter, count)
 
 
 @lru_cache(maxsize=1_000)

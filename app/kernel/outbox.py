@@ -21,8 +21,9 @@ import structlog
 from app.kernel.access import system_actor
 from app.kernel.db import Connection
 from app.kernel.ids import new_id
+from app.kernel.locks import lock_name
 from app.kernel.retention import delete_rows
-from app.kernel.uow import transaction
+from app.kernel.uow import UnitOfWork, transaction
 
 if TYPE_CHECKING:
     from app.kernel.registry import Subscription
@@ -34,12 +35,16 @@ BATCH = 500
 POLL_SECONDS = 0.2
 FEWEST = 50
 CONCURRENCY = 6
+PUBLISHED_AT_ONCE = 50
+"""Of events that everybody has reacted to. A killed worker's are passed on again, which changes nothing."""
 LEASE = timedelta(seconds=90)
 HANDLER_SECONDS = 60.0
 RETRY_AFTER = (1, 5, 15, 60, 300, 900, 1_800, 3_600, 7_200)
 """Seconds to wait after the first, second, … failure; after one more the event is a dead letter."""
 RETENTION = timedelta(days=30)
 
+ENDPOINTS = "webhook-endpoints"
+"""The lock that keeps a tenant's endpoints as they are."""
 _ADVISORY_LOCK = 0x52_41_50_4F  # one claim at a time: two at once could part the events of one record
 
 # An event is loud if somebody in this process reacts to one of its record's that are due; the others are done with
@@ -155,6 +160,7 @@ class Relay:
         self.batch = batch
         self.poll_seconds = poll_seconds
         self._slots = asyncio.Semaphore(concurrency)
+        self._passed_on: list[Claimed] = []  # and not yet marked so
 
     async def run(self, stop: asyncio.Event) -> None:
         """Pass events on until `stop`; a batch that was begun is finished."""
@@ -173,6 +179,7 @@ class Relay:
         for event in claimed.loud:
             records.setdefault((event.tenant_id, event.record_id), []).append(event)
         await asyncio.gather(*(self._in_order(events) for events in records.values()))
+        await self._publish(least=1)
         return claimed.count
 
     async def _claim(self) -> _Batch:
@@ -192,12 +199,21 @@ class Relay:
         async with self._slots:
             for position, event in enumerate(events):
                 failures = await self._react(event)
-                async with self.kernel.database.control() as connection:
-                    if failures:
+                if failures:
+                    async with self.kernel.database.control() as connection:
                         await self._put_off(connection, event, failures)
                         await connection.execute(_HELD_BACK, *_keys(events[position + 1 :]))
-                        return
-                    await connection.execute(_PUBLISHED, *_keys([event]), self.kernel.clock.now())
+                    return
+                self._passed_on.append(event)
+                await self._publish(least=PUBLISHED_AT_ONCE)
+
+    async def _publish(self, *, least: int) -> None:
+        """Mark the events that were passed on, if there are so many: a transaction for each would cost more
+        than most reactions do."""
+        if len(self._passed_on) >= least:
+            events, self._passed_on = self._passed_on, []
+            async with self.kernel.database.control() as connection:
+                await connection.execute(_PUBLISHED, *_keys(events), self.kernel.clock.now())
 
     async def _react(self, event: Claimed) -> list[str]:
         """Run every reaction to an event, each in its own transaction; what went wrong."""
@@ -240,6 +256,22 @@ class Relay:
         await connection.execute(_FAILED, event.tenant_id, event.id, again, error, now if dead else None)
         if dead:
             log.error("dead letter", event_id=str(event.id), event_type=event.type, error=error)
+
+
+async def nobody_hears(uow: UnitOfWork, event_type: str) -> bool:
+    """Whether an event concerns no module of this process and no endpoint of the tenant.
+
+    It stays so until the transaction ends: whoever adds an endpoint or switches one on waits for that, and hears of
+    what comes after.
+    """
+    if event_type in uow.kernel.registry.subscriptions:
+        return False
+    await lock_name(uow, ENDPOINTS, shared=True)
+    rows = await uow.fetch(
+        "SELECT 1 FROM kernel.webhook_endpoints WHERE tenant_id = $1 AND enabled AND deleted_at IS NULL LIMIT 1",
+        uow.tenant_id,
+    )
+    return not rows
 
 
 async def _deliver(connection: Connection, events: Sequence[asyncpg.Record], now: datetime) -> None:

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from app.kernel.decimals import decimal_text
 from app.kernel.money import EXPONENTS, Money, UnitPrice, money_dict
 
+_ZERO = Decimal(0)
 _Render = Callable[[Any, str], Any]
 
 
@@ -180,9 +181,11 @@ def _money(value: int, currency: str) -> Any:
     return money_dict(value, currency)
 
 
+@lru_cache(maxsize=1_024)
 def _decimal(value: Decimal, _: str) -> str:
-    return decimal_text(value)
+    return decimal_text(value or _ZERO)  # what is equal has one text: there is no -0
 
 
+@lru_cache(maxsize=1_024)
 def _unit_price(value: Decimal, currency: str) -> Any:
     return UnitPrice(value, currency).to_wire()

@@ -426,7 +426,7 @@ async def _json_body(request: Request) -> bytes:
 
 def fields_of(body: BaseModel) -> dict[str, Any]:
     """All fields of a create body, as Python values (money stays `Money`)."""
-    return {name: getattr(body, name) for name in type(body).model_fields}
+    return dict(body.__dict__)
 
 
 def set_fields_of(body: BaseModel) -> dict[str, Any]:

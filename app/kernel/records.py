@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Generic, TypeVar, cast
 from uuid import UUID
 
@@ -348,6 +348,18 @@ def _default_scopes(action: str) -> dict[str, Scope]:
     return all_of_it | {"manager": Scope.TEAM_AND_BELOW, "salesperson": Scope.OWN}
 
 
+@lru_cache(maxsize=1_000)
+def _rows_by_id(model: type[RecordTable], readable: str | None, allowed: str | None, lock: Lock) -> str:
+    """Live rows of a tenant (`$1`) by id (`$2`) that satisfy `readable`, with whether they are `allowed`."""
+    columns = ", ".join(f"t.{name}" for name in columns_of(model))
+    return (
+        f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {qualified(model)} t"
+        " WHERE t.tenant_id = $1 AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL"
+        f"{f' AND {readable}' if readable else ''}"
+        f"{f' ORDER BY t.id{LOCKING[lock]} OF t' if lock else ''}"
+    )
+
+
 class RecordService(MergeHooks[M]):
     """What a record type does: visible reads, guarded writes, and hooks for the module's own rules."""
 
@@ -357,6 +369,7 @@ class RecordService(MergeHooks[M]):
         self.uow = uow
         self.actor = uow.actor
         self._wrote: tuple[UUID, int, Mapping[str, Sequence[Mapping[str, Any]]]] | None = None
+        self._rendered: tuple[M | None, Mapping[str, Any]] = (None, {})
 
     # -- hooks ---------------------------------------------------------------------------------------------
 
@@ -382,7 +395,18 @@ class RecordService(MergeHooks[M]):
 
     async def answer(self, row: M) -> dict[str, Any]:
         """One stored row as its own address answers it: with its parts, without what is hidden from the actor."""
-        return self.record.render(row, self.actor.hidden(self.record.object)) | await self.parts_of(row)
+        hidden = self.actor.hidden(self.record.object)
+        known, rendered = self._rendered
+        if row is not known:
+            rendered = self.record.render(row, hidden)
+        elif hidden:
+            rendered = {name: value for name, value in rendered.items() if name not in hidden}
+        return {**rendered, **await self.parts_of(row)}
+
+    def _render(self, row: M) -> Mapping[str, Any]:
+        """A row that was just written, for its event; whoever answers with it need not render it again."""
+        self._rendered = (row, self.record.render(row))
+        return self._rendered[1]
 
     async def parts_of(self, row: M) -> dict[str, Any]:
         """The parts of a stored row as the actor sees them, ready to be written; one statement at most."""
@@ -430,14 +454,8 @@ class RecordService(MergeHooks[M]):
         bind = Bindings(self.uow.tenant_id, list(ids))
         readable = visible_rows(self.actor, object_name, "read", bind)
         allowed = readable if action == "read" else visible_rows(self.actor, object_name, action, bind)
-        where = f" AND {readable}" if readable else ""
-        locking = f"{LOCKING[lock]} OF t" if lock else ""
-        columns = ", ".join(f"t.{name}" for name in columns_of(cast("type[RecordTable]", model)))
         rows = await self.uow.fetch(
-            f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {self.record.table} t"
-            f" WHERE t.tenant_id = $1 AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL{where}"
-            f"{' ORDER BY t.id' if lock else ''}{locking}",
-            *bind.values,
+            _rows_by_id(cast("type[RecordTable]", model), readable, allowed, lock), *bind.values
         )
         if not all(row["allowed"] for row in rows):
             raise Forbidden(
@@ -477,7 +495,7 @@ class RecordService(MergeHooks[M]):
         if custom.indexed:
             await self.uow.kernel.custom_fields.index(self.uow, record.object, row.id, custom)
         self.uow.meter("records.created")
-        self.uow.publish_record(record.created, row.id, row.version, record=record.render(row))
+        self.uow.publish_record(record.created, row.id, row.version, record=self._render(row))
         await self.after_create(row)
         return row
 
@@ -536,7 +554,7 @@ class RecordService(MergeHooks[M]):
         changed = [name for name in record.fields if getattr(row, name) != getattr(after, name)]
         changed = [name for name in changed if name not in ("version", "updated_at")]
         self.uow.publish_record(
-            record.updated, row.id, after.version, changed=changed, record=record.render(after)
+            record.updated, row.id, after.version, changed=changed, record=self._render(after)
         )
         await self.after_update(row, after)
         return after

@@ -152,7 +152,7 @@ class TransactionalRoute(APIRoute):
         return response
 
     def _check_query(self, request: Request) -> None:
-        if self.query_names is None:
+        if self.query_names is None or not request.scope["query_string"]:
             return
         seen: set[str] = set()
         for name, _ in request.query_params.multi_items():

@@ -10,6 +10,7 @@ from app.kernel.access import Actor, TenantProfile
 from app.kernel.calls import Calls
 from app.kernel.clock import Clock
 from app.kernel.config import Settings
+from app.kernel.counters import Counters
 from app.kernel.db import Database
 from app.kernel.limits import Limits
 from app.kernel.memory import TenantMemory
@@ -61,6 +62,7 @@ class Kernel:
     custom_fields: CustomFields
     authenticator: Authenticator = field(init=False)  # needs the rest, so `open_kernel` sets it last
     memory: TenantMemory = field(default_factory=TenantMemory)
+    counters: Counters = field(default_factory=Counters)
     renderer: Renderer = field(default_factory=Renderer)
     limits: Limits = field(default_factory=Limits)
     calls: Calls = field(default_factory=Calls)

@@ -240,8 +240,8 @@ class UnitOfWork:
             return await self.insert(model, audit=audit, **given)
         await self.settle()
         values = dict.fromkeys(columns_of(model)) | given
-        moments = {name: statements.in_utc(v) for name, v in values.items() if isinstance(v, datetime)}
-        values |= moments
+        for name in statements.moment_columns(model):
+            values[name] = statements.in_utc(values[name])
         arguments = statements.insert_arguments(values)
         self._late = [
             _Late(LateWrite(statements.insert_one, model, tuple(values), len(arguments)), arguments)

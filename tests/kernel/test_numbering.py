@@ -24,6 +24,45 @@ async def kernel(worker_database: str, tmp_path: Path) -> AsyncIterator[Kernel]:
         yield found
 
 
+async def test_callers_who_meet_share_statements_and_get_runs_of_their_own(kernel: Kernel):
+    counter = (new_tenant().tenant.id, "shared", 0)
+
+    async def take(count: int) -> range:
+        last = await kernel.counters.take(kernel.database, counter, count)
+        return range(last - count + 1, last + 1)
+
+    taken = await asyncio.gather(*(take(count % 3 + 1) for count in range(150)))
+    asked = sum(count % 3 + 1 for count in range(150))
+    assert sorted(number for run in taken for number in run) == list(range(1, asked + 1))
+
+
+async def test_who_gives_up_waiting_keeps_nobody_else_waiting(kernel: Kernel):
+    counter = (new_tenant().tenant.id, "left", 0)
+
+    async def take() -> int:
+        return await kernel.counters.take(kernel.database, counter, 1)
+
+    callers = [asyncio.create_task(take()) for _ in range(30)]
+    await asyncio.sleep(0)
+    for caller in callers[::3]:  # the one who asks, and some of those who wait
+        caller.cancel()
+    found = await asyncio.gather(*callers, return_exceptions=True)
+    numbers = [one for one in found if isinstance(one, int)]
+    assert len(numbers) == len(set(numbers)) == 20
+    assert await take() > max(numbers)
+
+
+async def test_what_fails_fails_for_everybody_who_waits_and_the_next_try_works(kernel: Kernel):
+    counter = (new_tenant().tenant.id, "failing", 0)
+
+    async def take(count: int) -> int:
+        return await kernel.counters.take(kernel.database, counter, count)
+
+    found = await asyncio.gather(*(take(2**62) for _ in range(5)), return_exceptions=True)
+    assert any(isinstance(one, Exception) for one in found)
+    assert isinstance(await kernel.counters.take(kernel.database, (counter[0], "fine", 0), 1), int)
+
+
 class Undone(Exception):
     """Rolls a transaction back."""
 

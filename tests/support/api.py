@@ -19,10 +19,12 @@ from weakref import WeakKeyDictionary
 import httpx
 import jsonschema_rs
 import orjson
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.kernel.config import Settings
 from app.kernel.registry import Module
 from app.main import Application, create_app
+from app.tenants.auth.passwords import Passwords
 
 PASSWORD = "correct horse battery staple"
 _DOCUMENT = "urn:openapi"
@@ -176,6 +178,10 @@ class Company:
         return self.owner.http
 
 
+QUICK = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Signing up takes two passwords' work, and nearly every test begins with it; the real cost has its own tests."""
+
+
 @asynccontextmanager
 async def running(
     url: str, data_dir: Path, modules: tuple[Module, ...] = (), **settings: Any
@@ -185,6 +191,10 @@ async def running(
     options: dict[str, Any] = open_house | settings
     app = create_app(Settings(environment="test", database_url=url, data_dir=data_dir, **options), modules)
     async with app.router.lifespan_context(app):
+        kernel = app.kernel
+        assert kernel is not None
+        kernel.authenticator.passwords.close()  # type: ignore[attr-defined]
+        kernel.authenticator.passwords = Passwords(QUICK)  # type: ignore[attr-defined]
         yield app
 
 

@@ -25,6 +25,7 @@ from app.kernel import db
 from app.kernel.ids import new_id
 from app.kernel.imports.rules import ImportRow
 from app.kernel.models import RecordTable
+from app.kernel.outbox import nobody_hears
 from app.kernel.records import RecordType, to_json
 from app.kernel.statements import BETWEEN_TOKENS, audited_columns, entity, split_tokens
 from app.kernel.statements import columns_of as _columns_of
@@ -44,10 +45,13 @@ _BESIDE = """, audit AS (
     (tenant_id, id, at, actor_kind, actor_id, actor_name, request_id, object, record_id, action, changes)
   SELECT $1, s.audit_id_, $2, $3, $4, $5, $6, $7, s.id, $8, s.audit_::jsonb FROM {source} s JOIN done USING (id)
 ), events AS (
-  INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data)
-  SELECT $1, s.event_id_, $2, $3, $4, $6, $9, $7, s.id, s.event_::jsonb FROM {source} s JOIN done USING (id)
+  INSERT INTO kernel.outbox
+    (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data, published_at)
+  SELECT $1, s.event_id_, $2, $3, $4, $6, $9, $7, s.id, s.event_::jsonb, {published}
+  FROM {source} s JOIN done USING (id)
 )
 SELECT id FROM done"""
+_WAITING = "NULL::timestamptz"
 
 
 @dataclass
@@ -140,6 +144,8 @@ class SetWriter:
     async def insert(self, rows: Sequence[ImportRow]) -> set[UUID]:
         """Insert new rows; the ids of those that no unique key kept out."""
         slices = [rows[start : start + SLICE] for start in range(0, len(rows), SLICE)]
+        # What nobody waits for need not be found, claimed and marked by the relay.
+        published = "$2" if await nobody_hears(self.uow, self.record.created.type) else _WAITING
         made: set[UUID] = set()
         building = asyncio.create_task(asyncio.to_thread(self._new, slices[0]))
         try:
@@ -147,13 +153,13 @@ class SetWriter:
                 ready = await building
                 if following is not None:
                     building = asyncio.create_task(asyncio.to_thread(self._new, following))
-                made |= await self._insert(ready)
+                made |= await self._insert(ready, published)
         finally:
             if not building.done():
                 await asyncio.wait([building])  # a thread cannot be stopped
         return made
 
-    async def _insert(self, ready: _Ready) -> set[UUID]:
+    async def _insert(self, ready: _Ready, published: str) -> set[UUID]:
         record = self.record
         arguments = [value for value in ready.shared.values() if value is not None]
         numbers = iter(range(_FIRST_SHARED, _FIRST_SHARED + len(arguments)))
@@ -166,7 +172,7 @@ class SetWriter:
             done = await self._run(
                 f"WITH done AS (INSERT INTO {record.table} ({', '.join([*ready.names, *ready.shared])})"
                 f" SELECT {', '.join(picked)} FROM {source} s"
-                f" ON CONFLICT DO NOTHING RETURNING id){_BESIDE.format(source=source)}",
+                f" ON CONFLICT DO NOTHING RETURNING id){_BESIDE.format(source=source, published=published)}",
                 "created",
                 record.created.type,
                 arguments,
@@ -213,7 +219,7 @@ class SetWriter:
             await self._run(
                 f"WITH done AS (UPDATE {record.table} t SET {sets}, version = t.version + 1, updated_at = $2"
                 f" FROM {source} s WHERE t.tenant_id = $1 AND t.id = s.id RETURNING t.id)"
-                f"{_BESIDE.format(source=source)}",
+                f"{_BESIDE.format(source=source, published=_WAITING)}",
                 "updated",
                 record.updated.type,
             )

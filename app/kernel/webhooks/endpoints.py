@@ -15,6 +15,8 @@ from app.kernel.event_tables import WebhookDelivery, WebhookEndpoint
 from app.kernel.events import Event
 from app.kernel.ids import new_id
 from app.kernel.listing import Bindings
+from app.kernel.locks import lock_name
+from app.kernel.outbox import ENDPOINTS
 from app.kernel.paging import read_position, sign_position
 from app.kernel.records import to_json
 from app.kernel.uow import UnitOfWork
@@ -78,6 +80,7 @@ class Endpoints:
         )
         if count is not None and count["count"] >= MAX_ENDPOINTS:
             raise TooManyEndpoints
+        await lock_name(uow, ENDPOINTS)
         id, secret = new_id(), new_secret()
         made = await uow.insert(
             WebhookEndpoint,
@@ -108,6 +111,7 @@ class Endpoints:
             self._check_url(changes["url"])
         if changes.get("enabled", endpoint.enabled) != endpoint.enabled:
             on = changes["enabled"]
+            await lock_name(uow, ENDPOINTS)
             changes |= {
                 "disabled_reason": None if on else "by_member",
                 "disabled_at": None if on else uow.now,

@@ -63,11 +63,14 @@ def check_password(password: str, *, personal: Iterable[str] = ()) -> None:
         raise WeakPassword("password_personal", "A password is not one's own name or address")
 
 
+HASHER = Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+
 class Passwords:
     """Hashes and verifies; two at a time, so that sign-ins cannot take the machine's memory or cores."""
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1),))
+    def __init__(self, hasher: Argon2Hasher = HASHER) -> None:
+        self._hasher = PasswordHash((hasher,))
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="passwords")
         self._dummy_hash = self._hasher.hash(_DUMMY)
 

@@ -15,6 +15,8 @@ from app.modules.catalog.models.configuration import ComponentPricing
 from app.modules.catalog.models.prices import BookKind, TierKind
 from app.modules.catalog.services.waterfall import Agreed, BookPrice, Component, LineFacts, Refusal, Tier
 
+_NO_TAX = Decimal(0)
+
 
 class Facts:
     """What is known of the products of one query."""
@@ -58,19 +60,24 @@ class Facts:
         """The facts of one line, whose product is known."""
         row = self._products[line.product_id]
         currency = self._query.currency
-        priced = [(row["priced"] or (), False), (row["parent_priced"] or (), True)]
+        priced = [
+            (one, of_parent)
+            for of_parent, found in ((False, row["priced"]), (True, row["parent_priced"]))
+            for one in found or ()
+        ]
         list_price = amount_in(row["prices"], currency)
-        if list_price is None:
-            list_price = amount_in(row["parent_prices"] or (), currency)
+        if list_price is None and row["parent_prices"]:
+            list_price = amount_in(row["parent_prices"], currency)
+        cost = cost_in(row, currency)
         return LineFacts(
-            product=product_ref(row, currency, hidden=self._hidden),
+            product=_product_ref(row, None if cost is None or self._hidden else UnitPrice(cost, currency)),
             list_price=list_price,
-            agreed=tuple(_agreed(one, up) for found, up in priced for one in found if not one["book_id"]),
-            books=tuple(_book_price(one, up) for found, up in priced for one in found if one["book_id"]),
+            agreed=tuple([_agreed(one, up) for one, up in priced if not one["book_id"]]),
+            books=tuple([_book_price(one, up) for one, up in priced if one["book_id"]]),
             component=self._component(line, row),
             sum_of_parts=row["sum_of_parts"],
-            tax_rate=Decimal(0) if row["rate"] is None else row["rate"],
-            unit_cost=cost_in(row, currency),
+            tax_rate=_NO_TAX if row["rate"] is None else row["rate"],
+            unit_cost=cost,
         )
 
     def _refusal(self, index: int, line: PriceQueryLine) -> Refusal | None:
@@ -118,6 +125,10 @@ async def product_rows(uow: UnitOfWork, ids: Collection[UUID], *, hold: bool = F
 def product_ref(row: Any, currency: str, *, hidden: bool) -> ProductRef:
     """A product as others see it; `cost` in `currency`, where it is known and not hidden."""
     cost = None if hidden else cost_in(row, currency)
+    return _product_ref(row, None if cost is None else UnitPrice(cost, currency))
+
+
+def _product_ref(row: Any, cost: UnitPrice | None) -> ProductRef:
     return ProductRef(
         id=row["id"],
         code=row["code"],
@@ -131,7 +142,7 @@ def product_ref(row: Any, currency: str, *, hidden: bool) -> ProductRef:
         stocked=row["stocked"],
         is_bundle=row["is_bundle"],
         warranty_months=row["warranty_months"],
-        cost=None if cost is None else UnitPrice(cost, currency),
+        cost=cost,
     )
 
 
@@ -142,7 +153,10 @@ def cost_in(row: Any, currency: str) -> Decimal | None:
 
 def amount_in(prices: Sequence[Mapping[str, str]], currency: str) -> Decimal | None:
     """The price in this currency."""
-    return next((Decimal(one["amount"]) for one in prices if one["currency"] == currency), None)
+    for one in prices:
+        if one["currency"] == currency:
+            return Decimal(one["amount"])
+    return None
 
 
 def _agreed(row: Any, of_parent: bool) -> Agreed:

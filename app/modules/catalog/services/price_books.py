@@ -10,6 +10,7 @@ from app.kernel.decimals import decimal_text
 from app.kernel.errors import Invalid, Problem
 from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
 from app.kernel.records import RecordService, RecordType, Search
+from app.kernel.statements import by_texts
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import CatalogEntryInUse, ProductPriceChanged
 from app.modules.catalog.models.prices import BookKind, PriceBook, PriceBookEntry
@@ -211,12 +212,7 @@ async def held_products(uow: UnitOfWork, ids: Collection[UUID]) -> set[UUID]:
 
 async def ids_by_code(uow: UnitOfWork, table: str, codes: Collection[str]) -> dict[str, UUID]:
     """Ids of products or price books by their codes."""
-    rows = await uow.fetch(
-        f"SELECT code, id FROM catalog.{table}"
-        " WHERE tenant_id = $1 AND code = ANY($2::text[]) AND deleted_at IS NULL",
-        uow.tenant_id,
-        list(codes),
-    )
+    rows = await uow.fetch(by_texts(f"catalog.{table}", "code", "t.id"), uow.tenant_id, list(codes))
     return {row["code"]: row["id"] for row in rows}
 
 

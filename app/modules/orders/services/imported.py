@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from app.kernel.people import People
+from app.kernel.statements import by_texts
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog, ProductRef
 from app.modules.customers.interface import Customers
@@ -112,8 +113,7 @@ class Known:
 async def mark_existing(uow: UnitOfWork, table: str, items: Sequence[Item[Any]]) -> None:
     """Find what is there already by its external id; of one that is named twice the second is refused."""
     rows = await uow.fetch(
-        f"SELECT id, external_id FROM {table} WHERE tenant_id = $1 AND external_id = ANY($2::text[])"
-        " AND deleted_at IS NULL",
+        by_texts(table, "external_id", "t.id"),
         uow.tenant_id,
         [item.given.external_id for item in items],
     )
@@ -140,7 +140,7 @@ async def refuse_known_lines(uow: UnitOfWork, table: str, items: Sequence[Item[A
     if not lines:
         return
     rows = await uow.fetch(
-        f"SELECT external_id FROM {table} WHERE tenant_id = $1 AND external_id = ANY($2::text[])",
+        by_texts(table, "external_id", "t.id", live=False),
         uow.tenant_id,
         [key for _, _, key in lines],
     )

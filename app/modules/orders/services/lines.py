@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +25,7 @@ from app.modules.orders.schemas.orders import OrderLineRead
 MAX_MINOR = 10**15  # sums of thousands of orders still fit where money is kept
 _EXACT = Context(prec=100)
 AMOUNTS = ("gross", "discount", "subtotal", "header_discount", "net", "tax", "total")
+_amounts_of = attrgetter(*AMOUNTS)
 LINES = Parts(
     "lines",
     OrderLineRead,
@@ -76,16 +79,16 @@ def totalled(
     except DiscountTooLarge as refusal:
         at = "/discount_amount" if refusal.line is None else f"/lines/{refusal.line}/discount_amount"
         raise Invalid.at(at, "more_than_the_price", str(refusal)) from None
-    if any(abs(getattr(line, name)) > MAX_MINOR for line in (*sums.lines, sums) for name in AMOUNTS):
+    if max(map(abs, chain.from_iterable(map(_amounts_of, (*sums.lines, sums))))) > MAX_MINOR:
         raise Invalid.at("/lines", "amount_out_of_range", "The order comes to too much.")
     if sums.total < 0 and not credit:
         raise Invalid.at("/lines", "negative", "An order does not come to less than nothing.")
     rows = [
-        _row(line, position, {name: getattr(amounts, name) for name in AMOUNTS}, currency)
+        _row(line, position, dict(zip(AMOUNTS, _amounts_of(amounts), strict=True)), currency)
         | {"benefit_discount": benefit}
         for position, (line, amounts, benefit) in enumerate(zip(lines, sums.lines, off, strict=True))
     ]
-    header: dict[str, Any] = {name: getattr(sums, name) for name in AMOUNTS}
+    header: dict[str, Any] = dict(zip(AMOUNTS, _amounts_of(sums), strict=True))
     header |= {"line_count": len(rows), "exact_value": _exact_value(lines)}
     header |= {"benefit_discount": sum(off), "benefits": stored(benefits)}
     return header | derived(header["net"], [row["cost"] for row in rows], commission_percent), rows

@@ -11,7 +11,7 @@ from app.kernel.bulk import insert_records, insert_rows
 from app.kernel.errors import Conflict
 from app.kernel.ids import new_id
 from app.kernel.numbering import next_numbers
-from app.kernel.statements import columns_of, entity
+from app.kernel.statements import by_texts, columns_of, entity
 from app.kernel.totals import LineInput, total
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.models.orders import OrderLine, ReturnStatus
@@ -28,6 +28,7 @@ from app.modules.orders.services.lines import MAX_MINOR
 from app.modules.orders.services.return_lines import exact_value, worth
 from app.modules.orders.services.returns import NUMBER, RETURN
 
+_BY_KEY = by_texts("orders.order_lines", "external_id", "t.id", live=False)
 Made = tuple[Item[ImportedReturn], dict[str, Any], list[dict[str, Any]]]
 
 
@@ -77,7 +78,7 @@ class ReturnImports:
             "SELECT l.*, o.account_id, o.currency FROM orders.order_lines l"
             " JOIN orders.orders o ON o.tenant_id = l.tenant_id AND o.id = l.order_id AND o.deleted_at IS NULL"
             " WHERE l.tenant_id = $1 AND l.id IN ("
-            "  SELECT id FROM orders.order_lines WHERE tenant_id = $1 AND external_id = ANY($2::text[])"
+            f"  SELECT id FROM ({_BY_KEY}) keyed"
             "  UNION ALL SELECT unnest($3::uuid[])) ORDER BY l.id FOR NO KEY UPDATE OF l",
             self._uow.tenant_id,
             list(keys),
