@@ -62,6 +62,14 @@ class Settings(BaseSettings):
     trial_days: int = Field(
         14, ge=0, le=366, description="So long a new company uses the product before anything is charged."
     )
+    suspension_days: int = Field(
+        30, ge=0, description="An account that stays suspended this long for what is unpaid is cancelled."
+    )
+    export_window_days: int = Field(
+        30,
+        ge=1,
+        description="How long a cancelled account can be exported or taken up again, before it is erased.",
+    )
     payment_days: int = Field(14, ge=0, le=365, description="So long after it is issued a bill is due.")
     seller_name: str = Field("Rapport", description="Who issues the bills of the product itself.")
     seller_address: str = Field("", description="The address on those bills, line by line.")
@@ -102,6 +110,11 @@ class Settings(BaseSettings):
         None, description="`smtp://user:pass@host:587`; absent means a folder under `data_dir`."
     )
     mail_from: str = Field("Rapport <no-reply@rapport.example>", description="Sender of system mail.")
+    mail_reply_to: str = Field(
+        "replies@rapport.example",
+        description="Where answers to mails about cases go; `+` and a key stand before its `@`. What arrives there is "
+        "handed to `POST /v1/cases/from-email`.",
+    )
     webhook_allow_private: bool = Field(
         False, description="Allow webhook receivers on private and loopback addresses (development)."
     )

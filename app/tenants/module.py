@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from app.kernel.limits import PeriodUsage
 from app.kernel.people import People
-from app.kernel.registry import Module
+from app.kernel.registry import Module, NotificationKind
 from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.auth.control import AccessOfTenant
-from app.tenants.billing import bill_router
+from app.tenants.billing import bill_router, entitlements_router
 from app.tenants.billing import router as billing_router
+from app.tenants.billing.entitlements import EntitlementsOfTenant, MeteringOfTenant
+from app.tenants.billing.warnings import KIND as USAGE_WARNING
 from app.tenants.handlers import SUBSCRIPTIONS
-from app.tenants.interface import Access, Colleagues, ExchangeRates, Members, Teams, Tenants, WorkingTime
+from app.tenants.interface import (
+    Access,
+    Colleagues,
+    Entitlements,
+    ExchangeRates,
+    Members,
+    Metering,
+    Teams,
+    Tenants,
+    WorkingTime,
+)
+from app.tenants.lifecycle import router as lifecycle_router
+from app.tenants.lifecycle.schedule import SCHEDULES as LIFECYCLE_SCHEDULES
 from app.tenants.people import (
     calendar_router,
     exchange_rate_router,
@@ -57,8 +72,10 @@ MODULE = Module(
         exchange_rate_router.router,
         key_router.router,
         billing_router.router,
+        lifecycle_router.router,
         billing_router.plans_router,
         bill_router.router,
+        entitlements_router.router,
         well_known.router,
     ],
     interfaces={
@@ -70,9 +87,13 @@ MODULE = Module(
         WorkingTime: WorkingTimeOfTenant,
         ExchangeRates: RatesOfTenant,
         Access: AccessOfTenant,
+        Entitlements: EntitlementsOfTenant,
+        PeriodUsage: EntitlementsOfTenant,
+        Metering: MeteringOfTenant,
     },
     permissions=PERMISSIONS,
     subscriptions=SUBSCRIPTIONS,
-    schedules=SCHEDULES,
+    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES],
+    notifications=(NotificationKind(USAGE_WARNING, "The plan's limits", "套餐用量提醒", mail=True),),
     authenticator=open_authenticator,
 )

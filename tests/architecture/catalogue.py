@@ -25,7 +25,6 @@ CONTROL_INDEXES: dict[str, str] = {
     "tenants.ix_sessions_user_id": "a new password ends a person's sessions in every tenant",
     "tenants.ix_sessions_expires_at": "the nightly purge runs over all tenants",
     "tenants.ix_billing_accounts_next_bill_at": "the billing run takes the tenants whose bill is due in turn",
-    "kernel.ix_outbox_unpublished": "the relay takes unpublished events of all tenants in turn",
     "kernel.ix_outbox_at": "the purge of old events runs over all tenants",
     "kernel.ix_idempotency_keys_created_at": "the purge of old answers runs over all tenants",
     "kernel.ix_webhook_deliveries_due": "the sender takes due deliveries of all tenants in turn",

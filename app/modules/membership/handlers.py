@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from app.kernel.registry import Subscription
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.services.orders import OrderPoints
+from app.modules.membership.services.wallet.giving_back import GivingBack
 
 
 class OrderTold(BaseModel):
@@ -61,4 +62,57 @@ SUBSCRIPTIONS = (
     Subscription("orders.order.cancelled.v1", OrderTold, _cancelled, "membership.cancel"),
     Subscription("orders.return.completed.v1", ReturnTold, _completed, "membership.give_back"),
     Subscription("orders.return.created.v1", RecordTold, _return_made, "membership.give_back"),
+)
+
+
+# -- stored value --------------------------------------------------------------------------------------------
+
+
+class InvoiceTold(BaseModel):
+    """What we need of `orders.invoice.issued.v1`."""
+
+    id: UUID
+    order_id: UUID | None
+    kind: str
+
+
+class ReturnOfOrder(BaseModel):
+    """What wallets need of `orders.return.completed.v1`."""
+
+    id: UUID
+    order_id: UUID | None
+    resolution: str
+
+
+class OrderChanged(BaseModel):
+    """What we need of `orders.order.updated.v1`: lines that were cancelled lower the total."""
+
+    id: UUID
+    changed: list[str]
+
+
+async def _refund_lowered(uow: UnitOfWork, event: OrderChanged) -> None:
+    if "total" in event.changed:
+        await GivingBack(uow).of_order(event.id)
+
+
+async def _invoiced(uow: UnitOfWork, event: InvoiceTold) -> None:
+    if event.kind == "invoice" and event.order_id is not None:
+        await GivingBack(uow).settle(event.order_id, event.id)
+
+
+async def _refund_wallet(uow: UnitOfWork, event: ReturnOfOrder) -> None:
+    if event.resolution == "refunded" and event.order_id is not None:
+        await GivingBack(uow).of_order(event.order_id)
+
+
+async def _refund_cancelled(uow: UnitOfWork, event: OrderTold) -> None:
+    await GivingBack(uow).of_order(event.id)
+
+
+OF_WALLETS = (
+    Subscription("orders.invoice.issued.v1", InvoiceTold, _invoiced, "membership.wallet_settle"),
+    Subscription("orders.return.completed.v1", ReturnOfOrder, _refund_wallet, "membership.wallet_refund"),
+    Subscription("orders.order.cancelled.v1", OrderTold, _refund_cancelled, "membership.wallet_refund"),
+    Subscription("orders.order.updated.v1", OrderChanged, _refund_lowered, "membership.wallet_refund"),
 )

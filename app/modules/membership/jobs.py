@@ -14,6 +14,7 @@ from app.modules.membership.models.programmes import Programme
 from app.modules.membership.services.classifying import classify
 from app.modules.membership.services.ledger import Ledger
 from app.modules.membership.services.tiers import TierService
+from app.modules.membership.services.wallet.ledger import WalletLedger
 
 CALENDAR_EVERY: Final = timedelta(minutes=30)
 CLASSES_EVERY: Final = timedelta(days=1)
@@ -24,6 +25,20 @@ async def follow_calendar(run: ScheduledRun) -> None:
     """Do everything that has fallen due since the last run."""
     await settle_points(run)
     await look_at_tiers(run)
+    await expire_bonuses(run)
+
+
+async def expire_bonuses(run: ScheduledRun) -> None:
+    """Bonus money past its last day is gone."""
+    while True:
+        async with run.transaction() as uow:
+            ledger = WalletLedger(uow)
+            rows = await uow.fetch(_EXPIRED_BONUSES, uow.tenant_id, ledger.today, BATCH)
+            if rows:
+                await ledger.hold([row["wallet_id"] for row in rows])
+                await ledger.close()
+        if len(rows) < BATCH:
+            return
 
 
 async def settle_points(run: ScheduledRun) -> None:
@@ -67,3 +82,8 @@ SELECT member_id FROM (
    WHERE tenant_id = $1 AND remaining > 0 AND expires_on IS NOT NULL AND expires_on < $2 AND matures_on IS NULL
    LIMIT $3)
 ) due ORDER BY member_id LIMIT $3"""
+
+_EXPIRED_BONUSES: Final = """
+SELECT DISTINCT wallet_id FROM membership.wallet_lots
+WHERE tenant_id = $1 AND remaining > 0 AND expires_on IS NOT NULL AND expires_on < $2
+ORDER BY wallet_id LIMIT $3"""

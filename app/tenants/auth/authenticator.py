@@ -26,6 +26,7 @@ from app.tenants.auth.actors import PROFILE_COLUMNS, load_actor, profile_of
 from app.tenants.auth.api_keys import ApiKeyMalformed, looks_like_api_key, parse_api_key
 from app.tenants.auth.passwords import Passwords
 from app.tenants.auth.signing_keys import load_signing_keys
+from app.tenants.billing.api_calls import flushing
 
 CHANNEL: Final = "rapport_access"
 AUDIENCE: Final = "rapport"
@@ -259,7 +260,8 @@ async def open_authenticator(kernel: Kernel) -> AsyncIterator[TenantAuthenticato
     authenticator = TenantAuthenticator(kernel, tokens)
     listener = asyncio.create_task(authenticator.listen(), name="access-listener")
     try:
-        yield authenticator
+        async with flushing(kernel):
+            yield authenticator
     finally:
         listener.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -140,7 +140,7 @@ async def list_usage_events(
     return Page[UsageEventRead](data=page, next_cursor=onward, has_more=onward is not None)
 
 
-@router.get("/usage", access="usage:read", while_suspended=True, responses=problems(NoSuchPeriod))
+@router.get("/usage", access="usage:read", while_cancelled=True, responses=problems(NoSuchPeriod))
 async def get_usage(uow: Uow, start: Start = None, end: End = None) -> UsageRead:
     """What was used in a period, by metric: what the product counted of itself, and what was reported.
 
@@ -164,7 +164,7 @@ async def get_usage(uow: Uow, start: Start = None, end: End = None) -> UsageRead
     return UsageRead(period=SpanRead(start=period.start, end=period.end), metrics=metrics)
 
 
-@router.get("/seats", access="usage:read", while_suspended=True, responses=problems(NoSuchPeriod))
+@router.get("/seats", access="usage:read", while_cancelled=True, responses=problems(NoSuchPeriod))
 async def get_seats(uow: Uow, start: Start = None, end: End = None) -> SeatsRead:
     """Who took a seat in a period, from when to when, to the second."""
     period = _period(uow, start, end)
@@ -194,13 +194,13 @@ async def list_plans(kernel: KernelDep, response: Response) -> PriceList:
     return PriceList(plans=list(price_list(kernel.settings.price_list)))
 
 
-@router.get("/subscription", access="usage:read", while_suspended=True)
+@router.get("/subscription", access="usage:read", while_cancelled=True, spare_calls=True)
 async def get_subscription(uow: Uow) -> SubscriptionRead:
     """What the company subscribes to."""
     return _subscription(await Subscriptions(uow).current())
 
 
-@router.put("/subscription", access="subscription:manage", responses=problems(SamePlan))
+@router.put("/subscription", access="subscription:manage", spare_calls=True, responses=problems(SamePlan))
 async def change_subscription(body: SubscriptionChangeInput, uow: Uow) -> SubscriptionRead:
     """Choose a plan.
 
@@ -210,7 +210,7 @@ async def change_subscription(body: SubscriptionChangeInput, uow: Uow) -> Subscr
     return _subscription(await Subscriptions(uow).change(body.plan, body.interval))
 
 
-@router.get("/upcoming-invoice", access="usage:read", while_suspended=True)
+@router.get("/upcoming-invoice", access="usage:read", while_cancelled=True)
 async def get_upcoming_invoice(uow: Uow) -> UpcomingInvoice:
     """The bill that the period at hand ends with, line by line, as it stands and as it is likely to be."""
     upcoming = await Subscriptions(uow).upcoming()

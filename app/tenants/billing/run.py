@@ -47,6 +47,7 @@ UPDATE tenants.billing_accounts a SET claimed_until = $1::timestamptz + $2::inte
 FROM (
   SELECT b.tenant_id FROM tenants.billing_accounts b JOIN tenants.tenants s ON s.id = b.tenant_id
   WHERE b.next_bill_at <= $1 AND (b.claimed_until IS NULL OR b.claimed_until <= $1) AND s.status = ANY($3::text[])
+    AND s.suspended_for IS DISTINCT FROM 'trial_over'
   ORDER BY b.next_bill_at, b.tenant_id LIMIT {BATCH} FOR UPDATE OF b SKIP LOCKED
 ) due JOIN tenants.tenants t ON t.id = due.tenant_id
 WHERE a.tenant_id = due.tenant_id

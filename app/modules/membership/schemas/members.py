@@ -131,6 +131,7 @@ class AdjustmentRead(Output):
     requested_by: UUID | None
     created_at: datetime
     decided_at: datetime | None
+    amount: MoneyOut | None = Field(description="Of a wallet; absent where points are adjusted.")
 
 
 class EarnInput(Input):

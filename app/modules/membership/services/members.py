@@ -96,9 +96,10 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
             raise MemberNotActive(state=row.status)
 
     async def before_delete(self, row: LoyaltyMember) -> None:
-        """Only who never moved a point goes: the ledger is kept for good. Raises `PointsLeft`."""
+        """Only who never moved a point or any money goes: ledgers are kept for good. Raises `PointsLeft`."""
         moved = await self.uow.fetchrow(
-            "SELECT 1 FROM membership.ledger_entries WHERE tenant_id = $1 AND member_id = $2 LIMIT 1",
+            "SELECT 1 FROM membership.ledger_entries WHERE tenant_id = $1 AND member_id = $2"
+            " UNION ALL SELECT 1 FROM membership.wallets WHERE tenant_id = $1 AND member_id = $2 LIMIT 1",
             self.uow.tenant_id,
             row.id,
         )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from app.kernel.benefits import BenefitRead
 from app.kernel.countries import Country
 from app.kernel.decimals import DecimalOut, Percent
 from app.kernel.money import Currency, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
@@ -18,6 +19,17 @@ from app.modules.orders.schemas.decimals import Quantity, SignedQuantity
 
 MOST_LINES = 500
 StreetText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
+CouponCode = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, to_upper=True, pattern=r"^[A-Za-z0-9-]*[A-Za-z][A-Za-z0-9-]*$", max_length=40
+    ),
+    Field(examples=["WELCOME10"]),
+]
+CouponCodes = Annotated[
+    list[CouponCode],
+    Field(max_length=10, description="What they take off is worked out anew with each change of a draft."),
+]
 SerialNumber = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
@@ -79,6 +91,14 @@ class OrderCreate(RecordInput):
     channel: ShortText | None = None
     shipping_address: Address | None = None
     billing_address: Address | None = None
+    coupon_codes: CouponCodes = Field(default_factory=list, examples=[[]])
+    points: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        examples=[0],
+        description="Points of the contact's or the account's loyalty membership, spent when it is confirmed.",
+    )
     lines: list[OrderLineInput] = Field(default_factory=list, max_length=MOST_LINES)
 
 
@@ -113,7 +133,10 @@ class OrderRead(RecordOutput):
     gross: MoneyOut
     discount: MoneyOut = Field(description="The lines' own discounts.")
     subtotal: MoneyOut
-    header_discount: MoneyOut
+    header_discount: MoneyOut = Field(description="Off the whole order; coupons and points are part of it.")
+    benefit_discount: MoneyOut = Field(description="What of that coupons and points took off.")
+    coupon_codes: list[str]
+    points: int
     net: MoneyOut
     tax: MoneyOut
     total: MoneyOut
@@ -165,6 +188,7 @@ class OrderLineRead(Output):
     discount: MoneyOut | None
     subtotal: MoneyOut | None
     header_discount: MoneyOut | None
+    benefit_discount: MoneyOut | None = Field(description="What of that coupons and points took off.")
     net: MoneyOut | None
     tax: MoneyOut | None
     total: MoneyOut | None
@@ -179,9 +203,10 @@ class OrderLineRead(Output):
 
 
 class OrderDetail(OrderRead):
-    """An order with its lines."""
+    """An order with its lines, and what coupons and points took off it, step by step."""
 
     lines: list[OrderLineRead]
+    benefits: list[BenefitRead]
 
 
 class CreditApprovalAsk(Input):

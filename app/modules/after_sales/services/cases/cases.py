@@ -32,6 +32,7 @@ from app.modules.after_sales.models.cases import Case
 from app.modules.after_sales.schemas.cases import CaseCreate, CaseDetail, CaseRead, CaseUpdate
 from app.modules.after_sales.services.cases.references import References
 from app.modules.after_sales.services.cases.settings import CaseSettingsService
+from app.modules.after_sales.services.cases.skills import required
 from app.modules.after_sales.services.cases.states import (
     CASE_STATES,
     ENDED,
@@ -105,6 +106,12 @@ class CaseService(RecordService[Case]):
         )
         return None if row is None else entity(Case, row)
 
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        values = super()._columns(given)
+        if values.get("skills"):
+            values["skills"] = [dict(skill) for skill in values["skills"]]
+        return values
+
     async def before_create(self, values: dict[str, Any]) -> None:
         values |= {
             **{name: values.get(name) for name in _UNSAID},
@@ -121,6 +128,7 @@ class CaseService(RecordService[Case]):
         values |= await self.clocks.opening(
             {**values, "created_at": self.uow.now, "updated_at": self.uow.now}
         )
+        values["required_skills"] = await required(self.uow, values)
         values["number"] = await next_number(self.uow, "case", NUMBER)
 
     async def after_create(self, row: Case) -> None:
@@ -176,8 +184,18 @@ class CaseService(RecordService[Case]):
             changes |= {
                 n: values[n] for n in (*_NAMED, "warranty", "response_class") if values[n] != getattr(row, n)
             }
+        if row.status not in ENDED and told:
+            asked = await required(self.uow, {**row.__dict__, **changes})
+            if asked != row.required_skills:
+                changes["required_skills"] = asked
         if row.status not in ENDED and told - _SAID:
             changes |= await self.clocks.repledged(row, {**row.__dict__, **changes})
+
+    async def write(self, row: Case, changes: dict[str, Any], **how: Any) -> Case:
+        """As every record. Whoever is given a case by somebody was not given it by routing."""
+        if row.routed_at is not None and changes.get("owner_id", row.owner_id) != row.owner_id:
+            changes.setdefault("routed_at", None)
+        return await super().write(row, changes, **how)
 
     async def after_update(self, before: Case, after: Case) -> None:
         if before.owner_id != after.owner_id or before.queue_id != after.queue_id:
@@ -260,11 +278,15 @@ class CaseService(RecordService[Case]):
         """It was not solved. Raises: InvalidTransition; ReopenWindowOver; CaseAlreadyOpen; StaleVersion."""
         return await self.reopen_row(await self.locked(id, expected_version), reason)
 
+    def may_reopen(self, row: Case) -> bool:
+        """Whether an ended case is within its window."""
+        return row.reopenable_until is not None and self.uow.now <= row.reopenable_until
+
     async def reopen_row(self, row: Case, reason: str | None = None) -> Case:
         """As `reopen`, of a held row."""
         CASE_STATES.next(CaseStatus(row.status), "reopen")
-        until = row.reopenable_until
-        if until is None or self.uow.now > until:
+        if not self.may_reopen(row):
+            until = row.reopenable_until
             raise ReopenWindowOver(until=None if until is None else until.isoformat())
         if row.dedupe is not None:
             other = await self._unresolved(row.dedupe)
@@ -342,7 +364,7 @@ class CaseService(RecordService[Case]):
 
 _UNSAID: Final = (
     "warranty", "resolution", "first_response_at", "resolved_at", "closed_at", "reopened_at", "reopenable_until",
-    "split_from_id",
+    "split_from_id", "skills", "language", "routed_at", "email",
 )  # fmt: skip
 
 _MOMENTS: Final = ("started_at", "due_at", "warned_at", "breached_at", "ended_at")
@@ -398,6 +420,7 @@ CASE = RecordType(
         "severity": ("严重程度",),
         "type": ("类型",),
         "channel": ("渠道",),
+        "language": ("语言",),
         "opened_at": ("创建时间",),
         "due_at": ("due", "截止时间"),
     },

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
-from app.kernel.sharing import give
+from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
+from app.kernel.uses import live_uses
 from app.modules.activities.interface import Position, Subject, TimelineEntry
 from app.modules.after_sales.services.cases.cases import CaseService
 from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL
+from app.modules.customers.interface import CUSTOMER_COLUMNS
 
 _SHOWN: Final = 20
 _COLUMNS: Final = {
@@ -116,8 +118,11 @@ class CaseUses:
         self._uow = uow
 
     async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
-        column = {"account": "account_id", "contact": "contact_id"}.get(object_name)
-        return {} if column is None else await _count(self._uow, column, id)
+        """How many live cases name the account or contact."""
+        column = CUSTOMER_COLUMNS.get(object_name)
+        if column is None:
+            return {}
+        return await live_uses(self._uow, id, {"cases": f"after_sales.cases t WHERE t.{column} = $2"})
 
 
 class CaseProducts:
@@ -127,32 +132,18 @@ class CaseProducts:
         self._uow = uow
 
     async def uses(self, product_id: UUID) -> Mapping[str, int]:
-        return await _count(self._uow, "product_id", product_id)
+        """How many live cases are about the product."""
+        return await live_uses(
+            self._uow, product_id, {"cases": "after_sales.cases t WHERE t.product_id = $2"}
+        )
 
 
-async def _count(uow: UnitOfWork, column: str, id: UUID) -> Mapping[str, int]:
-    row = await uow.fetchrow(
-        f"SELECT count(*) FROM after_sales.cases WHERE tenant_id = $1 AND {column} = $2 AND deleted_at IS NULL",
-        uow.tenant_id,
-        id,
-    )
-    return {"cases": row[0]} if row and row[0] else {}
+class CaseWork(GoesAlong):
+    """An account's unresolved cases go along when it changes its owner; what waits in a queue stays there."""
 
-
-class CaseWork:
-    """`OpenWork`: an account's unresolved cases go along when it changes its owner."""
-
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
-
-    async def hand_over(
-        self, object_name: str, record_ids: list[UUID], owner_id: UUID
-    ) -> Mapping[str, list[UUID]]:
-        """Give the owned ones to the new owner; what waits in a queue stays there. Raises `Forbidden`."""
-        if object_name != "account":
-            return {}
-        where = f"t.account_id = ANY($2::uuid[]) AND t.{UNRESOLVED_SQL} AND t.owner_id IS NOT NULL"
-        return {"case": await give(CaseService(self._uow), where, record_ids, owner_id)}
+    service = CaseService
+    columns: ClassVar = {"account": "account_id"}
+    open = f"t.{UNRESOLVED_SQL} AND t.owner_id IS NOT NULL"
 
 
 _PANEL: Final = """
