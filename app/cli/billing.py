@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,16 +27,19 @@ Tenant = Annotated[
 def run(tenant: Tenant = None, as_json: AsJson = False) -> None:
     """Make every bill that is due, as the worker does every quarter of an hour; safe beside it, and at any time."""
 
-    async def work(kernel: Kernel) -> int:
+    async def work(kernel: Kernel) -> tuple[int, float]:
         from app.tenants.billing.run import bill_all, bill_tenant
 
+        started = time.perf_counter()
         if tenant is None:
-            return await bill_all(kernel)
-        return await bill_tenant(kernel, await kernel.authenticator.tenant_profile(tenant))
+            made = await bill_all(kernel)
+        else:
+            made = await bill_tenant(kernel, await kernel.authenticator.tenant_profile(tenant))
+        return made, time.perf_counter() - started
 
-    made = with_kernel(work)
+    made, seconds = with_kernel(work)
     if as_json:
-        print_json({"bills": made})
+        print_json({"bills": made, "seconds": round(seconds, 3)})
     else:
         out.print(f"{made:,} bills made.")
 

@@ -281,6 +281,26 @@ def test_audit_verify_finds_a_changed_entry(rapport: Rapport, own_database: str)
     assert "does not verify" in broken.err
 
 
+def test_billing_makes_bills_and_finds_one_that_is_not_what_lies_behind_it(
+    rapport: Rapport, own_database: str
+):
+    company = make_company(rapport, own_database)
+    fetch(own_database, "UPDATE tenants.tenants SET created_at = created_at - interval '17 days'")
+    made = rapport("billing", "run", "--json", DATABASE_URL=own_database)
+    assert (made.code, made.json["bills"]) == (0, 1)
+    sound = rapport("billing", "reconcile", "--tenant", company["id"], "--json", DATABASE_URL=own_database)
+    assert (sound.code, sound.json["reconciled"]) == (0, True)
+    fetch(own_database, "UPDATE tenants.seat_changes SET at = at - interval '17 days'")
+    fetch(
+        own_database,
+        "INSERT INTO tenants.seat_changes SELECT tenant_id, gen_random_uuid(), at, gen_random_uuid(), 1"
+        " FROM tenants.seat_changes",
+    )
+    broken = rapport("billing", "reconcile", DATABASE_URL=own_database)
+    assert broken.code == DOCUMENTED["failed"]
+    assert "line 1 quantity: stored 1, computed 2" in " ".join(broken.out.split())
+
+
 def test_check_money_finds_a_figure_that_does_not_add_up(rapport: Rapport, own_database: str):
     company = make_company(rapport, own_database)
     sound = rapport("check", "money", "--json", DATABASE_URL=own_database)

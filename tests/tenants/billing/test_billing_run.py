@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from contextlib import suppress
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from app.kernel.uow import UnitOfWork
+from app.kernel.access import system_actor
+from app.kernel.uow import UnitOfWork, transaction
+from app.tenants.auth.control import control_transaction
 from app.tenants.billing import run
+from app.tenants.billing.coupons import NewCoupon, create_coupon, redeem_coupon
 from app.tenants.billing.issuing import Issuer
+from app.tenants.billing.metering import Meter, UsageEvent
+from app.tenants.billing.operations import credit_bill
 from app.tenants.billing.reconciling import reconcile
 from app.tenants.billing.run import bill_all
+from app.tenants.billing.subscriptions import SamePlan, Subscriptions
 from tests.support.api import Company, sign_up
-from tests.tenants.billing.months import at, billed, kernel_of, later, ledger, lines, profile
+from tests.tenants.billing.months import at, billed, books, kernel_of, later, ledger, lines, profile
 
 Json = dict[str, Any]
 
@@ -213,3 +223,53 @@ async def test_a_bill_takes_as_many_statements_however_much_was_used(april, cloc
     clock.set(at(9, 3))
     await billed(april)
     assert max(counted[1:]) <= 13
+
+
+@pytest.mark.parametrize("seed", [3, 7])
+async def test_a_random_year_in_the_database_reconciles(app, april, clock, look, seed):
+    chance = random.Random(seed)
+    await create_coupon(
+        app.kernel, NewCoupon(f"YEAR{april.tenant_id}", "percent", Decimal("12.5"), duration="forever")
+    )
+    for month in range(4, 13):
+        for day in sorted(chance.sample(range(1, 29), 5)):
+            clock.set(at(month, day) + timedelta(seconds=chance.randrange(86_400)))
+            await happens(april, look, chance, clock.now())
+        for bill in await billed(april):
+            if chance.random() < 0.4:
+                async with books(april) as bills:
+                    await bills.settle(bill.id, chance.randrange(1, 20_000), "bank", f"{month} {bill.id}")
+            elif chance.random() < 0.3 and bill.total > bill.credited:
+                part = chance.randrange(1, bill.total - bill.credited + 1)
+                await credit_bill(app.kernel, april.tenant_id, bill.id, part, reason="Sorry")
+    assert len(await billed(april)) == 9
+    assert await differences(april) == []
+    await ledger(look, april)
+
+
+async def happens(company: Company, look: Any, chance: random.Random, now: datetime) -> None:
+    """Somebody comes or goes, something is used (perhaps weeks ago), another plan is chosen, or a coupon redeemed."""
+    tenant = system_actor(await profile(company))
+    what = chance.randrange(5)
+    within = control_transaction if what == 3 else transaction
+    async with within(kernel_of(company), tenant) as uow:
+        match what:
+            case 0 | 1:
+                await look.run(
+                    "INSERT INTO tenants.seat_changes (tenant_id, id, at, member_id, change)"
+                    " VALUES ($1, gen_random_uuid(), $2, gen_random_uuid(), $3)",
+                    company.tenant_id,
+                    now,
+                    chance.choice([1, 1, 1, -1]),
+                )
+            case 2:
+                with suppress(SamePlan):
+                    plan = chance.choice(["starter", "professional", "enterprise"])
+                    await Subscriptions(uow).change(plan, None)
+            case 3:
+                await redeem_coupon(uow, f"YEAR{company.tenant_id}")
+            case _:
+                moment = now - timedelta(hours=chance.randrange(800))
+                value = Decimal(chance.randrange(1, 30_000))
+                metric = chance.choice(["leads.captured", "records.created"])
+                await Meter(uow).take([UsageEvent("/s", str(now), metric, moment, moment, value, None)])
