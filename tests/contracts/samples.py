@@ -85,7 +85,7 @@ REFERENCES = {
     "signature_file_id": "files",
     "price_book_id": "price-books", "programme_id": "loyalty-programmes", "to_member_id": "loyalty-members",
     "product_ids": "products", "category_ids": "product-categories",
-    "queue_id": "queues", "agent_id": "members",
+    "queue_id": "queues", "mail_queue_id": "queues", "agent_id": "members",
 }  # fmt: skip
 """What an id in a body refers to, by its name; `id`, `ids` and `parent_id` are of the operation's own resource."""
 
