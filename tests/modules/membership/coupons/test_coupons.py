@@ -201,3 +201,21 @@ async def test_another_company_has_coupons_of_its_own(
     theirs = await make(rival.owner, "accounts", name="Theirs")
     assert reasons(await evaluated(rival.owner, theirs, "WELCOME10")) == {"WELCOME10": "unknown_code"}
     assert (await coupon(rival.owner))["code"] == "WELCOME10"
+
+
+async def test_a_basket_of_what_is_not_there_is_refused(
+    company: Company, account: Json, rival: Company
+) -> None:
+    pump = await product(rival.owner)
+    body = {
+        "account_id": account["id"],
+        "currency": "USD",
+        "coupon_codes": ["TEN"],
+        "lines": [basket_line("10.00", product_id=pump["id"]), basket_line("10.00", "0")],
+    }
+    answer = await company.owner.post("/v1/coupons/evaluate", body)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [
+        "/lines/0/product_id",
+        "/lines/1/quantity",
+    ]

@@ -94,7 +94,7 @@ class CouponReading:
         )
 
     async def evaluate(self, body: BasketInput) -> Evaluation:
-        """Try codes on a basket. Raises `Invalid` for a buyer or products that are not there, and other currencies."""
+        """Try codes on a basket. Raises `Invalid` for who and what is not there, and other currencies."""
         buyer = await self._buyer(body)
         errors = [
             FieldError(f"/lines/{place}/amount/currency", "other_currency", f"It is in {body.currency}.")
