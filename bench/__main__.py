@@ -9,7 +9,19 @@ from typing import Any, Final
 from rich.console import Console
 
 from bench import (
-    api, billing, bulk, fairness, loyalty, orders, pipeline, pools, records, routes, routing, sla, usage,
+    api,
+    billing,
+    bulk,
+    fairness,
+    loyalty,
+    orders,
+    pipeline,
+    pools,
+    records,
+    routes,
+    routing,
+    sla,
+    usage,
 )
 from bench.house import House, house
 

@@ -11,9 +11,9 @@ from app.tenants.auth.control import AccessOfTenant
 from app.tenants.billing import bill_router, entitlements_router
 from app.tenants.billing import router as billing_router
 from app.tenants.billing.entitlements import EntitlementsOfTenant, MeteringOfTenant
-from app.tenants.billing.warnings import KIND as USAGE_WARNING
 from app.tenants.billing.payments import dunning, reactions
 from app.tenants.billing.payments import router as payments_router
+from app.tenants.billing.warnings import KIND as USAGE_WARNING
 from app.tenants.handlers import SUBSCRIPTIONS
 from app.tenants.interface import (
     Access,
