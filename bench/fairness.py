@@ -25,8 +25,8 @@ OTHERS = 4
 OTHERS_PER_SECOND = 20.0
 LEADS = 5_000
 ROUNDS = 3
-SECONDS = 6.0
-BURST_SECONDS = 5.0
+SECONDS = 5.0
+BURST_SECONDS = 4.0
 """So long a flood may spend what it has saved up; the measured part begins afterwards."""
 Json = dict[str, Any]
 
@@ -65,7 +65,7 @@ def run_fairness(house: House, console: Console) -> Json:
 
 async def _measure(house: House, port: int) -> Json:
     loud = sign_up(port, "Flood")
-    quiet = [sign_up(port, f"Quiet {number}") for number in range(OTHERS)]
+    quiet = [sign_up(port, f"Quiet{number}") for number in range(OTHERS)]
     paths: dict[str, list[bytes]] = {}
     for company in (loud, *quiet):
         await seed_leads(house, company.tenant_id, LEADS // (OTHERS + 1))
