@@ -179,8 +179,7 @@ class World:
         if operation_id == "unfreeze_wallet":
             await self._sent("freeze_wallet")
         if operation_id in ("pay_from_wallet", "refund_to_wallet"):
-            await self.make("orders")
-            await self._sent("confirm_order")
+            self.ids["orders"] = (await self._sent("place_order"))["id"]
         if operation_id == "refund_to_wallet":
             self.ids["transactions"] = (await self._sent("pay_from_wallet"))["id"]
             await self._sent("cancel_order")

@@ -90,18 +90,6 @@ class ReturnOfOrder(BaseModel):
     resolution: str
 
 
-class OrderChanged(BaseModel):
-    """What we need of `orders.order.updated.v1`: lines that were cancelled lower the total."""
-
-    id: UUID
-    changed: list[str]
-
-
-async def _refund_lowered(uow: UnitOfWork, event: OrderChanged) -> None:
-    if "total" in event.changed:
-        await GivingBack(uow).of_order(event.id)
-
-
 async def _invoiced(uow: UnitOfWork, event: InvoiceTold) -> None:
     if event.kind == "invoice" and event.order_id is not None:
         await GivingBack(uow).settle(event.order_id, event.id)
@@ -120,5 +108,5 @@ OF_WALLETS = (
     Subscription("orders.invoice.issued.v1", InvoiceTold, _invoiced, "membership.wallet_settle"),
     Subscription("orders.return.completed.v1", ReturnOfOrder, _refund_wallet, "membership.wallet_refund"),
     Subscription("orders.order.cancelled.v1", OrderTold, _refund_cancelled, "membership.wallet_refund"),
-    Subscription("orders.order.updated.v1", OrderChanged, _refund_lowered, "membership.wallet_refund"),
+    Subscription("orders.order.lines_cancelled.v1", OrderTold, _refund_cancelled, "membership.wallet_refund"),
 )

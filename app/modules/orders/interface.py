@@ -418,6 +418,16 @@ class OrderCancelled(Event):
     reason: str | None
 
 
+class OrderLinesCancelled(Event):
+    """Some of an order is not wanted any more; it comes to `total` now."""
+
+    type: ClassVar[str] = "orders.order.lines_cancelled.v1"
+    object: ClassVar[str] = "order"
+
+    account_id: UUID
+    total: dict[str, str]
+
+
 class OrderShipped(Event):
     """Goods of an order went out. `lines` hold order_line_id, product_id and quantity, as texts."""
 

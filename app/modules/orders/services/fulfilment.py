@@ -17,10 +17,10 @@ from app.kernel.decimals import decimal_text
 from app.kernel.errors import Conflict, FieldError, Invalid
 from app.kernel.events import Event
 from app.kernel.ids import new_id
-from app.kernel.money import half_up
+from app.kernel.money import Money, half_up
 from app.kernel.statements import entities, entity
 from app.kernel.uow import UnitOfWork
-from app.modules.orders.interface import OrderFulfilled, OrderShipped
+from app.modules.orders.interface import OrderFulfilled, OrderLinesCancelled, OrderShipped
 from app.modules.orders.models.orders import Order, OrderLine, OrderStatus, Shipment, ShipmentLine
 from app.modules.orders.schemas.orders import (
     LineCancellation,
@@ -135,6 +135,8 @@ class FulfilmentService:
             | {"benefits": stored(benefits), "benefit_discount": sum(off.values())},
         )
         await self._orders.draw(after)
+        total = Money(after.total, after.currency).to_texts()
+        self._uow.publish(OrderLinesCancelled(id=after.id, account_id=after.account_id, total=total))
         return after
 
     async def _free(self, lines: Mapping[UUID, OrderLine], wanted: Quantities) -> None:
