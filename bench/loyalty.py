@@ -23,9 +23,9 @@ from bench.house import House, report, sign_up
 
 ORDERS = 1_000
 LINES = 5
-BASE = 100
+BASE = 20
 SCALES = (1, 10, 100)
-ROUNDS = 3
+ROUNDS = 2
 Json = dict[str, Any]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from app.cli import (
+    billing,
     bulk,
     checking,
     configuration,
@@ -45,6 +46,7 @@ app.command("demo", rich_help_panel=DATA)(demo.demo)
 app.command("import", rich_help_panel=DATA)(bulk.import_file)
 app.command("export", rich_help_panel=DATA)(bulk.export_file)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=OPERATE)
+app.add_typer(billing.app, name="billing", rich_help_panel=OPERATE)
 app.add_typer(database.app, name="db", rich_help_panel=OPERATE)
 app.add_typer(verifying.app, name="audit", rich_help_panel=OPERATE)
 app.add_typer(checking.app, name="check", rich_help_panel=OPERATE)

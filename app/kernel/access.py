@@ -15,6 +15,7 @@ from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from app.kernel.allowances import UNLIMITED, Allowance
 from app.kernel.errors import Forbidden
 
 ActorKind = Literal["member", "api_key", "system", "anonymous"]
@@ -50,6 +51,8 @@ class TenantProfile:
     fiscal_year_start_month: int = 1
     brand_color: str | None = None
     logo_hash: bytes | None = None
+    export_until: datetime | None = None
+    allowance: Allowance = field(default=UNLIMITED, compare=False, repr=False)
 
     @property
     def zone(self) -> ZoneInfo:

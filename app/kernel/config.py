@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -58,6 +59,49 @@ class Settings(BaseSettings):
         None,
         description="JSON file of the plans on offer, as `app/tenants/billing/plans.json`; absent: that one.",
     )
+    trial_days: int = Field(
+        14, ge=0, le=366, description="So long a new company uses the product before anything is charged."
+    )
+    suspension_days: int = Field(
+        30, ge=0, description="An account that stays suspended this long for what is unpaid is cancelled."
+    )
+    export_window_days: int = Field(
+        30,
+        ge=1,
+        description="How long a cancelled account can be exported or taken up again, before it is erased.",
+    )
+    trial_needs_payment_method: bool = Field(
+        False, description="Suspend a company whose trial ends while it has stored no way to pay."
+    )
+    payment_provider: Literal["offline", "stripe"] = Field(
+        "offline",
+        description="Who takes the money for bills; `offline`: it comes by transfer and is booked by hand.",
+    )
+    billing_collection: Literal["charge_automatically", "send_invoice"] = Field(
+        "charge_automatically",
+        description="Charge what companies stored, or let the provider send its invoice.",
+    )
+    stripe_secret_key: SecretStr | None = Field(None, description="Stripe's secret or restricted API key.")
+    stripe_webhook_secrets: list[SecretStr] = Field(
+        default_factory=list,
+        description="Signing secrets of Stripe's webhook endpoint (`whsec_…`); two while one is being replaced.",
+    )
+    stripe_api_url: str | None = Field(
+        None, description="Where Stripe's API is, if not at Stripe: for tests."
+    )
+    payment_days: int = Field(14, ge=0, le=365, description="So long after it is issued a bill is due.")
+    seller_name: str = Field("Rapport", description="Who issues the bills of the product itself.")
+    seller_address: str = Field("", description="The address on those bills, line by line.")
+    seller_country: str = Field(
+        "US", pattern="^[A-Z]{2}$", description="Where the issuer pays tax (ISO 3166-1)."
+    )
+    seller_tax_number: str | None = Field(None, description="The issuer's tax number.")
+    seller_bank_details: str = Field("", description="Where those bills are paid to, line by line.")
+    tax_rates: dict[str, Decimal] = Field(
+        default_factory=dict,
+        description="Tax on those bills in percent by the buyer's country, as JSON: "
+        '`{"DE": "19", "FR": "20"}`; others pay none.',
+    )
     secret_keys: list[SecretStr] = Field(
         default_factory=list,
         description="Base64 32-byte keys that encrypt stored secrets and sign cursors, newest first; "
@@ -85,6 +129,11 @@ class Settings(BaseSettings):
         None, description="`smtp://user:pass@host:587`; absent means a folder under `data_dir`."
     )
     mail_from: str = Field("Rapport <no-reply@rapport.example>", description="Sender of system mail.")
+    mail_reply_to: str = Field(
+        "replies@rapport.example",
+        description="Where answers to mails about cases go; `+` and a key stand before its `@`. What arrives is "
+        "handed to `POST /v1/cases/from-email`.",
+    )
     webhook_allow_private: bool = Field(
         False, description="Allow webhook receivers on private and loopback addresses (development)."
     )

@@ -106,6 +106,13 @@ class TenantSuspended(Forbidden):
     title = "This company's account is suspended; only reading, export and payment work"
 
 
+class TenantCancelled(Forbidden):
+    code = "tenant_cancelled"
+    title = (
+        "This company's account is cancelled; only its export, its bills and coming back work, for a while"
+    )
+
+
 class NotFound(Problem):
     status = 404
     code = "not_found"

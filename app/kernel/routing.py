@@ -27,7 +27,8 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from app.kernel import db, idempotency
-from app.kernel.access import ANONYMOUS, Actor
+from app.kernel.access import ANONYMOUS, Actor, TenantProfile
+from app.kernel.allowances import PlanCallsUsedUp, PlanFeatureMissing, PlanLimitReached, require_feature
 from app.kernel.errors import (
     BadRequest,
     Conflict,
@@ -38,6 +39,7 @@ from app.kernel.errors import (
     PayloadTooLarge,
     Problem,
     StaleVersion,
+    TenantCancelled,
     TenantSuspended,
     TooManyRequests,
     Unauthenticated,
@@ -60,6 +62,9 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 DEADLOCKS_BORNE = 2
 OPEN_TENANT_STATES = frozenset({"trialing", "active", "past_due"})
+UNTROUBLED_TENANT_STATES = frozenset({"trialing", "active"})
+ACCOUNT_STATUS = "Account-Status"
+"""Says of each answer to a company in trouble that it is `past_due`, `suspended` or `cancelled`."""
 
 
 class JsonRequest(Request):
@@ -111,11 +116,14 @@ class TransactionalRoute(APIRoute):
         self.access: str = extra.get("x-permission", "")
         if not self.access:
             raise TypeError(f"{path}: say who may call it, access='object:action', 'signed_in' or 'public'")
-        self.while_suspended: bool = extra.get("x-while-suspended", False)
+        self.while_cancelled: bool = extra.get("x-while-cancelled", False)
+        self.while_suspended: bool = extra.get("x-while-suspended", False) or self.while_cancelled
         self.own_transaction: bool = extra.get("x-own-transaction", False)
         self.raw_body: bool = extra.get("x-raw-body", False)
         self.shown_once: bool = extra.get("x-shown-once", False)
         self.lone_read: bool = extra.get("x-lone-read", False)
+        self.spare_calls: bool = extra.get("x-spare-calls", False)
+        self.feature: str | None = extra.get("x-feature")
         super().__init__(path, endpoint, **options)
         self.query_names = _query_names(self)
         self.app = self._serve
@@ -136,8 +144,12 @@ class TransactionalRoute(APIRoute):
         if not self.raw_body and request.method in ("POST", "PUT", "PATCH") and self.body_field is not None:
             require_json(request)
         if self.own_transaction:
-            return await self.endpoint_response(request)
-        return await self._in_transaction(kernel, request, actor)
+            response = await self.endpoint_response(request)
+        else:
+            response = await self._in_transaction(kernel, request, actor)
+        if actor.tenant.status not in UNTROUBLED_TENANT_STATES:
+            response.headers[ACCOUNT_STATUS] = actor.tenant.status
+        return response
 
     def _check_query(self, request: Request) -> None:
         if self.query_names is None or not request.scope["query_string"]:
@@ -260,7 +272,7 @@ class TransactionalRoute(APIRoute):
 
 
 async def admit(kernel: Kernel, request: Request, route: TransactionalRoute) -> Actor:
-    """Authentication, rate limit, tenant state and permission, in that order."""
+    """Authentication, rate limit, the plan's calls, tenant state, permission and plan's features, in that order."""
     if route.access == "public":
         request.scope["rapport.actor"] = ANONYMOUS
         return ANONYMOUS
@@ -268,12 +280,34 @@ async def admit(kernel: Kernel, request: Request, route: TransactionalRoute) -> 
     actor = await kernel.authenticator.authenticate(headers.get("authorization"), headers.get("cookie"))
     request.scope["rapport.actor"] = actor
     kernel.limiter.check(actor, request.scope)
-    reading = actor.tenant.status == "suspended" and request.method in SAFE_METHODS
-    if not (actor.tenant.status in OPEN_TENANT_STATES or route.while_suspended or reading):
-        raise TenantSuspended
+    _check_standing(kernel, request, route, actor.tenant)
+    kernel.calls.count(actor.tenant, request.scope, kernel.clock, spare=route.spare_calls)
     if route.access != "signed_in":
         actor.require(route.access)
+    if route.feature is not None:
+        require_feature(actor.tenant.allowance, route.feature)
     return actor
+
+
+def _check_standing(
+    kernel: Kernel, request: Request, route: TransactionalRoute, tenant: TenantProfile
+) -> None:
+    """What an account's status allows: all while it is open, reading when suspended, its export when cancelled.
+
+    Raises: TenantSuspended, TenantCancelled; the latter for everything once the export window is over.
+    """
+    if tenant.status in OPEN_TENANT_STATES:
+        return
+    if tenant.status == "suspended":
+        if route.while_suspended or request.method in SAFE_METHODS:
+            return
+        raise TenantSuspended
+    window = tenant.export_until
+    if tenant.status == "cancelled" and window is not None and kernel.clock.now() < window:
+        if route.while_cancelled:
+            return
+        raise TenantCancelled(export_until=window.isoformat())
+    raise TenantCancelled
 
 
 def _query_names(route: APIRoute) -> Mapping[str, bool] | None:
@@ -339,11 +373,14 @@ class Router(APIRouter):
         access: str,
         operation_id: str | None = None,
         while_suspended: bool = False,
+        while_cancelled: bool = False,
         own_transaction: bool = False,
         raw_body: bool = False,
         open_query: bool = False,
         shown_once: bool = False,
         lone_read: bool = False,
+        spare_calls: bool = False,
+        feature: str | None = None,
         route_class: type[TransactionalRoute] = TransactionalRoute,
         responses: dict[int | str, dict[str, Any]] | None = None,
         openapi_extra: dict[str, Any] | None = None,
@@ -351,22 +388,30 @@ class Router(APIRouter):
     ) -> Callable[[Endpoint], Endpoint]:
         """Declare one operation; `operationId` is the endpoint's name unless given.
 
+        `while_suspended`: also for a company whose account is suspended, which else may only read;
+        `while_cancelled`: also for one whose account is cancelled, as long as it may export.
         `own_transaction` is for streams that open transactions themselves; `raw_body` for uploads;
         `open_query` when the endpoint checks query names itself; `shown_once` when it answers a secret, which
         is kept under an idempotency key only encrypted, and nowhere else; `lone_read` when it mostly reads by one
-        statement (`uow.fetchrow_alone`), before which no transaction needs to begin.
+        statement (`uow.fetchrow_alone`), before which no transaction needs to begin; `spare_calls` when it answers
+        also after the plan's API calls are used up; `feature` names what a plan may leave out.
         """
         extra = dict(openapi_extra or {}) | {"x-permission": access}
         for name, on in (
-            ("x-while-suspended", while_suspended),
+            ("x-while-suspended", while_suspended or while_cancelled),
+            ("x-while-cancelled", while_cancelled),
             ("x-own-transaction", own_transaction),
             ("x-raw-body", raw_body),
             ("x-open-query", open_query),
             ("x-shown-once", shown_once),
             ("x-lone-read", lone_read),
+            ("x-spare-calls", spare_calls),
         ):
             if on:
                 extra[name] = True
+        if feature is not None:
+            extra["x-feature"] = feature
+            responses = problems(PlanFeatureMissing) | (responses or {})
         if access == "public":
             extra.setdefault("security", [])
 
@@ -412,9 +457,10 @@ class Router(APIRouter):
 def _standard_problems(method: str, access: str) -> list[type[Problem]]:
     found: list[type[Problem]] = [BadRequest, Invalid, NotFound]
     if access != "public":
-        found += [Unauthenticated, Forbidden, TooManyRequests]
+        found += [Unauthenticated, Forbidden, TooManyRequests, PlanCallsUsedUp]
     if method in ("POST", "PUT", "PATCH"):
         found += [InvalidJson, PayloadTooLarge, UnsupportedMediaType, Conflict]
+        found += [PlanLimitReached] if access != "public" else []
     if method in ("PUT", "PATCH", "DELETE"):
         found += [StaleVersion, VersionRequired, Conflict]
     return found

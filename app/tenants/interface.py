@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
+from app.kernel.allowances import LimitName
 from app.kernel.errors import Conflict, Forbidden, Unauthenticated
 from app.kernel.events import Event
 from app.kernel.money import Money
@@ -140,12 +142,48 @@ class Letterhead:
     bank_details: str | None = None
 
 
+class TenantErasure(Protocol):
+    """Port: whatever erases an account whose export window is over, bound to a transaction of it."""
+
+    async def begin(self, *, reason: str) -> None:
+        """Start to erase the tenant at hand, with the transaction.
+
+        Asked again every few minutes until the account is erased: what has begun is not begun again.
+        """
+
+
 class Tenants(Protocol):
     async def settings(self) -> TenantSettings:
         """The settings of the tenant at hand."""
 
     async def letterhead(self) -> Letterhead:
         """What the documents of the tenant at hand begin with."""
+
+
+class Entitlements(Protocol):
+    """What the plan of the tenant at hand includes, and how much of it is used."""
+
+    def includes(self, feature: str) -> bool:
+        """Whether the plan has a feature; what no plan names is included."""
+
+    def require(self, feature: str) -> None:
+        """Raises: PlanFeatureMissing, which names the plan that has it."""
+
+    async def used(self, name: LimitName) -> int:
+        """How much of a limit is used: of what is kept now, of what is metered in the month of the plan at hand."""
+
+    async def require_room(self, name: LimitName, wanted: int = 1) -> None:
+        """Refuse what goes beyond a hard limit, as far as it is committed.
+
+        Records, seats and files do so by themselves. Raises: PlanLimitReached.
+        """
+
+
+class Metering(Protocol):
+    """Usage of the tenant at hand, counted in the same transaction as what is metered."""
+
+    def count(self, metric: str, quantity: int = 1) -> None:
+        """So much more of a metric, `analytics.runs`; it shows in the usage within a minute or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +224,35 @@ class TenantSignedUp(Event):
     owner_id: UUID
 
 
+class MovedBy(StrEnum):
+    """Who moved an account: its own people, whoever runs the product, the clock, or a payment that came or failed."""
+
+    CUSTOMER = "customer"
+    OPERATOR = "operator"
+    SCHEDULE = "schedule"
+    PAYMENT = "payment"
+
+
+class TenantStatusChanged(Event):
+    """An account moved from one status to another, and who can do what in it with it."""
+
+    type: ClassVar[str] = "tenants.tenant.status_changed.v1"
+    object: ClassVar[str] = "tenant"
+    previous: str
+    status: str
+    reason: str
+    by: MovedBy
+
+
+class TenantCancellationPlanned(Event):
+    """An account is to end at `cancel_at`; null: it no longer is."""
+
+    type: ClassVar[str] = "tenants.tenant.cancellation_planned.v1"
+    object: ClassVar[str] = "tenant"
+    cancel_at: datetime | None
+    reason: str
+
+
 class MemberInvited(Event):
     type: ClassVar[str] = "tenants.invitation.created.v1"
     object: ClassVar[str] = "invitation"
@@ -214,6 +281,18 @@ class MemberReactivated(Event):
     object: ClassVar[str] = "member"
 
 
+class UsageWarning(Event):
+    """80 or 100 % of a limit of the plan are used: once for each in every month of the plan."""
+
+    type: ClassVar[str] = "tenants.usage.warned.v1"
+    object: ClassVar[str] = "usage_warning"
+    limit: str
+    threshold: int
+    used: int
+    allowed: int
+    period_start: datetime
+
+
 class ExchangeRateChanged(Event):
     """A rate was entered, changed or deleted; amounts in its currency are worth something else."""
 
@@ -237,6 +316,55 @@ class TenantSettingsChanged(Event):
     type: ClassVar[str] = "tenants.tenant.settings_changed.v1"
     object: ClassVar[str] = "tenant"
     changed: list[str]
+
+
+class BillIssued(Event):
+    """A company's bill of a period got its number; `due` is what is still to be paid of it, by `due_at`."""
+
+    type: ClassVar[str] = "tenants.bill.issued.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    total: dict[str, str]
+    due: dict[str, str]
+    due_at: datetime
+
+
+class BillPaid(Event):
+    """Nothing of a bill is due any more."""
+
+    type: ClassVar[str] = "tenants.bill.paid.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    total: dict[str, str]
+
+
+class BillVoided(Event):
+    """A bill was taken back whole."""
+
+    type: ClassVar[str] = "tenants.bill.voided.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    reason: str
+
+
+class BillGivenUp(Event):
+    """What is due of a bill is not expected any more; it can still be paid."""
+
+    type: ClassVar[str] = "tenants.bill.given_up.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    reason: str
+
+
+class BillCreditNoteIssued(Event):
+    """Something of a bill was given back; `refunded` is what is to be paid out."""
+
+    type: ClassVar[str] = "tenants.bill_credit_note.issued.v1"
+    object: ClassVar[str] = "bill_credit_note"
+    bill_id: UUID
+    number: str
+    total: dict[str, str]
+    refunded: dict[str, str]
 
 
 # -- errors --------------------------------------------------------------------------------------------------

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from app.kernel.limits import PeriodUsage
 from app.kernel.people import People
-from app.kernel.registry import Module
+from app.kernel.registry import Module, NotificationKind
 from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.auth.control import AccessOfTenant
+from app.tenants.billing import bill_router, entitlements_router
 from app.tenants.billing import router as billing_router
+from app.tenants.billing.entitlements import EntitlementsOfTenant, MeteringOfTenant
+from app.tenants.billing.payments import dunning, reactions
+from app.tenants.billing.payments import router as payments_router
+from app.tenants.billing.warnings import KIND as USAGE_WARNING
 from app.tenants.handlers import SUBSCRIPTIONS
-from app.tenants.interface import Access, Colleagues, ExchangeRates, Members, Teams, Tenants, WorkingTime
+from app.tenants.interface import (
+    Access,
+    Colleagues,
+    Entitlements,
+    ExchangeRates,
+    Members,
+    Metering,
+    Teams,
+    Tenants,
+    WorkingTime,
+)
+from app.tenants.lifecycle import router as lifecycle_router
+from app.tenants.lifecycle.schedule import SCHEDULES as LIFECYCLE_SCHEDULES
 from app.tenants.people import (
     calendar_router,
     exchange_rate_router,
@@ -36,7 +54,7 @@ MODULE = Module(
         "teams": "Who works with whom; scopes of roles follow the tree.",
         "working-time": "Business calendars, and who is away.",
         "exchange-rates": "What foreign currencies are worth in the company's own, from which day on.",
-        "billing": "What plans cost, what the company subscribes to and uses, and what its next bill says.",
+        "billing": "What plans cost, what the company subscribes to and uses, its invoices and its balance.",
         "api-keys": "Keys for programs, with their own scopes.",
     },
     routers=[
@@ -56,7 +74,11 @@ MODULE = Module(
         exchange_rate_router.router,
         key_router.router,
         billing_router.router,
+        lifecycle_router.router,
+        payments_router.router,
         billing_router.plans_router,
+        entitlements_router.router,
+        bill_router.router,
         well_known.router,
     ],
     interfaces={
@@ -68,9 +90,14 @@ MODULE = Module(
         WorkingTime: WorkingTimeOfTenant,
         ExchangeRates: RatesOfTenant,
         Access: AccessOfTenant,
+        Entitlements: EntitlementsOfTenant,
+        PeriodUsage: EntitlementsOfTenant,
+        Metering: MeteringOfTenant,
     },
     permissions=PERMISSIONS,
-    subscriptions=SUBSCRIPTIONS,
-    schedules=SCHEDULES,
+    notifications=(NotificationKind(USAGE_WARNING, "The plan's limits", "套餐用量提醒", mail=True),),
+    subscriptions=[*SUBSCRIPTIONS, *reactions.SUBSCRIPTIONS],
+    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES, *dunning.SCHEDULES],
+    jobs=reactions.JOBS,
     authenticator=open_authenticator,
 )

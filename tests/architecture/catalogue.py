@@ -13,6 +13,9 @@ CONTROL_TABLES: dict[str, str] = {
     "tenants.attempts": "wrong passwords are counted per address, before any tenant is known",
     "tenants.refresh_tokens": "a refresh token names its session, and so its tenant",
     "tenants.api_key_hashes": "an API key names its tenant",
+    "tenants.bill_numbers": "the numbers of bills are the seller's, without gaps over all tenants",
+    "tenants.payment_notices": "a provider's events are counted once for ever, before it is known whom they are about",
+    "tenants.coupons": "a coupon belongs to the installation, and is redeemed so many times by all tenants together",
 }
 """Tables across tenants: no policy for `rapport_app`, so it sees nothing; `rapport_control` only."""
 
@@ -22,7 +25,7 @@ CONTROL_INDEXES: dict[str, str] = {
     "tenants.ix_members_user_id": "sign-in asks for the memberships of one person in every tenant",
     "tenants.ix_sessions_user_id": "a new password ends a person's sessions in every tenant",
     "tenants.ix_sessions_expires_at": "the nightly purge runs over all tenants",
-    "kernel.ix_outbox_unpublished": "the relay takes unpublished events of all tenants in turn",
+    "tenants.ix_billing_accounts_next_bill_at": "the billing run takes the tenants whose bill is due in turn",
     "kernel.ix_outbox_at": "the purge of old events runs over all tenants",
     "kernel.ix_idempotency_keys_created_at": "the purge of old answers runs over all tenants",
     "kernel.ix_webhook_deliveries_due": "the sender takes due deliveries of all tenants in turn",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from app.main import build_registry
 from tests.architecture.catalogue import (
     CONTROL_INDEXES,
     CONTROL_TABLES,
@@ -206,3 +207,14 @@ async def test_enumerations_are_text_and_money_is_bigint(superuser):
         sorted(module_schemas()),
     )
     assert [row["name"] for row in rows] == []
+
+
+async def test_records_of_every_type_and_no_others_are_counted(superuser):
+    rows = await superuser.fetch(
+        "SELECT format('%s.%s', n.nspname, c.relname) AS qualified, count(*) AS triggers FROM pg_trigger g"
+        " JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE g.tgname IN ('records_made', 'record_deleted', 'record_gone') AND n.nspname = ANY($1) GROUP BY 1",
+        sorted(module_schemas()),
+    )
+    counted = {row["qualified"]: row["triggers"] for row in rows if row["qualified"] != "toys.toys"}
+    assert counted == {record.table: 3 for record in build_registry().records.values()}

@@ -34,7 +34,7 @@ def test_help_names_every_command(rapport: Rapport):
     said = rapport("--help").out
     for command in (
         "up", "serve", "worker", "demo", "import", "export", "tenants", "db", "audit", "check", "figures", "config", "openapi",
-        "bench",
+        "bench", "billing",
     ):  # fmt: skip
         assert re.search(rf"│ {command} ", said), command
 
@@ -43,7 +43,7 @@ def test_help_names_every_command(rapport: Rapport):
     "command",
     ["up", "serve", "worker", "demo", "import", "export", "config", "db upgrade", "db check", "db distribute",
      "tenants create", "tenants list", "tenants suspend", "tenants resume", "openapi export", "audit verify",
-     "figures check", "check money"],
+     "figures check", "check money", "billing run", "billing reconcile", "billing coupon"],
 )  # fmt: skip
 def test_every_command_explains_itself(rapport: Rapport, command: str):
     answer = rapport(*command.split(), "--help")
@@ -279,6 +279,26 @@ def test_audit_verify_finds_a_changed_entry(rapport: Rapport, own_database: str)
     broken = rapport("audit", "verify", DATABASE_URL=own_database)
     assert broken.code == DOCUMENTED["no"]
     assert "does not verify" in broken.err
+
+
+def test_billing_makes_bills_and_finds_one_that_is_not_what_lies_behind_it(
+    rapport: Rapport, own_database: str
+):
+    company = make_company(rapport, own_database)
+    fetch(own_database, "UPDATE tenants.tenants SET created_at = created_at - interval '17 days'")
+    made = rapport("billing", "run", "--json", DATABASE_URL=own_database)
+    assert (made.code, made.json["bills"]) == (0, 1)
+    sound = rapport("billing", "reconcile", "--tenant", company["id"], "--json", DATABASE_URL=own_database)
+    assert (sound.code, sound.json["reconciled"]) == (0, True)
+    fetch(own_database, "UPDATE tenants.seat_changes SET at = at - interval '17 days'")
+    fetch(
+        own_database,
+        "INSERT INTO tenants.seat_changes SELECT tenant_id, gen_random_uuid(), at, gen_random_uuid(), 1"
+        " FROM tenants.seat_changes",
+    )
+    broken = rapport("billing", "reconcile", DATABASE_URL=own_database)
+    assert broken.code == DOCUMENTED["failed"]
+    assert "line 1 quantity: stored 1, computed 2" in " ".join(broken.out.split())
 
 
 def test_check_money_finds_a_figure_that_does_not_add_up(rapport: Rapport, own_database: str):

@@ -149,6 +149,8 @@ class World:
             await self._renew_thing(operation)
             if operation.id in ("burn_loyalty_points", "transfer_loyalty_points"):
                 await self._give_points()
+            if operation.id in _FROM_WALLETS:
+                await self._fill_wallet(operation.id)
         for name in PARTS.keys() & set(operation.names):
             await self.make_part(name)
 
@@ -163,10 +165,48 @@ class World:
         """Something that hangs on the thing at hand."""
         if name == "burn_id":
             await self._give_points()
+        if name == "referral_id":
+            self.ids[name] = await self._bring_in()
+            return
         maker = self.by_id[PARTS[name]]
         answer = await self.request(maker).send(self.owner)
         assert answer.is_success, f"{maker.id}: {answer.status_code} {answer.text}"
         self.ids[name] = str(answer.json()["id"])
+
+    async def _fill_wallet(self, operation_id: str) -> None:
+        """Money of the loyalty member at hand, and whatever comes before this."""
+        await self._sent("top_up_wallet")
+        if operation_id == "unfreeze_wallet":
+            await self._sent("freeze_wallet")
+        if operation_id in ("pay_from_wallet", "refund_to_wallet"):
+            await self.make("orders")
+            await self._sent("confirm_order")
+        if operation_id == "refund_to_wallet":
+            self.ids["transactions"] = (await self._sent("pay_from_wallet"))["id"]
+            await self._sent("cancel_order")
+
+    async def _sent(self, operation_id: str) -> Json:
+        answer = await self.request(self.by_id[operation_id]).send(self.owner)
+        assert answer.is_success, f"{operation_id}: {answer.text}"
+        found: Json = answer.json()
+        return found
+
+    async def _bring_in(self) -> str:
+        """A referral of the loyalty member at hand, who brings in another account."""
+        member = self.ids["loyalty-members"]
+        code = (await self._sent("get_referral_code"))["code"]
+        rewards = f"/v1/loyalty-programmes/{self.ids['loyalty-programmes']}/rewards"
+        version = (await self.owner.ok("GET", rewards))["version"]
+        await self.owner.ok("PUT", rewards, if_match=version, json={"referral": {}})
+        await self.make("accounts")
+        body = {
+            "programme_id": self.ids["loyalty-programmes"],
+            "account_id": self.ids["accounts"],
+            "referral_code": code,
+        }
+        await self.owner.ok("POST", "/v1/loyalty-members", json=body)
+        page = await self.owner.ok("GET", f"/v1/loyalty-members/{member}/referrals")
+        return str(page["data"][0]["id"])
 
     async def _give_points(self) -> None:
         """Something for the loyalty member at hand to spend."""
@@ -252,7 +292,7 @@ class World:
             return {"content": b"name\nA\n", "headers": {"Content-Type": "application/octet-stream"}}
         if operation.id == "put_tenant_logo":
             return {"content": picture(), "headers": {"Content-Type": "image/png"}}
-        if operation.id == "create_lead_from_email":
+        if operation.id in ("create_lead_from_email", "take_case_mail"):
             mail = f"From: {self.sampler.marker}@example.com\r\nMessage-ID: <{uuid4()}>\r\nSubject: x\r\n\r\nx\r\n"
             return {"content": mail.encode(), "headers": {"Content-Type": "message/rfc822"}}
         if operation.spec.get("x-raw-body") and operation.body is not None:
@@ -366,8 +406,22 @@ class World:
             "create_loyalty_programme": {
                 "earn_rules": [{"key": "review", "kind": "event", "event": "review"}],
             },
-            "create_loyalty_member": {"account_id": self.ids.get("accounts", NOWHERE)},
+            "create_loyalty_member": {
+                "programme_id": self.ids.get("loyalty-programmes"),
+                "account_id": self.ids.get("accounts", NOWHERE),
+            },
+            "top_up_wallet": {"amount": {"amount": "100000.00", "currency": "CNY"}},
+            "pay_from_wallet": {"order_id": self.ids.get("orders", NOWHERE)},
+            "refund_to_wallet": {"transaction_id": self.ids.get("transactions", NOWHERE)},
+            "withdraw_from_wallet": {"amount": {"amount": "1.00", "currency": "CNY"}},
+            "freeze_wallet": {"currency": "CNY"},
+            "unfreeze_wallet": {"currency": "CNY"},
+            "adjust_wallet": {"amount": {"amount": "1.00", "currency": "CNY"}},
+            "create_payment": {"method": "cash"},
             "burn_loyalty_points": {"reserve": True},
+            "create_coupon": {"percent": "10", "code": f"C-{number}"},
+            "issue_coupon": {"member_id": self.ids.get("loyalty-members", NOWHERE)},
+            "evaluate_coupons": {"account_id": self.ids.get("accounts", NOWHERE)},
             "transfer_loyalty_points": {"to_member_id": self.ids.get("loyalty-members/twin", NOWHERE)},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "optimise_assignment": {
@@ -401,6 +455,7 @@ class World:
         return {"record": record | ({"external_id": uuid4().hex} if verb == "upsert" else {})}
 
 
+_FROM_WALLETS = frozenset({"pay_from_wallet", "refund_to_wallet", "withdraw_from_wallet", "unfreeze_wallet"})
 NOWHERE = "0198c0de-0000-7000-8000-000000000000"
 PARTS = {
     "line_id": "add_opportunity_line",
@@ -409,6 +464,7 @@ PARTS = {
     "team_member_id": "add_opportunity_team_member",
     "cost_id": "add_opportunity_cost",
     "burn_id": "burn_loyalty_points",
+    "referral_id": "create_loyalty_member",
     "part_id": "add_work_order_part",
 }
 """What hangs on a thing and has a name of its own in paths: the name, and the operation that makes one."""
@@ -425,6 +481,7 @@ QUERIES = {
     "get_free_busy": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
     "list_free_slots": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
     "list_asset_telemetry": "metric=operating_hours",
+    "get_wallet_statement": "currency=CNY&since=2026-01-01&until=2026-12-31",
     "list_activity_occurrences": "from=2031-03-03T00:00:00Z&to=2031-03-04T00:00:00Z",
 }
 

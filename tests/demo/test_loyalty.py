@@ -26,4 +26,10 @@ async def test_members_earn_from_their_orders(company: Company) -> None:
         ("club-A1", 0),
         ("club-A3", 6000),
     ]
+    first, second = page["data"]
+    assert (first["birthday"], second["birthday"]) == ("1955-01-01", "1962-06-12")
+    (wallet,) = (await api.get(f"/v1/loyalty-members/{first['id']}/wallets"))["data"]
+    assert (wallet["principal"]["amount"], wallet["bonus"]["amount"]) == ("1000.00", "100.00")
+    (brought,) = (await api.get(f"/v1/loyalty-members/{first['id']}/referrals"))["data"]
+    assert (brought["referred_id"], brought["status"]) == (second["id"], "qualified")
     await adds_up(company)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -76,8 +76,9 @@ class Door:
 class Installation:
     """PostgreSQL behind a fixed address, one API process, one worker."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self.settings = dict(settings or {})
         self.postgres = EmbeddedPostgres(folder / "cluster")
         self.door = Door()
         self.api_port = free_port()
@@ -125,6 +126,7 @@ class Installation:
             "RAPPORT_RATE_LIMIT_PER_MINUTE": "1000000",
             "RAPPORT_WEBHOOK_ALLOW_PRIVATE": "true",
             "RAPPORT_LOG_LEVEL": "ERROR",
+            **self.settings,
         }
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
@@ -151,7 +153,7 @@ class Installation:
             self.start_process(name)
         await self.ready()
 
-    async def ready(self, seconds: float = 30) -> None:
+    async def ready(self, seconds: float = 120) -> None:
         """Wait until the API answers that it works, database and all."""
         deadline = time.monotonic() + seconds
         async with httpx.AsyncClient() as http:
@@ -168,9 +170,11 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation(folder: Path) -> AsyncIterator[Installation]:
-    """An installation that is stopped at the end, whatever happened to it."""
-    found = Installation(folder)
+async def installation(
+    folder: Path, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Installation]:
+    """An installation that is stopped at the end, whatever happened to it; `settings` as in its environment."""
+    found = Installation(folder, settings)
     try:
         await found.start()
         yield found
