@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, cast
 from uuid import UUID
 
@@ -34,7 +34,7 @@ from app.kernel.parts import Fact, Parts, select_list
 from app.kernel.people import People
 from app.kernel.quality.guard import guard_change, guard_create
 from app.kernel.registry import Permission
-from app.kernel.statements import LOCKING, Lock, columns_of, entity, required_columns
+from app.kernel.statements import Lock, entity, required_columns, rows_by_id
 from app.kernel.tokens import record_tokens
 from app.kernel.uow import UnitOfWork
 from app.kernel.veils import Veil
@@ -348,18 +348,6 @@ def _default_scopes(action: str) -> dict[str, Scope]:
     return all_of_it | {"manager": Scope.TEAM_AND_BELOW, "salesperson": Scope.OWN}
 
 
-@lru_cache(maxsize=1_000)
-def _rows_by_id(model: type[RecordTable], readable: str | None, allowed: str | None, lock: Lock) -> str:
-    """Live rows of a tenant (`$1`) by id (`$2`) that satisfy `readable`, with whether they are `allowed`."""
-    columns = ", ".join(f"t.{name}" for name in columns_of(model))
-    return (
-        f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {qualified(model)} t"
-        " WHERE t.tenant_id = $1 AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL"
-        f"{f' AND {readable}' if readable else ''}"
-        f"{f' ORDER BY t.id{LOCKING[lock]} OF t' if lock else ''}"
-    )
-
-
 class RecordService(MergeHooks[M]):
     """What a record type does: visible reads, guarded writes, and hooks for the module's own rules."""
 
@@ -455,7 +443,7 @@ class RecordService(MergeHooks[M]):
         readable = visible_rows(self.actor, object_name, "read", bind)
         allowed = readable if action == "read" else visible_rows(self.actor, object_name, action, bind)
         rows = await self.uow.fetch(
-            _rows_by_id(cast("type[RecordTable]", model), readable, allowed, lock), *bind.values
+            rows_by_id(cast("type[RecordTable]", model), readable, allowed, lock), *bind.values
         )
         if not all(row["allowed"] for row in rows):
             raise Forbidden(

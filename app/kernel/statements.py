@@ -81,6 +81,18 @@ def point_read(model: type[Base], lock: Lock, deleted: bool) -> str:
     return f"SELECT {', '.join(columns_of(model))} FROM {qualified(model)} WHERE tenant_id = $1 AND id = $2{tail}"
 
 
+@lru_cache(maxsize=1_000)
+def rows_by_id(model: type[Base], readable: str | None, allowed: str | None, lock: Lock) -> str:
+    """Live rows of a tenant (`$1`) by id (`$2`) that satisfy `readable`, with whether they are `allowed`."""
+    columns = ", ".join(f"t.{name}" for name in columns_of(model))
+    return (
+        f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {qualified(model)} t"
+        " WHERE t.tenant_id = $1 AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL"
+        f"{f' AND {readable}' if readable else ''}"
+        f"{f' ORDER BY t.id{LOCKING[lock]} OF t' if lock else ''}"
+    )
+
+
 @cache
 def by_texts(table: str, column: str, columns: str, *, live: bool = True) -> str:
     """The tenant's (`$1`) row of each of many texts (`$2`) in a column that an index holds, one probe for each.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from math import lcm
 from uuid import UUID
 
 from app.modules.membership.models.programmes import EarnBasis
@@ -73,10 +74,10 @@ def earned(
     spendable = _points(rules, PointKind.SPENDABLE, lines, amounts, row.currency)
     qualifying = _points(rules, PointKind.QUALIFYING, lines, amounts, row.currency)
     factor = Fraction(tier_multiplier)
-    to_spend = int(sum(spendable, _NOTHING) * factor)
+    to_spend = int(_sum(spendable) * factor)
     caps = [cap for cap in (row.cap_order, room.day, room.member) if cap is not None]
     to_spend = max(min([to_spend, *caps]), 0)
-    to_qualify = int(sum(qualifying, _NOTHING))
+    to_qualify = int(_sum(qualifying))
     return Earned(
         sum(amounts),
         to_spend,
@@ -133,8 +134,7 @@ def _points(
     currency: str,
 ) -> list[Fraction]:
     """Exact points by line, multipliers applied."""
-    found = [_NOTHING] * len(lines)
-    factors = [Fraction(1)] * len(lines)
+    found: list[Fraction | None] = [None] * len(lines)
     best: dict[int, Fraction] = {}
     for rule in rules:
         if kind not in rule.earns:
@@ -144,10 +144,12 @@ def _points(
             for place in places:
                 best[place] = max(best.get(place, _NOTHING), Fraction(rule.factor))
         for place, points in _of_rule(rule, places, lines, amounts, currency).items():
-            found[place] += points
-    for place, factor in best.items():
-        factors[place] = factor
-    return [points * factor for points, factor in zip(found, factors, strict=True)]
+            before = found[place]
+            found[place] = points if before is None else before + points
+    return [
+        _NOTHING if points is None else points * best[place] if place in best else points
+        for place, points in enumerate(found)
+    ]
 
 
 def _of_rule(
@@ -160,7 +162,8 @@ def _of_rule(
     """What one rule gives, by line. What it gives for the order is parted by the lines' amounts."""
     if rule.kind is EarnKind.AMOUNT:
         per = Fraction(rule.per_amount) * Fraction(minor_of("1", currency))
-        return {place: rule.points * amounts[place] / per for place in places}
+        over, under = rule.points * per.denominator, per.numerator
+        return {place: Fraction(over * amounts[place], under) for place in places}
     if rule.kind is EarnKind.UNIT:
         return {place: rule.points * Fraction(lines[place].quantity) for place in places}
     if rule.kind is EarnKind.ORDER and places:
@@ -174,12 +177,24 @@ def _of_rule(
 
 def shared(points: int, weights: Sequence[Fraction]) -> list[int]:
     """Whole points by weight: rounded down, and the largest remainders get one more; the first of equals first."""
-    whole = sum(weights, _NOTHING)
+    units, _ = _in_units(weights)
+    whole = sum(units)
     if not whole or not points:
         return [0] * len(weights)
-    exact = [points * weight / whole for weight in weights]
-    found = [int(share) for share in exact]
-    by_remainder = sorted(range(len(weights)), key=lambda place: (found[place] - exact[place], place))
+    parts = [divmod(points * unit, whole) for unit in units]
+    found = [share for share, _ in parts]
+    by_remainder = sorted(range(len(weights)), key=lambda place: (-parts[place][1], place))
     for place in by_remainder[: points - sum(found)]:
         found[place] += 1
     return found
+
+
+def _sum(parts: Sequence[Fraction]) -> Fraction:
+    units, per_one = _in_units(parts)
+    return Fraction(sum(units), per_one)
+
+
+def _in_units(parts: Sequence[Fraction]) -> tuple[list[int], int]:
+    """Fractions as whole numbers of one part, and how many of it make one: several times as fast to add up."""
+    common = lcm(*(part.denominator for part in parts))
+    return [part.numerator * (common // part.denominator) for part in parts], common
