@@ -23,6 +23,7 @@ from app.demo.catalogue_loader import CatalogueLoader
 from app.demo.chain_loader import ChainLoader, negotiated
 from app.demo.client import Api, ApiFailure
 from app.demo.contract_loader import ContractLoader
+from app.demo.coupon_loader import CouponLoader
 from app.demo.deal_loader import DealLoader
 from app.demo.desk_loader import PRESENCE, DeskLoader
 from app.demo.files import csv_of
@@ -91,6 +92,7 @@ class DemoLoader:
             ("quotes", self._quotes),
             ("loyalty", self._loyalty),
             ("orders", self._orders),
+            ("coupons", self._coupons),
             ("chains", self._chains),
             ("cases", self._cases),
             ("care", self._care),
@@ -353,6 +355,12 @@ class DemoLoader:
         )
         await loader.load(chains, self._sales().current)
         self._state.count("chains", len(chains))
+
+    async def _coupons(self) -> None:
+        accounts = await self._ids("accounts")
+        buyers = [accounts[key] for key in sorted(accounts)]
+        count = await CouponLoader(self._api, self.company.currency).load(buyers)
+        self._state.count("coupons", count)
 
     async def _care(self) -> None:
         """What is known, and how customers found the help; asked of those who worked with them."""

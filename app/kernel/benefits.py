@@ -10,13 +10,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from app.kernel.money import MoneyOut
 from app.kernel.parts import Parts
 from app.kernel.schemas import Output
+
+MOST_CODES = 10
+CODE_PATTERN = r"^[A-Za-z0-9-]*[A-Za-z][A-Za-z0-9-]*$"
+"""Letters, digits and hyphens, with one letter at least: so no code is ever a card's number."""
+CouponCode = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, to_upper=True, pattern=CODE_PATTERN, max_length=40),
+    Field(examples=["WELCOME10"]),
+]
+CouponCodes = Annotated[list[CouponCode], Field(max_length=MOST_CODES)]
 
 
 class AppliedKind(StrEnum):
@@ -91,6 +101,16 @@ def read(column: Sequence[Mapping[str, Any]]) -> tuple[Benefit, ...]:
         )
         for one in column
     )
+
+
+def codes_of(benefits: Sequence[Benefit]) -> list[str]:
+    """The coupons' codes, in the order in which they are taken off."""
+    return [one.code for one in benefits if one.kind is AppliedKind.COUPON]
+
+
+def names_of(benefits: Sequence[Benefit]) -> list[tuple[str, int]]:
+    """What papers say of them: a name, and what it takes off."""
+    return [(f"{one.name} ({one.points or one.code})", one.discount) for one in benefits]
 
 
 def by_line(benefits: Sequence[Benefit], count: int) -> list[int]:

@@ -1,8 +1,8 @@
 """Whose turn it is: start-time fair queuing over tenants, by the weight of their plan.
 
 P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing" (SIGCOMM 1996): each service begins at the virtual time or when
-the tenant's last one ended in virtual time, whichever is later, and lasts 1/weight; the earliest start is served. Of two
-tenants that both have work waiting, neither gets ahead of its share by more than one service of each, however
+the tenant's last one ended in virtual time, whichever is later, and lasts 1/weight; the earliest start is served. Of
+two tenants that both have work waiting, neither gets ahead of its share by more than one service of each, however
 much work either has; one that was idle neither owes nor has saved anything.
 """
 

@@ -41,7 +41,7 @@ PROGRESS_SECONDS = 1.0
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
 SPARE_HANDS = 2
-"""So many more jobs run when all hands are full, of tenants that have none: long jobs of one keep nobody else waiting."""
+"""So many more jobs run when all hands are full, of tenants that have none: long jobs keep nobody else waiting."""
 
 
 class JobCancelled(Exception):
@@ -161,7 +161,8 @@ WITH RECURSIVE tenants AS (
   LEFT JOIN unnest($5::uuid[], $6::float8[]) AS f(tenant_id, lag) ON f.tenant_id = t.tenant_id
   WHERE t.tenant_id IS NOT NULL AND t.tenant_id <> ALL($7::uuid[])
 ), chosen AS (
-  SELECT j.tenant_id, j.id, d.weight, d.turn FROM kernel.jobs j JOIN due d ON d.tenant_id = j.tenant_id AND d.id = j.id
+  SELECT j.tenant_id, j.id, d.weight, d.turn
+  FROM kernel.jobs j JOIN due d ON d.tenant_id = j.tenant_id AND d.id = j.id
   WHERE j.state = 'queued' OR (j.state = 'running' AND j.locked_until <= $1)
   ORDER BY d.turn, d.run_at, d.id
   LIMIT $2

@@ -1,9 +1,11 @@
 """Hard limits on what a company keeps: exact, and without a lock that would make all its writers queue.
 
-Far from its limit a company is not looked at: whoever works out allowances (`app.tenants.billing`) says every minute
-which companies are `near`. There a process counts, and grants itself a small share of what is left for two seconds;
-within the last `MARGIN` one writer at a time counts under a lock. What is counted is the kept sum and the changes that
-have not been added to it yet, both seen by one statement.
+Far from its limit a company is not looked at: whoever works out allowances (`app.tenants.billing`) says every
+minute which companies are near. There a process counts, and grants itself a small share of what is left for two
+seconds; within the last `MARGIN` one writer at a time counts under a lock. What is counted is the kept sum and the
+changes that are not added to it yet, both seen by one statement. A process whose grant is older than what others have
+made since may go beyond: by a 64th of what was left two seconds ago at most, and only where a company makes its last
+2,048 records within these two seconds.
 
 What people and programs ask for is refused. What the product does of itself, as a reaction to something that was
 allowed or with what a stranger sent by a form, passes and counts: a limit loses nobody's data.
@@ -123,6 +125,6 @@ async def require_message(uow: UnitOfWork) -> None:
     allowance = uow.actor.tenant.allowance
     limit = allowance.hard(LimitName.MESSAGES)
     if limit is not None:
-        used = await uow.of(PeriodUsage).used(LimitName.MESSAGES)  # type: ignore[type-abstract]
+        used = await uow.of(PeriodUsage).used(LimitName.MESSAGES)
         if used >= limit.value:
             raise PlanLimitReached.of(LimitName.MESSAGES, used=used, allowance=allowance)

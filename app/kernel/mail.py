@@ -53,7 +53,7 @@ class _Identifiers(UnstructuredHeader):
 
 _HEADERS = HeaderRegistry()
 for _name in ("message-id", "in-reply-to", "references"):
-    _HEADERS.map_to_type(_name, _Identifiers)
+    _HEADERS.map_to_type(_name, _Identifiers)  # type: ignore[arg-type]
 _POLICY = email.policy.SMTP.clone(header_factory=_HEADERS)
 
 
@@ -75,8 +75,8 @@ class Attachment(Input):
 class Message(Input):
     """One mail in plain text, with an HTML body beside it if wanted; also the payload of `mail.send`.
 
-    `answers` are the identifiers of the mails that it follows, the nearest last; a thread is built of them. One that a
-    person wrote says so by not being `automatic`.
+    `answers` are the identifiers of the mails that it follows, the nearest last; a thread is built of them. What a
+    person wrote is not `automatic`.
     """
 
     to: str = Field(max_length=320, description="One address, `Ada <ada@example.com>` or bare.")

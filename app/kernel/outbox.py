@@ -45,8 +45,8 @@ _ADVISORY_LOCK = 0x52_41_50_4F  # one claim at a time: two at once could part th
 # An event is loud if somebody in this process reacts to one of its record's that are due; the others are done with
 # their webhook deliveries, which the same transaction makes, and are published at once.
 #
-# Tenants take turns by the weights of their plans: each brings its first events, as many as its share of the batch and
-# FEWEST at least, and the batch is what comes first when the places are divided by the weights.
+# Tenants take turns by the weights of their plans: each brings its first events, as many as its share of the batch
+# and FEWEST at least, and the batch is what comes first when the places are divided by the weights.
 #
 # OFFSET 0 keeps the look behind each event one probe of ix_outbox_waiting. As a join, a planner that has not yet
 # heard of an import's thousands of events read all of those that wait for each that is claimed.
@@ -60,8 +60,8 @@ WITH RECURSIVE tenants AS (
   FROM tenants t WHERE t.tenant_id IS NOT NULL
 ), shares AS (
   SELECT t.tenant_id, coalesce(a.weight, 1)::float8 AS weight,
-    least($2::bigint, greatest({FEWEST}, ceil($2::bigint * coalesce(a.weight, 1) / sum(coalesce(a.weight, 1)) OVER ())))::bigint
-      AS share
+    least($2::bigint, greatest({FEWEST},
+      ceil($2::bigint * coalesce(a.weight, 1) / sum(coalesce(a.weight, 1)) OVER ())))::bigint AS share
   FROM tenants t LEFT JOIN kernel.allowances a ON a.tenant_id = t.tenant_id WHERE t.tenant_id IS NOT NULL
 ), first AS (
   SELECT e.tenant_id, e.id, (row_number() OVER (PARTITION BY e.tenant_id ORDER BY e.id) - 1) / s.weight AS turn
@@ -134,7 +134,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """How many events were claimed, and those of them that somebody reacts to, in turns and each tenant's in order."""
+    """How many events were claimed, and those that somebody reacts to: by turns, and each tenant's in order."""
 
     count: int
     loud: list[Claimed]

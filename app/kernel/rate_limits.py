@@ -80,7 +80,8 @@ class _Quotas:
     def per_minute(cls, requests: int) -> _Quotas:
         tenant = _Quota.per_minute(requests)
         principal = _Quota.per_minute(math.ceil(requests * PRINCIPAL_SHARE))
-        policy = f'"tenant";q={tenant.capacity};w={WINDOW_SECONDS}, "principal";q={principal.capacity};w={WINDOW_SECONDS}'
+        quotas = (("tenant", tenant.capacity), ("principal", principal.capacity))
+        policy = ", ".join(f'"{name}";q={capacity};w={WINDOW_SECONDS}' for name, capacity in quotas)
         return cls(tenant, principal, (b"ratelimit-policy", policy.encode()))
 
 
@@ -88,7 +89,7 @@ class RateLimiter:
     """The buckets of one process."""
 
     def __init__(self, per_minute: int, *, seconds: Callable[[], float] = time.monotonic) -> None:
-        """`per_minute` requests per tenant at least, more where its plan says so; `seconds` is a monotonic source."""
+        """`per_minute` requests per tenant, more where its plan says so; `seconds` is a monotonic source."""
         self._seconds = seconds
         self._least = per_minute
         self._quotas: dict[int | None, _Quotas] = {None: _Quotas.per_minute(per_minute)}

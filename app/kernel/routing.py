@@ -272,7 +272,7 @@ class TransactionalRoute(APIRoute):
 
 
 async def admit(kernel: Kernel, request: Request, route: TransactionalRoute) -> Actor:
-    """Authentication, rate limit, the plan's calls, tenant state, permission and the plan's features, in that order."""
+    """Authentication, rate limit, the plan's calls, tenant state, permission and plan's features, in that order."""
     if route.access == "public":
         request.scope["rapport.actor"] = ANONYMOUS
         return ANONYMOUS

@@ -173,9 +173,9 @@ class Entitlements(Protocol):
         """How much of a limit is used: of what is kept now, of what is metered in the month of the plan at hand."""
 
     async def require_room(self, name: LimitName, wanted: int = 1) -> None:
-        """Refuse what goes beyond a hard limit, as far as it is committed; records, seats and files do so by themselves.
+        """Refuse what goes beyond a hard limit, as far as it is committed.
 
-        Raises: PlanLimitReached.
+        Records, seats and files do so by themselves. Raises: PlanLimitReached.
         """
 
 

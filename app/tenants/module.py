@@ -11,6 +11,8 @@ from app.tenants.auth.control import AccessOfTenant
 from app.tenants.billing import bill_router, entitlements_router
 from app.tenants.billing import router as billing_router
 from app.tenants.billing.entitlements import EntitlementsOfTenant, MeteringOfTenant
+from app.tenants.billing.payments import dunning, reactions
+from app.tenants.billing.payments import router as payments_router
 from app.tenants.billing.warnings import KIND as USAGE_WARNING
 from app.tenants.handlers import SUBSCRIPTIONS
 from app.tenants.interface import (
@@ -73,9 +75,10 @@ MODULE = Module(
         key_router.router,
         billing_router.router,
         lifecycle_router.router,
+        payments_router.router,
         billing_router.plans_router,
-        bill_router.router,
         entitlements_router.router,
+        bill_router.router,
         well_known.router,
     ],
     interfaces={
@@ -92,8 +95,9 @@ MODULE = Module(
         Metering: MeteringOfTenant,
     },
     permissions=PERMISSIONS,
-    subscriptions=SUBSCRIPTIONS,
-    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES],
     notifications=(NotificationKind(USAGE_WARNING, "The plan's limits", "套餐用量提醒", mail=True),),
+    subscriptions=[*SUBSCRIPTIONS, *reactions.SUBSCRIPTIONS],
+    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES, *dunning.SCHEDULES],
+    jobs=reactions.JOBS,
     authenticator=open_authenticator,
 )

@@ -33,10 +33,10 @@ SCHEDULES = (
     Schedule("tenants.rotate_keys", timedelta(days=1), rotate_keys),
     Schedule("tenants.roll_usage", metering.EVERY, metering.roll),
     Schedule("tenants.bill", run.EVERY, run.run),
-    Schedule("tenants.reconcile_bills", reconciling.DAILY, reconciling.reconcile_all),
     Schedule("tenants.allowances", allowances.EVERY, allowances.refresh_all),
     Schedule("tenants.usage_warnings", warnings.EVERY, warnings.warn),
     Schedule("tenants.storage_hours", kept.HOURLY, kept.meter_storage),
     Schedule("tenants.recount", kept.RECOUNT_EVERY, kept.recount, per_tenant=True),
+    Schedule("tenants.reconcile_bills", reconciling.DAILY, reconciling.reconcile_all),
     Schedule("tenants.clean_up", timedelta(days=1), clean_up),
 )

@@ -1,7 +1,7 @@
 """Allowances: what each company's plan lets it use, and what it keeps at this moment.
 
 Revision ID: 0280
-Revises: 0276
+Revises: 0277
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect
 
 revision = "0280"
-down_revision = "0276"
+down_revision = "0277"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Cases ask for skills, agents who fall silent are away, and what was routed to them is known.
 
 Revision ID: 0298
-Revises: 0295
+Revises: 0297
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect, refresh_read_view
 
 revision = "0298"
-down_revision = "0295"
+down_revision = "0297"
 branch_labels = None
 depends_on = None
 

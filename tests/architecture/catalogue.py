@@ -14,6 +14,7 @@ CONTROL_TABLES: dict[str, str] = {
     "tenants.refresh_tokens": "a refresh token names its session, and so its tenant",
     "tenants.api_key_hashes": "an API key names its tenant",
     "tenants.bill_numbers": "the numbers of bills are the seller's, without gaps over all tenants",
+    "tenants.payment_notices": "a provider's events are counted once for ever, before it is known whom they are about",
     "tenants.coupons": "a coupon belongs to the installation, and is redeemed so many times by all tenants together",
 }
 """Tables across tenants: no policy for `rapport_app`, so it sees nothing; `rapport_control` only."""

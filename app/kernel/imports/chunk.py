@@ -174,7 +174,7 @@ class ChunkWriter:
         outcome.created += made
 
     async def _keep_limit(self, rows: Sequence[ImportRow]) -> None:
-        """Refuse the rows that the plan has no room for: the last ones, so that what is left can be imported later."""
+        """Refuse the rows that the plan has no room for: the last ones, which can be imported later."""
         room = await self.uow.kernel.limits.room_for_records(self.uow, len(rows))
         if room < len(rows):
             allowance = self.uow.actor.tenant.allowance

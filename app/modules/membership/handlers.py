@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from app.kernel.registry import Subscription
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.services.orders import OrderPoints
+from app.modules.membership.services.referrals import Referrals
 from app.modules.membership.services.wallet.giving_back import GivingBack
 
 
@@ -34,7 +35,12 @@ class RecordTold(BaseModel):
 
 
 async def _fulfilled(uow: UnitOfWork, event: OrderTold) -> None:
-    await OrderPoints(uow).earn(event.id)
+    await _earned(uow, event.id)
+
+
+async def _earned(uow: UnitOfWork, order_id: UUID) -> None:
+    await OrderPoints(uow).earn(order_id)
+    await Referrals(uow).qualify(order_id)
 
 
 async def _cancelled(uow: UnitOfWork, event: OrderTold) -> None:
@@ -48,7 +54,7 @@ async def _completed(uow: UnitOfWork, event: ReturnTold) -> None:
 
 async def _order_made(uow: UnitOfWork, event: RecordTold) -> None:
     if (event.record or {}).get("status") in ("fulfilled", "closed"):
-        await OrderPoints(uow).earn(event.id)
+        await _earned(uow, event.id)
 
 
 async def _return_made(uow: UnitOfWork, event: RecordTold) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from app.kernel.errors import Conflict
@@ -367,3 +367,65 @@ class CouponGivenBack(Event):
     order_id: UUID
     account_id: UUID
     amount: dict[str, str]
+
+
+class ReferralMade(Event):
+    """Somebody joined with a member's code; `status` is rejected where that brings nothing, for `reason`."""
+
+    type: ClassVar[str] = "membership.loyalty_member.referral_made.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    referral_id: UUID
+    referred_id: UUID
+    status: str
+    reason: str | None
+
+
+class ReferralQualified(Event):
+    """The first order of whoever was brought in is enough; it is rewarded on `due_on`."""
+
+    type: ClassVar[str] = "membership.loyalty_member.referral_qualified.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    referral_id: UUID
+    referred_id: UUID
+    due_on: date
+
+
+class ReferralRewarded(Event):
+    """Both have what was promised."""
+
+    type: ClassVar[str] = "membership.loyalty_member.referral_rewarded.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    referral_id: UUID
+    referred_id: UUID
+
+
+class ReferralRejected(Event):
+    """It brings nothing after all."""
+
+    type: ClassVar[str] = "membership.loyalty_member.referral_rejected.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    referral_id: UUID
+    referred_id: UUID
+    reason: str
+
+
+class BenefitGranted(Event):
+    """A member got something for their birthday, or for the anniversary of their joining."""
+
+    type: ClassVar[str] = "membership.loyalty_member.benefit_granted.v1"
+    object: ClassVar[str] = "loyalty_member"
+
+    occasion: str
+    day: date
+    rewards: list[dict[str, Any]]
+
+
+class ReferralDecided(Conflict):
+    """Carries `state`."""
+
+    code = "referral_decided"
+    title = "It has been rewarded or rejected"

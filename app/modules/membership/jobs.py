@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from app.kernel.schedules import ScheduledRun
 from app.modules.membership.models.programmes import Programme
+from app.modules.membership.schemas.rewards import OccasionRule
 from app.modules.membership.services.classifying import classify
 from app.modules.membership.services.ledger import Ledger
+from app.modules.membership.services.occasions import Occasions
+from app.modules.membership.services.programmes import ProgrammeRules, ProgrammeService
+from app.modules.membership.services.referrals import Referrals
+from app.modules.membership.services.rewards import RewardSettingsService
 from app.modules.membership.services.tiers import TierService
 from app.modules.membership.services.wallet.ledger import WalletLedger
 
@@ -26,6 +32,39 @@ async def follow_calendar(run: ScheduledRun) -> None:
     await settle_points(run)
     await look_at_tiers(run)
     await expire_bonuses(run)
+    await reward_referrals(run)
+    await grant_benefits(run)
+
+
+async def reward_referrals(run: ScheduledRun) -> None:
+    """Whoever brought somebody in has what was promised once the order cannot come back."""
+    while True:
+        async with run.transaction() as uow:
+            count = await Referrals(uow).settle(BATCH)
+        if count < BATCH:
+            return
+
+
+async def grant_benefits(run: ScheduledRun) -> None:
+    """Birthdays and anniversaries that have begun where the members are."""
+    async with run.transaction() as uow:
+        settings = await RewardSettingsService(uow).all()
+        programmes = await ProgrammeService(uow).get_many(
+            [id for id, rewards in settings.items() if rewards.occasions]
+        )
+    for id, programme in programmes.items():
+        if programme.row.active:
+            for rule in settings[id].occasions:
+                await _grant(run, programme, rule)
+
+
+async def _grant(run: ScheduledRun, programme: ProgrammeRules, rule: OccasionRule) -> None:
+    after: UUID | None = None
+    while True:
+        async with run.transaction() as uow:
+            after = await Occasions(uow).grant(programme, rule, after=after, limit=BATCH)
+        if after is None:
+            return
 
 
 async def expire_bonuses(run: ScheduledRun) -> None:

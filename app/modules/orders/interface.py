@@ -262,19 +262,23 @@ class StoredValuePayments(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StockNeed:
-    """So much of a product for one line of an order."""
+    """So much of a product for one line of an order, or of whatever else takes goods: `order_id` is its own id then.
+
+    `note` is what the movement says of it.
+    """
 
     order_id: UUID
     line_id: UUID
     product_id: UUID
     quantity: Decimal
+    note: str | None = None
 
 
 class Stock(Protocol):
     """Port: where goods lie. The default keeps a table of what is on hand; a warehouse system may take its place."""
 
     async def reserve(self, needs: Sequence[StockNeed]) -> None:
-        """Keep goods for orders, all or none. Raises `OutOfStock`, which names products and what is available."""
+        """Keep goods, all or none. Raises `OutOfStock`, which names products and what is available."""
 
     async def release(self, line_ids: Collection[UUID]) -> None:
         """Give back what is still reserved for these lines."""
@@ -394,7 +398,7 @@ class OrderPlaced(Event):
 
 
 class OrderHeld(Event):
-    """An order was placed and could not be confirmed: `reason` is stock, credit or contract."""
+    """An order was placed and could not be confirmed: `reason` is stock, credit, contract or coupon."""
 
     type: ClassVar[str] = "orders.order.held.v1"
     object: ClassVar[str] = "order"
@@ -437,7 +441,10 @@ class OrderFulfilled(Event):
 
 
 class ReturnCompleted(Event):
-    """Goods came back and were refunded, replaced or repaired: whatever they earned is taken back, line by line.
+    """Goods came back, and their return is done: `resolution` says whether they were refunded, replaced or repaired.
+
+    What was refunded is as if it had not been sold: what it earned is taken back, line by line. What was replaced or
+    repaired stays sold.
 
     `lines` hold order_line_id, product_id, quantity and the refunded net and total, as decimal strings.
     """

@@ -27,6 +27,7 @@ from app.tenants.auth.api_keys import ApiKeyMalformed, looks_like_api_key, parse
 from app.tenants.auth.passwords import Passwords
 from app.tenants.auth.signing_keys import load_signing_keys
 from app.tenants.billing.api_calls import flushing
+from app.tenants.billing.payments.opening import open_provider
 
 CHANNEL: Final = "rapport_access"
 AUDIENCE: Final = "rapport"
@@ -46,6 +47,7 @@ class TenantAuthenticator:
         self.tokens = tokens
         self.passwords = Passwords()
         self.cache = ActorCache()
+        self.payments = open_provider(kernel.settings)
 
     async def authenticate(self, authorization: str | None, cookies: str | None) -> Actor:  # noqa: ARG002
         """The actor behind `Authorization: Bearer …`; cookies never grant anything by themselves.
@@ -267,3 +269,4 @@ async def open_authenticator(kernel: Kernel) -> AsyncIterator[TenantAuthenticato
         with contextlib.suppress(asyncio.CancelledError):
             await listener
         authenticator.passwords.close()
+        await authenticator.payments.close()

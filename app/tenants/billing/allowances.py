@@ -1,4 +1,4 @@
-"""Allowances: what each company's plan comes to for the kernel, worked out when it changes and when a month begins."""
+"""Allowances: what a company's plan comes to for the kernel, worked out when it changes and when a month begins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EVERY: Final = timedelta(minutes=1)
 STEP: Final = 1_000
 
-# Those whose plan has changed, whose month is over, or that have none yet. `source` says what an allowance was made of.
+# Those whose plan has changed, whose month is over, or that have none yet. `source` says what it was made of.
 _DUE: Final = f"""
 SELECT t.id, t.created_at, s.anchor, s.plan, concat_ws(' ', s.id::text, $2::text) AS source
 FROM tenants.tenants t

@@ -1,4 +1,4 @@
-"""API calls: each process writes what it counted once a minute and when it stops, and learns what all have counted."""
+"""API calls: each process writes what it counted once a minute and when it stops, and learns what all counted."""
 
 from __future__ import annotations
 

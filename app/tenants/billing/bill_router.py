@@ -23,13 +23,13 @@ from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import CallerDep
 from app.tenants.billing.bill_schemas import (
     BalanceMovement,
+    BillCouponRead,
+    BillCouponRedeem,
     BillCreditNoteRead,
     BillingBalance,
     BillRead,
     BillState,
     BillSummary,
-    CouponRead,
-    CouponRedeem,
     bill_read,
     bill_summary,
     coupon_read,
@@ -44,7 +44,7 @@ from app.tenants.billing.subscriptions import Subscriptions
 router = Router(prefix="/v1/billing", tags=["billing"])
 
 
-@router.get("/invoices", access="bill:read", while_suspended=True, responses=problems(InvalidCursor))
+@router.get("/invoices", access="bill:read", while_cancelled=True, responses=problems(InvalidCursor))
 async def list_bills(
     uow: Uow,
     status: Annotated[BillState | None, Query(description="Of this state; absent: all.")] = None,
@@ -72,7 +72,7 @@ async def list_bills(
     return Page[BillSummary](data=page, next_cursor=onward, has_more=onward is not None)
 
 
-@router.get("/invoices/{id}", access="bill:read", while_suspended=True, responses=problems(NotFound))
+@router.get("/invoices/{id}", access="bill:read", while_cancelled=True, responses=problems(NotFound))
 async def get_bill(id: UUID, uow: Uow) -> BillRead:
     """An invoice with all that it is computed from."""
     return bill_read(await issued(uow, id))
@@ -81,7 +81,7 @@ async def get_bill(id: UUID, uow: Uow) -> BillRead:
 @router.get(
     "/invoices/{id}/pdf",
     access="bill:read",
-    while_suspended=True,
+    while_cancelled=True,
     own_transaction=True,
     response_class=Response,
     responses=PDF | problems(NotFound, DocumentNotRendered),
@@ -100,7 +100,7 @@ async def get_bill_pdf(
     return pdf_answer(await fresh_pdf(kernel, actor, described))
 
 
-@router.get("/credit-notes", access="bill:read", while_suspended=True, responses=problems(InvalidCursor))
+@router.get("/credit-notes", access="bill:read", while_cancelled=True, responses=problems(InvalidCursor))
 async def list_bill_credit_notes(
     uow: Uow,
     bill_id: Annotated[UUID | None, Query(description="Of this invoice; absent: of all.")] = None,
@@ -122,7 +122,7 @@ async def list_bill_credit_notes(
     return Page[BillCreditNoteRead](data=page, next_cursor=onward, has_more=onward is not None)
 
 
-@router.get("/balance", access="bill:read", while_suspended=True)
+@router.get("/balance", access="bill:read", while_cancelled=True)
 async def get_billing_balance(uow: Uow) -> BillingBalance:
     """What the company has to its credit, and what it came from and went to."""
     currency = (await Subscriptions(uow).current()).held.price.currency
@@ -146,7 +146,7 @@ async def get_billing_balance(uow: Uow) -> BillingBalance:
     own_transaction=True,
     responses=problems(CouponUsedUp, NotFound, Invalid),
 )
-async def redeem_billing_coupon(body: CouponRedeem, caller: CallerDep) -> CouponRead:
+async def redeem_billing_coupon(body: BillCouponRedeem, caller: CallerDep) -> BillCouponRead:
     """Redeem a coupon: it comes off the invoices from the next one on. Redeemed before, it is answered as it is."""
     async with caller.transaction() as uow:
         return coupon_read(await redeem_coupon(uow, body.code))

@@ -83,6 +83,6 @@ def _limit(found: UsedLimit) -> EntitlementRead:
         enforcement="hard" if limit.hard else "soft",
         allowed=limit.value,
         used=found.used,
-        share=str(share.quantize(Decimal("0.0001"), ROUND_DOWN)),
+        share=share.quantize(Decimal("0.0001"), ROUND_DOWN),
         lifted_by=limit.lifted_by,
     )

@@ -1,7 +1,7 @@
 """What is kept (records, storage): counted anew by night, and storage metered by the hour.
 
-Triggers keep the sums (migration 0280). Counting anew gives the first sum to companies that are older than the triggers,
-and mends whatever a repair by hand has put wrong.
+Triggers keep the sums (migration 0280). Counting anew gives the first sum to companies that are older than the
+triggers, and mends whatever a repair by hand has put wrong.
 """
 
 from __future__ import annotations

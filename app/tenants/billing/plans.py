@@ -97,7 +97,7 @@ class PlanLimit(Output):
 
 
 class PlanLimits(Output):
-    """What a plan allows; absent is unlimited. Records, seats and storage are kept, the others begin anew each month."""
+    """What a plan allows; absent is unlimited. Records, seats and storage are kept, others begin anew each month."""
 
     records: PlanLimit | None = Field(None, description="Records of all types that are not deleted.")
     seats: PlanLimit | None = Field(None, description="Active members with any role but that of a viewer.")

@@ -54,7 +54,8 @@ class Queue(Versioned):
 class DeskSettings(Versioned):
     """What one agent can bear, and what a case of each channel weighs; at most one row per tenant.
 
-    A channel whose weight is null takes an agent whole. Who says nothing for `away_after_minutes` is away; null: nobody.
+    A channel whose weight is null takes an agent whole. Who says nothing for `away_after_minutes` is away; with null
+    nobody is.
     """
 
     __tablename__ = "desk_settings"

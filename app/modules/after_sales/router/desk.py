@@ -107,7 +107,7 @@ async def _taken(uow: Uow, queue_id: UUID | None) -> Response:
 
 @router.post("/v1/desk/presence", access="desk:work")
 async def set_presence(body: PresenceInput, uow: Uow) -> AgentRead:
-    """Say whether you take cases just now: online, away or offline; saying it again keeps you from being taken for away.
+    """Say whether you take cases just now: online, away or offline. Say it again, or you are taken for away.
 
     Whoever goes offline gives back what routing gave them and they have not begun.
     """

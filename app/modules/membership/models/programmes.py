@@ -129,6 +129,8 @@ class LoyaltyMember(RecordTable):
     number: Mapped[str]
     status: Mapped[str]
     since: Mapped[date]
+    birthday: Mapped[date | None]
+    time_zone: Mapped[str | None]  # None: the company's
     tier: Mapped[str | None]
     tier_since: Mapped[date | None]
     tier_until: Mapped[date | None]

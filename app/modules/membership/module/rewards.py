@@ -5,8 +5,10 @@ from __future__ import annotations
 from app.kernel.access import Scope
 from app.kernel.money_checks import MoneyCheck
 from app.kernel.registry import Module, Permission
+from app.modules.customers.interface import AccountPanel
 from app.modules.membership.handlers import OF_WALLETS
-from app.modules.membership.router import wallets
+from app.modules.membership.router import rewards, wallets
+from app.modules.membership.services.panel import MembershipPanel
 from app.modules.membership.services.wallet.reading import WalletCheck
 
 _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
@@ -14,8 +16,8 @@ _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 PART = Module(
     name="membership",
     tags={"wallets": "Stored value of members: paid in, spent on orders and invoices, given back, paid out."},
-    routers=(wallets.router, wallets.settings),
-    ports=((MoneyCheck, WalletCheck),),
+    routers=(wallets.router, wallets.settings, rewards.router),
+    ports=((MoneyCheck, WalletCheck), (AccountPanel, MembershipPanel)),
     subscriptions=OF_WALLETS,
     permissions=(
         Permission(

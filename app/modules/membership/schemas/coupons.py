@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.kernel.benefits import MOST_CODES, CouponCode
 from app.kernel.decimals import DecimalOut, Percent, decimal_field
 from app.kernel.money import Currency, MoneyIn, MoneyOut
 from app.kernel.schemas import Input, Output, Page, RecordInput, RecordOutput, ShortText, patch_of
@@ -22,15 +23,6 @@ from app.modules.membership.models.coupons import (
 )
 from app.modules.membership.schemas.programmes import Key
 
-MOST_CODES = 10
-Code = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, to_upper=True, pattern=r"^[A-Za-z0-9-]*[A-Za-z][A-Za-z0-9-]*$", max_length=40
-    ),
-    Field(examples=["WELCOME10"]),
-]
-"""Letters, digits and hyphens, with one letter at least: so no code is ever a card's number."""
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 BasketQuantity = Annotated[str, *decimal_field(r"^[0-9]{1,9}(\.[0-9]{1,4})?$", "2")]
 
@@ -41,7 +33,7 @@ class CouponCreate(RecordInput):
     name: ShortText
     name_zh: ShortText | None = None
     distribution: Distribution = Distribution.SHARED
-    code: Code | None = Field(None, min_length=3, description="Of a shared one: what everybody enters.")
+    code: CouponCode | None = Field(None, min_length=3, description="Of a shared one: what everybody enters.")
     benefit: BenefitKind
     currency: Currency | None = Field(None, description="Absent: the company's. It holds for no other.")
     percent: Percent | None = Field(None, description="Kind percent: what comes off.")
@@ -247,7 +239,7 @@ class BasketInput(Input):
     contact_id: UUID | None = None
     member_id: UUID | None = Field(None, description="The loyalty member who buys.")
     currency: Currency
-    coupon_codes: Annotated[list[Code], Field(min_length=1, max_length=MOST_CODES)]
+    coupon_codes: Annotated[list[CouponCode], Field(min_length=1, max_length=MOST_CODES)]
     lines: Annotated[list[BasketLineInput], Field(min_length=1, max_length=500)]
 
     @model_validator(mode="after")

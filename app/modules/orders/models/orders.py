@@ -228,7 +228,7 @@ class StockLevel(Versioned):
 
 
 class StockReservation(TenantOwned):
-    """What is kept for one order line; its id is the line's."""
+    """What is kept for a line of an order, or of whatever else takes goods; its id is the line's."""
 
     __tablename__ = "stock_reservations"
     __table_args__ = ({"schema": "orders"},)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from app.kernel.benefits import BenefitRead
+from app.kernel.benefits import BenefitRead, CouponCodes
 from app.kernel.countries import Country
 from app.kernel.decimals import DecimalOut, Percent
 from app.kernel.money import Currency, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
@@ -19,17 +19,6 @@ from app.modules.orders.schemas.decimals import Quantity, SignedQuantity
 
 MOST_LINES = 500
 StreetText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
-CouponCode = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, to_upper=True, pattern=r"^[A-Za-z0-9-]*[A-Za-z][A-Za-z0-9-]*$", max_length=40
-    ),
-    Field(examples=["WELCOME10"]),
-]
-CouponCodes = Annotated[
-    list[CouponCode],
-    Field(max_length=10, description="What they take off is worked out anew with each change of a draft."),
-]
 SerialNumber = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
@@ -91,7 +80,11 @@ class OrderCreate(RecordInput):
     channel: ShortText | None = None
     shipping_address: Address | None = None
     billing_address: Address | None = None
-    coupon_codes: CouponCodes = Field(default_factory=list, examples=[[]])
+    coupon_codes: CouponCodes = Field(
+        default_factory=list,
+        examples=[[]],
+        description="What they take off is worked out anew with each change of a draft.",
+    )
     points: int = Field(
         0,
         ge=0,
@@ -310,8 +303,8 @@ class StockMovementRead(Output):
     kind: MovementKind
     quantity: DecimalOut
     on_hand_after: DecimalOut
-    reason: str | None
-    order_id: UUID | None
+    reason: str | None = Field(description="Why it was changed by hand; else what it was for, if no order.")
+    order_id: UUID | None = Field(description="Of the order, or of whatever else it was for.")
     order_line_id: UUID | None
     moved_by: UUID | None
     moved_at: datetime

@@ -119,7 +119,3 @@ def asked_for(given: dict[str, Any]) -> None:
     """Keep each code once."""
     if given.get("coupon_codes"):
         given["coupon_codes"] = list(dict.fromkeys(given["coupon_codes"]))
-
-
-def codes_of(benefits: Sequence[Benefit]) -> list[str]:
-    return [one.code for one in benefits if one.kind is kernel.AppliedKind.COUPON]

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 
+from app.kernel.benefits import codes_of
 from app.kernel.errors import Conflict, Invalid
 from app.kernel.locks import lock_keys
 from app.kernel.money import Money
@@ -40,7 +41,6 @@ from app.modules.orders.interface import (
 )
 from app.modules.orders.models.orders import HeldFor, Order, OrderStatus
 from app.modules.orders.schemas.orders import CreditApprovalAsk
-from app.modules.orders.services.benefits import codes_of
 from app.modules.orders.services.content import content_hash
 from app.modules.orders.services.orders import UNSAID, OrderService
 from app.modules.orders.services.receivables import credit

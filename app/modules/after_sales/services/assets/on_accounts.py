@@ -1,4 +1,4 @@
-"""What assets and service add to accounts, contacts and products: a panel, and guards against deletion."""
+"""What assets and service add to accounts, contacts and products: a panel, timelines, and guards against deletion."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
 from app.kernel.uses import live_uses
 from app.modules.after_sales.services.assets.assets import AssetService
+from app.modules.after_sales.services.moments import Moments, MomentSource
 from app.modules.customers.interface import CUSTOMER_COLUMNS
 
 
@@ -51,6 +52,53 @@ SELECT t.account_id, t.status, count(*) AS count,
 FROM after_sales.assets t
 WHERE t.tenant_id = $1 AND t.account_id = ANY($2::uuid[]) AND t.deleted_at IS NULL{visible}
 GROUP BY 1, 2 ORDER BY 1, 2"""
+
+
+class AssetTimeline(MomentSource):
+    """`TimelineSource`: when an account, contact, order or product got an asset."""
+
+    kinds = frozenset({"asset"})
+    moments = Moments(
+        kind="asset",
+        object="asset",
+        source="after_sales.assets t",
+        columns={
+            "account": "account_id",
+            "contact": "contact_id",
+            "order": "order_id",
+            "product": "product_id",
+        },
+        moments=(("t.created_at", "'Asset'"),),
+        title="t.name || coalesce(', ' || t.serial_number, '')",
+        needs=("name", "serial_number"),
+        shows=("status", "warranty_ends_on"),
+    )
+
+
+class WorkOrderTimeline(MomentSource):
+    """`TimelineSource`: the work that was done for an account, contact, asset or case."""
+
+    kinds = frozenset({"work_order"})
+    moments = Moments(
+        kind="work_order",
+        object="work_order",
+        source="after_sales.work_orders t",
+        columns={
+            "account": "account_id",
+            "contact": "contact_id",
+            "asset": "asset_id",
+            "case": "case_id",
+        },
+        moments=(
+            ("t.created_at", "'Work order'"),
+            ("t.started_at", "'Started'"),
+            ("t.done_at", "'Done'"),
+            ("t.signed_at", "'Signed off'"),
+        ),
+        title="t.number || ': ' || t.subject",
+        needs=("number", "subject"),
+        shows=("status",),
+    )
 
 
 class AssetUses:

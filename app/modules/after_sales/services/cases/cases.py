@@ -30,6 +30,7 @@ from app.modules.after_sales.interface import (
 )
 from app.modules.after_sales.models.cases import Case
 from app.modules.after_sales.schemas.cases import CaseCreate, CaseDetail, CaseRead, CaseUpdate
+from app.modules.after_sales.services.cases.imports import CaseImport
 from app.modules.after_sales.services.cases.references import References
 from app.modules.after_sales.services.cases.settings import CaseSettingsService
 from app.modules.after_sales.services.cases.skills import required
@@ -63,8 +64,10 @@ _ONCE: Final = frozenset(
 _MOST_LEVELS: Final = 20
 
 
-class CaseService(RecordService[Case]):
+class CaseService(CaseImport, RecordService[Case]):
     """Cases."""
+
+    NUMBER: ClassVar[str] = NUMBER
 
     record: ClassVar[RecordType[Any]]
 
@@ -72,6 +75,13 @@ class CaseService(RecordService[Case]):
         super().__init__(uow)
         self._for_others = False
         self.clocks = CaseClocks(uow)
+
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As every record; when it came in may be left open: then it is now."""
+        values = super()._columns({n: v for n, v in given.items() if v is not None or n != "opened_at"})
+        if values.get("skills"):
+            values["skills"] = [dict(skill) for skill in values["skills"]]
+        return values
 
     # -- opening -------------------------------------------------------------------------------------------
 
@@ -106,17 +116,18 @@ class CaseService(RecordService[Case]):
         )
         return None if row is None else entity(Case, row)
 
-    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        values = super()._columns(given)
-        if values.get("skills"):
-            values["skills"] = [dict(skill) for skill in values["skills"]]
-        return values
-
     async def before_create(self, values: dict[str, Any]) -> None:
+        values |= {"id": new_id(), "status": status_of(values).value}
+        await self._complete(values, _NAMED)
+        values |= await self.clocks.opening(
+            {**values, "created_at": self.uow.now, "updated_at": self.uow.now}
+        )
+        values["number"] = await next_number(self.uow, "case", NUMBER)
+
+    async def _complete(self, values: dict[str, Any], named: Collection[str]) -> None:
+        """What a new case says nothing of, and what follows from what it names. Raises `Invalid`."""
         values |= {
             **{name: values.get(name) for name in _UNSAID},
-            "id": new_id(),
-            "status": status_of(values).value,
             "reopened_count": 0,
             "escalation_level": 0,
         }
@@ -124,12 +135,12 @@ class CaseService(RecordService[Case]):
             settings = CaseSettingsService(self.uow)
             values["reopenable_until"] = await settings.reopenable_until(values["resolved_at"])
         await self._check_parent(None, values.get("parent_id"))
-        await References(self.uow).check(values, {n for n in _NAMED if values.get(n) is not None})
-        values |= await self.clocks.opening(
-            {**values, "created_at": self.uow.now, "updated_at": self.uow.now}
-        )
+        await References(self.uow).check(values, {name for name in named if values.get(name) is not None})
         values["required_skills"] = await required(self.uow, values)
-        values["number"] = await next_number(self.uow, "case", NUMBER)
+
+    async def complete_import(self, values: dict[str, Any]) -> None:
+        """As a case that is opened; whose it is has been looked up for all rows at once. Raises `Invalid`."""
+        await self._complete(values, _NAMED - {"account_id", "contact_id"})
 
     async def after_create(self, row: Case) -> None:
         await self.clocks.opened()
@@ -408,7 +419,6 @@ CASE = RecordType(
     title="number",
     search=Search(names=("number", "subject")),
     default_sort=(("opened_at", True),),
-    importable=False,
     merge=MergeSpec(groups=(("account_id", "contact_id"), ("order_id", "order_line_id"))),
     follows={"due_target": "due_at", "sla_failed": "due_at"},
     labels={
@@ -421,7 +431,9 @@ CASE = RecordType(
         "type": ("类型",),
         "channel": ("渠道",),
         "language": ("语言",),
-        "opened_at": ("创建时间",),
+        "opened_at": ("created", "创建时间"),
+        "resolved_at": ("resolved", "解决时间"),
+        "closed_at": ("closed", "关闭时间"),
         "due_at": ("due", "截止时间"),
     },
 )

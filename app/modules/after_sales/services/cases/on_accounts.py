@@ -11,9 +11,9 @@ from app.kernel.listing import Bindings
 from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
 from app.kernel.uses import live_uses
-from app.modules.activities.interface import Position, Subject, TimelineEntry
 from app.modules.after_sales.services.cases.cases import CaseService
 from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL
+from app.modules.after_sales.services.moments import Moments, MomentSource
 from app.modules.customers.interface import CUSTOMER_COLUMNS
 
 _SHOWN: Final = 20
@@ -22,8 +22,14 @@ _COLUMNS: Final = {
     "contact": "contact_id",
     "product": "product_id",
     "order": "order_id",
+    "asset": "asset_id",
     "case": "id",
 }
+
+
+_SAID: Final = (
+    "CASE WHEN m.author = 'customer' THEN 'The customer on' WHEN m.public THEN 'Answer on' ELSE 'Note on' END"
+)
 
 
 class CasePanel:
@@ -62,53 +68,39 @@ class CasePanel:
         return found
 
 
-class CaseTimeline:
-    """`TimelineSource`: when an account's, contact's, product's or order's cases were opened and solved."""
+class CaseTimeline(MomentSource):
+    """`TimelineSource`: when an account's, contact's, product's, order's or asset's cases were opened and solved."""
 
     kinds = frozenset({"case"})
+    moments = Moments(
+        kind="case",
+        object="case",
+        source="after_sales.cases t",
+        columns=_COLUMNS,
+        moments=(("t.opened_at", "'Case'"), ("t.resolved_at", "'Solved'")),
+        title="t.number || ': ' || t.subject",
+        needs=("number", "subject"),
+        shows=("status", "priority"),
+    )
 
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
 
-    async def entries(
-        self, subject: Subject, *, before: Position | None, limit: int
-    ) -> Sequence[TimelineEntry]:
-        """At most `limit` entries older than `before`, newest first; nothing for other subjects."""
-        column = _COLUMNS.get(subject.object)
-        actor = self._uow.actor
-        hidden = actor.hidden("case")
-        if column is None or not actor.may("case:read") or {"number", "subject"} & hidden:
-            return []
-        bind = Bindings(
-            self._uow.tenant_id,
-            subject.record_id,
-            before.at if before else None,
-            before.id if before else None,
-            limit,
-        )
-        visible = visible_rows(actor, "case", "read", bind)
-        parts = [
-            _ENTRIES.format(column=column, at=at, what=what, visible=f" AND {visible}" if visible else "")
-            for at, what in (("opened_at", "Case"), ("resolved_at", "Solved"))
-            if at not in hidden
-        ]
-        if not parts:
-            return []
-        sql = " UNION ALL ".join(f"({part})" for part in parts)
-        rows = await self._uow.fetch(f"{sql} ORDER BY at DESC, id DESC LIMIT $5", *bind.values)
-        return [
-            TimelineEntry(
-                id=row["id"],
-                at=row["at"],
-                kind="case",
-                title=f"{row['what']} {row['number']}: {row['subject']}",
-                actor_id=row["actor_id"],
-                object="case",
-                record_id=row["record_id"],
-                data={name: row[name] for name in ("status", "priority") if name not in hidden},
-            )
-            for row in rows
-        ]
+class CommentTimeline(MomentSource):
+    """`TimelineSource`: what was said about those cases; what is internal stays among those who read the case."""
+
+    kinds = frozenset({"case_comment"})
+    moments = Moments(
+        kind="case_comment",
+        object="case",
+        source="after_sales.cases t JOIN after_sales.case_comments m"
+        " ON m.tenant_id = t.tenant_id AND m.case_id = t.id",
+        columns=_COLUMNS,
+        moments=(("m.at", _SAID),),
+        title="t.number || ': ' || t.subject",
+        needs=("number", "subject"),
+        id="m.id",
+        text="m.body",
+        actor="m.member_id",
+    )
 
 
 class CaseUses:
@@ -154,11 +146,3 @@ SELECT t.account_id, t.status, count(*) AS count, count(*) FILTER (WHERE t.due_a
 FROM after_sales.cases t
 WHERE t.tenant_id = $1 AND t.account_id = ANY($2::uuid[]) AND t.deleted_at IS NULL{visible}
 GROUP BY 1, 2 ORDER BY 1, 2"""
-
-_ENTRIES: Final = """
-SELECT t.id, t.{at} AS at, '{what}' AS what, t.number, t.subject, t.status, t.priority, t.created_by AS actor_id,
-  t.id AS record_id
-FROM after_sales.cases t
-WHERE t.tenant_id = $1 AND t.{column} = $2 AND t.deleted_at IS NULL AND t.{at} IS NOT NULL
-  AND ($3::timestamptz IS NULL OR (t.{at}, t.id) < ($3, $4::uuid)){visible}
-ORDER BY t.{at} DESC, t.id DESC LIMIT $5"""

@@ -66,7 +66,7 @@ def open_queues(queues: Collection[Queue], colleague: Colleague) -> dict[UUID, T
 async def take(
     uow: UnitOfWork, agent: Agent, colleague: Colleague, queues: Mapping[UUID, Terms], bearing: Bearing
 ) -> Given:
-    """Give the most urgent and then oldest case that fits to an agent whose row is held, and has the skills for it."""
+    """Give the most urgent, then oldest case that fits and that they have the skills for to an agent who is held."""
     capacity = agent.capacity if agent.capacity is not None else bearing.capacity
     row = await uow.fetchrow(
         _TAKE,

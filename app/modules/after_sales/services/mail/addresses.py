@@ -49,7 +49,8 @@ def _parts(address: str) -> tuple[str, str]:
 async def key_of(uow: UnitOfWork, case_id: UUID) -> str:
     """The key of a case whose row is held: the first one it had, made where there is none."""
     row = await uow.fetchrow(
-        "SELECT key FROM after_sales.case_addresses WHERE tenant_id = $1 AND case_id = $2 ORDER BY created_at, id LIMIT 1",
+        "SELECT key FROM after_sales.case_addresses WHERE tenant_id = $1 AND case_id = $2"
+        " ORDER BY created_at, id LIMIT 1",
         uow.tenant_id,
         case_id,
     )
@@ -57,7 +58,8 @@ async def key_of(uow: UnitOfWork, case_id: UUID) -> str:
         return str(row["key"])
     key = new_mail_key(uow.tenant_id)
     await uow.fetch(
-        "INSERT INTO after_sales.case_addresses (tenant_id, id, case_id, key, created_at) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO after_sales.case_addresses (tenant_id, id, case_id, key, created_at)"
+        " VALUES ($1, $2, $3, $4, $5)",
         uow.tenant_id,
         new_id(),
         case_id,
