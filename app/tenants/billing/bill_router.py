@@ -23,13 +23,13 @@ from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import CallerDep
 from app.tenants.billing.bill_schemas import (
     BalanceMovement,
+    BillCouponRead,
+    BillCouponRedeem,
     BillCreditNoteRead,
     BillingBalance,
     BillRead,
     BillState,
     BillSummary,
-    CouponRead,
-    CouponRedeem,
     bill_read,
     bill_summary,
     coupon_read,
@@ -146,7 +146,7 @@ async def get_billing_balance(uow: Uow) -> BillingBalance:
     own_transaction=True,
     responses=problems(CouponUsedUp, NotFound, Invalid),
 )
-async def redeem_billing_coupon(body: CouponRedeem, caller: CallerDep) -> CouponRead:
+async def redeem_billing_coupon(body: BillCouponRedeem, caller: CallerDep) -> BillCouponRead:
     """Redeem a coupon: it comes off the invoices from the next one on. Redeemed before, it is answered as it is."""
     async with caller.transaction() as uow:
         return coupon_read(await redeem_coupon(uow, body.code))

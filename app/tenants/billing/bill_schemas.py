@@ -108,13 +108,13 @@ class BillingBalance(Output):
     movements: list[BalanceMovement] = Field(description="Newest first, a hundred at most.")
 
 
-class CouponRedeem(Input):
+class BillCouponRedeem(Input):
     code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)] = Field(
         examples=["SPRING"]
     )
 
 
-class CouponRead(Output):
+class BillCouponRead(Output):
     """A coupon as it was when it was redeemed."""
 
     code: str
@@ -171,8 +171,8 @@ def credit_note_read(note: BillCreditNote) -> BillCreditNoteRead:
     )
 
 
-def coupon_read(row: CouponRedemption) -> CouponRead:
-    return CouponRead(**{name: getattr(row, name) for name in CouponRead.model_fields})
+def coupon_read(row: CouponRedemption) -> BillCouponRead:
+    return BillCouponRead(**{name: getattr(row, name) for name in BillCouponRead.model_fields})
 
 
 def _figures(bill: Bill) -> dict[str, Any]:

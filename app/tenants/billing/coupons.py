@@ -110,7 +110,7 @@ async def redeem_coupon(uow: UnitOfWork, code: str) -> CouponRedemption:
         )
     return await uow.insert(
         CouponRedemption,
-        audit="coupon_redemption",
+        audit="billing_coupon",
         **dict(coupon),
         redeemed_at=uow.now,
         redeemed_by=uow.actor.member_id,
