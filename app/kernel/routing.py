@@ -37,6 +37,7 @@ from app.kernel.errors import (
     NotFound,
     PayloadTooLarge,
     Problem,
+    ReadOnlyImpersonation,
     StaleVersion,
     TenantSuspended,
     TooManyRequests,
@@ -59,6 +60,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 DEADLOCKS_BORNE = 2
+OPERATOR = "operator"
+"""Access of those who look after the installation; a route class of `app.tenants` knows them."""
 OPEN_TENANT_STATES = frozenset({"trialing", "active", "past_due"})
 
 
@@ -131,13 +134,17 @@ class TransactionalRoute(APIRoute):
     async def respond(self, request: Request) -> Response:
         """Everything between matching and sending."""
         kernel: Kernel = request.scope["rapport.kernel"]
-        actor = await admit(kernel, request, self)
+        actor = await self.admit(kernel, request)
         self._check_query(request)
         if not self.raw_body and request.method in ("POST", "PUT", "PATCH") and self.body_field is not None:
             require_json(request)
         if self.own_transaction:
             return await self.endpoint_response(request)
         return await self._in_transaction(kernel, request, actor)
+
+    async def admit(self, kernel: Kernel, request: Request) -> Actor:
+        """Who calls, if they may."""
+        return await admit(kernel, request, self)
 
     def _check_query(self, request: Request) -> None:
         if self.query_names is None:
@@ -268,6 +275,10 @@ async def admit(kernel: Kernel, request: Request, route: TransactionalRoute) -> 
     actor = await kernel.authenticator.authenticate(headers.get("authorization"), headers.get("cookie"))
     request.scope["rapport.actor"] = actor
     kernel.limiter.check(actor, request.scope)
+    if actor.tenant.status == "erased":
+        raise Unauthenticated("This company's account was erased.")
+    if actor.read_only and request.method not in SAFE_METHODS:
+        raise ReadOnlyImpersonation
     reading = actor.tenant.status == "suspended" and request.method in SAFE_METHODS
     if not (actor.tenant.status in OPEN_TENANT_STATES or route.while_suspended or reading):
         raise TenantSuspended
@@ -369,6 +380,8 @@ class Router(APIRouter):
                 extra[name] = True
         if access == "public":
             extra.setdefault("security", [])
+        if access == OPERATOR:
+            extra.setdefault("security", [{"operator": []}])
 
         options.setdefault("status_code", 200)  # streams have no default that FastAPI could describe
 

@@ -209,13 +209,18 @@ async def _set_status(kernel: Kernel, tenant_id: UUID, status: TenantStatus, rea
         if row is None:
             raise NotFound
         await uow.enter(system_actor(profile_of(row)))
-        tenant = await uow.get(Tenant, tenant_id, lock="update")
-        changed = await uow.update(tenant, status=status.value)
-        if changed is not tenant:
-            uow.record_audit(
-                "tenant", tenant_id, "updated", {"status": [tenant.status, status.value]}, reason=reason
-            )
-            await access_changed(uow)
+        await set_status(uow, status, reason=reason)
+
+
+async def set_status(uow: UnitOfWork, status: TenantStatus, *, reason: str) -> Tenant:
+    """Move the company at hand, whatever it is in, from the commit on; audited unless it is there already."""
+    tenant = await uow.get(Tenant, uow.tenant_id, lock="update")
+    changed = await uow.update(tenant, status=status.value)
+    if changed is not tenant:
+        moved = {"status": [tenant.status, status.value]}
+        uow.record_audit("tenant", tenant.id, "updated", moved, reason=reason)
+        await access_changed(uow)
+    return changed
 
 
 def _slug(company: str, tenant_id: UUID) -> str:

@@ -8,8 +8,11 @@ from app.tenants.auth import account_router, key_router, me, session_router, wel
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.auth.control import AccessOfTenant
 from app.tenants.billing import router as billing_router
-from app.tenants.handlers import SUBSCRIPTIONS
+from app.tenants.handlers import NOTIFICATIONS, SUBSCRIPTIONS
 from app.tenants.interface import Access, Colleagues, ExchangeRates, Members, Teams, Tenants, WorkingTime
+from app.tenants.leaving import export_router
+from app.tenants.leaving.export import EXPORT
+from app.tenants.operators import router as operator_router
 from app.tenants.people import (
     calendar_router,
     exchange_rate_router,
@@ -38,6 +41,7 @@ MODULE = Module(
         "exchange-rates": "What foreign currencies are worth in the company's own, from which day on.",
         "billing": "What plans cost, what the company subscribes to and uses, and what its next bill says.",
         "api-keys": "Keys for programs, with their own scopes.",
+        "operator": "For whoever runs the installation, with a key of their own: companies and their accounts.",
     },
     routers=[
         session_router.router,
@@ -49,12 +53,14 @@ MODULE = Module(
         organisation_router.permissions_router,
         organisation_router.teams_router,
         organisation_router.tenant_router,
+        export_router.router,
         logo_router.router,
         logo_router.public_router,
         calendar_router.calendars_router,
         calendar_router.absences_router,
         exchange_rate_router.router,
         key_router.router,
+        operator_router.router,
         billing_router.router,
         billing_router.plans_router,
         well_known.router,
@@ -70,6 +76,8 @@ MODULE = Module(
         Access: AccessOfTenant,
     },
     permissions=PERMISSIONS,
+    jobs=[EXPORT],
+    notifications=NOTIFICATIONS,
     subscriptions=SUBSCRIPTIONS,
     schedules=SCHEDULES,
     authenticator=open_authenticator,

@@ -13,6 +13,8 @@ CONTROL_TABLES: dict[str, str] = {
     "tenants.attempts": "wrong passwords are counted per address, before any tenant is known",
     "tenants.refresh_tokens": "a refresh token names its session, and so its tenant",
     "tenants.api_key_hashes": "an API key names its tenant",
+    "tenants.erasures": "what is left of a tenant when it is gone",
+    "tenants.operator_keys": "operators look after every tenant and belong to none",
 }
 """Tables across tenants: no policy for `rapport_app`, so it sees nothing; `rapport_control` only."""
 
@@ -22,6 +24,7 @@ CONTROL_INDEXES: dict[str, str] = {
     "tenants.ix_members_user_id": "sign-in asks for the memberships of one person in every tenant",
     "tenants.ix_sessions_user_id": "a new password ends a person's sessions in every tenant",
     "tenants.ix_sessions_expires_at": "the nightly purge runs over all tenants",
+    "tenants.ix_operator_acts_id": "operators read what they did across tenants",
     "kernel.ix_outbox_unpublished": "the relay takes unpublished events of all tenants in turn",
     "kernel.ix_outbox_at": "the purge of old events runs over all tenants",
     "kernel.ix_idempotency_keys_created_at": "the purge of old answers runs over all tenants",

@@ -58,7 +58,7 @@ class World:
     def __init__(self, company: Company, look: Look, marker: str) -> None:
         self.company = company
         self.look = look
-        self.ids: dict[str, str] = {"tenants": str(company.tenant_id)}
+        self.ids: dict[str, str] = {"tenants": str(company.tenant_id), "operator": str(company.tenant_id)}
         self.sampler = Sampler(company.app.openapi(), self.ids, marker)
         self.operations = operations(company.app)
         self.by_id = {operation.id: operation for operation in self.operations}
