@@ -51,6 +51,7 @@ class TenantProfile:
     fiscal_year_start_month: int = 1
     brand_color: str | None = None
     logo_hash: bytes | None = None
+    export_until: datetime | None = None
 
     @property
     def zone(self) -> ZoneInfo:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -54,9 +55,38 @@ class Settings(BaseSettings):
     files_url: str | None = Field(
         None, description="`file:///…`, `s3://bucket/prefix`; absent means `data_dir/files`."
     )
+    erasure_list: Path | None = Field(
+        None,
+        description="File that names erased companies, so that a restore does not bring them back: beside the"
+        " backups, shared by all hosts; absent means `data_dir/erasures.ndjson`.",
+    )
     price_list: Path | None = Field(
         None,
         description="JSON file of the plans on offer, as `app/tenants/billing/plans.json`; absent: that one.",
+    )
+    trial_days: int = Field(
+        14, ge=0, le=366, description="So long a new company uses the product before anything is charged."
+    )
+    suspension_days: int = Field(
+        30, ge=0, description="An account that stays suspended this long for what is unpaid is cancelled."
+    )
+    export_window_days: int = Field(
+        30,
+        ge=1,
+        description="How long a cancelled account can be exported or taken up again, before it is erased.",
+    )
+    payment_days: int = Field(14, ge=0, le=365, description="So long after it is issued a bill is due.")
+    seller_name: str = Field("Rapport", description="Who issues the bills of the product itself.")
+    seller_address: str = Field("", description="The address on those bills, line by line.")
+    seller_country: str = Field(
+        "US", pattern="^[A-Z]{2}$", description="Where the issuer pays tax (ISO 3166-1)."
+    )
+    seller_tax_number: str | None = Field(None, description="The issuer's tax number.")
+    seller_bank_details: str = Field("", description="Where those bills are paid to, line by line.")
+    tax_rates: dict[str, Decimal] = Field(
+        default_factory=dict,
+        description="Tax on those bills in percent by the buyer's country, as JSON: "
+        '`{"DE": "19", "FR": "20"}`; others pay none.',
     )
     secret_keys: list[SecretStr] = Field(
         default_factory=list,

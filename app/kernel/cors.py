@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-EXPOSED = "ETag, Location, X-Request-Id, RateLimit, RateLimit-Policy, Retry-After, Idempotent-Replayed"
+EXPOSED = (
+    "ETag, Location, X-Request-Id, RateLimit, RateLimit-Policy, Retry-After, Idempotent-Replayed,"
+    " Account-Status"
+)
 ALLOWED = "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, X-Request-Id, Last-Event-ID"
 
 

@@ -111,6 +111,13 @@ class ReadOnlyImpersonation(Forbidden):
     title = "This impersonation only reads"
 
 
+class TenantCancelled(Forbidden):
+    code = "tenant_cancelled"
+    title = (
+        "This company's account is cancelled; only its export, its bills and coming back work, for a while"
+    )
+
+
 class NotFound(Problem):
     status = 404
     code = "not_found"

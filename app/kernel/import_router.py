@@ -175,7 +175,7 @@ async def create_file(
     return json_response(to_json(_file(made).model_dump()), 201, {"Location": f"/v1/files/{made.id}"})
 
 
-@files.get("/{id}", access="signed_in", response_model=FileRead)
+@files.get("/{id}", access="signed_in", while_cancelled=True, response_model=FileRead)
 async def get_file(id: UUID, uow: Uow) -> FileRead:
     """A file's name, size and hash."""
     return _file(await visible_file(uow, id))
@@ -184,6 +184,7 @@ async def get_file(id: UUID, uow: Uow) -> FileRead:
 @files.get(
     "/{id}/content",
     access="signed_in",
+    while_cancelled=True,
     response_class=Response,
     responses={200: {"description": "The bytes.", "content": {"application/octet-stream": _BINARY}}},
 )
@@ -450,7 +451,7 @@ async def get_import_results(id: UUID, kind: Kind, uow: Uow, kernel: KernelDep) 
 # -- exports -----------------------------------------------------------------------------------------------------
 
 
-@exports.post("", access="signed_in", status_code=202, response_model=JobRead, while_suspended=False)
+@exports.post("", access="signed_in", status_code=202, response_model=JobRead, while_cancelled=True)
 async def create_export(body: ExportRequest, request: Request, uow: Uow, response: Response) -> JobRead:
     """Export in the background; the job's result names the file."""
     await prepare(uow, body)
@@ -464,6 +465,7 @@ async def create_export(body: ExportRequest, request: Request, uow: Uow, respons
 @exports.post(
     "/stream",
     access="signed_in",
+    while_cancelled=True,
     own_transaction=True,
     response_class=Response,
     responses={

@@ -60,7 +60,7 @@ async def read_job(uow: UnitOfWork, id: UUID) -> Any:
     return row
 
 
-@router.get("", access="signed_in", response_model=Page[JobRead])
+@router.get("", access="signed_in", while_cancelled=True, response_model=Page[JobRead])
 async def list_jobs(
     uow: Uow, state: JobState | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[JobRead]:
@@ -92,7 +92,7 @@ async def list_jobs(
     )
 
 
-@router.get("/{id}", access="signed_in", response_model=JobRead)
+@router.get("/{id}", access="signed_in", while_cancelled=True, response_model=JobRead)
 async def get_job(id: UUID, uow: Uow, response: Response) -> JobRead:
     """One job; `Retry-After` says when to look again while it is not settled."""
     row = await read_job(uow, id)

@@ -216,6 +216,7 @@ class _Operations:
         self._add(
             "POST", "/search", f"search_{many}", self.search, "read",
             f"Search {many.replace('_', ' ')} with nested filters.", _body(SearchRequest), response=page,
+            while_suspended=True,
         )  # fmt: skip
         self._add(
             "GET", "/{id}", f"get_{name}", self.get, "read", f"Read one {self.noun}.", ID, IF_NONE_MATCH,

@@ -27,7 +27,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from app.kernel import db, idempotency
-from app.kernel.access import ANONYMOUS, Actor
+from app.kernel.access import ANONYMOUS, Actor, TenantProfile
 from app.kernel.errors import (
     BadRequest,
     Conflict,
@@ -39,6 +39,7 @@ from app.kernel.errors import (
     Problem,
     ReadOnlyImpersonation,
     StaleVersion,
+    TenantCancelled,
     TenantSuspended,
     TooManyRequests,
     Unauthenticated,
@@ -63,6 +64,9 @@ DEADLOCKS_BORNE = 2
 OPERATOR = "operator"
 """Access of those who look after the installation; a route class of `app.tenants` knows them."""
 OPEN_TENANT_STATES = frozenset({"trialing", "active", "past_due"})
+UNTROUBLED_TENANT_STATES = frozenset({"trialing", "active"})
+ACCOUNT_STATUS = "Account-Status"
+"""Says of each answer to a company in trouble that it is `past_due`, `suspended` or `cancelled`."""
 
 
 class JsonRequest(Request):
@@ -114,7 +118,8 @@ class TransactionalRoute(APIRoute):
         self.access: str = extra.get("x-permission", "")
         if not self.access:
             raise TypeError(f"{path}: say who may call it, access='object:action', 'signed_in' or 'public'")
-        self.while_suspended: bool = extra.get("x-while-suspended", False)
+        self.while_cancelled: bool = extra.get("x-while-cancelled", False)
+        self.while_suspended: bool = extra.get("x-while-suspended", False) or self.while_cancelled
         self.own_transaction: bool = extra.get("x-own-transaction", False)
         self.raw_body: bool = extra.get("x-raw-body", False)
         self.shown_once: bool = extra.get("x-shown-once", False)
@@ -139,8 +144,12 @@ class TransactionalRoute(APIRoute):
         if not self.raw_body and request.method in ("POST", "PUT", "PATCH") and self.body_field is not None:
             require_json(request)
         if self.own_transaction:
-            return await self.endpoint_response(request)
-        return await self._in_transaction(kernel, request, actor)
+            response = await self.endpoint_response(request)
+        else:
+            response = await self._in_transaction(kernel, request, actor)
+        if actor.tenant.status not in UNTROUBLED_TENANT_STATES:
+            response.headers[ACCOUNT_STATUS] = actor.tenant.status
+        return response
 
     async def admit(self, kernel: Kernel, request: Request) -> Actor:
         """Who calls, if they may."""
@@ -275,16 +284,33 @@ async def admit(kernel: Kernel, request: Request, route: TransactionalRoute) -> 
     actor = await kernel.authenticator.authenticate(headers.get("authorization"), headers.get("cookie"))
     request.scope["rapport.actor"] = actor
     kernel.limiter.check(actor, request.scope)
-    if actor.tenant.status == "erased":
-        raise Unauthenticated("This company's account was erased.")
     if actor.read_only and request.method not in SAFE_METHODS:
         raise ReadOnlyImpersonation
-    reading = actor.tenant.status == "suspended" and request.method in SAFE_METHODS
-    if not (actor.tenant.status in OPEN_TENANT_STATES or route.while_suspended or reading):
-        raise TenantSuspended
+    _check_standing(kernel, request, route, actor.tenant)
     if route.access != "signed_in":
         actor.require(route.access)
     return actor
+
+
+def _check_standing(
+    kernel: Kernel, request: Request, route: TransactionalRoute, tenant: TenantProfile
+) -> None:
+    """What an account's status allows: all while it is open, reading when suspended, its export when cancelled.
+
+    Raises: TenantSuspended, TenantCancelled; the latter for everything once the export window is over.
+    """
+    if tenant.status in OPEN_TENANT_STATES:
+        return
+    if tenant.status == "suspended":
+        if route.while_suspended or request.method in SAFE_METHODS:
+            return
+        raise TenantSuspended
+    window = tenant.export_until
+    if tenant.status == "cancelled" and window is not None and kernel.clock.now() < window:
+        if route.while_cancelled:
+            return
+        raise TenantCancelled(export_until=window.isoformat())
+    raise TenantCancelled
 
 
 def _query_names(route: APIRoute) -> Mapping[str, bool] | None:
@@ -350,6 +376,7 @@ class Router(APIRouter):
         access: str,
         operation_id: str | None = None,
         while_suspended: bool = False,
+        while_cancelled: bool = False,
         own_transaction: bool = False,
         raw_body: bool = False,
         open_query: bool = False,
@@ -362,6 +389,8 @@ class Router(APIRouter):
     ) -> Callable[[Endpoint], Endpoint]:
         """Declare one operation; `operationId` is the endpoint's name unless given.
 
+        `while_suspended`: also for a company whose account is suspended, which else may only read;
+        `while_cancelled`: also for one whose account is cancelled, as long as it may export.
         `own_transaction` is for streams that open transactions themselves; `raw_body` for uploads;
         `open_query` when the endpoint checks query names itself; `shown_once` when it answers a secret, which
         is kept under an idempotency key only encrypted, and nowhere else; `lone_read` when it mostly reads by one
@@ -369,7 +398,8 @@ class Router(APIRouter):
         """
         extra = dict(openapi_extra or {}) | {"x-permission": access}
         for name, on in (
-            ("x-while-suspended", while_suspended),
+            ("x-while-suspended", while_suspended or while_cancelled),
+            ("x-while-cancelled", while_cancelled),
             ("x-own-transaction", own_transaction),
             ("x-raw-body", raw_body),
             ("x-open-query", open_query),

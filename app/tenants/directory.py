@@ -6,20 +6,22 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from app.kernel.access import TenantProfile, system_actor
+from app.kernel.access import TenantProfile
 from app.kernel.contact import clean_email, normalise_email
-from app.kernel.errors import NotFound
 from app.kernel.ids import new_id
 from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.actors import PROFILE_COLUMNS, profile_of
-from app.tenants.auth.control import access_changed, control_transaction, identity, member_of
+from app.tenants.auth.control import control_transaction, identity, member_of
 from app.tenants.auth.passwords import check_password
 from app.tenants.auth.sign_in import find_user
-from app.tenants.interface import EmailInUse, TenantSignedUp
+from app.tenants.interface import EmailInUse, MovedBy, TenantSignedUp
+from app.tenants.lifecycle.moves import move_tenant
+from app.tenants.lifecycle.trials import this_hour
 from app.tenants.models import DEFAULT_CALENDAR, Member, MemberStatus, Role, Team, Tenant, TenantStatus
 from app.tenants.people.built_in_roles import BUILT_IN_ROLES, OWNER
 
@@ -51,11 +53,13 @@ async def found_tenant(
 ) -> Founded:
     """Make a company with its roles, first team and owner, in a control transaction; it is bound to it from here."""
     tenant_id = new_id()
+    trial = timedelta(days=uow.kernel.settings.trial_days)
+    status = new.status if trial or new.status is not TenantStatus.TRIALING else TenantStatus.ACTIVE
     profile = TenantProfile(
         id=tenant_id,
         name=new.company,
         slug=_slug(new.company, tenant_id),
-        status=new.status.value,
+        status=status.value,
         locale=new.locale,
         time_zone=new.time_zone,
         currency=new.currency,
@@ -83,6 +87,7 @@ async def found_tenant(
         id=tenant_id,
         business_calendar=DEFAULT_CALENDAR,
         sign_up_key=new.sign_up_key,
+        trial_ends_at=this_hour(uow.now) + trial if status is TenantStatus.TRIALING else None,
         **settings,
     )
     roles = {kind.key: new_id() for kind in BUILT_IN_ROLES}
@@ -192,35 +197,13 @@ async def list_tenants(kernel: Kernel) -> list[TenantProfile]:
 
 
 async def suspend_tenant(kernel: Kernel, tenant_id: UUID, *, reason: str) -> None:
-    """Leave a company only reading and export, from the commit on. Raises: NotFound."""
-    await _set_status(kernel, tenant_id, TenantStatus.SUSPENDED, reason)
+    """Leave a company only reading, export and payment, from the commit on. Raises: NotFound; InvalidTransition."""
+    await move_tenant(kernel, tenant_id, TenantStatus.SUSPENDED, reason=reason, by=MovedBy.OPERATOR)
 
 
 async def reactivate_tenant(kernel: Kernel, tenant_id: UUID, *, reason: str) -> None:
-    """End a suspension. Raises: NotFound."""
-    await _set_status(kernel, tenant_id, TenantStatus.ACTIVE, reason)
-
-
-async def _set_status(kernel: Kernel, tenant_id: UUID, status: TenantStatus, reason: str) -> None:
-    async with control_transaction(kernel) as uow:
-        row = await uow.fetchrow(
-            f"SELECT {PROFILE_COLUMNS} FROM tenants.tenants t WHERE t.id = $1", tenant_id
-        )
-        if row is None:
-            raise NotFound
-        await uow.enter(system_actor(profile_of(row)))
-        await set_status(uow, status, reason=reason)
-
-
-async def set_status(uow: UnitOfWork, status: TenantStatus, *, reason: str) -> Tenant:
-    """Move the company at hand, whatever it is in, from the commit on; audited unless it is there already."""
-    tenant = await uow.get(Tenant, uow.tenant_id, lock="update")
-    changed = await uow.update(tenant, status=status.value)
-    if changed is not tenant:
-        moved = {"status": [tenant.status, status.value]}
-        uow.record_audit("tenant", tenant.id, "updated", moved, reason=reason)
-        await access_changed(uow)
-    return changed
+    """End a suspension, or take up a cancelled account. Raises: NotFound; InvalidTransition."""
+    await move_tenant(kernel, tenant_id, TenantStatus.ACTIVE, reason=reason, by=MovedBy.OPERATOR)
 
 
 def _slug(company: str, tenant_id: UUID) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
@@ -140,6 +141,16 @@ class Letterhead:
     bank_details: str | None = None
 
 
+class TenantErasure(Protocol):
+    """Port: whatever erases an account whose export window is over, bound to a transaction of it."""
+
+    async def begin(self, *, reason: str) -> None:
+        """Start to erase the tenant at hand, with the transaction.
+
+        Asked again every few minutes until the account is erased: what has begun is not begun again.
+        """
+
+
 class Tenants(Protocol):
     async def settings(self) -> TenantSettings:
         """The settings of the tenant at hand."""
@@ -199,6 +210,35 @@ class ImpersonationStarted(Event):
     expires_at: datetime
 
 
+class MovedBy(StrEnum):
+    """Who moved an account: its own people, whoever runs the product, the clock, or a payment that came or failed."""
+
+    CUSTOMER = "customer"
+    OPERATOR = "operator"
+    SCHEDULE = "schedule"
+    PAYMENT = "payment"
+
+
+class TenantStatusChanged(Event):
+    """An account moved from one status to another, and who can do what in it with it."""
+
+    type: ClassVar[str] = "tenants.tenant.status_changed.v1"
+    object: ClassVar[str] = "tenant"
+    previous: str
+    status: str
+    reason: str
+    by: MovedBy
+
+
+class TenantCancellationPlanned(Event):
+    """An account is to end at `cancel_at`; null: it no longer is."""
+
+    type: ClassVar[str] = "tenants.tenant.cancellation_planned.v1"
+    object: ClassVar[str] = "tenant"
+    cancel_at: datetime | None
+    reason: str
+
+
 class MemberInvited(Event):
     type: ClassVar[str] = "tenants.invitation.created.v1"
     object: ClassVar[str] = "invitation"
@@ -250,6 +290,55 @@ class TenantSettingsChanged(Event):
     type: ClassVar[str] = "tenants.tenant.settings_changed.v1"
     object: ClassVar[str] = "tenant"
     changed: list[str]
+
+
+class BillIssued(Event):
+    """A company's bill of a period got its number; `due` is what is still to be paid of it, by `due_at`."""
+
+    type: ClassVar[str] = "tenants.bill.issued.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    total: dict[str, str]
+    due: dict[str, str]
+    due_at: datetime
+
+
+class BillPaid(Event):
+    """Nothing of a bill is due any more."""
+
+    type: ClassVar[str] = "tenants.bill.paid.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    total: dict[str, str]
+
+
+class BillVoided(Event):
+    """A bill was taken back whole."""
+
+    type: ClassVar[str] = "tenants.bill.voided.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    reason: str
+
+
+class BillGivenUp(Event):
+    """What is due of a bill is not expected any more; it can still be paid."""
+
+    type: ClassVar[str] = "tenants.bill.given_up.v1"
+    object: ClassVar[str] = "bill"
+    number: str
+    reason: str
+
+
+class BillCreditNoteIssued(Event):
+    """Something of a bill was given back; `refunded` is what is to be paid out."""
+
+    type: ClassVar[str] = "tenants.bill_credit_note.issued.v1"
+    object: ClassVar[str] = "bill_credit_note"
+    bill_id: UUID
+    number: str
+    total: dict[str, str]
+    refunded: dict[str, str]
 
 
 # -- errors --------------------------------------------------------------------------------------------------

@@ -26,6 +26,14 @@ class TenantStatus(StrEnum):
     ERASED = "erased"
 
 
+class SuspendedFor(StrEnum):
+    """Why an account is suspended: a payment ends what is for something unpaid, the operator what they began."""
+
+    UNPAID = "unpaid"
+    TRIAL_OVER = "trial_over"
+    OPERATOR = "operator"
+
+
 class MemberStatus(StrEnum):
     ACTIVE = "active"
     DEACTIVATED = "deactivated"
@@ -43,6 +51,7 @@ class Tenant(Versioned):
     __tablename__ = "tenants"
     __table_args__ = (
         one_of("status", TenantStatus),
+        one_of("suspended_for", SuspendedFor),
         CheckConstraint("id = tenant_id", name="own_row"),
         CheckConstraint("fiscal_year_start_month BETWEEN 1 AND 12", name="fiscal_year_start_month"),
         {"schema": "tenants"},
@@ -63,6 +72,14 @@ class Tenant(Versioned):
     bank_details: Mapped[str | None]  # line by line
     brand_color: Mapped[str | None]  # #rrggbb
     logo_hash: Mapped[bytes | None]  # SHA-256 of the logo's bytes
+    trial_ends_at: Mapped[datetime | None]  # a full hour; what follows is billed
+    past_due_since: Mapped[datetime | None]
+    suspended_at: Mapped[datetime | None]
+    suspended_for: Mapped[str | None]
+    cancel_at: Mapped[datetime | None]  # as its people asked for
+    cancelled_at: Mapped[datetime | None]
+    export_until: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
 
 
 class Logo(TenantOwned):

@@ -9,9 +9,21 @@ from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.auth.control import AccessOfTenant
 from app.tenants.billing import router as billing_router
 from app.tenants.handlers import NOTIFICATIONS, SUBSCRIPTIONS
-from app.tenants.interface import Access, Colleagues, ExchangeRates, Members, Teams, Tenants, WorkingTime
+from app.tenants.interface import (
+    Access,
+    Colleagues,
+    ExchangeRates,
+    Members,
+    Teams,
+    TenantErasure,
+    Tenants,
+    WorkingTime,
+)
 from app.tenants.leaving import export_router
+from app.tenants.leaving.erasure import WhenDue
 from app.tenants.leaving.export import EXPORT
+from app.tenants.lifecycle import router as lifecycle_router
+from app.tenants.lifecycle.schedule import SCHEDULES as LIFECYCLE_SCHEDULES
 from app.tenants.operators import router as operator_router
 from app.tenants.people import (
     calendar_router,
@@ -62,6 +74,7 @@ MODULE = Module(
         key_router.router,
         operator_router.router,
         billing_router.router,
+        lifecycle_router.router,
         billing_router.plans_router,
         well_known.router,
     ],
@@ -75,10 +88,11 @@ MODULE = Module(
         ExchangeRates: RatesOfTenant,
         Access: AccessOfTenant,
     },
+    ports=[(TenantErasure, WhenDue)],
     permissions=PERMISSIONS,
     jobs=[EXPORT],
     notifications=NOTIFICATIONS,
     subscriptions=SUBSCRIPTIONS,
-    schedules=SCHEDULES,
+    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES],
     authenticator=open_authenticator,
 )

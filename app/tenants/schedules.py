@@ -8,8 +8,8 @@ from typing import Any, Final
 from app.kernel.registry import Schedule
 from app.tenants.auth import attempts
 from app.tenants.auth.signing_keys import rotate_signing_keys
-from app.tenants.billing import metering
-from app.tenants.leaving import export
+from app.tenants.billing import metering, run
+from app.tenants.leaving import erasure, export
 
 KEEP_SESSIONS: Final = timedelta(days=90)  # ended ones, for whoever asks where they were signed in
 KEEP_TOKENS: Final = timedelta(days=7)
@@ -33,6 +33,8 @@ async def clean_up(run: Any) -> None:
 SCHEDULES = (
     Schedule("tenants.rotate_keys", timedelta(days=1), rotate_keys),
     Schedule("tenants.roll_usage", metering.EVERY, metering.roll),
+    Schedule("tenants.bill", run.EVERY, run.run),
     Schedule("tenants.clean_up", timedelta(days=1), clean_up),
     export.SCHEDULE,
+    erasure.SCHEDULE,
 )

@@ -18,10 +18,10 @@ import pytest
 from pydantic import BaseModel
 
 import app.main  # noqa: F401 - loads every module
-from app.kernel.routing import OPERATOR
 from app.kernel.errors import Problem
 from app.kernel.events import Event, declared_events
 from app.kernel.models import Base
+from app.kernel.routing import OPERATOR
 from app.kernel.uow import UnitOfWork
 from tests.architecture.catalogue import ROOT, module_schemas
 

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -64,6 +65,7 @@ NOT_AT_ONCE = {
     "list_activity_occurrences": 409, "change_activity_occurrence": 409, "cancel_activity_occurrence": 409,
     "detach_file_from_activity": 404, "get_activity_attachment_content": 404,  # no file hangs on it
     "delete_calendar_feed": 404,
+    "resume_subscription": 409,  # it is not cancelled
     "list_usage_events": 422,  # of which metric, it does not say
     "pull_queue": 403, "take_next_case": 409,  # nobody serves the queue, and the caller is not at the desk
     "get_tenant_export": 404, "get_tenant_export_content": 409,  # no worker has written one
@@ -425,33 +427,128 @@ async def test_no_answer_to_one_company_shows_a_word_of_another(ours, theirs):
     findings.none()
 
 
-# -- suspended -----------------------------------------------------------------------------------------------
+# -- suspended, cancelled, past due ---------------------------------------------------------------------------
 
 
-async def test_a_suspended_company_reads_but_changes_nothing(theirs, look, app):
-    tenant_id, findings = theirs.company.tenant_id, Findings()
+WRITES_WHILE_SUSPENDED = {
+    "create_export": "what a company leaves with",
+    "stream_export": "what a company leaves with",
+    "delete_current_session": "signing out",
+    "delete_session": "signing a lost device out",
+    "switch_company": "the person's other companies are not suspended",
+    "cancel_subscription": "nobody is kept",
+    "resume_subscription": "this is how a planned cancellation is taken back",
+}
+"""Operations that are no reads but work for a suspended company, each with its reason, besides searching."""
+NOT_WHILE_CANCELLED = frozenset({"cancel_subscription"})
+READS_WHILE_CANCELLED = frozenset(
+    {
+        "list_jobs", "get_job", "get_file", "get_file_content",  # an export is a job, and a file in the end
+        "list_sessions", "get_me", "get_my_permissions", "get_tenant",  # what signing in needs
+        "get_usage", "get_seats", "get_subscription", "get_upcoming_invoice", "get_billing_account",
+    }
+)  # fmt: skip
+"""What a cancelled company may still read: its export, and what it owes."""
 
-    async def put(status: str) -> None:
-        await look.run("UPDATE tenants.tenants SET status = $2 WHERE tenant_id = $1", tenant_id, status)
-        app.kernel.authenticator.forget(tenant_id)
 
-    await put("suspended")
+def works_in(world: World, mark: str, *, safe: bool) -> set[str]:
+    return {o.id for o in guarded(world) if o.spec.get(mark) and o.safe is safe}
+
+
+def test_only_the_declared_operations_work_in_an_account_that_is_suspended_or_cancelled(ours):
+    searches = {o.id for o in guarded(ours) if o.path.endswith("/search") and o.id.startswith("search_")}
+    suspended = works_in(ours, "x-while-suspended", safe=False)
+    assert suspended - searches == set(WRITES_WHILE_SUSPENDED)
+    cancelled = works_in(ours, "x-while-cancelled", safe=False)
+    assert cancelled == set(WRITES_WHILE_SUSPENDED) - NOT_WHILE_CANCELLED
+    assert works_in(ours, "x-while-cancelled", safe=True) == READS_WHILE_CANCELLED
+
+
+@asynccontextmanager
+async def in_status(world: World, look: Look, status: str, **columns: Any) -> AsyncIterator[None]:
+    """The company's account is in a status for a while."""
+    kernel = world.company.app.kernel
+    assert kernel is not None
+
+    async def put(values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            await look.run(
+                f"UPDATE tenants.tenants SET {name} = $2 WHERE tenant_id = $1", world.company.tenant_id, value
+            )
+        kernel.authenticator.forget(world.company.tenant_id)
+
+    await put({"status": status, **columns})
+    try:
+        yield
+    finally:
+        await put({"status": "active", **dict.fromkeys(columns)})
+
+
+async def test_a_suspended_company_reads_but_changes_nothing(theirs, look):
+    findings = Findings()
 
     async def act() -> None:
         for operation in guarded(theirs):
-            if operation.spec.get("x-while-suspended"):
+            if operation.id in WRITES_WHILE_SUSPENDED:
                 continue
             answer = await theirs.request(operation).send(theirs.owner)
-            if operation.safe:
+            if operation.safe or operation.spec.get("x-while-suspended"):
                 findings.expect(answer.status_code not in (401, 403), operation, answer)
+                if answer.is_success:
+                    findings.expect(answer.headers.get("account-status") == "suspended", operation, answer)
             else:
                 refused = (answer.status_code, answer.json()["code"]) == (403, "tenant_suspended")
                 findings.expect(refused, operation, answer)
 
-    try:
+    async with in_status(theirs, look, "suspended"):
         await nothing_changes(look, [theirs], act)
-    finally:
-        await put("active")
+    findings.none()
+
+
+async def test_a_cancelled_company_reads_its_export_and_its_bill_and_nothing_else(theirs, look):
+    findings = Findings()
+
+    async def act() -> None:
+        for operation in guarded(theirs):
+            open_to_it = operation.spec.get("x-while-cancelled")
+            if open_to_it and not operation.safe:
+                continue
+            answer = await theirs.request(operation).send(theirs.owner)
+            if open_to_it:
+                findings.expect(answer.status_code not in (401, 403), operation, answer)
+            else:
+                refused = (answer.status_code, answer.json()["code"]) == (403, "tenant_cancelled")
+                findings.expect(refused and "export_until" in answer.json(), operation, answer)
+
+    async with in_status(theirs, look, "cancelled", export_until=datetime.now(UTC) + timedelta(days=1)):
+        await nothing_changes(look, [theirs], act)
+    findings.none()
+
+
+@pytest.mark.parametrize("status", ["cancelled", "erased"])
+async def test_once_its_export_window_is_over_a_company_can_do_nothing_at_all(theirs, look, status):
+    findings = Findings()
+
+    async def act() -> None:
+        for operation in guarded(theirs):
+            answer = await theirs.request(operation).send(theirs.owner)
+            refused = (answer.status_code, answer.json()["code"]) == (403, "tenant_cancelled")
+            findings.expect(refused and "export_until" not in answer.json(), operation, answer)
+
+    async with in_status(theirs, look, status, export_until=datetime.now(UTC)):
+        await nothing_changes(look, [theirs], act)
+    findings.none()
+
+
+async def test_a_past_due_company_reads_everything_and_is_told_so(theirs, look):
+    findings = Findings()
+    async with in_status(theirs, look, "past_due"):
+        for operation in guarded(theirs):
+            if operation.safe:
+                answer = await theirs.request(operation).send(theirs.owner)
+                findings.expect(answer.status_code not in (401, 403), operation, answer)
+                if answer.is_success:
+                    findings.expect(answer.headers.get("account-status") == "past_due", operation, answer)
     findings.none()
 
 

@@ -181,7 +181,8 @@ async def running(
     url: str, data_dir: Path, modules: tuple[Module, ...] = (), **settings: Any
 ) -> AsyncIterator[Application]:
     """The application with its lifespan, over a migrated database."""
-    options: dict[str, Any] = {"rate_limit_per_minute": 1_000_000, "webhook_allow_private": True} | settings
+    open_house = {"rate_limit_per_minute": 1_000_000, "webhook_allow_private": True, "trial_days": 0}
+    options: dict[str, Any] = open_house | settings
     app = create_app(Settings(environment="test", database_url=url, data_dir=data_dir, **options), modules)
     async with app.router.lifespan_context(app):
         yield app

@@ -16,7 +16,7 @@ from app.tenants.people.built_in_roles import OWNER, built_in_grants
 
 PROFILE_COLUMNS: Final = (
     "t.id AS tenant_id, t.name AS tenant_name, t.slug, t.status AS tenant_status, t.locale, t.time_zone,"
-    " t.currency, t.country, t.fiscal_year_start_month, t.brand_color, t.logo_hash"
+    " t.currency, t.country, t.fiscal_year_start_month, t.brand_color, t.logo_hash, t.export_until"
 )
 
 _MEMBER: Final = f"""
@@ -55,6 +55,7 @@ def profile_of(row: Mapping[str, Any] | asyncpg.Record) -> TenantProfile:
         fiscal_year_start_month=row["fiscal_year_start_month"],
         brand_color=row["brand_color"],
         logo_hash=row["logo_hash"],
+        export_until=row["export_until"],
     )
 
 

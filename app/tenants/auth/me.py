@@ -31,7 +31,7 @@ Kind = Literal["member", "api_key", "impersonation"]
 _KINDS: Final[dict[str, Kind]] = {"member": "member", "api_key": "api_key", "impersonation": "impersonation"}
 
 
-@router.get("", access="signed_in", while_suspended=True, route_class=ControlRoute, response_model=Me)
+@router.get("", access="signed_in", while_cancelled=True, route_class=ControlRoute, response_model=Me)
 async def get_me(uow: Uow, response: Response) -> Me:
     """The person or key behind the credential, the company it works for, and those it may switch to."""
     me = await _me(uow)
@@ -64,7 +64,7 @@ async def update_me(body: MeUpdate, uow: Uow, caller: CallerDep, version: IfMatc
     return me
 
 
-@router.get("/permissions", access="signed_in", while_suspended=True, response_model=MyPermissions)
+@router.get("/permissions", access="signed_in", while_cancelled=True, response_model=MyPermissions)
 async def get_my_permissions(uow: Uow) -> MyPermissions:
     """Every permission you have with its reach, and the fields that you may not see or change."""
     known = uow.kernel.registry.permissions

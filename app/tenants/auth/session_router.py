@@ -122,7 +122,7 @@ async def refresh(caller: CallerDep, response: Response, body: Refresh | None = 
 @router.delete(
     "/sessions/current",
     access="signed_in",
-    while_suspended=True,
+    while_cancelled=True,
     status_code=204,
     responses=problems(MembersOnly),
 )
@@ -133,7 +133,7 @@ async def delete_current_session(uow: Uow, caller: CallerDep, response: Response
         _drop_cookie(response)
 
 
-@router.get("/sessions", access="signed_in", while_suspended=True, response_model=SessionList)
+@router.get("/sessions", access="signed_in", while_cancelled=True, response_model=SessionList)
 async def list_sessions(uow: Uow, caller: CallerDep) -> SessionList:
     """Your live sessions in this company, the latest used first."""
     person = caller.person
@@ -157,7 +157,7 @@ async def list_sessions(uow: Uow, caller: CallerDep) -> SessionList:
     )
 
 
-@router.delete("/sessions/{id}", access="signed_in", while_suspended=True, status_code=204)
+@router.delete("/sessions/{id}", access="signed_in", while_cancelled=True, status_code=204)
 async def delete_session(id: UUID, uow: Uow, caller: CallerDep) -> None:
     """End one of your sessions, on a lost telephone for instance; at once."""
     if id not in {session.id for session in await live_sessions(uow, caller.person.member_id)}:
@@ -168,7 +168,7 @@ async def delete_session(id: UUID, uow: Uow, caller: CallerDep) -> None:
 @router.post(
     "/sessions/switch",
     access="signed_in",
-    while_suspended=True,
+    while_cancelled=True,
     own_transaction=True,
     response_model=Tokens,
     responses=problems(NoMembership, MembersOnly, ForeignOrigin),

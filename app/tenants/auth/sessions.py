@@ -23,6 +23,8 @@ from app.tenants.interface import InvalidRefreshToken
 from app.tenants.models import Session
 
 OPEN_FOR_SIGN_IN: Final = ("trialing", "active", "past_due", "suspended")
+_OPEN: Final = "(t.status = ANY($2::text[]) OR t.status = 'cancelled' AND t.export_until > $3)"
+"""Where people may sign in: a cancelled account lets them in to export, or to come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,10 @@ async def memberships_of(uow: UnitOfWork, user_id: UUID) -> list[Membership]:
     rows = await uow.fetch(
         f"SELECT m.id AS member_id, m.name, {PROFILE_COLUMNS} FROM tenants.members m"
         " JOIN tenants.tenants t ON t.tenant_id = m.tenant_id AND t.id = m.tenant_id"
-        " WHERE m.user_id = $1 AND m.status = 'active' AND t.status = ANY($2::text[]) ORDER BY t.name, t.id",
+        f" WHERE m.user_id = $1 AND m.status = 'active' AND {_OPEN} ORDER BY t.name, t.id",
         user_id,
         list(OPEN_FOR_SIGN_IN),
+        uow.now,
     )
     return [Membership(profile_of(row), row["member_id"], user_id, row["name"]) for row in rows]
 
@@ -134,11 +137,12 @@ async def _exchange(uow: UnitOfWork, caller: Caller, token_hash: bytes) -> Signe
         f"SELECT s.id, s.user_id, s.member_id, s.last_used_at, s.expires_at, s.revoked_at, m.name, {PROFILE_COLUMNS}"
         " FROM tenants.sessions s"
         " JOIN tenants.members m ON m.tenant_id = s.tenant_id AND m.id = s.member_id AND m.status = 'active'"
-        " JOIN tenants.tenants t ON t.tenant_id = s.tenant_id AND t.id = s.tenant_id AND t.status = ANY($3::text[])"
-        " WHERE s.tenant_id = $1 AND s.id = $2 FOR UPDATE OF s",
+        " JOIN tenants.tenants t ON t.tenant_id = s.tenant_id AND t.id = s.tenant_id"
+        f" WHERE s.tenant_id = $1 AND {_OPEN} AND s.id = $4 FOR UPDATE OF s",
         row["tenant_id"],
-        row["session_id"],
         list(OPEN_FOR_SIGN_IN),
+        uow.now,
+        row["session_id"],
     )
     if session is None or session["revoked_at"] is not None:
         return InvalidRefreshToken()

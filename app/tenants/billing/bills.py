@@ -27,7 +27,13 @@ class Terms:
 
     at: datetime
     plan: str
+    version: int
     price: PlanPrice
+
+    @property
+    def price_id(self) -> str:
+        """Names the price for ever: `professional/2/USD/monthly`."""
+        return f"{self.plan}/{self.version}/{self.price.currency}/{self.price.interval}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class BillLine:
 
     kind: str
     what: str
+    price: str
     quantity: Decimal
     unit: Decimal | None
     start: datetime
@@ -58,18 +65,20 @@ def bill(
     terms: Sequence[Terms],
     seats: Sequence[Occupied],
     usage: Mapping[str, MetricUsage],
+    *,
+    free: bool = False,
 ) -> list[BillLine]:
     """The bill of a period that is over, or as it stands so far.
 
     `terms` and `seats` are by time, and the first of each held when the period began. Terms that begin with the
-    following period are its price.
+    following period are its price. A period that is `free`, as a trial is, costs nothing itself.
     """
-    within = [one for one in terms if one.at < over.end]
-    lines = [
-        *_licences(over, within, [one for one in seats if one.at < over.end])[1],
-        *_usage(over, within[-1], usage),
-    ]
-    last = Terms(following.start, terms[-1].plan, terms[-1].price)
+    lines: list[BillLine] = []
+    if not free:
+        within = [one for one in terms if one.at < over.end]
+        lines += _licences(over, within, [one for one in seats if one.at < over.end])[1]
+        lines += usage_lines(over, within[-1], usage)
+    last = replace(terms[-1], at=following.start)
     advance = _licences(following, [last], [Occupied(following.start, seats[-1].seats)])[0]
     return lines + advance
 
@@ -82,7 +91,7 @@ def _licences(
     begun: list[BillLine] = []
     changed: list[BillLine] = []
     for kind, held in (
-        ("flat", [Licence(one.at, 1, Decimal(one.price.flat), one.plan) for one in terms]),
+        ("flat", [Licence(one.at, 1, Decimal(one.price.flat), one.price_id) for one in terms]),
         ("seats", _seats(terms, seats)),
     ):
         for line in in_advance(period, held, currency):
@@ -100,19 +109,28 @@ def _seats(terms: Sequence[Terms], seats: Sequence[Occupied]) -> list[Licence]:
         price = at_hand.price
         taken = [one for one in seats if one.at <= moment][-1].seats
         paid = billable(taken, minimum=price.minimum_seats, free=price.free_seats)
-        licence = Licence(moment, paid, Decimal(price.seat), at_hand.plan)
+        licence = Licence(moment, paid, Decimal(price.seat), at_hand.price_id)
         if not held or replace(held[-1], at=moment) != licence:
             held.append(licence)
     return held
 
 
 def _line(kind: str, line: LicenceLine) -> BillLine:
+    what = line.plan.partition("/")[0]
     return BillLine(
-        kind, line.plan, Decimal(line.quantity), line.unit, line.start, line.end, line.factor, line.amount
+        kind,
+        what,
+        line.plan,
+        Decimal(line.quantity),
+        line.unit,
+        line.start,
+        line.end,
+        line.factor,
+        line.amount,
     )
 
 
-def _usage(period: Period, terms: Terms, usage: Mapping[str, MetricUsage]) -> list[BillLine]:
+def usage_lines(period: Period, terms: Terms, usage: Mapping[str, MetricUsage]) -> list[BillLine]:
     """What was used at the price that held at the end, filled up to the commitment."""
     price, lines = terms.price, []
     whole = Fraction(1)
@@ -122,14 +140,34 @@ def _usage(period: Period, terms: Terms, usage: Mapping[str, MetricUsage]) -> li
         amount = rounded(priced.rate.amount(quantity), price.currency)
         if quantity or amount:
             lines.append(
-                BillLine("usage", priced.metric, quantity, None, period.start, period.end, whole, amount)
+                BillLine(
+                    "usage",
+                    priced.metric,
+                    terms.price_id,
+                    quantity,
+                    None,
+                    period.start,
+                    period.end,
+                    whole,
+                    amount,
+                )
             )
     committed = rounded(Fraction(price.minimum_commitment), price.currency)
     missing = true_up(committed, sum(line.amount for line in lines))
     if missing:
         unit = Decimal(missing).scaleb(-exponent_of(price.currency))
         lines.append(
-            BillLine("commitment", terms.plan, Decimal(1), unit, period.start, period.end, whole, missing)
+            BillLine(
+                "commitment",
+                terms.plan,
+                terms.price_id,
+                Decimal(1),
+                unit,
+                period.start,
+                period.end,
+                whole,
+                missing,
+            )
         )
     return lines
 

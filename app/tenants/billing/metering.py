@@ -37,14 +37,15 @@ ON CONFLICT (tenant_id, metric, hour) DO UPDATE SET
     ELSE h.latest END,
   latest_at = greatest(h.latest_at, EXCLUDED.latest_at), moment = h.moment + EXCLUDED.moment"""
 _COLUMNS = "(tenant_id, metric, hour, count, sum, max, latest, latest_at, moment)"
+_OWN_COLUMNS = _COLUMNS.replace(")", ", own_count, own_sum)")
 
 # Sorted as it is, so that batches with the same keys wait for each other instead of for ever.
 _TAKE: Final = f"""
-WITH made AS (
+WITH arrival AS MATERIALIZED (SELECT tenants.usage_arrival($1, $2) AS at), made AS (
   INSERT INTO tenants.usage_events
     (tenant_id, source, event_id, hash, metric, at, value, subject, received_at)
-  SELECT $1, g.source, g.event_id, g.hash, g.metric, g.at, g.value, g.subject, $2
-  FROM unnest($3::text[], $4::text[], $5::bytea[], $6::text[], $7::timestamptz[], $8::numeric[], $9::text[])
+  SELECT $1, g.source, g.event_id, g.hash, g.metric, g.at, g.value, g.subject, arrival.at
+  FROM arrival, unnest($3::text[], $4::text[], $5::bytea[], $6::text[], $7::timestamptz[], $8::numeric[], $9::text[])
     AS g(source, event_id, hash, metric, at, value, subject)
   ORDER BY g.source, g.event_id
   ON CONFLICT DO NOTHING
@@ -65,13 +66,40 @@ _KNOWN: Final = """
 SELECT e.source, e.event_id, e.hash FROM unnest($2::text[], $3::text[]) AS g(source, event_id)
 JOIN tenants.usage_events e ON e.tenant_id = $1 AND e.source = g.source AND e.event_id = g.event_id"""
 
-_OF_PERIOD: Final = """
-SELECT metric, sum(count)::bigint AS count, sum(sum) AS sum, max(max) AS max,
-  (array_agg(latest ORDER BY latest_at DESC))[1] AS latest, sum(moment) AS moment,
+_OF_PERIODS: Final = """
+SELECT p.start, h.metric, sum(h.count)::bigint AS count, sum(h.sum) AS sum, max(h.max) AS max,
+  (array_agg(h.latest ORDER BY h.latest_at DESC))[1] AS latest, sum(h.moment) AS moment,
+  sum(h.own_count)::bigint AS own_count,
   (SELECT count(DISTINCT s.subject) FROM tenants.usage_subjects s
-   WHERE s.tenant_id = $1 AND s.metric = h.metric AND s.hour >= $2 AND s.hour < $3) AS subjects
-FROM tenants.usage_hours h WHERE tenant_id = $1 AND hour >= $2 AND hour < $3
-GROUP BY metric ORDER BY metric"""
+   WHERE s.tenant_id = $1 AND s.metric = h.metric AND s.hour >= p.start AND s.hour < p.until) AS subjects
+FROM unnest($2::timestamptz[], $3::timestamptz[]) AS p(start, until)
+JOIN tenants.usage_hours h ON h.tenant_id = $1 AND h.hour >= p.start AND h.hour < p.until
+GROUP BY p.start, p.until, h.metric ORDER BY p.start, h.metric"""
+
+# What the hours would say had they been added up at a moment: events that came later are left out.
+_ARRIVED: Final = """
+WITH events AS (
+  SELECT p.start, p.until, e.metric, count(*) AS count, sum(e.value) AS sum, max(e.value) AS max,
+    (array_agg(e.value ORDER BY e.at DESC, e.value DESC))[1] AS latest,
+    sum(e.value * floor(extract(epoch FROM e.at))) AS moment, count(DISTINCT e.subject) AS subjects
+  FROM unnest($2::timestamptz[], $3::timestamptz[]) AS p(start, until)
+  CROSS JOIN LATERAL (SELECT DISTINCT h.metric FROM tenants.usage_hours h
+    WHERE h.tenant_id = $1 AND h.hour >= p.start AND h.hour < p.until) m
+  JOIN tenants.usage_events e ON e.tenant_id = $1 AND e.metric = m.metric AND e.at >= p.start AND e.at < p.until
+    AND e.received_at <= $4
+  GROUP BY 1, 2, 3
+), own AS (
+  SELECT p.start, p.until, h.metric, sum(h.own_count)::bigint AS count, sum(h.own_sum) AS sum, max(h.max) AS max,
+    (array_agg(h.latest ORDER BY h.latest_at DESC))[1] AS latest, sum(h.moment) AS moment
+  FROM unnest($2::timestamptz[], $3::timestamptz[]) AS p(start, until)
+  JOIN tenants.usage_hours h ON h.tenant_id = $1 AND h.hour >= p.start AND h.hour < p.until
+  WHERE h.own_count > 0 GROUP BY 1, 2, 3
+)
+SELECT start, metric, coalesce(e.count, 0) + coalesce(o.count, 0) AS count,
+  coalesce(e.sum, 0) + coalesce(o.sum, 0) AS sum, coalesce(o.max, e.max) AS max,
+  coalesce(o.latest, e.latest) AS latest, coalesce(o.moment, e.moment) AS moment,
+  coalesce(o.count, 0) AS own_count, coalesce(e.subjects, 0) AS subjects
+FROM events e FULL JOIN own o USING (start, until, metric) ORDER BY start, metric"""
 
 _ROLL: Final = f"""
 WITH taken AS (
@@ -79,9 +107,10 @@ WITH taken AS (
     SELECT ctid FROM kernel.usage_records LIMIT {STEP}))
   RETURNING tenant_id, metric, at, quantity::numeric AS value
 ), hours AS (
-  INSERT INTO tenants.usage_hours AS h {_COLUMNS}
-  SELECT tenant_id, metric, date_trunc('hour', at, 'UTC'), {_SUMS} FROM taken GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-  {_ADD}
+  INSERT INTO tenants.usage_hours AS h {_OWN_COLUMNS}
+  SELECT tenant_id, metric, date_trunc('hour', at, 'UTC'), {_SUMS}, count(*), sum(value)
+  FROM taken GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+  {_ADD}, own_count = h.own_count + EXCLUDED.own_count, own_sum = h.own_sum + EXCLUDED.own_sum
 )
 SELECT count(*) FROM taken"""
 
@@ -115,7 +144,10 @@ class UsageEvent:
 
 @dataclass(frozen=True, slots=True)
 class MetricUsage:
-    """What a period came to for one metric, in every way that a price may count it."""
+    """What a period came to for one metric, in every way that a price may count it.
+
+    `own` of the count are what the product counted of itself, of which there are no events.
+    """
 
     metric: str
     count: int
@@ -124,6 +156,7 @@ class MetricUsage:
     latest: Decimal
     unique: int
     weighted_sum: Fraction
+    own: int = 0
 
 
 class Meter:
@@ -158,8 +191,28 @@ class Meter:
 
     async def of_period(self, period: Period) -> list[MetricUsage]:
         """All metrics that were used in a period of whole hours, by name; one statement."""
-        rows = await self._uow.fetch(_OF_PERIOD, self._uow.tenant_id, period.start, period.end)
-        return [_usage(row, period) for row in rows]
+        return (await self.of_periods([period]))[period]
+
+    async def of_periods(
+        self, periods: Sequence[Period], *, arrived: datetime | None = None
+    ) -> dict[Period, list[MetricUsage]]:
+        """The same of several periods that begin at different moments; one statement, however many.
+
+        It reads the sums of hours; with `arrived`, the events themselves, without those that came later.
+        """
+        found: dict[Period, list[MetricUsage]] = {period: [] for period in periods}
+        begin = {period.start: period for period in periods}
+        rows = await self._uow.fetch(
+            _ARRIVED if arrived else _OF_PERIODS,
+            self._uow.tenant_id,
+            [period.start for period in periods],
+            [period.end for period in periods],
+            *([arrived] if arrived else []),
+        )
+        for row in rows:
+            period = begin[row["start"]]
+            found[period].append(_usage(row, period))
+        return found
 
     async def _insert(self, events: Sequence[tuple[UsageEvent, bytes]]) -> set[tuple[str, str]]:
         rows = await self._uow.fetch(
@@ -196,6 +249,7 @@ def _usage(row: Any, period: Period) -> MetricUsage:
         latest=row["latest"],
         unique=row["subjects"],
         weighted_sum=weighted / period.seconds,
+        own=row["own_count"],
     )
 
 

@@ -15,11 +15,12 @@ from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_posi
 from app.kernel.routing import KernelDep, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
+from app.tenants.billing.computing import line_documents
+from app.tenants.billing.histories import Held
 from app.tenants.billing.metering import AHEAD, PAST, Meter, UsageEvent
 from app.tenants.billing.periods import BillingInterval, Period, period_at, seconds_between
 from app.tenants.billing.plans import price_list
 from app.tenants.billing.schemas import (
-    BillLineRead,
     ChosenPlan,
     CloudEvent,
     Metric,
@@ -36,10 +37,11 @@ from app.tenants.billing.schemas import (
     UsageEventRead,
     UsageRead,
     UsageResult,
+    line_read,
     twelve_places,
 )
 from app.tenants.billing.seats import Seats
-from app.tenants.billing.subscriptions import Held, SamePlan, Subscribed, Subscriptions
+from app.tenants.billing.subscriptions import SamePlan, Subscribed, Subscriptions
 
 router = Router(prefix="/v1/billing", tags=["billing"])
 plans_router = Router(prefix="/v1/plans", tags=["billing"])
@@ -132,7 +134,7 @@ async def list_usage_events(
     return Page[UsageEventRead](data=page, next_cursor=onward, has_more=onward is not None)
 
 
-@router.get("/usage", access="usage:read", while_suspended=True, responses=problems(NoSuchPeriod))
+@router.get("/usage", access="usage:read", while_cancelled=True, responses=problems(NoSuchPeriod))
 async def get_usage(uow: Uow, start: Start = None, end: End = None) -> UsageRead:
     """What was used in a period, by metric: what the product counted of itself, and what was reported.
 
@@ -156,7 +158,7 @@ async def get_usage(uow: Uow, start: Start = None, end: End = None) -> UsageRead
     return UsageRead(period=SpanRead(start=period.start, end=period.end), metrics=metrics)
 
 
-@router.get("/seats", access="usage:read", while_suspended=True, responses=problems(NoSuchPeriod))
+@router.get("/seats", access="usage:read", while_cancelled=True, responses=problems(NoSuchPeriod))
 async def get_seats(uow: Uow, start: Start = None, end: End = None) -> SeatsRead:
     """Who took a seat in a period, from when to when, to the second."""
     period = _period(uow, start, end)
@@ -186,7 +188,7 @@ async def list_plans(kernel: KernelDep, response: Response) -> PriceList:
     return PriceList(plans=list(price_list(kernel.settings.price_list)))
 
 
-@router.get("/subscription", access="usage:read", while_suspended=True)
+@router.get("/subscription", access="usage:read", while_cancelled=True)
 async def get_subscription(uow: Uow) -> SubscriptionRead:
     """What the company subscribes to."""
     return subscription_read(await Subscriptions(uow).current())
@@ -202,32 +204,25 @@ async def change_subscription(body: SubscriptionChangeInput, uow: Uow) -> Subscr
     return subscription_read(await Subscriptions(uow).change(body.plan, body.interval))
 
 
-@router.get("/upcoming-invoice", access="usage:read", while_suspended=True)
+@router.get("/upcoming-invoice", access="usage:read", while_cancelled=True)
 async def get_upcoming_invoice(uow: Uow) -> UpcomingInvoice:
     """The bill that the period at hand ends with, line by line, as it stands and as it is likely to be."""
     upcoming = await Subscriptions(uow).upcoming()
+    stands = upcoming.stands
+    totals = stands.amounts.totals
 
     def money(minor: int) -> Money:
-        return Money(minor, upcoming.currency)
+        return Money(minor, stands.currency)
 
     return UpcomingInvoice(
-        period=SpanRead(start=upcoming.over.start, end=upcoming.over.end),
-        following=SpanRead(start=upcoming.following.start, end=upcoming.following.end),
-        lines=[
-            BillLineRead(
-                kind=line.kind,  # type: ignore[arg-type]
-                what=line.what,
-                quantity=line.quantity,
-                unit=line.unit,
-                start=line.start,
-                end=line.end,
-                factor=f"{line.factor.numerator}/{line.factor.denominator}",
-                amount=money(line.amount),
-            )
-            for line in upcoming.lines
-        ],
-        total=money(sum(line.amount for line in upcoming.lines)),
-        forecast=money(sum(line.amount for line in upcoming.forecast)),
+        period=SpanRead(start=stands.over.start, end=stands.over.end),
+        following=SpanRead(start=stands.following.start, end=stands.following.end),
+        lines=[line_read(line, stands.currency) for line in line_documents(stands)],
+        subtotal=money(totals.subtotal),
+        discount=money(totals.header_discount),
+        tax=money(totals.tax),
+        total=money(totals.total),
+        forecast=money(upcoming.forecast.amounts.totals.total),
     )
 
 

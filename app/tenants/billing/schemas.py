@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from app.kernel.decimals import DecimalOut
-from app.kernel.money import MoneyOut
+from app.kernel.money import Money, MoneyOut
 from app.kernel.schemas import Input, Output
 from app.tenants.billing.periods import BillingInterval
 from app.tenants.billing.plans import Plan, PlanPrice
@@ -156,16 +157,38 @@ class SubscriptionChangeInput(Input):
 
 
 class BillLineRead(Output):
-    """quantity x unit x factor = amount, rounded half up once; usage is rated by the plan's price of the metric."""
+    """quantity x unit x factor = amount, rounded half up once; usage is rated by the plan's price of the metric.
 
+    Anybody can do the sum again: `price` names the price by which it was made, `events` leads to what was counted.
+    """
+
+    position: int
     kind: Literal["flat", "seats", "usage", "commitment"]
     what: str = Field(description="The plan, or the metric that was used.")
+    price: str = Field(
+        description="Plan, its version, currency and interval.", examples=["professional/1/USD/monthly"]
+    )
     quantity: DecimalOut = Field(description="Negative: given back.")
     unit: DecimalOut | None = Field(description="In major units.")
     start: datetime
     end: datetime
     factor: str = Field(description="The share of the period, as a fraction.", examples=["14/31"])
     amount: MoneyOut
+    discount: MoneyOut = Field(description="The line's share of what coupons take off.")
+    tax: MoneyOut = Field(description="On what is left of it.")
+    events: str | None = Field(
+        description="Where in the API the events behind it are.",
+        examples=["/v1/billing/seats?start=2027-04-01T00:00:00Z&end=2027-05-01T00:00:00Z"],
+    )
+
+
+def line_read(line: Mapping[str, Any], currency: str) -> BillLineRead:
+    """A line as a bill keeps it, over the wire."""
+    money = {name: Money(line[name], currency) for name in ("amount", "discount", "tax")}
+    moments = {name: datetime.fromisoformat(line[name]) for name in ("start", "end")}
+    quantity, unit = Decimal(line["quantity"]), line["unit"]
+    numbers = {"quantity": quantity, "unit": None if unit is None else Decimal(unit)}
+    return BillLineRead(**{**line, **money, **moments, **numbers})
 
 
 class UpcomingInvoice(Output):
@@ -174,5 +197,8 @@ class UpcomingInvoice(Output):
     period: SpanRead
     following: SpanRead
     lines: list[BillLineRead]
-    total: MoneyOut = Field(description="As it stands.")
+    subtotal: MoneyOut
+    discount: MoneyOut = Field(description="What coupons take off.")
+    tax: MoneyOut
+    total: MoneyOut = Field(description="As it stands, tax included.")
     forecast: MoneyOut = Field(description="If usage goes on as it did in this period.")

@@ -46,3 +46,18 @@ class Seats:
         return SeatHistory(
             opening=sum(before), changes=tuple(SeatChange(*row) for row in rows[len(before) :])
         )
+
+    async def through(self, period: Period) -> list[tuple[datetime, int]]:
+        """When seats changed up to a period's end, with it, and how many were occupied from then on; one statement.
+
+        Of what was before the period, only how it stood when it began.
+        """
+        rows = await self._uow.fetch(
+            "SELECT greatest(at, $2) AS at, sum(sum(change)) OVER (ORDER BY greatest(at, $2))::bigint AS occupied"
+            " FROM tenants.seat_changes WHERE tenant_id = $1 AND at <= $3"
+            " GROUP BY greatest(at, $2) ORDER BY 1",
+            self._uow.tenant_id,
+            period.start,
+            period.end,
+        )
+        return [(row["at"], row["occupied"]) for row in rows]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +13,14 @@ from app.kernel.errors import Conflict, Invalid
 from app.kernel.locks import lock_name
 from app.kernel.models import Json, TenantOwned
 from app.kernel.uow import UnitOfWork
-from app.tenants.billing.bills import BillLine, Occupied, Terms, bill
+from app.tenants.billing.amounts import tax_for
+from app.tenants.billing.computing import Computed, compute, seats_of
+from app.tenants.billing.histories import Held, History, read_history
 from app.tenants.billing.metering import Meter, MetricUsage
-from app.tenants.billing.periods import BillingInterval, Period, period_at, seconds_between
+from app.tenants.billing.periods import BillingInterval, Period, seconds_between
 from app.tenants.billing.plans import Plan, PlanPrice, price_list
 from app.tenants.billing.proration import billable
-from app.tenants.billing.seats import SeatHistory, Seats
-from app.tenants.models import Tenant
+from app.tenants.billing.seats import Seats
 
 OBJECT = "subscription"
 
@@ -45,19 +45,6 @@ class SubscriptionChange(TenantOwned):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A plan at a price, from `at` on; its periods are counted from `anchor`."""
-
-    at: datetime
-    anchor: datetime
-    plan: Plan
-    price: PlanPrice
-
-    def period_at(self, moment: datetime) -> Period:
-        return period_at(self.anchor, self.price.interval, moment)
-
-
-@dataclass(frozen=True, slots=True)
 class Subscribed:
     """What holds, since `since`, the period at hand, and what it becomes when that is over, if anything."""
 
@@ -70,11 +57,8 @@ class Subscribed:
 class Upcoming:
     """The bill that the period at hand ends with: as it stands, and as it will be if all goes on evenly."""
 
-    over: Period
-    following: Period
-    currency: str
-    lines: list[BillLine]
-    forecast: list[BillLine]
+    stands: Computed
+    forecast: Computed
 
 
 class Subscriptions:
@@ -86,7 +70,7 @@ class Subscriptions:
 
     async def current(self) -> Subscribed:
         """What holds now. Without a choice: the first plan of the list, monthly, from the hour of signing up."""
-        return self._at_hand(await self._all())
+        return self._at_hand(await read_history(self.uow))
 
     async def change(self, key: str, interval: BillingInterval | None) -> Subscribed:
         """Choose a plan: a dearer one from now on, another from the next period on, as with another interval.
@@ -96,8 +80,8 @@ class Subscriptions:
         subscription's currency; SamePlan.
         """
         await lock_name(self.uow, OBJECT)
-        all_held = await self._all()
-        now = self._at_hand(all_held)
+        history = await read_history(self.uow)
+        now = self._at_hand(history)
         plan = next((plan for plan in self.plans if plan.key == key), None)
         interval = interval or now.held.price.interval
         price = plan.price(now.held.price.currency, interval) if plan else None
@@ -109,34 +93,28 @@ class Subscriptions:
         if same and now.pending is None:
             raise SamePlan
         chosen = None if same else await self._next(now, plan, price)
-        if not await self._stored() and (chosen is None or chosen.at > now.held.at):
-            await self._keep(now.held, chosen_by=None)
+        if not history.stored and (chosen is None or chosen.at > now.held.at):
+            await self.keep(now.held, chosen_by=None)
         for replaced in (now.pending, now.held if chosen and chosen.at == now.held.at else None):
             if replaced is not None:
                 await self._drop(replaced)
         if chosen is not None:
-            await self._keep(chosen, chosen_by=self.uow.actor.id)
-        return self._at_hand(await self._all())
+            await self.keep(chosen, chosen_by=self.uow.actor.id)
+        return self._at_hand(await read_history(self.uow))
 
     async def upcoming(self) -> Upcoming:
-        """The bill that the period at hand ends with. Three statements, one more before a plan was ever chosen."""
-        all_held = await self._all()
-        now = self._at_hand(all_held)
-        period = now.period
-        after = now.pending or now.held
-        following = period_at(after.anchor, after.price.interval, period.end)
-        terms = [Terms(held.at, held.plan.key, held.price) for held in all_held]
-        terms = _from(period.start, terms)
-        seats = _occupied(period, await Seats(self.uow).history(period))
-        used = {one.metric: one for one in await Meter(self.uow).of_period(period)}
-        passed = max(1, seconds_between(period.start, min(period.end, self.uow.now)))
-        projected = {name: _projected(one, period, passed) for name, one in used.items()}
+        """The bill that the period at hand ends with. Three statements."""
+        uow = self.uow
+        history = await read_history(uow)
+        over = history.period_at(uow.now)
+        seats = seats_of(over, await Seats(uow).through(over))
+        usage = await Meter(uow).of_periods([*history.reopened(over), over])
+        tax = tax_for(history.buyer, uow.kernel.settings)
+        passed = max(1, seconds_between(over.start, min(over.end, uow.now)))
+        projected = usage | {over: [_projected(one, over, passed) for one in usage[over]]}
         return Upcoming(
-            over=period,
-            following=following,
-            currency=now.held.price.currency,
-            lines=bill(period, following, terms, seats, used),
-            forecast=bill(period, following, terms, seats, projected),
+            stands=compute(history, over, seats, usage, tax),
+            forecast=compute(history, over, seats, projected, tax),
         )
 
     async def _next(self, now: Subscribed, plan: Plan, price: PlanPrice) -> Held:
@@ -149,29 +127,18 @@ class Subscriptions:
             return Held(moment if dearer else now.period.end, now.held.anchor, plan, price)
         return Held(now.period.end, now.period.end, plan, price)
 
-    def _at_hand(self, held: Sequence[Held]) -> Subscribed:
+    def _at_hand(self, history: History) -> Subscribed:
         now = self.uow.now
-        past = [one for one in held if one.at <= now]
-        current = past[-1] if past else held[0]
-        later = [one for one in held if one.at > current.at and one.at > now]
-        return Subscribed(current, current.period_at(max(now, current.at)), later[-1] if later else None)
-
-    async def _all(self) -> list[Held]:
-        rows = await self._stored()
-        return [_held(row) for row in rows] or [await self._first()]
+        current = history.held_at(now)
+        later = [one for one in history.held if one.at > current.at and one.at > now]
+        return Subscribed(current, history.period_at(max(now, current.at)), later[-1] if later else None)
 
     async def _stored(self) -> list[SubscriptionChange]:
         statement = self.uow.select(SubscriptionChange)
         return await self.uow.all(statement.order_by(SubscriptionChange.effective_at))
 
-    async def _first(self) -> Held:
-        tenant = await self.uow.get(Tenant, self.uow.tenant_id)
-        hour = tenant.created_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        plan = self.plans[0]
-        price = plan.price(tenant.currency, BillingInterval.MONTHLY) or plan.prices[0]
-        return Held(hour, hour, plan, price)
-
-    async def _keep(self, held: Held, *, chosen_by: UUID | None) -> None:
+    async def keep(self, held: Held, *, chosen_by: UUID | None) -> None:
+        """Keep a plan as it is in the price list, from when on it holds."""
         await self.uow.insert(
             SubscriptionChange,
             audit=OBJECT,
@@ -190,30 +157,8 @@ class Subscriptions:
                 await self.uow.delete(row, audit=OBJECT)
 
 
-def _held(row: SubscriptionChange) -> Held:
-    plan = Plan.model_validate(row.plan)
-    price = plan.price(row.currency, BillingInterval(row.interval))
-    if price is None:
-        raise RuntimeError(f"subscription {row.id} names a price that its plan does not have")
-    return Held(row.effective_at, row.anchor, plan, price)
-
-
 def _paid(price: PlanPrice, seats: int) -> int:
     return billable(seats, minimum=price.minimum_seats, free=price.free_seats)
-
-
-def _from(start: datetime, terms: Sequence[Terms]) -> list[Terms]:
-    """The terms that hold when a period begins, and those that follow."""
-    before = [one for one in terms if one.at <= start]
-    after = [one for one in terms if one.at > start]
-    return [*(replace(one, at=start) for one in before[-1:]), *after]
-
-
-def _occupied(period: Period, history: SeatHistory) -> list[Occupied]:
-    return [
-        Occupied(period.start, history.opening),
-        *(Occupied(change.at, change.occupied) for change in history.changes),
-    ]
 
 
 def _projected(used: MetricUsage, period: Period, passed: int) -> MetricUsage:

@@ -27,7 +27,7 @@ _ARCHIVE: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@router.post("", access=PERMISSION, while_suspended=True, status_code=202, response_model=TenantExport)
+@router.post("", access=PERMISSION, while_cancelled=True, status_code=202, response_model=TenantExport)
 async def begin_tenant_export(uow: Uow, response: Response) -> TenantExport:
     """Begin an export of everything: a line of JSON for each row of each table, the files, and a manifest.
 
@@ -38,7 +38,7 @@ async def begin_tenant_export(uow: Uow, response: Response) -> TenantExport:
     return _answer(found, response)
 
 
-@router.get("", access=PERMISSION, while_suspended=True, response_model=TenantExport)
+@router.get("", access=PERMISSION, while_cancelled=True, response_model=TenantExport)
 async def get_tenant_export(uow: Uow, response: Response) -> TenantExport:
     """The export begun last, and how far it is; 404 before the first. `POST` begins one."""
     found = await latest(uow)
@@ -50,7 +50,7 @@ async def get_tenant_export(uow: Uow, response: Response) -> TenantExport:
 @router.get(
     "/content",
     access=PERMISSION,
-    while_suspended=True,
+    while_cancelled=True,
     response_class=Response,
     responses=_ARCHIVE | problems(NoExportYet),
 )

@@ -8,12 +8,16 @@ from uuid import UUID
 from fastapi import Path, Query, Response
 
 from app.kernel.access import NOBODY
-from app.kernel.errors import problems
+from app.kernel.errors import InvalidTransition, problems
+from app.kernel.money import Money
 from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
 from app.kernel.routing import OPERATOR, Router, Uow
 from app.kernel.schemas import Page
+from app.kernel.secrets import encode_base64url
+from app.tenants.billing.models import Bill
 from app.tenants.billing.router import subscription_read
 from app.tenants.billing.schemas import SubscriptionRead
+from app.tenants.billing.settling import PaymentReferenceReused
 from app.tenants.billing.subscriptions import SamePlan
 from app.tenants.directory import NewTenant
 from app.tenants.interface import EmailInUse
@@ -27,11 +31,18 @@ from app.tenants.operators.impersonation import (
 )
 from app.tenants.operators.routes import OperatorControlRoute, OperatorRoute
 from app.tenants.operators.schemas import (
+    BillPaidByHand,
+    CreditBalance,
+    CreditGrant,
+    ErasureRead,
+    ErasureRequest,
     ImpersonationCreate,
     ImpersonationList,
     ImpersonationMade,
     ImpersonationRead,
     OperatorActRead,
+    OperatorBill,
+    OperatorBillList,
     OperatorMember,
     OperatorMemberList,
     OperatorTenant,
@@ -44,6 +55,10 @@ from app.tenants.operators.schemas import (
 router = Router(prefix="/v1/operator", tags=["operator"])
 _OF_ONE: Final[dict[str, Any]] = {"access": OPERATOR, "route_class": OperatorRoute}
 _OF_ALL: Final[dict[str, Any]] = {"access": OPERATOR, "route_class": OperatorControlRoute}
+_MOVED: Final = problems(InvalidTransition)
+_MONEY: Final = _OF_ALL
+"""Numbers of credit notes and bills are the seller's, across companies."""
+BillId = Annotated[UUID, Path(description="The bill.")]
 TenantId = Annotated[UUID, Path(description="The company.")]
 Find = Annotated[
     str | None,
@@ -105,14 +120,14 @@ async def list_tenant_members_as_operator(id: TenantId, uow: Uow) -> OperatorMem
     return OperatorMemberList(data=[OperatorMember(**dict(row.items())) for row in found])
 
 
-@router.post("/tenants/{id}/suspend", **_OF_ONE, response_model=OperatorTenant)
+@router.post("/tenants/{id}/suspend", **_OF_ONE, response_model=OperatorTenant, responses=_MOVED)
 async def suspend_tenant_as_operator(id: TenantId, body: WithReason, uow: Uow) -> OperatorTenant:
     """Leave a company only reading, export and payment, at once."""
     await service.suspend(uow, body.reason)
     return _tenant(await service.get_tenant(uow, id))
 
 
-@router.post("/tenants/{id}/reactivate", **_OF_ONE, response_model=OperatorTenant)
+@router.post("/tenants/{id}/reactivate", **_OF_ONE, response_model=OperatorTenant, responses=_MOVED)
 async def reactivate_tenant_as_operator(id: TenantId, body: WithReason, uow: Uow) -> OperatorTenant:
     """End a suspension: the company's people can work again, at once."""
     await service.reactivate(uow, body.reason)
@@ -123,6 +138,50 @@ async def reactivate_tenant_as_operator(id: TenantId, body: WithReason, uow: Uow
 async def move_tenant_plan_as_operator(id: TenantId, body: PlanMove, uow: Uow) -> SubscriptionRead:  # noqa: ARG001
     """Choose a plan for a company: a dearer one holds at once, a cheaper one from the next period on."""
     return subscription_read(await service.move_plan(uow, body.plan, body.interval, body.reason))
+
+
+# -- money ---------------------------------------------------------------------------------------------------
+
+
+@router.post("/tenants/{id}/credits", **_MONEY, response_model=CreditBalance)
+async def grant_tenant_credit(id: TenantId, body: CreditGrant, uow: Uow) -> CreditBalance:  # noqa: ARG001
+    """Give a company credit, which its next bills take first, or take some back."""
+    after = await service.grant_credit(uow, body.amount, body.reason)
+    return CreditBalance(balance=after)
+
+
+@router.get("/tenants/{id}/bills", **_OF_ONE, response_model=OperatorBillList)
+async def list_tenant_bills_as_operator(id: TenantId, uow: Uow, limit: Limit = 50) -> OperatorBillList:  # noqa: ARG001
+    """A company's bills, the latest period first."""
+    found = await service.bills(uow, limit=min(limit, MAX_LIMIT))
+    return OperatorBillList(data=[_bill(bill) for bill in found])
+
+
+@router.post(
+    "/tenants/{id}/bills/{bill_id}/pay",
+    **_MONEY,
+    response_model=OperatorBill,
+    responses=_MOVED | problems(PaymentReferenceReused),
+)
+async def mark_tenant_bill_paid(
+    id: TenantId,  # noqa: ARG001
+    bill_id: BillId,
+    body: BillPaidByHand,
+    uow: Uow,
+) -> OperatorBill:
+    """Book money that came past every provider, once per reference; what is more than due goes to the balance."""
+    return _bill(await service.mark_paid(uow, bill_id, body.amount, body.reference, body.reason))
+
+
+@router.post("/tenants/{id}/bills/{bill_id}/void", **_MONEY, response_model=OperatorBill, responses=_MOVED)
+async def void_tenant_bill(
+    id: TenantId,  # noqa: ARG001
+    bill_id: BillId,
+    body: WithReason,
+    uow: Uow,
+) -> OperatorBill:
+    """Take a bill back whole: nothing is due any more, and what was paid of it goes to the company's balance."""
+    return _bill(await service.void(uow, bill_id, body.reason))
 
 
 # -- in a member's place -------------------------------------------------------------------------------------
@@ -169,6 +228,30 @@ async def delete_impersonation(
 ) -> None:
     """End an impersonation: its token stops working at once."""
     await end_impersonation(uow, session_id)
+
+
+# -- the end -------------------------------------------------------------------------------------------------
+
+
+@router.post("/tenants/{id}/erasure", **_OF_ALL, status_code=202, response_model=ErasureRead)
+async def erase_tenant_as_operator(
+    id: TenantId, body: ErasureRequest, uow: Uow, response: Response
+) -> ErasureRead:
+    """Erase a company with all its data, from now on and for good: nobody signs in any more, and all of it goes.
+
+    Bills and their ledger stay, as the law demands. A worker does it within minutes and certifies it.
+    """
+    await service.erase(uow, body.slug, body.reason)
+    response.headers["Location"] = f"/v1/operator/erasures/{id}"
+    return _erasure(await service.erasure(uow, id))
+
+
+@router.get("/erasures/{tenant_id}", **_OF_ALL, response_model=ErasureRead)
+async def get_erasure(
+    tenant_id: Annotated[UUID, Path(description="The company that is, or is being, erased.")], uow: Uow
+) -> ErasureRead:
+    """How far the erasure of a company is, and its certificate."""
+    return _erasure(await service.erasure(uow, tenant_id))
 
 
 # -- the log -------------------------------------------------------------------------------------------------
@@ -219,4 +302,33 @@ def _impersonation(session: Session, uow: Uow) -> ImpersonationRead:
             "expires_at": session.expires_at,
             "ended_at": ended_at(session, uow.now),
         }
+    )
+
+
+def _bill(bill: Bill) -> OperatorBill:
+    return OperatorBill(
+        id=bill.id,
+        number=bill.number,
+        status=bill.status,  # type: ignore[arg-type]
+        period_start=bill.period_start,
+        period_end=bill.period_end,
+        total=Money(bill.total, bill.currency),
+        due=Money(bill.due, bill.currency),
+        issued_at=bill.issued_at,
+    )
+
+
+def _erasure(found: service.ErasureFound) -> ErasureRead:
+    row = found.row
+    return ErasureRead(
+        tenant_id=row["tenant_id"],
+        requested_at=row["requested_at"],
+        requested_by=row["requested_by"],
+        reason=row["reason"],
+        completed_at=row["completed_at"],
+        rows=row["counts"],
+        certificate=row["certificate"],
+        key_id=row["key_id"],
+        signature=None if row["signature"] is None else encode_base64url(row["signature"]),
+        valid=found.valid,
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from app.kernel.contact import Email
-from app.kernel.money import Currency
+from app.kernel.money import Currency, Money
 from app.kernel.schemas import Input, Output, ShortText
 from app.tenants.billing.periods import BillingInterval
 from app.tenants.schemas import Country, Locale, TimeZone
@@ -118,3 +118,60 @@ class OperatorActRead(Output):
     reason: str | None
     details: dict[str, Any]
     request_id: str
+
+
+class CreditGrant(Input):
+    amount: Money = Field(description="Negative takes credit back.")
+    reason: Reason
+
+
+class CreditBalance(Output):
+    balance: Money = Field(
+        description="What the company has in its favour, in this currency; bills take it first."
+    )
+
+
+class OperatorBill(Output):
+    """A bill as operators list it."""
+
+    id: UUID
+    number: str | None
+    status: Literal["draft", "open", "paid", "void", "uncollectible"]
+    period_start: datetime
+    period_end: datetime
+    total: Money
+    due: Money
+    issued_at: datetime | None
+
+
+class OperatorBillList(Output):
+    data: list[OperatorBill]
+
+
+class BillPaidByHand(Input):
+    amount: Money
+    reference: ShortText = Field(
+        description="Of the payment, for instance the bank's; it is booked once.",
+        examples=["Bank 2026-03-01 #17"],
+    )
+    reason: Reason
+
+
+class ErasureRequest(Input):
+    slug: ShortText = Field(description="The company's slug, so that nobody erases another by mistake.")
+    reason: Reason
+
+
+class ErasureRead(Output):
+    """An erasure: under way, or over and certified."""
+
+    tenant_id: UUID
+    requested_at: datetime
+    requested_by: str
+    reason: str
+    completed_at: datetime | None
+    rows: dict[str, int] = Field(description="Deleted so far, by table.")
+    certificate: dict[str, Any] | None = Field(description="Null until everything is gone.")
+    key_id: str | None = Field(description="The public Ed25519 key that checks the signature, in base64url.")
+    signature: str | None = Field(description="In base64url.")
+    valid: bool | None = Field(description="Whether a key of this installation made the signature.")

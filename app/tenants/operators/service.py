@@ -10,16 +10,24 @@ from uuid import UUID
 import asyncpg
 
 from app.kernel.contact import clean_email, normalise_email
-from app.kernel.errors import NotFound
+from app.kernel.errors import Invalid, NotFound
+from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
 from app.tenants import mail_templates
 from app.tenants.auth import email_tokens
 from app.tenants.auth.actors import PROFILE_COLUMNS
 from app.tenants.auth.email_tokens import Purpose
 from app.tenants.auth.sign_in import find_user
+from app.tenants.billing.models import Bill
+from app.tenants.billing.operations import OFFLINE
 from app.tenants.billing.periods import BillingInterval
+from app.tenants.billing.settling import Bills
 from app.tenants.billing.subscriptions import Subscribed, Subscriptions
-from app.tenants.directory import NewTenant, found_tenant, insert_user, set_status
+from app.tenants.directory import NewTenant, found_tenant, insert_user
+from app.tenants.interface import MovedBy
+from app.tenants.leaving.certificates import certified
+from app.tenants.leaving.erasure import request
+from app.tenants.lifecycle.moves import move
 from app.tenants.models import Tenant, TenantStatus
 from app.tenants.operators.acts import note
 
@@ -118,15 +126,15 @@ async def get_tenant(uow: UnitOfWork, tenant_id: UUID) -> Found:
 
 
 async def suspend(uow: UnitOfWork, reason: str) -> Tenant:
-    """Leave the company at hand only reading, export and payment, from the commit on."""
+    """Leave the company at hand only reading, export and payment, from the commit on. Raises: InvalidTransition."""
     await note(uow, "suspended_by_operator", reason=reason)
-    return await set_status(uow, TenantStatus.SUSPENDED, reason=reason)
+    return await move(uow, TenantStatus.SUSPENDED, reason=reason, by=MovedBy.OPERATOR)
 
 
 async def reactivate(uow: UnitOfWork, reason: str) -> Tenant:
-    """End a suspension of the company at hand."""
+    """End a suspension of the company at hand, or take up a cancelled account. Raises: InvalidTransition."""
     await note(uow, "reactivated_by_operator", reason=reason)
-    return await set_status(uow, TenantStatus.ACTIVE, reason=reason)
+    return await move(uow, TenantStatus.ACTIVE, reason=reason, by=MovedBy.OPERATOR)
 
 
 async def move_plan(uow: UnitOfWork, plan: str, interval: BillingInterval | None, reason: str) -> Subscribed:
@@ -178,3 +186,69 @@ async def acts(
         before,
         limit,
     )
+
+
+# -- money ---------------------------------------------------------------------------------------------------
+
+
+async def grant_credit(uow: UnitOfWork, amount: Money, reason: str) -> Money:
+    """Put so much to the company's balance, in a control transaction; the balance after. Raises: Invalid."""
+    await note(uow, "credit_granted_by_operator", reason=reason, details={"amount": amount.to_texts()})
+    after = await Bills(uow).adjust(amount.currency, amount.amount_minor, reason)
+    return Money(after, amount.currency)
+
+
+async def bills(uow: UnitOfWork, *, limit: int) -> list[Bill]:
+    """The bills of the company at hand, the latest period first."""
+    return await uow.all(uow.select(Bill).order_by(Bill.period_end.desc()).limit(limit))
+
+
+async def mark_paid(uow: UnitOfWork, bill_id: UUID, amount: Money, reference: str, reason: str) -> Bill:
+    """Book money that came past every provider, once per reference.
+
+    Raises: as `Bills.settle`; Invalid for another currency than the bill's.
+    """
+    service = Bills(uow)
+    bill = await service.hold(bill_id)
+    if amount.currency != bill.currency:
+        raise Invalid.at("/amount/currency", "other_currency", f"The bill is in {bill.currency}.")
+    details = {"bill_id": str(bill_id), "amount": amount.to_texts(), "reference": reference}
+    await note(uow, "bill_paid_by_operator", reason=reason, details=details)
+    return await service.settle(bill_id, amount.amount_minor, OFFLINE, reference)
+
+
+async def void(uow: UnitOfWork, bill_id: UUID, reason: str) -> Bill:
+    """Take a bill back whole. Raises: as `Bills.void`."""
+    await note(uow, "bill_voided_by_operator", reason=reason, details={"bill_id": str(bill_id)})
+    return await Bills(uow).void(bill_id, reason)
+
+
+# -- the end -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureFound:
+    """A tombstone's row; `valid` says whether we signed its certificate, if it has one."""
+
+    row: asyncpg.Record
+    valid: bool | None
+
+
+async def erase(uow: UnitOfWork, slug: str, reason: str) -> UUID:
+    """Have the company at hand erased, in a control transaction. Raises: Invalid unless it is the one meant."""
+    if slug != uow.actor.tenant.slug:
+        raise Invalid.at("/slug", "other_company", "This is not the slug of this company.")
+    await note(uow, "erasure_requested", reason=reason)
+    return await request(uow, requested_by=uow.actor.name, reason=reason, by=MovedBy.OPERATOR)
+
+
+async def erasure(uow: UnitOfWork, tenant_id: UUID) -> ErasureFound:
+    """How far an erasure is, in a control transaction. Raises: NotFound."""
+    row = await uow.fetchrow(
+        "SELECT tenant_id, requested_at, requested_by, reason, completed_at, counts, certificate, key_id,"
+        " signature FROM tenants.erasures WHERE tenant_id = $1",
+        tenant_id,
+    )
+    if row is None:
+        raise NotFound
+    return ErasureFound(row, certified(uow.kernel, row))

@@ -166,7 +166,7 @@ async def delete_team(id: UUID, uow: Uow, version: IfMatch) -> None:
     await TeamService(uow).delete(id, expected_version=version)
 
 
-@tenant_router.get("", access="tenant:read", while_suspended=True, response_model=TenantRead)
+@tenant_router.get("", access="tenant:read", while_cancelled=True, response_model=TenantRead)
 async def get_tenant(uow: Uow, response: Response) -> TenantRead:
     """Your company's settings."""
     return tenant_answer(uow, await uow.get(Tenant, uow.tenant_id), response)

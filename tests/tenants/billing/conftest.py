@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
+from app.kernel.clock import FixedClock
+from app.main import Application
 from tests.kernel.conftest import Unchanged
-from tests.support.api import Company
+from tests.support.api import Company, sign_up
 from tests.support.fingerprint import changes, fingerprint
+from tests.tenants.billing.months import at
 from tests.tenants.people import Look
 
 
 @pytest.fixture
 def unchanged(company: Company, look: Look) -> Unchanged:
     """`async with unchanged():` what happens inside leaves no trace in the company's rows."""
+    return _guard(company, look)
 
+
+@pytest.fixture
+def unchanged_april(april: Company, look: Look) -> Unchanged:
+    """The same of the company that signed up in April."""
+    return _guard(april, look)
+
+
+def _guard(company: Company, look: Look) -> Unchanged:
     @asynccontextmanager
     async def guard() -> AsyncIterator[None]:
         before = await fingerprint(look.connection, company.tenant_id)
@@ -24,3 +37,17 @@ def unchanged(company: Company, look: Look) -> Unchanged:
         assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}
 
     return guard
+
+
+@pytest.fixture
+def clock(app: Any) -> Iterator[FixedClock]:
+    """The application's clock, standing at the beginning of April 2027."""
+    former, app.kernel.clock = app.kernel.clock, FixedClock(at(4, 1))
+    yield app.kernel.clock
+    app.kernel.clock = former
+
+
+@pytest.fixture
+async def april(app: Application, clock: FixedClock) -> Company:
+    """A company that signed up when April began, without a trial: starter, USD, one seat at 15.00."""
+    return await sign_up(app)

@@ -39,7 +39,11 @@ async def test_somebody_who_may_no_longer_gets_no_export(company, app, look):
 
 @pytest.mark.parametrize("status", ["suspended", "cancelled"])
 async def test_it_works_while_suspended_and_after_cancelling(status, company, app, look: Look):
-    await look.run("UPDATE tenants.tenants SET status = $2 WHERE id = $1", company.tenant_id, status)
+    await look.run(
+        "UPDATE tenants.tenants SET status = $2, export_until = now() + interval '1 day' WHERE id = $1",
+        company.tenant_id,
+        status,
+    )
     app.kernel.authenticator.forget(company.tenant_id)
     opened = await exported(company.owner, app)
     assert opened.rows("tenants.tenants")[0]["status"] == status

@@ -72,7 +72,7 @@ async def test_companies_are_found_by_name_address_and_id(operator, company):
         found = await operator.ok("GET", BASE, params={"query": query})
         assert [one["id"] for one in found["data"]] == [str(company.tenant_id)]
     one = await operator.ok("GET", f"{BASE}/{company.tenant_id}")
-    assert (one["status"], one["members"], one["currency"]) == ("trialing", 1, "USD")
+    assert (one["status"], one["members"], one["currency"]) == ("active", 1, "USD")
     assert (await operator.ok("GET", BASE, params={"query": "%_no such"}))["data"] == []
     assert code_of(await operator.get(f"{BASE}/{uuid4()}")) == (404, "not_found")
     assert code_of(await operator.get(f"{BASE}/nonsense")) == (404, "not_found")

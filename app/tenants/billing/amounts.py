@@ -1,0 +1,115 @@
+"""From lines to what is to be paid: coupons come off first, then tax is added line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+from dateutil.relativedelta import relativedelta
+
+from app.kernel.config import Settings
+from app.kernel.money import exponent_of, half_up_ratio
+from app.kernel.totals import LineInput, Totals, total
+from app.tenants.billing.bills import BillLine
+from app.tenants.billing.histories import Buyer, Redeemed
+from app.tenants.billing.periods import Period
+from app.tenants.billing.rating import rounded
+
+GRACE: Final = timedelta(hours=48)
+"""So long after a period's end its bill is made: what was used in it may still arrive until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tax:
+    """What is added to each line, in percent; with `reverse_charge` the buyer pays it to their own tax office."""
+
+    rate: Decimal
+    reverse_charge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    """What a coupon took off, in minor units."""
+
+    code: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """A bill's lines with their shares of the discount and their tax, and the sums of both."""
+
+    lines: tuple[BillLine, ...]
+    discounts: tuple[Discount, ...]
+    tax: Tax
+    totals: Totals
+
+
+def tax_for(buyer: Buyer, settings: Settings) -> Tax:
+    """The rate of the buyer's country; a buyer with a tax number in another country than ours is charged none."""
+    if buyer.tax_number and buyer.country != settings.seller_country:
+        return Tax(Decimal(0), reverse_charge=True)
+    return Tax(settings.tax_rates.get(buyer.country, Decimal(0)))
+
+
+def amounts_of(lines: Sequence[BillLine], currency: str, coupons: Sequence[Redeemed], tax: Tax) -> Amounts:
+    """Add a bill up; each line is rounded once as it was made, its tax once on what the discount leaves of it."""
+    discounts = _discounts(sum(line.amount for line in lines), currency, coupons)
+    exponent = exponent_of(currency)
+    totals = total(
+        [
+            LineInput(
+                quantity=line.quantity,
+                unit_price=Decimal(0),
+                gross=Decimal(line.amount).scaleb(-exponent),
+                tax_rate=tax.rate,
+            )
+            for line in lines
+        ],
+        currency=currency,
+        discount_amount=sum(one.amount for one in discounts),
+    )
+    return Amounts(tuple(lines), discounts, tax, totals)
+
+
+def applying(
+    coupons: Sequence[Redeemed], over: Period, currency: str, before: Period | None
+) -> list[Redeemed]:
+    """The coupons that count for the bill of a period; `before` is the period of the bill before it, if any.
+
+    A bill counts as made when the grace is over, whenever it really was, so that a late run changes no amount.
+    """
+    made = over.end + GRACE
+    last = before.end + GRACE if before else None
+
+    def counts(coupon: Redeemed) -> bool:
+        if coupon.at >= made or (coupon.currency or currency) != currency:
+            return False
+        match coupon.duration:
+            case "once":
+                return last is None or coupon.at >= last
+            case "repeating":
+                return made < coupon.at + relativedelta(months=coupon.months or 0)
+            case _:
+                return True
+
+    return [coupon for coupon in coupons if counts(coupon)]
+
+
+def _discounts(base: int, currency: str, coupons: Sequence[Redeemed]) -> tuple[Discount, ...]:
+    """One after the other, each of what the one before left, in the order in which they were redeemed."""
+    found = []
+    for coupon in coupons:
+        over, under = coupon.value.as_integer_ratio()
+        if coupon.kind == "percent":
+            amount = half_up_ratio(max(0, base) * over, under * 100)
+        else:
+            amount = min(max(0, base), rounded(Fraction(coupon.value), currency))
+        if amount:
+            found.append(Discount(coupon.code, amount))
+            base -= amount
+    return tuple(found)

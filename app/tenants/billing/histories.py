@@ -1,0 +1,195 @@
+"""All that a company's bills follow from: who it is, its plans, coupons and earlier bills, read in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from app.kernel.errors import NotFound
+from app.kernel.uow import UnitOfWork
+from app.tenants.billing.bills import Occupied, Terms
+from app.tenants.billing.metering import PAST
+from app.tenants.billing.periods import BillingInterval, Period, period_at
+from app.tenants.billing.plans import Plan, PlanPrice, price_list
+
+_READ: Final = """
+SELECT t.name, t.legal_name, t.address, t.tax_number, t.country, t.currency, t.created_at,
+  (SELECT coalesce(json_agg(c ORDER BY c.effective_at), '[]') FROM tenants.subscription_changes c
+   WHERE c.tenant_id = t.tenant_id) AS changes,
+  (SELECT coalesce(json_agg(r ORDER BY r.redeemed_at, r.id), '[]') FROM tenants.coupon_redemptions r
+   WHERE r.tenant_id = t.tenant_id) AS redemptions,
+  (SELECT coalesce(json_agg(json_build_object('period_start', b.period_start, 'period_end', b.period_end,
+      'usage_until', b.usage_until, 'lines', b.lines) ORDER BY b.period_end), '[]')
+   FROM tenants.bills b WHERE b.tenant_id = t.tenant_id AND b.period_end >
+     (SELECT max(l.usage_until) FROM tenants.bills l WHERE l.tenant_id = t.tenant_id) - $2::interval) AS bills
+FROM tenants.tenants t WHERE t.tenant_id = $1 AND t.id = $1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A plan at a price, from `at` on; its periods are counted from `anchor`."""
+
+    at: datetime
+    anchor: datetime
+    plan: Plan
+    price: PlanPrice
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.at, self.plan.key, self.plan.version, self.price)
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """A coupon as it was when the company redeemed it; `value` in percent, or in major units of `currency`."""
+
+    code: str
+    kind: str
+    value: Decimal
+    currency: str | None
+    duration: str
+    months: int | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierBill:
+    """An issued bill, as far as later ones have to know: what it booked for which usage, and what had arrived."""
+
+    period: Period
+    usage_until: datetime
+    lines: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """The company as its bills name it."""
+
+    name: str
+    lines: tuple[str, ...]
+    country: str
+    tax_number: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One company's; `held` by time, never empty. `stored` is False while no plan was chosen or billed yet."""
+
+    buyer: Buyer
+    held: tuple[Held, ...]
+    stored: bool
+    redeemed: tuple[Redeemed, ...]
+    bills: tuple[EarlierBill, ...]
+
+    @property
+    def opening(self) -> Period:
+        """The trial, in which nothing is charged; without one, no time at all."""
+        first = self.held[0]
+        return Period(first.at, first.anchor)
+
+    def period_at(self, moment: datetime) -> Period:
+        """The period that a moment lies in."""
+        if moment < self.opening.end:
+            return self.opening
+        held = self.held_at(moment)
+        return period_at(held.anchor, held.price.interval, moment)
+
+    def held_at(self, moment: datetime) -> Held:
+        """What held at a moment; before the first, the first."""
+        return [self.held[0], *(one for one in self.held[1:] if one.at <= moment)][-1]
+
+    def before(self, over: Period) -> Period | None:
+        """The period that ends where this one begins; None before the opening one."""
+        if over == self.opening:
+            return None
+        if over.start == self.opening.end:
+            return self.opening
+        return self.period_at(over.start - timedelta(seconds=1))
+
+    def terms(self, period: Period) -> list[Terms]:
+        """What held when a period began, what came within it, and what begins as it ends."""
+        after = [one.terms for one in self.held if period.start < one.at <= period.end]
+        return [replace(self.held_at(period.start).terms, at=period.start), *after]
+
+    def reopened(self, over: Period) -> list[Period]:
+        """Billed periods whose usage may have grown since, by events that arrived late."""
+        before = [bill for bill in self.bills if bill.period.end <= over.start]
+        if not before:
+            return []
+        oldest = before[-1].usage_until - PAST
+        return [bill.period for bill in before if bill.period.end > max(oldest, self.opening.end)]
+
+
+async def read_history(uow: UnitOfWork) -> History:
+    """The history of the tenant at hand; earlier bills only as far back as usage may still arrive. One statement.
+
+    Raises: NotFound.
+    """
+    row = await uow.fetchrow(_READ, uow.tenant_id, PAST)
+    if row is None:
+        raise NotFound
+    return history_of(dict(row), price_list(uow.kernel.settings.price_list), uow.kernel.settings.trial_days)
+
+
+def history_of(row: Mapping[str, Any], plans: Sequence[Plan], trial_days: int) -> History:
+    """The history that a row of the tenant with its collections tells."""
+    changes = [_held(change) for change in row["changes"]]
+    return History(
+        buyer=Buyer(
+            name=row["legal_name"] or row["name"],
+            lines=tuple((row["address"] or "").splitlines()),
+            country=row["country"],
+            tax_number=row["tax_number"],
+        ),
+        held=tuple(changes) or (_first(row, plans, trial_days),),
+        stored=bool(changes),
+        redeemed=tuple(_redeemed(one) for one in row["redemptions"]),
+        bills=tuple(
+            EarlierBill(
+                Period(moment(one["period_start"]), moment(one["period_end"])),
+                moment(one["usage_until"]),
+                one["lines"],
+            )
+            for one in row["bills"]
+        ),
+    )
+
+
+def occupied(opening: int, changes: Sequence[tuple[datetime, int]], start: datetime) -> list[Occupied]:
+    """Seats as bills take them: what a period began with, and what was occupied from each change on."""
+    return [Occupied(start, opening), *(Occupied(at, seats) for at, seats in changes)]
+
+
+def moment(text: str) -> datetime:
+    """A time that PostgreSQL wrote into JSON, in UTC."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _first(row: Mapping[str, Any], plans: Sequence[Plan], trial_days: int) -> Held:
+    """Without a choice: the first plan of the list, monthly, after a trial from the hour of signing up."""
+    hour = row["created_at"].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    price = plans[0].price(row["currency"], BillingInterval.MONTHLY) or plans[0].prices[0]
+    return Held(hour, hour + timedelta(days=trial_days), plans[0], price)
+
+
+def _held(change: Mapping[str, Any]) -> Held:
+    plan = Plan.model_validate(change["plan"])
+    price = plan.price(change["currency"], BillingInterval(change["interval"]))
+    if price is None:
+        raise RuntimeError(f"subscription {change['id']} names a price that its plan does not have")
+    return Held(moment(change["effective_at"]), moment(change["anchor"]), plan, price)
+
+
+def _redeemed(one: Mapping[str, Any]) -> Redeemed:
+    return Redeemed(
+        code=one["code"],
+        kind=one["kind"],
+        value=Decimal(one["value"]),
+        currency=one["currency"],
+        duration=one["duration"],
+        months=one["months"],
+        at=moment(one["redeemed_at"]),
+    )

@@ -1,0 +1,1 @@
+"""The life of a company's account, from sign-up to erasure."""

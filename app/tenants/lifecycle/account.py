@@ -1,0 +1,70 @@
+"""A company's account as its own people handle it: how it stands, cancelling, and taking it up again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from app.kernel.errors import Conflict
+from app.kernel.uow import UnitOfWork
+from app.tenants.billing.subscriptions import Subscriptions
+from app.tenants.interface import MovedBy, TenantCancellationPlanned
+from app.tenants.lifecycle.moves import move
+from app.tenants.models import Tenant, TenantStatus
+
+
+class CancelWhen(StrEnum):
+    NOW = "now"
+    PERIOD_END = "period_end"
+
+
+class NotCancelled(Conflict):
+    code = "not_cancelled"
+    title = "This account is not cancelled, nor about to be"
+
+
+class Account:
+    """The account of the tenant at hand."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self.uow = uow
+
+    async def get(self) -> Tenant:
+        """How the account stands."""
+        return await self.uow.get(Tenant, self.uow.tenant_id)
+
+    async def cancel(self, when: CancelWhen, reason: str) -> Tenant:
+        """End the subscription at once, or when what is paid for is over: the trial, or the period at hand.
+
+        Raises: InvalidTransition for an account that is cancelled.
+        """
+        if when is CancelWhen.NOW:
+            return await move(self.uow, TenantStatus.CANCELLED, reason=reason, by=MovedBy.CUSTOMER)
+        tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
+        if TenantStatus(tenant.status) in (TenantStatus.CANCELLED, TenantStatus.ERASED):
+            return await move(self.uow, TenantStatus.CANCELLED, reason=reason, by=MovedBy.CUSTOMER)
+        if tenant.status == TenantStatus.TRIALING and tenant.trial_ends_at is not None:
+            return await self._plan(tenant, tenant.trial_ends_at, reason)
+        return await self._plan(tenant, (await Subscriptions(self.uow).current()).period.end, reason)
+
+    async def resume(self) -> Tenant:
+        """Take back a cancellation, past or planned; a trial goes on that is not over.
+
+        Raises: NotCancelled; InvalidTransition once the export window is over.
+        """
+        tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
+        if tenant.status == TenantStatus.CANCELLED:
+            trying = tenant.trial_ends_at is not None and tenant.trial_ends_at > self.uow.now
+            to = TenantStatus.TRIALING if trying else TenantStatus.ACTIVE
+            return await move(self.uow, to, reason="resumed", by=MovedBy.CUSTOMER)
+        if tenant.cancel_at is None:
+            raise NotCancelled
+        return await self._plan(tenant, None, "resumed")
+
+    async def _plan(self, tenant: Tenant, cancel_at: datetime | None, reason: str) -> Tenant:
+        planned = await self.uow.update(tenant, cancel_at=cancel_at)
+        if planned is not tenant:
+            diff = {"cancel_at": [tenant.cancel_at, cancel_at]}
+            self.uow.record_audit("tenant", tenant.id, "updated", diff, reason=reason)
+            self.uow.publish(TenantCancellationPlanned(id=tenant.id, cancel_at=cancel_at, reason=reason))
+        return planned
