@@ -14,9 +14,12 @@ from tests.support.api import Client
 from tests.tenants.people import Look
 
 NOT_AT_ONCE = {
+    "erase_tenant_as_operator": 422,  # the slug is another's
+    "get_erasure": 404,  # nobody was erased
+    "mark_tenant_bill_paid": 404, "void_tenant_bill": 404,  # there is no bill of this id
     "delete_impersonation": 404,  # there is none of this id
     "move_tenant_plan_as_operator": 409,  # it has that plan by then
-}
+}  # fmt: skip
 """What a request that is right but comes at the wrong moment answers at most; success is fine too."""
 
 

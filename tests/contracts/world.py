@@ -311,6 +311,8 @@ class World:
                 "product_name": f"{self.sampler.marker} {number}",
                 "unit_price": {"amount": "10.00", "currency": "CNY"},
             },
+            "grant_tenant_credit": {"amount": {"amount": "10.00", "currency": "USD"}},
+            "mark_tenant_bill_paid": {"amount": {"amount": "10.00", "currency": "USD"}},
             "send_invoice": {"to": f"{number}@example.com"},
             "add_opportunity_cost": {"amount": {"amount": "12.00", "currency": "CNY"}},
             "create_exchange_rate": {

@@ -29,7 +29,7 @@ from app.kernel.schedules import ScheduledRun
 from app.kernel.signatures import Signatures
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.actors import PROFILE_COLUMNS, profile_of
-from app.tenants.auth.control import control_transaction
+from app.tenants.auth.control import access_changed, control_transaction
 from app.tenants.interface import MovedBy
 from app.tenants.leaving import erase_list
 from app.tenants.leaving.certificates import PURPOSE, statement
@@ -312,8 +312,9 @@ class Erasure:
         document = _document(row, self.kernel.clock.now())
         key_id, signature = Signatures(self.kernel.secrets, PURPOSE).sign(statement(document))
         await asyncio.to_thread(erase_list.append, self.kernel, erase_list.CERTIFIED, document)
-        async with self.kernel.database.control() as connection:
-            await connection.execute(
+        async with control_transaction(self.kernel) as uow:
+            await access_changed(uow, row["tenant_id"])  # what processes remember of its people is over, too
+            await uow.connection.execute(
                 "UPDATE tenants.erasures SET completed_at = $2, certificate = $3, key_id = $4, signature = $5"
                 " WHERE id = $1 AND completed_at IS NULL",
                 self.id,
