@@ -8,7 +8,21 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from bench import api, bulk, loyalty, orders, pipeline, pools, records, routes, routing, sla, usage
+from bench import (
+    api,
+    billing,
+    bulk,
+    fairness,
+    loyalty,
+    orders,
+    pipeline,
+    pools,
+    records,
+    routes,
+    routing,
+    sla,
+    usage,
+)
 from bench.house import House, house
 
 Given = argparse.Namespace
@@ -25,6 +39,8 @@ HOUSED: Final[dict[str, Callable[[House, Given, Console], Any]]] = {
     "pools": lambda home, given, console: pools.run_pools(home, given.accounts, console),
     "orders": lambda home, given, console: orders.run_orders(home, given.rows, console),
     "usage": lambda home, given, console: usage.run_usage(home, given.rows, console),
+    "fairness": lambda home, _, console: fairness.run_fairness(home, console),
+    "billing": lambda home, given, console: billing.run_billing(home, given.rows, console),
     "sla": lambda home, _, console: sla.run_sla(home, console),
     "loyalty": lambda home, _, console: loyalty.run_loyalty(home, console),
     "routing": lambda home, _, console: routing.run_routing(home, console),
@@ -40,7 +56,10 @@ def main() -> None:
         "--size", type=int, default=200_000, help="leads, or opportunities, in the measured tenant"
     )
     parser.add_argument(
-        "--rows", type=int, default=200_000, help="rows imported and exported, and lines of orders"
+        "--rows",
+        type=int,
+        default=200_000,
+        help="rows imported and exported, lines of orders, events of usage",
     )
     parser.add_argument(
         "--largest", type=int, default=1_000_000, help="where growth ends; 5000000 takes a while"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from app.cli import (
+    billing,
     bulk,
     checking,
     configuration,
@@ -52,6 +53,7 @@ tenants.app.command("certificate")(leaving.certificate)
 tenants.app.command("reapply-erasures")(leaving.reapply)
 app.add_typer(operators.app, name="operator", rich_help_panel=OPERATE)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=OPERATE)
+app.add_typer(billing.app, name="billing", rich_help_panel=OPERATE)
 app.add_typer(database.app, name="db", rich_help_panel=OPERATE)
 app.add_typer(verifying.app, name="audit", rich_help_panel=OPERATE)
 app.add_typer(checking.app, name="check", rich_help_panel=OPERATE)

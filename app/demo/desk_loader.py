@@ -1,4 +1,4 @@
-"""The demo company's service desk: two queues, who is there, and a few calls of customers and strangers.
+"""The demo company's service desk: queues, skills and who asks for them, who is there, cases that wait, and calls.
 
 Each step looks first at what is there or has a key, so that a load that was interrupted goes on.
 """
@@ -15,6 +15,50 @@ QUEUES: Final[Sequence[Mapping[str, Any]]] = (
     {"name": {"en": "First line", "zh": "一线客服"}, "routing": "push"},
     {"name": {"en": "Repairs", "zh": "维修"}, "routing": "pull"},
 )
+SETTINGS: Final[Mapping[str, Any]] = {
+    "capacity": 6,
+    "weights": {"chat": 3, "email": 1, "phone": 2, "web": 2, "api": 2, "device": 2},
+    "away_after_minutes": None,  # nobody sits at a browser and says that they are there
+}
+SKILLS: Final[Sequence[Sequence[Mapping[str, Any]]]] = (
+    ({"skill": "维修", "level": 4}, {"skill": "English", "level": 2}),
+    ({"skill": "English", "level": 5},),
+    ({"skill": "维修", "level": 2},),
+)
+"""Of so many agents."""
+RULES: Final[Sequence[Mapping[str, Any]]] = (
+    {
+        "name": "英语客户 / Customers who write English",
+        "conditions": {"or": [{"and": [{"field": "language", "op": "eq", "value": "en"}]}]},
+        "skills": [{"skill": "English", "level": 3, "required": False}],
+    },
+    {
+        "name": "故障 / Faults",
+        "conditions": {"or": [{"and": [{"field": "type", "op": "eq", "value": "incident"}]}]},
+        "skills": [{"skill": "维修", "level": 2}],
+    },
+)
+WAITING: Final[Sequence[Mapping[str, Any]]] = (
+    {
+        "subject": "设备停机,急需维修",
+        "type": "incident",
+        "priority": "urgent",
+        "channel": "phone",
+        "language": "zh",
+    },
+    {"subject": "The display stays dark", "type": "incident", "channel": "email", "language": "en"},
+    {"subject": "密封件漏油", "type": "incident", "priority": "high", "channel": "web", "language": "zh"},
+    {"subject": "Which oil does it need?", "type": "question", "channel": "chat", "language": "en"},
+    {"subject": "如何安排年度保养?", "type": "question", "channel": "web", "language": "zh"},
+    {
+        "subject": "Spare parts for last year's order",
+        "type": "question",
+        "channel": "email",
+        "language": "en",
+    },
+)
+"""What waits in the queue from which agents take."""
+_PULLED: Final = "Repairs"
 PRESENCE: Final = ("online", "online", "away", "offline")
 """Of so many agents."""
 
@@ -51,7 +95,14 @@ class DeskLoader:
 
     async def load(self) -> int:
         """Make what is missing; the number of calls."""
-        await self._queues()
+        await self._settings()
+        queues = await self._queues()
+        await self._rules()
+        for place, case in enumerate(WAITING):
+            body = {**case, "queue_id": queues[_PULLED], "dedupe": f"demo-waiting-{place}"}
+            await self._api.post("/v1/cases", body)
+        for id, skills in zip(self._agents, SKILLS, strict=False):
+            await self._learn(id, skills)
         for id, status in zip(self._agents, PRESENCE, strict=False):
             await self._appear(id, status)
         for place, call in enumerate(_CALLS):
@@ -59,11 +110,35 @@ class DeskLoader:
             await self._call(place, call, number)
         return len(_CALLS)
 
-    async def _queues(self) -> None:
-        there = {one["name"]["en"] for one in (await self._api.get("/v1/queues"))["data"]}
+    async def _settings(self) -> None:
+        now = await self._api.get("/v1/desk-settings")
+        if now["version"] == 0:
+            await self._api.send("PUT", "/v1/desk-settings", json=SETTINGS, headers={"If-Match": '"0"'})
+
+    async def _queues(self) -> Mapping[str, str]:
+        """Ids by English name."""
+        there = {one["name"]["en"]: one["id"] for one in (await self._api.get("/v1/queues"))["data"]}
         for queue in QUEUES:
             if queue["name"]["en"] not in there:
-                await self._api.post("/v1/queues", {**queue, "member_ids": self._agents})
+                made = await self._api.post("/v1/queues", {**queue, "member_ids": self._agents})
+                there[queue["name"]["en"]] = made["id"]
+        return there
+
+    async def _rules(self) -> None:
+        there = {one["name"] for one in (await self._api.get("/v1/case-skill-rules"))["data"]}
+        for rule in RULES:
+            if rule["name"] not in there:
+                await self._api.post("/v1/case-skill-rules", rule)
+
+    async def _learn(self, id: str, skills: Sequence[Mapping[str, Any]]) -> None:
+        now = await self._api.get(f"/v1/members/{id}")
+        if not now["skills"]:
+            await self._api.send(
+                "PATCH",
+                f"/v1/members/{id}",
+                json={"skills": skills},
+                headers={"If-Match": f'"{now["version"]}"'},
+            )
 
     async def _appear(self, id: str, status: str) -> None:
         now = await self._api.get(f"/v1/agents/{id}")

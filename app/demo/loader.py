@@ -20,8 +20,10 @@ from app.demo.bulk import ImportOrder, follow_import, start_import
 from app.demo.care import CareLoader
 from app.demo.case_loader import CaseLoader
 from app.demo.catalogue_loader import CatalogueLoader
+from app.demo.chain_loader import ChainLoader, negotiated
 from app.demo.client import Api, ApiFailure
 from app.demo.contract_loader import ContractLoader
+from app.demo.coupon_loader import CouponLoader
 from app.demo.deal_loader import DealLoader
 from app.demo.desk_loader import PRESENCE, DeskLoader
 from app.demo.files import csv_of
@@ -90,6 +92,8 @@ class DemoLoader:
             ("quotes", self._quotes),
             ("loyalty", self._loyalty),
             ("orders", self._orders),
+            ("coupons", self._coupons),
+            ("chains", self._chains),
             ("cases", self._cases),
             ("care", self._care),
             ("desk", self._desk),
@@ -340,6 +344,23 @@ class DemoLoader:
         await money.load(sales.invoices)
         for name, count in sales.counts.items():
             self._state.count(name, count)
+
+    async def _chains(self) -> None:
+        chains = negotiated(self.company)
+        loader = ChainLoader(
+            self._api,
+            opportunities=await self._ids("opportunities"),
+            products=await self._ids("products"),
+            show=partial(self._show, "chains"),
+        )
+        await loader.load(chains, self._sales().current)
+        self._state.count("chains", len(chains))
+
+    async def _coupons(self) -> None:
+        accounts = await self._ids("accounts")
+        buyers = [accounts[key] for key in sorted(accounts)]
+        count = await CouponLoader(self._api, self.company.currency).load(buyers)
+        self._state.count("coupons", count)
 
     async def _care(self) -> None:
         """What is known, and how customers found the help; asked of those who worked with them."""

@@ -26,6 +26,10 @@ _WORK: Final[tuple[tuple[str, str], ...]] = (
     ("Calibrate the sensor", "scheduled"),
     ("Quarterly check", "draft"),
 )
+_PARTS: Final = (
+    {"description": "密封件套装 / Seal kit", "quantity": "1"},
+    {"description": "润滑油 / Lubricant, litres", "quantity": "0.5"},
+)
 _STEPS: Final = ("scheduled", "in_progress", "done", "signed_off")
 _TERMS: Final = "Parts and labour, on site"
 
@@ -138,6 +142,9 @@ class ServiceLoader:
         if progress not in _STEPS:
             return
         at = _STEPS.index(order["status"]) + 1 if order["status"] in _STEPS else 0
+        if at == 0 and not (await self._api.get(f"/v1/work-orders/{id}/parts"))["data"]:
+            for part in _PARTS:
+                await self._api.post(f"/v1/work-orders/{id}/parts", part)
         for status in _STEPS[at : _STEPS.index(progress) + 1]:
             order = await self._step(order, status)
 

@@ -15,6 +15,7 @@ from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from app.kernel.allowances import UNLIMITED, Allowance
 from app.kernel.errors import Forbidden
 
 ActorKind = Literal["member", "api_key", "system", "anonymous", "operator", "impersonation"]
@@ -52,6 +53,7 @@ class TenantProfile:
     brand_color: str | None = None
     logo_hash: bytes | None = None
     export_until: datetime | None = None
+    allowance: Allowance = field(default=UNLIMITED, compare=False, repr=False)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -94,6 +94,7 @@ async def _attempt(
     try:
         async with uow.savepoint():
             status, row = await one(service, item)
+            await uow.within_limits()
     except (Problem, asyncpg.PostgresError) as error:
         problem = error if isinstance(error, Problem) else problem_of(error)
         if problem.status >= 500:

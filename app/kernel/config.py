@@ -75,6 +75,25 @@ class Settings(BaseSettings):
         ge=1,
         description="How long a cancelled account can be exported or taken up again, before it is erased.",
     )
+    trial_needs_payment_method: bool = Field(
+        False, description="Suspend a company whose trial ends while it has stored no way to pay."
+    )
+    payment_provider: Literal["offline", "stripe"] = Field(
+        "offline",
+        description="Who takes the money for bills; `offline`: it comes by transfer and is booked by hand.",
+    )
+    billing_collection: Literal["charge_automatically", "send_invoice"] = Field(
+        "charge_automatically",
+        description="Charge what companies stored, or let the provider send its invoice.",
+    )
+    stripe_secret_key: SecretStr | None = Field(None, description="Stripe's secret or restricted API key.")
+    stripe_webhook_secrets: list[SecretStr] = Field(
+        default_factory=list,
+        description="Signing secrets of Stripe's webhook endpoint (`whsec_…`); two while one is being replaced.",
+    )
+    stripe_api_url: str | None = Field(
+        None, description="Where Stripe's API is, if not at Stripe: for tests."
+    )
     payment_days: int = Field(14, ge=0, le=365, description="So long after it is issued a bill is due.")
     seller_name: str = Field("Rapport", description="Who issues the bills of the product itself.")
     seller_address: str = Field("", description="The address on those bills, line by line.")
@@ -115,6 +134,11 @@ class Settings(BaseSettings):
         None, description="`smtp://user:pass@host:587`; absent means a folder under `data_dir`."
     )
     mail_from: str = Field("Rapport <no-reply@rapport.example>", description="Sender of system mail.")
+    mail_reply_to: str = Field(
+        "replies@rapport.example",
+        description="Where answers to mails about cases go; `+` and a key stand before its `@`. What arrives is "
+        "handed to `POST /v1/cases/from-email`.",
+    )
     webhook_allow_private: bool = Field(
         False, description="Allow webhook receivers on private and loopback addresses (development)."
     )

@@ -212,6 +212,7 @@ async def list_webhook_endpoints(uow: Uow) -> Page[WebhookEndpointRead]:
     access=MANAGE,
     shown_once=True,
     status_code=201,
+    feature="webhooks",
     responses=problems(TooManyEndpoints),
 )
 async def create_webhook_endpoint(

@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ import structlog
 from app.kernel import uow as units
 from app.kernel.access import Actor, system_actor
 from app.kernel.errors import Problem
+from app.kernel.fair_share import FairTurns
 from app.kernel.ids import new_id
 from app.kernel.metrics import observe_job
 
@@ -39,7 +40,8 @@ GRACE_SECONDS = 20.0
 PROGRESS_SECONDS = 1.0
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
-_REMEMBERED = 1_000
+SPARE_HANDS = 2
+"""So many more jobs run when all hands are full, of tenants that have none: long jobs keep nobody else waiting."""
 
 
 class JobCancelled(Exception):
@@ -48,6 +50,14 @@ class JobCancelled(Exception):
 
 class JobPaused(Exception):
     """Raised by job code that stops because the worker does; the job goes on elsewhere at once."""
+
+
+class JobDeferred(Exception):
+    """Raised by job code that cannot do its work yet: it is queued until `until`, and the attempt does not count."""
+
+    def __init__(self, until: datetime, reason: str) -> None:
+        super().__init__(reason)
+        self.until, self.reason = until, reason
 
 
 class JobLost(Exception):
@@ -137,7 +147,8 @@ WITH RECURSIVE tenants AS (
   WHERE state = 'running' AND locked_until > $1 AND tenant_id = ANY(ARRAY(SELECT tenant_id FROM tenants))
   GROUP BY tenant_id
 ), due AS (
-  SELECT d.tenant_id, d.id, d.run_at, coalesce(b.running, 0) + d.place AS turn
+  SELECT d.tenant_id, d.id, d.run_at, coalesce(a.weight, 1) AS weight,
+    coalesce(f.lag, 0) + (coalesce(b.running, 0) + d.place - 1)::float8 / coalesce(a.weight, 1) AS turn
   FROM tenants t
   CROSS JOIN LATERAL (
     SELECT j.tenant_id, j.id, j.run_at, row_number() OVER (ORDER BY j.run_at, j.id) AS place
@@ -149,11 +160,14 @@ WITH RECURSIVE tenants AS (
     ) j
   ) d
   LEFT JOIN busy b ON b.tenant_id = t.tenant_id
-  WHERE t.tenant_id IS NOT NULL
+  LEFT JOIN kernel.allowances a ON a.tenant_id = t.tenant_id
+  LEFT JOIN unnest($5::uuid[], $6::float8[]) AS f(tenant_id, lag) ON f.tenant_id = t.tenant_id
+  WHERE t.tenant_id IS NOT NULL AND t.tenant_id <> ALL($7::uuid[])
 ), chosen AS (
-  SELECT j.tenant_id, j.id FROM kernel.jobs j JOIN due d ON d.tenant_id = j.tenant_id AND d.id = j.id
+  SELECT j.tenant_id, j.id, d.weight, d.turn
+  FROM kernel.jobs j JOIN due d ON d.tenant_id = j.tenant_id AND d.id = j.id
   WHERE j.state = 'queued' OR (j.state = 'running' AND j.locked_until <= $1)
-  ORDER BY d.turn, array_position($5::uuid[], d.tenant_id) NULLS FIRST, d.run_at, d.id
+  ORDER BY d.turn, d.run_at, d.id
   LIMIT $2
   FOR UPDATE OF j SKIP LOCKED
 )
@@ -162,7 +176,7 @@ SET state = 'running', locked_by = $3, locked_until = $4, attempts = j.attempts 
     started_at = coalesce(j.started_at, $1)
 FROM chosen c WHERE j.tenant_id = c.tenant_id AND j.id = c.id
 RETURNING j.tenant_id, j.id, j.name, j.payload, j.attempts, j.actor_kind, j.actor_id, j.request_id,
-  j.cancel_requested
+  j.cancel_requested, c.weight, c.turn
 """
 
 _MINE = " WHERE tenant_id = $1 AND id = $2 AND locked_by = $3 AND state = 'running'"
@@ -184,19 +198,18 @@ class JobRunner:
         self.lease = lease
         self.poll = poll
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
-        self._running: set[asyncio.Task[None]] = set()
-        self._served: dict[UUID, None] = {}  # tenants served of late, the latest last: the others come first
+        self._running: dict[asyncio.Task[None], UUID] = {}  # of which tenant
+        self._turns = FairTurns()
 
     async def run(self, stop: asyncio.Event, *, grace: float = GRACE_SECONDS) -> None:
         """Work until `stop`; then let running jobs finish for `grace` seconds and give the others back."""
         try:
             while not stop.is_set():
-                free = self.concurrency - len(self._running)
-                claimed = await self.claim(free) if free else []
+                claimed = await self._claim_free()
                 for row in claimed:
                     task = asyncio.create_task(self.work(row, stop))
-                    self._running.add(task)
-                    task.add_done_callback(self._running.discard)
+                    self._running[task] = row["tenant_id"]
+                    task.add_done_callback(lambda done: self._running.pop(done, None))
                 if not claimed or len(self._running) >= self.concurrency:
                     await self._pause(stop)
         finally:
@@ -226,18 +239,25 @@ class JobRunner:
             done += 1
         return done
 
-    async def claim(self, limit: int) -> list[asyncpg.Record]:
-        """Take up to `limit` due jobs, turn by turn among tenants."""
+    async def _claim_free(self) -> list[asyncpg.Record]:
+        """Jobs for the hands that are free; without any, one for a tenant whose only hope is that others' end."""
+        free = self.concurrency - len(self._running)
+        if free > 0:
+            return await self.claim(free)
+        if len(self._running) < self.concurrency + SPARE_HANDS:
+            return await self.claim(1, without=set(self._running.values()))
+        return []
+
+    async def claim(self, limit: int, *, without: Collection[UUID] = ()) -> list[asyncpg.Record]:
+        """Take up to `limit` due jobs, in fair turns among tenants by the weights of their plans."""
         now = self.kernel.clock.now()
         async with self.kernel.database.control() as connection:
             rows = await connection.fetch(
-                _CLAIM, now, limit, self.owner, now + self.lease, list(self._served)
+                _CLAIM, now, limit, self.owner, now + self.lease, *self._turns.ahead(), list(without)
             )
+        rows.sort(key=lambda row: row["turn"])
         for row in rows:
-            self._served.pop(row["tenant_id"], None)
-            self._served[row["tenant_id"]] = None
-        while len(self._served) > _REMEMBERED:
-            del self._served[next(iter(self._served))]
+            self._turns.served(row["tenant_id"], row["weight"])
         return rows
 
     async def work(self, row: asyncpg.Record, stop: asyncio.Event) -> None:
@@ -267,6 +287,9 @@ class JobRunner:
             raise
         except JobPaused:
             await self._release(row)
+            return None
+        except JobDeferred as deferred:
+            await self._defer(row, deferred)
             return None
         except JobCancelled:
             return await self._finish(row, "cancelled")
@@ -381,6 +404,16 @@ class JobRunner:
             self.kernel.clock.now() + pause_after(row["attempts"]),
         )
         return None
+
+    async def _defer(self, row: asyncpg.Record, deferred: JobDeferred) -> None:
+        """Queue the job for later, with the reason, as if it had not been tried."""
+        await self._mine(
+            row,
+            "state = 'queued', attempts = greatest(attempts - 1, 0), last_error = $4, run_at = $5,"
+            " locked_until = NULL",
+            deferred.reason[:2_000],
+            deferred.until,
+        )
 
     async def _release(self, row: asyncpg.Record) -> None:
         """Give a job back untouched, so that another worker goes on with it at once."""

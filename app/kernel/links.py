@@ -1,11 +1,12 @@
 """Secret links: one mechanism for all that strangers open without signing in.
 
-A link is a token, shown once and kept as its hash only. There are three kinds, by what is known when it is opened:
+A link is a token, shown once and kept as its hash only. There are these kinds, by what is known when it is opened:
 
 - `new_link`: carries its company, signed. A made-up one is refused by its signature, without a look-up, and it works
   for one purpose only. Logs leave these words out (`rl_…`, kernel/logging.py).
 - `new_secret`: carries nothing; for links of a person who may belong to several companies, or to none yet.
 - `new_key`: names its company in the open and is no secret; for things that are published, as forms on websites.
+  `new_mail_key` is the same for the local part of a mail address, in which case is not kept.
 
 All of it is 128 random bits or more, and looked up by equality of a SHA-256 or of the whole key in an index that the
 company leads: nobody learns from an answer, or the time it takes, which companies there are.
@@ -14,6 +15,7 @@ Links that expire, can be revoked and count their views are rows of `kernel.link
 
 from __future__ import annotations
 
+import base64
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +35,7 @@ PREFIX: Final = "rl_"
 _TENANT_BYTES: Final = 16
 _LINK_BYTES: Final = 16
 _KEY_BYTES: Final = 18
+_MAIL_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,12 @@ def new_secret() -> NewToken:
 def new_key(tenant_id: UUID) -> str:
     """A public key that names its company, fit for addresses: 46 characters."""
     return encode_base64url(tenant_id.bytes + secrets.token_bytes(_KEY_BYTES))
+
+
+def new_mail_key(tenant_id: UUID) -> str:
+    """A key that names its company, fit for the local part of a mail address: 45 letters and digits in lower case."""
+    raw = tenant_id.bytes + secrets.token_bytes(_MAIL_BYTES)
+    return base64.b32encode(raw).decode("ascii").rstrip("=").lower()
 
 
 def tenant_of_key(key: str) -> UUID | None:

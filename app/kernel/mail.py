@@ -11,25 +11,50 @@ import email
 import email.policy
 import re
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from email.headerregistry import Address
+from datetime import timedelta
+from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid, parseaddr
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 from pydantic import Field
 
+from app.kernel.access import Actor
+from app.kernel.allowances import METRICS, LimitName, PlanLimitReached
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.config import Settings
 from app.kernel.ids import created_at, new_id
+from app.kernel.jobs import JobDeferred
+from app.kernel.limits import require_message
 from app.kernel.registry import JobKind
 from app.kernel.schemas import Input
+from app.kernel.uow import UnitOfWork
 
 _NAME = re.compile(r"[0-9a-f-]{36}\.eml")
 _TIMEOUT_SECONDS = 20.0
+LOOK_AGAIN = timedelta(hours=1)
+
+
+MessageId = Annotated[str, Field(max_length=252, pattern=r"^<[!-;=?-~]{3,250}>$")]
+"""A message identifier (RFC 5322, 3.6.4) as headers hold it."""
+
+
+class _Identifiers(UnstructuredHeader):
+    """A header of message identifiers: one to a line, as long as it is. Encoded as text, no thread would hold."""
+
+    def fold(self, *, policy: email.policy.Policy) -> str:
+        return f"{self.name}: {f'{policy.linesep} '.join(str(self).split())}{policy.linesep}"  # type: ignore[attr-defined]
+
+
+_HEADERS = HeaderRegistry()
+for _name in ("message-id", "in-reply-to", "references"):
+    _HEADERS.map_to_type(_name, _Identifiers)  # type: ignore[arg-type]
+_POLICY = email.policy.SMTP.clone(header_factory=_HEADERS)
 
 
 class CalendarPart(Input):
@@ -48,15 +73,23 @@ class Attachment(Input):
 
 
 class Message(Input):
-    """One mail in plain text, with an HTML body beside it if wanted; also the payload of `mail.send`."""
+    """One mail in plain text, with an HTML body beside it if wanted; also the payload of `mail.send`.
+
+    `answers` are the identifiers of the mails that it follows, the nearest last; a thread is built of them. What a
+    person wrote is not `automatic`.
+    """
 
     to: str = Field(max_length=320, description="One address, `Ada <ada@example.com>` or bare.")
     subject: str = Field(max_length=300)
     text: str = Field(max_length=200_000)
     html: str | None = Field(None, max_length=500_000)
     reply_to: str | None = Field(None, max_length=320)
+    message_id: MessageId | None = None
+    answers: list[MessageId] = Field([], max_length=20)
+    automatic: bool = True
     calendar: CalendarPart | None = None
     attachments: list[Attachment] = Field([], max_length=10)
+    counted: bool = Field(False, description="It goes to customers and counts as a message of the plan.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +161,19 @@ class Mailer:
 
 def compose(message: Message, *, sender: str, clock: Clock) -> EmailMessage:
     """The MIME message; a header cannot be smuggled in through a name or subject. Raises ValueError."""
-    mime = EmailMessage(policy=email.policy.SMTP)
+    mime = EmailMessage(policy=_POLICY)
     mime["From"] = _address(sender)
     mime["To"] = _address(message.to)
     if message.reply_to is not None:
         mime["Reply-To"] = _address(message.reply_to)
     mime["Subject"] = " ".join(message.subject.split())
     mime["Date"] = format_datetime(clock.now())
-    mime["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2] or "localhost")
-    mime["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
+    mime["Message-ID"] = message.message_id or make_msgid(domain=domain_of(sender))
+    if message.answers:
+        mime["In-Reply-To"] = message.answers[-1]
+        mime["References"] = " ".join(message.answers)
+    if message.automatic:
+        mime["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
     mime.set_content(message.text)
     if message.html is not None:
         mime.add_alternative(message.html, subtype="html")
@@ -146,6 +183,11 @@ def compose(message: Message, *, sender: str, clock: Clock) -> EmailMessage:
         main, _, sub = file.media_type.partition("/")
         mime.add_attachment(file.content, maintype=main, subtype=sub, filename=file.name)
     return mime
+
+
+def domain_of(address: str) -> str:
+    """The domain of an address, `Ada <ada@example.com>` or bare."""
+    return parseaddr(address)[1].rpartition("@")[2] or "localhost"
 
 
 def _add_calendar(mime: EmailMessage, part: CalendarPart) -> None:
@@ -216,9 +258,40 @@ class _JobContext(Protocol):
     @property
     def kernel(self) -> Any: ...
 
+    @property
+    def actor(self) -> Actor: ...
+
+    def transaction(self) -> AbstractAsyncContextManager[UnitOfWork]: ...
+
+
+def post(uow: UnitOfWork, message: Message) -> None:
+    """Queue a mail to somebody outside with the transaction; it counts as a message of the plan once it is sent.
+
+    Beyond a hard limit it is held, and looked at every hour until the next period or a larger plan lets it go.
+    """
+    uow.enqueue(MAIL_SEND.name, message.model_copy(update={"counted": True}).model_dump(exclude_none=True))
+
 
 async def _send(context: _JobContext, message: Message) -> None:
+    if message.counted:
+        await _hold_beyond_limit(context)
     await context.kernel.mailer.send(message)
+    if message.counted:
+        async with context.transaction() as uow:
+            uow.meter(METRICS[LimitName.MESSAGES])
+
+
+async def _hold_beyond_limit(context: _JobContext) -> None:
+    """Raises: JobDeferred. As exact as the messages that are being sent at this moment are few."""
+    if context.actor.tenant.allowance.hard(LimitName.MESSAGES) is None:
+        return
+    async with context.transaction() as uow:
+        try:
+            await require_message(uow)
+        except PlanLimitReached as refusal:
+            end = uow.actor.tenant.allowance.period_end or uow.now + LOOK_AGAIN
+            reason = f"{refusal.code}: {refusal.detail}"
+            raise JobDeferred(max(uow.now, min(end, uow.now + LOOK_AGAIN)), reason) from None
 
 
 MAIL_SEND = JobKind("mail.send", Message, _send, attempts=8, wipe=True)

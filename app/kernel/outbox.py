@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 500
 POLL_SECONDS = 0.2
+FEWEST = 50
 CONCURRENCY = 6
 LEASE = timedelta(seconds=90)
 HANDLER_SECONDS = 60.0
@@ -44,28 +45,51 @@ _ADVISORY_LOCK = 0x52_41_50_4F  # one claim at a time: two at once could part th
 # An event is loud if somebody in this process reacts to one of its record's that are due; the others are done with
 # their webhook deliveries, which the same transaction makes, and are published at once.
 #
+# Tenants take turns by the weights of their plans: each brings its first events, as many as its share of the batch
+# and FEWEST at least, and the batch is what comes first when the places are divided by the weights.
+#
 # OFFSET 0 keeps the look behind each event one probe of ix_outbox_waiting. As a join, a planner that has not yet
 # heard of an import's thousands of events read all of those that wait for each that is claimed.
-_CLAIM = """
-WITH due AS (
-  SELECT o.tenant_id, o.id, o.record_id, o.type FROM kernel.outbox o
+_CLAIM = f"""
+WITH RECURSIVE tenants AS (
+  (SELECT tenant_id FROM kernel.outbox WHERE published_at IS NULL AND dead_at IS NULL ORDER BY tenant_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT o.tenant_id FROM kernel.outbox o
+          WHERE o.tenant_id > t.tenant_id AND o.published_at IS NULL AND o.dead_at IS NULL
+          ORDER BY o.tenant_id LIMIT 1)
+  FROM tenants t WHERE t.tenant_id IS NOT NULL
+), shares AS (
+  SELECT t.tenant_id, coalesce(a.weight, 1)::float8 AS weight,
+    least($2::bigint, greatest({FEWEST},
+      ceil($2::bigint * coalesce(a.weight, 1) / sum(coalesce(a.weight, 1)) OVER ())))::bigint AS share
+  FROM tenants t LEFT JOIN kernel.allowances a ON a.tenant_id = t.tenant_id WHERE t.tenant_id IS NOT NULL
+), first AS (
+  SELECT e.tenant_id, e.id, (row_number() OVER (PARTITION BY e.tenant_id ORDER BY e.id) - 1) / s.weight AS turn
+  FROM shares s CROSS JOIN LATERAL (
+    SELECT o.tenant_id, o.id FROM kernel.outbox o
+    WHERE o.tenant_id = s.tenant_id AND o.published_at IS NULL AND o.dead_at IS NULL
+      AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= $1)
+      AND NOT EXISTS (
+        SELECT 1 FROM kernel.outbox earlier
+        WHERE earlier.tenant_id = o.tenant_id AND earlier.record_id = o.record_id AND earlier.id < o.id
+          AND earlier.published_at IS NULL AND earlier.dead_at IS NULL AND earlier.next_attempt_at > $1
+        OFFSET 0)
+    ORDER BY o.id LIMIT s.share) e
+), due AS (
+  SELECT o.tenant_id, o.id, o.record_id, o.type, f.turn FROM kernel.outbox o
+  JOIN (SELECT * FROM first ORDER BY turn, id LIMIT $2::bigint) f ON f.tenant_id = o.tenant_id AND f.id = o.id
   WHERE o.published_at IS NULL AND o.dead_at IS NULL AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= $1)
-    AND NOT EXISTS (
-      SELECT 1 FROM kernel.outbox earlier
-      WHERE earlier.tenant_id = o.tenant_id AND earlier.record_id = o.record_id AND earlier.id < o.id
-        AND earlier.published_at IS NULL AND earlier.dead_at IS NULL AND earlier.next_attempt_at > $1
-      OFFSET 0)
-  ORDER BY o.id LIMIT $2
   FOR UPDATE OF o SKIP LOCKED
 ), judged AS (
-  SELECT tenant_id, id, bool_or(type = ANY($4::text[])) OVER (PARTITION BY tenant_id, record_id) AS loud FROM due
+  SELECT tenant_id, id, turn, bool_or(type = ANY($4::text[])) OVER (PARTITION BY tenant_id, record_id) AS loud
+  FROM due
 )
 UPDATE kernel.outbox o SET attempts = o.attempts + 1,
   next_attempt_at = CASE WHEN j.loud THEN $3::timestamptz END,
   published_at = CASE WHEN NOT j.loud THEN $1::timestamptz END,
   last_error = CASE WHEN j.loud THEN o.last_error END
 FROM judged j WHERE o.tenant_id = j.tenant_id AND o.id = j.id
-RETURNING j.loud, o.tenant_id, o.id, o.type, o.record_id, o.request_id, o.attempts,
+RETURNING j.loud, j.turn, o.tenant_id, o.id, o.type, o.record_id, o.request_id, o.attempts,
   CASE WHEN j.loud THEN o.data END AS data
 """
 
@@ -110,7 +134,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """How many events were claimed, and those of them that somebody reacts to, in order."""
+    """How many events were claimed, and those that somebody reacts to: by turns, and each tenant's in order."""
 
     count: int
     loud: list[Claimed]
@@ -160,8 +184,8 @@ class Relay:
             rows = await connection.fetch(_CLAIM, now, self.batch, now + LEASE, reacted_to)
             if rows:
                 await _deliver(connection, rows, now)
-        loud = [Claimed(*row[1:]) for row in rows if row["loud"]]
-        return _Batch(len(rows), sorted(loud, key=lambda event: event.id))
+        loud = sorted((row for row in rows if row["loud"]), key=lambda row: (row["turn"], row["id"]))
+        return _Batch(len(rows), [Claimed(*row[2:]) for row in loud])
 
     async def _in_order(self, events: Sequence[Claimed]) -> None:
         """Pass on the claimed events of one record; after a failure the rest waits."""

@@ -1,5 +1,6 @@
 """Rate limits: token buckets per tenant and per principal, told to the caller in every answer.
 
+A tenant's plan says its quota, and the setting the least that everybody has.
 The buckets live in the process: with N processes a tenant gets up to N times the published quota, which keeps
 one caller from starving the others and costs two microseconds. A shared store (Redis) is an adapter behind the
 same `check`. Guesses at passwords are counted in the database instead, across processes (`app.tenants`).
@@ -24,6 +25,7 @@ WINDOW_SECONDS: Final = 60
 PRINCIPAL_SHARE: Final = 0.5
 """One member or key may use this share of the tenant's quota, so that one broken script leaves room for people."""
 MAX_BUCKETS: Final = 100_000
+_MOST_PLANS: Final = 1_000
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -66,22 +68,34 @@ class _Quota:
             del buckets[key]
 
 
+@dataclass(frozen=True, slots=True)
+class _Quotas:
+    """A tenant's quota and that of each of its principals, with the header that names them."""
+
+    tenant: _Quota
+    principal: _Quota
+    policy: tuple[bytes, bytes]
+
+    @classmethod
+    def per_minute(cls, requests: int) -> _Quotas:
+        tenant = _Quota.per_minute(requests)
+        principal = _Quota.per_minute(math.ceil(requests * PRINCIPAL_SHARE))
+        quotas = (("tenant", tenant.capacity), ("principal", principal.capacity))
+        policy = ", ".join(f'"{name}";q={capacity};w={WINDOW_SECONDS}' for name, capacity in quotas)
+        return cls(tenant, principal, (b"ratelimit-policy", policy.encode()))
+
+
 class RateLimiter:
     """The buckets of one process."""
 
     def __init__(self, per_minute: int, *, seconds: Callable[[], float] = time.monotonic) -> None:
-        """`per_minute` requests per tenant; `seconds` is a monotonic time source."""
+        """`per_minute` requests per tenant, more where its plan says so; `seconds` is a monotonic source."""
         self._seconds = seconds
-        self._tenant = _Quota.per_minute(per_minute)
-        self._principal = _Quota.per_minute(math.ceil(per_minute * PRINCIPAL_SHARE))
+        self._least = per_minute
+        self._quotas: dict[int | None, _Quotas] = {None: _Quotas.per_minute(per_minute)}
         self._tenants: dict[UUID, _Bucket] = {}
         self._principals: dict[tuple[UUID, UUID], _Bucket] = {}
         self._attempts: dict[str, tuple[float, int]] = {}
-        policy = (
-            f'"tenant";q={self._tenant.capacity};w={WINDOW_SECONDS}, '
-            f'"principal";q={self._principal.capacity};w={WINDOW_SECONDS}'
-        )
-        self._policy = (b"ratelimit-policy", policy.encode())
 
     def check(self, actor: Actor, scope: MutableMapping[str, Any]) -> None:
         """Take one request's token from the tenant's and the principal's bucket.
@@ -91,29 +105,38 @@ class RateLimiter:
         """
         now = self._seconds()
         tenant_id = actor.tenant.id
-        shared = self._tenant.refill(self._tenants, tenant_id, now)
-        own = self._principal.refill(self._principals, (tenant_id, actor.id), now)
+        planned = actor.tenant.allowance.requests_per_minute
+        quotas = self._quotas.get(planned) or self._quotas_of(planned)
+        shared = quotas.tenant.refill(self._tenants, tenant_id, now)
+        own = quotas.principal.refill(self._principals, (tenant_id, actor.id), now)
         if shared.tokens < 1 or own.tokens < 1:
-            self._tell(scope, shared, own)
-            self._refuse(shared, own)
+            self._tell(scope, quotas, shared, own)
+            self._refuse(quotas, shared, own)
         shared.tokens -= 1
         own.tokens -= 1
-        self._tell(scope, shared, own)
+        self._tell(scope, quotas, shared, own)
 
-    def _tell(self, scope: MutableMapping[str, Any], shared: _Bucket, own: _Bucket) -> None:
-        tenant, principal = self._tenant, self._principal
+    def _quotas_of(self, planned: int | None) -> _Quotas:
+        """Those of a plan; plans are few, so they are kept."""
+        if len(self._quotas) > _MOST_PLANS:
+            self._quotas.clear()
+        found = self._quotas[planned] = _Quotas.per_minute(max(self._least, planned or 0))
+        return found
+
+    def _tell(self, scope: MutableMapping[str, Any], quotas: _Quotas, shared: _Bucket, own: _Bucket) -> None:
+        tenant, principal = quotas.tenant, quotas.principal
         value = b'"tenant";r=%d;t=%d, "principal";r=%d;t=%d' % (
             shared.tokens,
             -((shared.tokens - tenant.capacity) // tenant.per_second),
             own.tokens,
             -((own.tokens - principal.capacity) // principal.per_second),
         )
-        scope["rapport.rate_limit"] = [self._policy, (b"ratelimit", value)]
+        scope["rapport.rate_limit"] = [quotas.policy, (b"ratelimit", value)]
 
-    def _refuse(self, shared: _Bucket, own: _Bucket) -> None:
+    def _refuse(self, quotas: _Quotas, shared: _Bucket, own: _Bucket) -> None:
         waits = {
-            "tenant": (1 - shared.tokens) / self._tenant.per_second,
-            "principal": (1 - own.tokens) / self._principal.per_second,
+            "tenant": (1 - shared.tokens) / quotas.tenant.per_second,
+            "principal": (1 - own.tokens) / quotas.principal.per_second,
         }
         policy = max(waits, key=lambda name: waits[name])
         seconds = max(1, math.ceil(waits[policy]))

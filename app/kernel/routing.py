@@ -28,6 +28,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.kernel import db, idempotency
 from app.kernel.access import ANONYMOUS, Actor, TenantProfile
+from app.kernel.allowances import PlanCallsUsedUp, PlanFeatureMissing, PlanLimitReached, require_feature
 from app.kernel.errors import (
     BadRequest,
     Conflict,
@@ -124,6 +125,8 @@ class TransactionalRoute(APIRoute):
         self.raw_body: bool = extra.get("x-raw-body", False)
         self.shown_once: bool = extra.get("x-shown-once", False)
         self.lone_read: bool = extra.get("x-lone-read", False)
+        self.spare_calls: bool = extra.get("x-spare-calls", False)
+        self.feature: str | None = extra.get("x-feature")
         super().__init__(path, endpoint, **options)
         self.query_names = _query_names(self)
         self.app = self._serve
@@ -276,7 +279,7 @@ class TransactionalRoute(APIRoute):
 
 
 async def admit(kernel: Kernel, request: Request, route: TransactionalRoute) -> Actor:
-    """Authentication, rate limit, tenant state and permission, in that order."""
+    """Authentication, rate limit, the plan's calls, tenant state, permission and plan's features, in that order."""
     if route.access == "public":
         request.scope["rapport.actor"] = ANONYMOUS
         return ANONYMOUS
@@ -287,8 +290,11 @@ async def admit(kernel: Kernel, request: Request, route: TransactionalRoute) -> 
     if actor.read_only and request.method not in SAFE_METHODS:
         raise ReadOnlyImpersonation
     _check_standing(kernel, request, route, actor.tenant)
+    kernel.calls.count(actor.tenant, request.scope, kernel.clock, spare=route.spare_calls)
     if route.access != "signed_in":
         actor.require(route.access)
+    if route.feature is not None:
+        require_feature(actor.tenant.allowance, route.feature)
     return actor
 
 
@@ -382,6 +388,8 @@ class Router(APIRouter):
         open_query: bool = False,
         shown_once: bool = False,
         lone_read: bool = False,
+        spare_calls: bool = False,
+        feature: str | None = None,
         route_class: type[TransactionalRoute] = TransactionalRoute,
         responses: dict[int | str, dict[str, Any]] | None = None,
         openapi_extra: dict[str, Any] | None = None,
@@ -394,7 +402,8 @@ class Router(APIRouter):
         `own_transaction` is for streams that open transactions themselves; `raw_body` for uploads;
         `open_query` when the endpoint checks query names itself; `shown_once` when it answers a secret, which
         is kept under an idempotency key only encrypted, and nowhere else; `lone_read` when it mostly reads by one
-        statement (`uow.fetchrow_alone`), before which no transaction needs to begin.
+        statement (`uow.fetchrow_alone`), before which no transaction needs to begin; `spare_calls` when it answers
+        also after the plan's API calls are used up; `feature` names what a plan may leave out.
         """
         extra = dict(openapi_extra or {}) | {"x-permission": access}
         for name, on in (
@@ -405,9 +414,13 @@ class Router(APIRouter):
             ("x-open-query", open_query),
             ("x-shown-once", shown_once),
             ("x-lone-read", lone_read),
+            ("x-spare-calls", spare_calls),
         ):
             if on:
                 extra[name] = True
+        if feature is not None:
+            extra["x-feature"] = feature
+            responses = problems(PlanFeatureMissing) | (responses or {})
         if access == "public":
             extra.setdefault("security", [])
         if access == OPERATOR:
@@ -455,9 +468,10 @@ class Router(APIRouter):
 def _standard_problems(method: str, access: str) -> list[type[Problem]]:
     found: list[type[Problem]] = [BadRequest, Invalid, NotFound]
     if access != "public":
-        found += [Unauthenticated, Forbidden, TooManyRequests]
+        found += [Unauthenticated, Forbidden, TooManyRequests, PlanCallsUsedUp]
     if method in ("POST", "PUT", "PATCH"):
         found += [InvalidJson, PayloadTooLarge, UnsupportedMediaType, Conflict]
+        found += [PlanLimitReached] if access != "public" else []
     if method in ("PUT", "PATCH", "DELETE"):
         found += [StaleVersion, VersionRequired, Conflict]
     return found

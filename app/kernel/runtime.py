@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from app.kernel.access import Actor, TenantProfile
+from app.kernel.calls import Calls
 from app.kernel.clock import Clock
 from app.kernel.config import Settings
 from app.kernel.db import Database
+from app.kernel.limits import Limits
 from app.kernel.memory import TenantMemory
 from app.kernel.pdf.render import Renderer
 from app.kernel.registry import Registry
@@ -60,3 +62,5 @@ class Kernel:
     authenticator: Authenticator = field(init=False)  # needs the rest, so `open_kernel` sets it last
     memory: TenantMemory = field(default_factory=TenantMemory)
     renderer: Renderer = field(default_factory=Renderer)
+    limits: Limits = field(default_factory=Limits)
+    calls: Calls = field(default_factory=Calls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 from uuid import UUID
 
 from sqlalchemy.orm import Mapped
@@ -47,6 +47,30 @@ class OpenWork(Protocol):
 
         Raises `Forbidden` where some of it is not the actor's to give: then nothing changes owner.
         """
+
+
+class GoesAlong:
+    """`OpenWork` of one record type: its open records go along with what they hang on."""
+
+    service: ClassVar[type[RecordService[Any]]]
+    columns: ClassVar[Mapping[str, str]]
+    """Which column names the subject, by the subject's type."""
+    open: ClassVar[str] = "true"
+    """Which records are open: SQL over `t`."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def hand_over(
+        self, object_name: str, record_ids: list[UUID], owner_id: UUID
+    ) -> Mapping[str, list[UUID]]:
+        """Give the open ones about these records to the new owner. Raises `Forbidden`."""
+        column = self.columns.get(object_name)
+        if column is None:
+            return {}
+        service = self.service(self._uow)
+        where = f"t.{column} = ANY($2::uuid[]) AND {self.open}"
+        return {service.record.object: await give(service, where, record_ids, owner_id)}
 
 
 def _answer(share: Share) -> ShareOutput:

@@ -26,7 +26,8 @@ class LineInput:
 
     `unit_price` is in major units. `gross` is the exact price of the whole quantity in major units where that is not
     quantity x unit price, as with slab tiers. Discounts come off one after the other: `discount_percent` first, then
-    `discount_amount` in minor units. `tax_rate` is in percent.
+    `discount_amount` in minor units. `tax_rate` is in percent. `benefit` is what coupons and points take off after
+    the header's share, in minor units, and counts as part of that.
     """
 
     quantity: Decimal
@@ -35,6 +36,7 @@ class LineInput:
     discount_percent: Decimal = _ZERO
     discount_amount: int = 0
     tax_rate: Decimal = _ZERO
+    benefit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,11 @@ def total(
     amounts = [_line(line, scale, index) for index, line in enumerate(lines)]
     subtotals = [gross - discount for gross, discount in amounts]
     shares = _share(subtotals, discount_percent, discount_amount, currency)
+    for index, line in enumerate(lines):
+        if line.benefit:
+            shares[index] += line.benefit
+            if shares[index] > subtotals[index]:
+                raise DiscountTooLarge(index)
     done = tuple(
         _taxed(gross, discount, share, line.tax_rate, included=tax_included)
         for line, (gross, discount), share in zip(lines, amounts, shares, strict=True)

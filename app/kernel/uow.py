@@ -423,8 +423,15 @@ class UnitOfWork:
         """Store the answer under its idempotency key, with the effect."""
         self._pending.idempotency = record
 
+    async def within_limits(self) -> None:
+        """Refuse records that go beyond a hard limit of the plan; so does `flush`. Raises: PlanLimitReached."""
+        made = self._pending.usage.get("records.created")
+        if made:
+            await self.kernel.limits.check_records(self, made)
+
     async def flush(self) -> None:
-        """Write what is pending beside the rows, in one statement."""
+        """Write what is pending beside the rows, in one statement. Raises: PlanLimitReached."""
+        await self.within_limits()
         pending, self._pending = self._pending, _Pending()
         parts = {
             "audit": pending.audit,

@@ -20,6 +20,7 @@ from app.kernel.errors import BadRequest, FieldError, Invalid, NotFound, Payload
 from app.kernel.files import FileNotFound, FileTooLarge, StoredFile, file_key
 from app.kernel.ids import new_id
 from app.kernel.imports.models import StoredUpload
+from app.kernel.limits import require_storage
 from app.kernel.uow import UnitOfWork
 
 if TYPE_CHECKING:
@@ -115,10 +116,11 @@ async def _store(
 
 
 async def record_upload(uow: UnitOfWork, received: Received) -> StoredUpload:
-    """The row of a received file. Raises `Invalid` when there is none, or nothing in it."""
+    """The row of a received file. Raises `Invalid` when there is none, or nothing in it; `PlanLimitReached`."""
     stored = received.stored
     if stored is None or received.id is None or stored.size == 0:
         raise Invalid("Send a file that is not empty.", errors=[FieldError("/file", "required", "A file.")])
+    await require_storage(uow, stored.size)
     return await uow.insert(
         StoredUpload,
         audit="file",

@@ -8,7 +8,7 @@ intervals of whole seconds, a year at a time with running totals, so that a span
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -18,6 +18,7 @@ import holidays
 
 DAY = 86_400
 _EPOCH = date(1970, 1, 1).toordinal()
+_START = datetime(1970, 1, 1, tzinfo=UTC)
 _SCAN = DAY // 4  # zones change their offset at most once in six hours
 _SLACK = 2 * DAY  # a zone's day and the same day in UTC are less than this apart
 _MEAN_YEAR = 31_556_952
@@ -104,6 +105,44 @@ class WorkingCalendar:
         if working_seconds > 0:
             return _moment(self._forward(number, wanted))
         return _moment(self._back(number, wanted))
+
+    def reach(
+        self, at: datetime, wanted: Sequence[int], holds: Sequence[tuple[datetime, datetime]] = ()
+    ) -> list[datetime]:
+        """For each of `wanted` seconds, by when so much working time has passed since `at` outside of `holds`.
+
+        As `add`; a hold, from and to, puts it off if it begins before so much has passed. Holds are in order and none
+        overlaps another. Each moment is looked up once: on the scale of working time, a hold is a difference of two
+        running totals, and only what comes of it is turned into a moment again. Raises: NeverOpen.
+        """
+        start = _seconds(at)
+        first = self._year_of(start)
+        passed = self._passed(first, start)
+        held: list[tuple[int, int]] = []  # from which working second on how many are held
+        for begins, ends in holds:
+            low, high = _seconds(begins), _seconds(ends)
+            if high > start:
+                place = self._passed(first, low) if low > start else passed
+                # One that has begun before puts everything off, even what is reached at once.
+                held.append((place if low >= start else place - 1, self._passed(first, high) - place))
+        found: list[datetime] = []
+        for seconds in wanted:
+            goal = passed + seconds
+            for place, amount in held:
+                if place >= goal:
+                    break  # reached before this hold began
+                goal += amount
+            found.append(_moment(start if goal == passed else self._forward(first, goal)))
+        return found
+
+    def _passed(self, since: int, moment: int) -> int:
+        """Working seconds from the beginning of the local year `since` to a moment that is not before it."""
+        number = self._year_of(moment)
+        passed = self._year(number).worked_until(moment)
+        while number > since:
+            number -= 1
+            passed += self._year(number).total
+        return passed
 
     def next_open(self, at: datetime) -> datetime:
         """`at` itself while it is working time, else when the next begins. Raises: NeverOpen."""
@@ -260,7 +299,8 @@ def _offset(zone: str, moment: int) -> int:
 def _seconds(at: datetime) -> int:
     if at.tzinfo is None:
         raise ValueError("working time needs an aware datetime")
-    return int(at.timestamp() // 1)
+    since = at - _START
+    return since.days * DAY + since.seconds
 
 
 def _moment(seconds: int) -> datetime:

@@ -19,6 +19,7 @@ from app.tenants.auth.actors import PROFILE_COLUMNS, profile_of
 from app.tenants.auth.control import control_transaction, identity, member_of
 from app.tenants.auth.passwords import check_password
 from app.tenants.auth.sign_in import find_user
+from app.tenants.billing.allowances import refresh
 from app.tenants.interface import EmailInUse, MovedBy, TenantSignedUp
 from app.tenants.lifecycle.moves import move_tenant
 from app.tenants.lifecycle.trials import this_hour
@@ -121,6 +122,7 @@ async def found_tenant(
         joined_at=uow.now,
         deactivated_at=None,
     )
+    await refresh(uow)
     uow.publish(TenantSignedUp(id=tenant_id, name=new.company, owner_id=member_id))
     return Founded(profile, owner)
 

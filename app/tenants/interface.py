@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
+from app.kernel.allowances import LimitName
 from app.kernel.errors import Conflict, Forbidden, Unauthenticated
 from app.kernel.events import Event
 from app.kernel.money import Money
@@ -159,6 +160,32 @@ class Tenants(Protocol):
         """What the documents of the tenant at hand begin with."""
 
 
+class Entitlements(Protocol):
+    """What the plan of the tenant at hand includes, and how much of it is used."""
+
+    def includes(self, feature: str) -> bool:
+        """Whether the plan has a feature; what no plan names is included."""
+
+    def require(self, feature: str) -> None:
+        """Raises: PlanFeatureMissing, which names the plan that has it."""
+
+    async def used(self, name: LimitName) -> int:
+        """How much of a limit is used: of what is kept now, of what is metered in the month of the plan at hand."""
+
+    async def require_room(self, name: LimitName, wanted: int = 1) -> None:
+        """Refuse what goes beyond a hard limit, as far as it is committed.
+
+        Records, seats and files do so by themselves. Raises: PlanLimitReached.
+        """
+
+
+class Metering(Protocol):
+    """Usage of the tenant at hand, counted in the same transaction as what is metered."""
+
+    def count(self, metric: str, quantity: int = 1) -> None:
+        """So much more of a metric, `analytics.runs`; it shows in the usage within a minute or two."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatedRate:
     """One unit of `currency` is worth `rate` units of the tenant's from `valid_from` until before `until`."""
@@ -265,6 +292,18 @@ class MemberDeactivated(Event):
 class MemberReactivated(Event):
     type: ClassVar[str] = "tenants.member.reactivated.v1"
     object: ClassVar[str] = "member"
+
+
+class UsageWarning(Event):
+    """80 or 100 % of a limit of the plan are used: once for each in every month of the plan."""
+
+    type: ClassVar[str] = "tenants.usage.warned.v1"
+    object: ClassVar[str] = "usage_warning"
+    limit: str
+    threshold: int
+    used: int
+    allowed: int
+    period_start: datetime
 
 
 class ExchangeRateChanged(Event):

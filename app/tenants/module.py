@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from app.kernel.limits import PeriodUsage
 from app.kernel.people import People
-from app.kernel.registry import Module
+from app.kernel.registry import Module, NotificationKind
 from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.auth.control import AccessOfTenant
+from app.tenants.billing import bill_router, entitlements_router
 from app.tenants.billing import router as billing_router
+from app.tenants.billing.entitlements import EntitlementsOfTenant, MeteringOfTenant
+from app.tenants.billing.payments import dunning, reactions
+from app.tenants.billing.payments import router as payments_router
+from app.tenants.billing.warnings import KIND as USAGE_WARNING
 from app.tenants.handlers import NOTIFICATIONS, SUBSCRIPTIONS
 from app.tenants.interface import (
     Access,
     Colleagues,
+    Entitlements,
     ExchangeRates,
     Members,
+    Metering,
     Teams,
     TenantErasure,
     Tenants,
@@ -51,7 +59,7 @@ MODULE = Module(
         "teams": "Who works with whom; scopes of roles follow the tree.",
         "working-time": "Business calendars, and who is away.",
         "exchange-rates": "What foreign currencies are worth in the company's own, from which day on.",
-        "billing": "What plans cost, what the company subscribes to and uses, and what its next bill says.",
+        "billing": "What plans cost, what the company subscribes to and uses, its invoices and its balance.",
         "api-keys": "Keys for programs, with their own scopes.",
         "operator": "For whoever runs the installation, with a key of their own: companies and their accounts.",
     },
@@ -75,7 +83,10 @@ MODULE = Module(
         operator_router.router,
         billing_router.router,
         lifecycle_router.router,
+        payments_router.router,
         billing_router.plans_router,
+        entitlements_router.router,
+        bill_router.router,
         well_known.router,
     ],
     interfaces={
@@ -87,12 +98,18 @@ MODULE = Module(
         WorkingTime: WorkingTimeOfTenant,
         ExchangeRates: RatesOfTenant,
         Access: AccessOfTenant,
+        Entitlements: EntitlementsOfTenant,
+        PeriodUsage: EntitlementsOfTenant,
+        Metering: MeteringOfTenant,
     },
     ports=[(TenantErasure, WhenDue)],
     permissions=PERMISSIONS,
-    jobs=[EXPORT],
-    notifications=NOTIFICATIONS,
-    subscriptions=SUBSCRIPTIONS,
-    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES],
+    notifications=(
+        *NOTIFICATIONS,
+        NotificationKind(USAGE_WARNING, "The plan's limits", "套餐用量提醒", mail=True),
+    ),
+    subscriptions=[*SUBSCRIPTIONS, *reactions.SUBSCRIPTIONS],
+    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES, *dunning.SCHEDULES],
+    jobs=[EXPORT, *reactions.JOBS],
     authenticator=open_authenticator,
 )

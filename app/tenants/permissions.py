@@ -38,6 +38,8 @@ PERMISSIONS = (
     ),
     Permission("usage:read", "See what the company uses, and who takes its seats.", _RUNS_IT),
     Permission("subscription:manage", "Choose the company's plan.", {"owner": Scope.ALL}),
+    Permission("bill:pay", "Pay the company's bills, and say by what.", _RUNS_IT),
+    Permission("bill:read", "See the company's bills and balance.", _RUNS_IT),
     Permission("usage:report", "Report usage.", _RUNS_IT),
     Permission("api_key:manage", "See and revoke everybody's API keys.", _RUNS_IT),
 )

@@ -1,7 +1,7 @@
 """Leaving: erasing a tenant table by table, its tombstone, and the operators who look after tenants.
 
 Revision ID: 0285
-Revises: 0276
+Revises: 0281
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import ERASED_TENANT, OWNER, protect
 
 revision = "0285"
-down_revision = "0276"
+down_revision = "0281"
 branch_labels = None
 depends_on = None
 

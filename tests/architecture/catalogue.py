@@ -16,6 +16,7 @@ CONTROL_TABLES: dict[str, str] = {
     "tenants.erasures": "what is left of a tenant when it is gone",
     "tenants.operator_keys": "operators look after every tenant and belong to none",
     "tenants.bill_numbers": "the numbers of bills are the seller's, without gaps over all tenants",
+    "tenants.payment_notices": "a provider's events are counted once for ever, before it is known whom they are about",
     "tenants.coupons": "a coupon belongs to the installation, and is redeemed so many times by all tenants together",
 }
 """Tables across tenants: no policy for `rapport_app`, so it sees nothing; `rapport_control` only."""
@@ -28,7 +29,6 @@ CONTROL_INDEXES: dict[str, str] = {
     "tenants.ix_sessions_expires_at": "the nightly purge runs over all tenants",
     "tenants.ix_operator_acts_id": "operators read what they did across tenants",
     "tenants.ix_billing_accounts_next_bill_at": "the billing run takes the tenants whose bill is due in turn",
-    "kernel.ix_outbox_unpublished": "the relay takes unpublished events of all tenants in turn",
     "kernel.ix_outbox_at": "the purge of old events runs over all tenants",
     "kernel.ix_idempotency_keys_created_at": "the purge of old answers runs over all tenants",
     "kernel.ix_webhook_deliveries_due": "the sender takes due deliveries of all tenants in turn",

@@ -34,7 +34,7 @@ def test_help_names_every_command(rapport: Rapport):
     said = rapport("--help").out
     for command in (
         "up", "serve", "worker", "demo", "import", "export", "tenants", "db", "audit", "check", "figures", "config", "openapi",
-        "bench",
+        "bench", "billing",
     ):  # fmt: skip
         assert re.search(rf"│ {command} ", said), command
 
@@ -43,7 +43,7 @@ def test_help_names_every_command(rapport: Rapport):
     "command",
     ["up", "serve", "worker", "demo", "import", "export", "config", "db upgrade", "db check", "db distribute",
      "tenants create", "tenants list", "tenants suspend", "tenants resume", "openapi export", "audit verify",
-     "figures check", "check money"],
+     "figures check", "check money", "billing run", "billing reconcile", "billing coupon"],
 )  # fmt: skip
 def test_every_command_explains_itself(rapport: Rapport, command: str):
     answer = rapport(*command.split(), "--help")

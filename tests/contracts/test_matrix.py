@@ -67,12 +67,14 @@ NOT_AT_ONCE = {
     "delete_calendar_feed": 404,
     "resume_subscription": 409,  # it is not cancelled
     "list_usage_events": 422,  # of which metric, it does not say
+    "get_bill": 404, "get_bill_pdf": 404, "redeem_billing_coupon": 404,  # nothing was billed, and no coupon is on offer
     "pull_queue": 403, "take_next_case": 409,  # nobody serves the queue, and the caller is not at the desk
     "get_tenant_export": 404, "get_tenant_export_content": 409,  # no worker has written one
     "delete_tenant_logo": 412,  # setting the logo made a newer version of the company
     "generate_product_variants": 422,  # it has no options
     "detach_file_from_product": 404, "get_product_attachment_content": 404,  # no file hangs on it
     # The order is an empty draft and the return has just been asked for.
+    "pause_coupon": 409, "end_coupon": 409, "issue_coupon": 409, "order_coupon_batch": 409,  # a shared draft
     "confirm_order": 409, "request_order_approval": 409,  # there is nothing on it
     "cancel_order_lines": 409, "close_order": 409, "ship_order": 409,
     "receive_return": 409, "inspect_return": 409, "refund_return": 409, "replace_return": 409, "repair_return": 409,

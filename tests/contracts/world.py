@@ -252,7 +252,7 @@ class World:
             return {"content": b"name\nA\n", "headers": {"Content-Type": "application/octet-stream"}}
         if operation.id == "put_tenant_logo":
             return {"content": picture(), "headers": {"Content-Type": "image/png"}}
-        if operation.id == "create_lead_from_email":
+        if operation.id in ("create_lead_from_email", "take_case_mail"):
             mail = f"From: {self.sampler.marker}@example.com\r\nMessage-ID: <{uuid4()}>\r\nSubject: x\r\n\r\nx\r\n"
             return {"content": mail.encode(), "headers": {"Content-Type": "message/rfc822"}}
         if operation.spec.get("x-raw-body") and operation.body is not None:
@@ -370,6 +370,9 @@ class World:
             },
             "create_loyalty_member": {"account_id": self.ids.get("accounts", NOWHERE)},
             "burn_loyalty_points": {"reserve": True},
+            "create_coupon": {"percent": "10", "code": f"C-{number}"},
+            "issue_coupon": {"member_id": self.ids.get("loyalty-members", NOWHERE)},
+            "evaluate_coupons": {"account_id": self.ids.get("accounts", NOWHERE)},
             "transfer_loyalty_points": {"to_member_id": self.ids.get("loyalty-members/twin", NOWHERE)},
             "create_activity": {"subject": f"{self.sampler.marker} {number}"},
             "optimise_assignment": {

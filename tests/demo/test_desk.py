@@ -19,6 +19,13 @@ async def test_the_desk_is_loaded_once(owner: Client) -> None:
         ("一线客服", "push", [me]),
         ("维修", "pull", [me]),
     ]
+    assert [one["waiting"] for one in queues] == [0, 6]
+    rules = (await owner.ok("GET", "/v1/case-skill-rules"))["data"]
+    assert [len(one["skills"]) for one in rules] == [1, 1]
+    waiting = (await owner.ok("GET", "/v1/cases?sort=opened_at"))["data"]
+    asked = [[one["skill"] for one in case["required_skills"]] for case in waiting]
+    assert asked == [["维修"], ["english", "维修"], ["维修"], ["english"], [], ["english"]]
+    assert len((await owner.ok("GET", f"/v1/members/{me}"))["skills"]) == 2
     agent = await owner.ok("GET", f"/v1/agents/{me}")
     assert (agent["status"], agent["version"], agent["on_call"]) == ("online", 2, False)
     calls = (await owner.ok("GET", "/v1/calls"))["data"]

@@ -151,7 +151,7 @@ class Installation:
             self.start_process(name)
         await self.ready()
 
-    async def ready(self, seconds: float = 30) -> None:
+    async def ready(self, seconds: float = 120) -> None:
         """Wait until the API answers that it works, database and all."""
         deadline = time.monotonic() + seconds
         async with httpx.AsyncClient() as http:

@@ -102,6 +102,11 @@ async def test_a_message_verifies_with_the_standard_library_and_is_a_cloud_event
     [delivery] = await deliveries(kernel, actor, endpoint)
     [attempt] = delivery["attempts"]
     assert (delivery["state"], attempt["status"], attempt["response_excerpt"]) == ("succeeded", 200, "thanks")
+    async with transaction(kernel, actor) as uow:
+        metered = await uow.fetch(
+            "SELECT metric, quantity FROM kernel.usage_records WHERE metric = 'webhooks.delivered'"
+        )
+    assert [tuple(row) for row in metered] == [("webhooks.delivered", 1)]
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,36 @@ def test_adding_and_measuring_undo_each_other(zone: str, week: Week, start: date
     assert subject.between(start, middle) + subject.between(middle, end) == seconds
 
 
+@given(
+    st.integers(0, 365 * 24 * H).map(lambda n: datetime(2025, 9, 1, tzinfo=UTC) + timedelta(seconds=n)),
+    st.lists(st.integers(0, 2_000_000), max_size=3),
+    st.lists(st.integers(-400_000, 9_000_000), max_size=10, unique=True).map(sorted),
+)
+@settings(max_examples=200, deadline=None)
+def test_what_is_held_is_put_off_hold_by_hold(start: datetime, wanted: list[int], edges: list[int]) -> None:
+    subject = calendar("America/New_York", country="US")
+    moments = [start + timedelta(seconds=edge) for edge in edges]
+    holds = list(zip(moments[::2], moments[1::2], strict=False))
+    assert subject.reach(start, wanted, holds) == [put_off(subject, start, goal, holds) for goal in wanted]
+
+
+def put_off(
+    subject: WorkingCalendar, start: datetime, goal: int, holds: list[tuple[datetime, datetime]]
+) -> datetime:
+    """When it is reached, looked up anew after each hold that comes before."""
+    reached = subject.add(start, goal)
+    for begins, ends in holds:
+        if ends <= start:
+            continue
+        if reached <= begins:
+            break
+        held = subject.between(max(begins, start), ends)
+        goal += held
+        if held:
+            reached = subject.add(start, goal)
+    return reached
+
+
 def test_eight_hours_from_an_opening_end_the_same_day() -> None:
     subject = calendar("America/New_York")
     assert subject.add(at("2026-06-01 09:00", "America/New_York"), 8 * H) == at("2026-06-01 21:00")

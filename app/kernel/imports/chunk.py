@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from app.kernel.access import visible_rows
+from app.kernel.allowances import LimitName, PlanLimitReached
 from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.values import ValueRefused, from_text
 from app.kernel.errors import Invalid, Problem
@@ -162,6 +163,7 @@ class ChunkWriter:
         sound = [row for row in rows if not row.faults]
         await self.rules.prepare_import(sound, self.options)
         await guard_rows(self.uow, self.record, sound)
+        await self._keep_limit([row for row in sound if not row.faults])
         await self._index([(row.id, row) for row in sound if row.id is not None])
         made = await self._insert([row for row in sound if not row.faults])
         await self._unindex(sound)
@@ -170,6 +172,16 @@ class ChunkWriter:
         self.uow.meter("records.created", len(made))
         await self.rules.after_import([entity(self.record.model, row.values) for row in made])
         outcome.created += made
+
+    async def _keep_limit(self, rows: Sequence[ImportRow]) -> None:
+        """Refuse the rows that the plan has no room for: the last ones, which can be imported later."""
+        room = await self.uow.kernel.limits.room_for_records(self.uow, len(rows))
+        if room < len(rows):
+            allowance = self.uow.actor.tenant.allowance
+            used = allowance.limits[LimitName.RECORDS].value
+            refusal = PlanLimitReached.of(LimitName.RECORDS, used=used, allowance=allowance)
+            for row in rows[room:]:
+                row.refuse_by(refusal)
 
     async def _clean_custom(self, rows: Sequence[ImportRow]) -> None:
         """Check the custom fields of new rows; the values of unique ones are taken before the rows are made."""

@@ -77,7 +77,7 @@ class DocumentLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentTotals:
-    """The document's sums in minor units, as in `kernel.totals`."""
+    """The document's sums in minor units, as in `kernel.totals`; `benefits` are named parts of `header_discount`."""
 
     subtotal: int
     header_discount: int
@@ -86,6 +86,13 @@ class DocumentTotals:
     total: int
     taxes: Sequence[TaxTotal] = ()
     split: bool = True
+    benefits: Sequence[tuple[str, int]] = ()
+
+    @property
+    def reductions(self) -> list[tuple[str | None, int]]:
+        """What comes off the subtotal: the header's own discount, which has no name, and each benefit."""
+        own = self.header_discount - sum(amount for _, amount in self.benefits)
+        return ([(None, own)] if own else []) + [*self.benefits]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +232,8 @@ class _Writer:
             return [{"label": texts["total"], "amount": self.figures.money(totals.total), "strong": True}]
         rows: list[tuple[str, int]] = []
         if totals.header_discount:
-            rows += [(texts["subtotal"], totals.subtotal), (texts["discount"], -totals.header_discount)]
+            rows.append((texts["subtotal"], totals.subtotal))
+            rows += [(name or texts["discount"], -amount) for name, amount in totals.reductions]
         taxes = [
             (
                 texts["tax_included" if included else "tax"].format(rate=self.figures.percent(one.rate)),

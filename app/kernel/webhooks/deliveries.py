@@ -102,6 +102,11 @@ WITH results AS (
   SET state = r.state, next_attempt_at = r.next_attempt_at, finished_at = r.finished_at
   FROM results r WHERE d.tenant_id = r.tenant_id AND d.id = r.delivery_id AND d.attempts = r.attempts
     AND d.state = 'pending'
+  RETURNING d.tenant_id, d.state, r.at
+), metered AS (
+  INSERT INTO kernel.usage_records (tenant_id, id, at, metric, quantity)
+  SELECT tenant_id, gen_random_uuid(), max(at), 'webhooks.delivered', count(*) FROM settled
+  WHERE state = 'succeeded' GROUP BY tenant_id
 )
 INSERT INTO kernel.webhook_attempts (tenant_id, id, delivery_id, at, status, latency_ms, error, response_excerpt)
 SELECT r.tenant_id, r.id, r.delivery_id, r.at, r.status, r.latency_ms, r.error, r.excerpt

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
+from app.kernel.access import NOBODY, Actor
 from app.kernel.errors import Conflict
 from app.kernel.events import Event
 from app.kernel.listing import Bindings
@@ -120,6 +121,43 @@ class Waiting:
     object: str
     record_id: str
     data: Mapping[str, str]
+
+    @classmethod
+    def own(
+        cls,
+        actor: Actor,
+        bind: Bindings,
+        object_name: str,
+        table: str,
+        where: str,
+        *,
+        kind: str,
+        title: str,
+        due_at: str,
+        since: str = "t.created_at",
+        shown: Sequence[str] = (),
+    ) -> list[Waiting]:
+        """The actor's own live records of a type that `where` is true of, SQL over `t`; none for who may not read.
+
+        `kind` and `due_at` are SQL. `title` and what is `shown` are columns; what the role hides is left out.
+        """
+        if not actor.may(f"{object_name}:read"):
+            return []
+        hidden = actor.hidden(object_name)
+        return [
+            cls(
+                rows=f"{table} t WHERE t.tenant_id = {bind(actor.tenant.id)}"
+                f" AND t.owner_id = {bind(actor.member_id or NOBODY)} AND t.deleted_at IS NULL AND {where}",
+                id="t.id",
+                kind=kind,
+                title="'…'" if title in hidden else f"t.{title}",
+                due_at=due_at,
+                since=since,
+                object=f"'{object_name}'",
+                record_id="t.id",
+                data={name: f"t.{name}" for name in shown if name not in hidden},
+            )
+        ]
 
 
 class ToDoSource(Protocol):

@@ -70,6 +70,8 @@ class NewCase:
     team_id: UUID | None = None
     queue_id: UUID | None = None
     dedupe: str | None = None
+    email: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,17 @@ class CaseAssigned(Event):
     owner_id: UUID | None
     former_owner_id: UUID | None
     queue_id: UUID | None
+
+
+class CaseCommented(Event):
+    """Somebody said something about a case; what is `public` the customer sees, or said."""
+
+    type: ClassVar[str] = "after_sales.case.commented.v1"
+    object: ClassVar[str] = "case"
+
+    comment_id: UUID
+    author: str
+    public: bool
 
 
 class CaseResolved(Event):

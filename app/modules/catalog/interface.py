@@ -169,6 +169,9 @@ class Catalog(Protocol):
     async def category_names(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         """Names of categories by id; unknown and deleted ones are absent."""
 
+    async def category_trees(self, ids: Collection[UUID]) -> Mapping[UUID, frozenset[UUID]]:
+        """Each category with all that it stands below; unknown ones are absent. One statement."""
+
     async def priced_by(
         self,
         product_id: UUID,

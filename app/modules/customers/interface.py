@@ -68,6 +68,16 @@ class ContactRef:
     account_id: UUID | None
     email: str | None
     phone: str | None
+    time_zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """How an account or a contact is reached, and of which accounts they are: to see who is the same."""
+
+    emails: frozenset[str]
+    phones: frozenset[str]
+    account_ids: frozenset[UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +209,9 @@ class Customers(Protocol):
 
     async def credit_terms(self, ids: Collection[UUID]) -> Mapping[UUID, CreditTerms]:
         """Limit and terms by account, for the rules that go by them: whoever acts, also of accounts not visible."""
+
+    async def reachable(self, ids: Collection[UUID]) -> Mapping[UUID, Reachable]:
+        """Of accounts and contacts, for the rules that go by it: whoever acts, also of those not visible."""
 
     async def by_phone(self, e164: str) -> Sequence[PhoneMatch]:
         """Visible contacts and accounts with this number in E.164, contacts first, by name. One statement.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -17,6 +15,7 @@ from app.kernel.countries import Country
 from app.kernel.holding import HeldOutput
 from app.kernel.money import MoneyIn, MoneyOut
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
+from app.kernel.time_zones import TimeZone
 from app.modules.customers.models import (
     AccountKind,
     Channel,
@@ -29,24 +28,10 @@ from app.modules.customers.models import (
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 
 
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def _known_zone(name: str) -> str:
-    if name not in _zones():
-        raise PydanticCustomError("unknown_time_zone", "Not a time zone of the IANA database")
-    return name
-
-
 def _register_number(text: str) -> str:
     return "".join(text.split()).upper()
 
 
-TimeZone = Annotated[
-    str, Field(max_length=60, json_schema_extra={"examples": ["Asia/Shanghai"]}), AfterValidator(_known_zone)
-]
 Language = Annotated[
     str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"), Field(examples=["zh-CN"])
 ]

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import ClassVar, Protocol
 from uuid import UUID
 
+from app.kernel.benefits import Benefit
 from app.kernel.errors import Conflict
 from app.kernel.events import Event
 from app.kernel.money import Money
@@ -61,6 +62,7 @@ class NewOrder:
     customer_reference: str | None = None
     source: str | None = None
     channel: str | None = None
+    benefits: tuple[Benefit, ...] = ()  # what coupons take off, as it was promised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +198,9 @@ class Orders(Protocol):
     async def return_lines_of(self, return_ids: Collection[UUID]) -> Sequence[ReturnLineRef]:
         """All lines of these returns with their returns' status, by return and position."""
 
+    async def bought_before(self, account_id: UUID, *, other_than: UUID | None = None) -> bool:
+        """Whether an account has an order that was confirmed and not cancelled, whoever may see it."""
+
     async def purchases_of(
         self, account_ids: Collection[UUID], *, limit: int = 5
     ) -> Mapping[UUID, list[Purchase]]:
@@ -203,20 +208,77 @@ class Orders(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Payable:
+    """What is still to be paid of an order, or of one invoice, whose rows are held.
+
+    `open` counts what is not invoiced yet too, less what stored value has paid for it in advance.
+    """
+
+    account_id: UUID
+    contact_id: UUID | None
+    order_id: UUID | None
+    invoice_id: UUID | None
+    open: Money
+
+
+class StoredValuePayments(Protocol):
+    """Payments by stored value that another module keeps, in its transaction.
+
+    That module says which payments it made for what: those that wait for an invoice are found by their ids.
+    """
+
+    async def payable(
+        self,
+        *,
+        order_id: UUID | None = None,
+        invoice_id: UUID | None = None,
+        payment_ids: Collection[UUID] = (),
+    ) -> Payable | None:
+        """How much may be paid, held; None for what is unknown, not visible, or not to be paid at all."""
+
+    async def pay(self, what: Payable, amount: Money, *, reference: str) -> UUID:
+        """Enter a payment, settle what is invoiced with it, the first due first, and answer with its id.
+
+        What is more than that waits for the order's next invoice. Raises: `Forbidden`.
+        """
+
+    async def settle(self, invoice_id: UUID, payment_ids: Collection[UUID]) -> None:
+        """Settle an issued invoice with what these payments have left."""
+
+    async def pay_back(
+        self,
+        *,
+        order_id: UUID | None = None,
+        invoice_id: UUID | None = None,
+        payment_ids: Collection[UUID],
+        at_most: Money,
+        reference: str,
+    ) -> Money:
+        """Pay back what was paid and is not owed any more, and say how much that was.
+
+        What these payments have left beyond what is still to be paid comes first, then what credit notes left.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StockNeed:
-    """So much of a product for one line of an order."""
+    """So much of a product for one line of an order, or of whatever else takes goods: `order_id` is its own id then.
+
+    `note` is what the movement says of it.
+    """
 
     order_id: UUID
     line_id: UUID
     product_id: UUID
     quantity: Decimal
+    note: str | None = None
 
 
 class Stock(Protocol):
     """Port: where goods lie. The default keeps a table of what is on hand; a warehouse system may take its place."""
 
     async def reserve(self, needs: Sequence[StockNeed]) -> None:
-        """Keep goods for orders, all or none. Raises `OutOfStock`, which names products and what is available."""
+        """Keep goods, all or none. Raises `OutOfStock`, which names products and what is available."""
 
     async def release(self, line_ids: Collection[UUID]) -> None:
         """Give back what is still reserved for these lines."""
@@ -226,6 +288,79 @@ class Stock(Protocol):
 
     async def take_back(self, needs: Sequence[StockNeed]) -> None:
         """Put returned goods on hand again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasketLine:
+    """A line as coupons and points see it: `amount` is in minor units, its own and the header's discounts off."""
+
+    product_id: UUID | None
+    quantity: Decimal
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basket:
+    """What somebody buys with codes and points. What `order_id` holds already does not count against limits."""
+
+    account_id: UUID
+    contact_id: UUID | None
+    currency: str
+    lines: tuple[BasketLine, ...]
+    codes: tuple[str, ...] = ()
+    points: int = 0
+    order_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenefitClaim:
+    """The benefits of one order, and its lines in the order of their discounts: id and quantity."""
+
+    order_id: UUID
+    account_id: UUID
+    contact_id: UUID | None
+    currency: str
+    benefits: tuple[Benefit, ...]
+    lines: tuple[tuple[UUID, Decimal], ...] = ()
+
+
+class OrderBenefits(Protocol):
+    """Port: coupons and points, which take something off the price of orders and quotes.
+
+    Every method raises `CouponNotApplicable` or `PointsNotApplicable` where one does not hold.
+    """
+
+    async def evaluate(self, basket: Basket, *, skip_invalid: bool = False) -> Sequence[Benefit]:
+        """What codes and points take off, one after the other.
+
+        With `skip_invalid` codes that do not hold are left out.
+        """
+
+    async def hold(self, claim: BenefitClaim) -> None:
+        """Keep coupons for a draft, instead of those that it held before."""
+
+    async def redeem(self, claim: BenefitClaim) -> None:
+        """The order is confirmed: what it held, or what is free again, is used up, and points are spent."""
+
+    async def reduce(self, order_id: UUID, cancelled: Mapping[UUID, Decimal]) -> None:
+        """So much of these lines is not delivered any more: points that were spent on it come back."""
+
+    async def release(self, order_id: UUID) -> None:
+        """The order is off, or has no coupons any more: what it held and used is free again."""
+
+
+class CouponNotApplicable(Conflict):
+    """`coupons` lists code and reason of each that does not hold."""
+
+    code = "coupon_not_applicable"
+    title = "A coupon does not hold for this"
+
+
+class PointsNotApplicable(Conflict):
+    """Carries `reason`, and `available` where there are too few."""
+
+    code = "points_not_applicable"
+    title = "These points cannot be spent on this"
 
 
 class OutOfStock(Conflict):
@@ -263,7 +398,7 @@ class OrderPlaced(Event):
 
 
 class OrderHeld(Event):
-    """An order was placed and could not be confirmed: `reason` is stock, credit or contract."""
+    """An order was placed and could not be confirmed: `reason` is stock, credit, contract or coupon."""
 
     type: ClassVar[str] = "orders.order.held.v1"
     object: ClassVar[str] = "order"
@@ -306,7 +441,10 @@ class OrderFulfilled(Event):
 
 
 class ReturnCompleted(Event):
-    """Goods came back and were refunded, replaced or repaired: whatever they earned is taken back, line by line.
+    """Goods came back, and their return is done: `resolution` says whether they were refunded, replaced or repaired.
+
+    What was refunded is as if it had not been sold: what it earned is taken back, line by line. What was replaced or
+    repaired stays sold.
 
     `lines` hold order_line_id, product_id, quantity and the refunded net and total, as decimal strings.
     """

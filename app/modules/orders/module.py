@@ -12,7 +12,7 @@ from app.modules.activities.interface import TimelineSource, ToDoSource
 from app.modules.automation.interface import ApprovalSubject
 from app.modules.catalog.interface import ProductUser
 from app.modules.customers.interface import AccountPanel, AccountUser, PoolFact
-from app.modules.orders.interface import Orders, Stock
+from app.modules.orders.interface import Orders, Stock, StoredValuePayments
 from app.modules.orders.router import imports, receivables, returns, statistics
 from app.modules.orders.router.orders import records, router, stock
 from app.modules.orders.services.for_others import OrdersOfTenant
@@ -36,6 +36,7 @@ from app.modules.orders.services.receivables.on_accounts import (
     ReceivableUses,
 )
 from app.modules.orders.services.receivables.payments import PAYMENT
+from app.modules.orders.services.receivables.stored_value import PaymentsFromStoredValue
 from app.modules.orders.services.returns import RETURN
 from app.modules.orders.services.stock import OnHandStock
 from app.modules.orders.services.to_dos import OrderToDos
@@ -69,7 +70,7 @@ MODULE = Module(
         receivables.router,
     ),
     records=(ORDER, RETURN, INVOICE, PAYMENT),
-    interfaces={Orders: OrdersOfTenant},
+    interfaces={Orders: OrdersOfTenant, StoredValuePayments: PaymentsFromStoredValue},
     ports=(
         (Stock, OnHandStock),
         (ProductUser, OrderedProducts),

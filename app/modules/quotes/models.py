@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Mapped, mapped_column
@@ -48,7 +49,8 @@ class Quote(RecordTable):
     """One revision of an offer; a trigger keeps its content as it is once it has left draft and approval.
 
     Amounts are minor units of `currency`; optional lines are in none of them, but `accepted_total` has those that
-    the customer chose.
+    the customer chose. `benefits` are what coupons take off, step by step; `benefit_discount`, their sum, is part of
+    `header_discount`.
     """
 
     __tablename__ = "quotes"
@@ -108,6 +110,9 @@ class Quote(RecordTable):
     decline_reason: Mapped[str | None]
     order_id: Mapped[UUID | None] = module_ref("orders.orders", on_delete="keep")
     made_contract_id: Mapped[UUID | None] = module_ref("contracts.contracts", on_delete="keep")
+    coupon_codes: Mapped[list[str]]
+    benefit_discount: Mapped[int]
+    benefits: Mapped[list[Any]] = mapped_column(info={"derived": True})
 
 
 class QuoteLine(TenantOwned):
@@ -145,6 +150,7 @@ class QuoteLine(TenantOwned):
     discount: Mapped[int]
     subtotal: Mapped[int]
     header_discount: Mapped[int]
+    benefit_discount: Mapped[int]
     net: Mapped[int]
     tax: Mapped[int]
     total: Mapped[int]

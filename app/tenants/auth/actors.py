@@ -10,13 +10,15 @@ from uuid import UUID
 import asyncpg
 
 from app.kernel.access import Actor, ActorKind, Reach, Scope, TenantProfile
+from app.kernel.allowances import Allowance
 from app.kernel.db import Connection
 from app.kernel.registry import Registry
 from app.tenants.people.built_in_roles import OWNER, built_in_grants
 
 PROFILE_COLUMNS: Final = (
     "t.id AS tenant_id, t.name AS tenant_name, t.slug, t.status AS tenant_status, t.locale, t.time_zone,"
-    " t.currency, t.country, t.fiscal_year_start_month, t.brand_color, t.logo_hash, t.export_until"
+    " t.currency, t.country, t.fiscal_year_start_month, t.brand_color, t.logo_hash, t.export_until,"
+    " (SELECT to_jsonb(a) FROM kernel.allowances a WHERE a.tenant_id = t.tenant_id) AS allowance"
 )
 
 _MEMBER: Final = f"""
@@ -56,6 +58,7 @@ def profile_of(row: Mapping[str, Any] | asyncpg.Record) -> TenantProfile:
         brand_color=row["brand_color"],
         logo_hash=row["logo_hash"],
         export_until=row["export_until"],
+        allowance=Allowance.of(row["allowance"]),
     )
 
 

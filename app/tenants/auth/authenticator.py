@@ -26,6 +26,8 @@ from app.tenants.auth.actors import PROFILE_COLUMNS, in_place_of, load_actor, pr
 from app.tenants.auth.api_keys import ApiKeyMalformed, looks_like_api_key, parse_api_key
 from app.tenants.auth.passwords import Passwords
 from app.tenants.auth.signing_keys import load_signing_keys
+from app.tenants.billing.api_calls import flushing
+from app.tenants.billing.payments.opening import open_provider
 
 CHANNEL: Final = "rapport_access"
 AUDIENCE: Final = "rapport"
@@ -45,6 +47,7 @@ class TenantAuthenticator:
         self.tokens = tokens
         self.passwords = Passwords()
         self.cache = ActorCache()
+        self.payments = open_provider(kernel.settings)
 
     async def authenticate(self, authorization: str | None, cookies: str | None) -> Actor:  # noqa: ARG002
         """The actor behind `Authorization: Bearer …`; cookies never grant anything by themselves.
@@ -264,9 +267,11 @@ async def open_authenticator(kernel: Kernel) -> AsyncIterator[TenantAuthenticato
     authenticator = TenantAuthenticator(kernel, tokens)
     listener = asyncio.create_task(authenticator.listen(), name="access-listener")
     try:
-        yield authenticator
+        async with flushing(kernel):
+            yield authenticator
     finally:
         listener.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await listener
         authenticator.passwords.close()
+        await authenticator.payments.close()

@@ -19,7 +19,8 @@ _READ: Final = """
 SELECT t.name, t.legal_name, t.address, t.tax_number, t.country, t.currency, t.created_at,
   (SELECT coalesce(json_agg(c ORDER BY c.effective_at), '[]') FROM tenants.subscription_changes c
    WHERE c.tenant_id = t.tenant_id) AS changes,
-  (SELECT coalesce(json_agg(r ORDER BY r.redeemed_at, r.id), '[]') FROM tenants.coupon_redemptions r
+  (SELECT coalesce(json_agg(to_jsonb(r) || jsonb_build_object('value', r.value::text) ORDER BY r.redeemed_at, r.id),
+     '[]') FROM tenants.coupon_redemptions r
    WHERE r.tenant_id = t.tenant_id) AS redemptions,
   (SELECT coalesce(json_agg(json_build_object('period_start', b.period_start, 'period_end', b.period_end,
       'usage_until', b.usage_until, 'lines', b.lines) ORDER BY b.period_end), '[]')

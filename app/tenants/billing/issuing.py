@@ -39,7 +39,7 @@ class Issuer:
     async def issue_next(self) -> tuple[Bill | None, bool]:
         """Make the bill of the earliest period that is over since the grace, and whether there was such a period.
 
-        A period that comes to no line has no bill. However often this runs and wherever it is killed, each period has
+        A trial that nothing follows has no bill. However often this runs and wherever it is killed, each period has
         one at most: the company's account is held, and moved on with the bill.
         """
         uow = self._uow
@@ -59,7 +59,9 @@ class Issuer:
             await Subscriptions(uow).keep(history.held[0], chosen_by=None)
         tax = tax_for(history.buyer, uow.kernel.settings)
         computed = await read_and_compute(uow, history, over, tax)
-        made = await self._issue(history, computed, usage_until) if computed.amounts.lines else None
+        # A period without a line has its bill, too: what arrives late for it is told from that. A trial needs none.
+        wanted = computed.amounts.lines or over != history.opening
+        made = await self._issue(history, computed, usage_until) if wanted else None
         await self._move(over.end, computed.following)
         return made, True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from app.kernel.ids import new_id
@@ -75,3 +76,18 @@ class BillingLedger:
             currency,
         )
         return int(row["balance"]) if row else 0
+
+    async def movements(self, currency: str, limit: int) -> list[dict[str, Any]]:
+        """The latest changes of the balance, newest first, each with what it was then; one statement."""
+        rows = await self._uow.fetch(
+            "SELECT t.kind, t.bill_id, t.reference, t.note, -e.amount AS amount, t.at,"
+            " (-sum(e.amount) OVER (ORDER BY e.id))::bigint AS balance"
+            " FROM tenants.billing_entries e JOIN tenants.billing_transactions t"
+            " ON t.tenant_id = e.tenant_id AND t.id = e.transaction_id"
+            " WHERE e.tenant_id = $1 AND e.currency = $2 AND e.account = 'customer_balance'"
+            " ORDER BY e.id DESC LIMIT $3",
+            self._uow.tenant_id,
+            currency,
+            limit,
+        )
+        return [dict(row) for row in rows]

@@ -14,6 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from app.kernel.allowances import KEPT
 from app.kernel.decimals import decimal_text
 from app.kernel.statements import in_utc
 from app.kernel.uow import UnitOfWork
@@ -26,6 +27,8 @@ PAST: Final = timedelta(days=35)
 AHEAD: Final = timedelta(minutes=5)
 EVERY: Final = timedelta(minutes=1)
 STEP: Final = 50_000
+ROLLING: Final = 0x52_41_50_55
+"""Held shared while sums are added to, and alone by whoever counts anew what they are sums of."""
 
 _SUMS = """
 count(*), sum(value), max(value), (array_agg(value ORDER BY at DESC, value DESC))[1], max(at),
@@ -106,10 +109,14 @@ WITH taken AS (
   DELETE FROM kernel.usage_records WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM kernel.usage_records LIMIT {STEP}))
   RETURNING tenant_id, metric, at, quantity::numeric AS value
+), kept AS (
+  INSERT INTO kernel.usage_totals AS t (tenant_id, metric, total)
+  SELECT tenant_id, metric, sum(value)::bigint FROM taken WHERE metric = ANY($1::text[]) GROUP BY 1, 2 ORDER BY 1, 2
+  ON CONFLICT (tenant_id, metric) DO UPDATE SET total = t.total + EXCLUDED.total
 ), hours AS (
   INSERT INTO tenants.usage_hours AS h {_OWN_COLUMNS}
-  SELECT tenant_id, metric, date_trunc('hour', at, 'UTC'), {_SUMS}, count(*), sum(value)
-  FROM taken GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+  SELECT tenant_id, metric, date_trunc('hour', at, 'UTC'), {_SUMS}, count(*), sum(value) FROM taken
+  WHERE metric <> ALL($1::text[]) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
   {_ADD}, own_count = h.own_count + EXCLUDED.own_count, own_sum = h.own_sum + EXCLUDED.own_sum
 )
 SELECT count(*) FROM taken"""
@@ -254,8 +261,12 @@ def _usage(row: Any, period: Period) -> MetricUsage:
 
 
 async def roll(run: ScheduledRun) -> None:
-    """Add what the product counted of itself to the hours of its tenants, each record once, until none is left."""
+    """Add what the product counted of itself to the hours of its tenants, each record once, until none is left.
+
+    What is kept (records, storage) goes to one sum for each tenant instead.
+    """
     taken = STEP
     while taken == STEP:
         async with run.kernel.database.control() as connection:
-            taken = await connection.fetchval(_ROLL)
+            await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", ROLLING)
+            taken = await connection.fetchval(_ROLL, list(KEPT))

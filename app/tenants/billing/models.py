@@ -129,7 +129,7 @@ class BillingTransaction(TenantOwned):
 
 
 class BillingEntry(TenantOwned):
-    """One side of it; debits are positive. The entries of a transaction sum to zero per currency (a trigger says so)."""
+    """One side of it; debits are positive. Entries of a transaction sum to zero per currency (a trigger says so)."""
 
     __tablename__ = "billing_entries"
     __table_args__ = ({"schema": "tenants"},)

@@ -10,10 +10,11 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, model_validator
 
+from app.kernel.allowances import LimitName
 from app.kernel.decimals import decimal_field
 from app.kernel.money import Currency
 from app.kernel.schemas import Output
@@ -23,6 +24,7 @@ from app.tenants.billing.rating import Rate, RatingModel, Tier
 
 BUILT_IN = Path(__file__).with_name("plans.json")
 UnitAmount = Annotated[str, *decimal_field(r"^[0-9]{1,12}(\.[0-9]{1,12})?$", "0.004")]
+PlanFeature = Literal["approvals", "webhooks"]
 Quantity = Annotated[str, *decimal_field(r"^[0-9]{1,15}(\.[0-9]{1,12})?$", "1000")]
 
 
@@ -87,13 +89,45 @@ class PlanPrice(Output):
         return (Decimal(self.flat) + seats * Decimal(self.seat)) * (12 // self.interval.months)
 
 
+class PlanLimit(Output):
+    """At most so much: a hard limit refuses what goes beyond, a soft one only warns."""
+
+    limit: int = Field(ge=0)
+    enforcement: Literal["soft", "hard"] = "hard"
+
+
+class PlanLimits(Output):
+    """What a plan allows; absent is unlimited. Records, seats and storage are kept, others begin anew each month."""
+
+    records: PlanLimit | None = Field(None, description="Records of all types that are not deleted.")
+    seats: PlanLimit | None = Field(None, description="Active members with any role but that of a viewer.")
+    storage_bytes: PlanLimit | None = Field(None, description="Files and kept documents together.")
+    api_calls: PlanLimit | None = Field(None, description="Requests with a token or key, each month.")
+    messages: PlanLimit | None = Field(None, description="Mails to customers, each month.")
+
+    def by_name(self) -> dict[LimitName, PlanLimit]:
+        """Those that limit something."""
+        found = {name: getattr(self, name.value) for name in LimitName}
+        return {name: limit for name, limit in found.items() if limit is not None}
+
+
 class Plan(Output):
-    """A version of a plan."""
+    """A version of a plan. What a plan of an older price list did not say yet is unlimited and included."""
 
     key: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     version: int = Field(ge=1)
     name_en: str
     name_zh: str
+    features: dict[PlanFeature, bool] = Field(
+        default_factory=dict, description="What is not named is included."
+    )
+    limits: PlanLimits = Field(default_factory=PlanLimits)
+    requests_per_minute: int | None = Field(
+        None, ge=1, description="Null: as many as the installation allows everybody at least."
+    )
+    worker_share: int = Field(
+        1, ge=1, le=100, description="Weight of the company's background work beside that of others."
+    )
     prices: list[PlanPrice] = Field(min_length=1)
 
     def price(self, currency: str, interval: BillingInterval) -> PlanPrice | None:

@@ -112,19 +112,25 @@ async def report_usage(body: UsageBatch, uow: Uow, response: Response) -> UsageA
 async def list_usage_events(
     uow: Uow,
     metric: Annotated[Metric, Query(description="Of this metric.", examples=["pages.rendered"])],
+    start: Annotated[AwareDatetime | None, Query(description="From then on.")] = None,
+    end: Annotated[AwareDatetime | None, Query(description="Until before then.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[UsageEventRead]:
     """The events behind a metric as they were reported, oldest first."""
-    name = f"usage_events {metric}"
+    name = f"usage_events {metric} {start} {end}"
     after = read_position(uow, name, cursor)
     limit = min(limit, MAX_LIMIT)
-    since = "AND (at, source, event_id) > ($3::text::timestamptz, $4, $5)" if after else ""
+    since = "AND (at, source, event_id) > ($5::text::timestamptz, $6, $7)" if after else ""
     rows = await uow.fetch(
         "SELECT source, event_id, metric, at, value, subject, received_at FROM tenants.usage_events"
-        f" WHERE tenant_id = $1 AND metric = $2 {since} ORDER BY at, source, event_id LIMIT {limit + 1}",
+        " WHERE tenant_id = $1 AND metric = $2 AND at >= coalesce($3, '-infinity'::timestamptz)"
+        " AND at < coalesce($4, 'infinity'::timestamptz)"
+        f" {since} ORDER BY at, source, event_id LIMIT {limit + 1}",
         uow.tenant_id,
         metric,
+        start,
+        end,
         *(after or ()),
     )
     page = [UsageEventRead(**row) for row in rows[:limit]]
@@ -188,13 +194,13 @@ async def list_plans(kernel: KernelDep, response: Response) -> PriceList:
     return PriceList(plans=list(price_list(kernel.settings.price_list)))
 
 
-@router.get("/subscription", access="usage:read", while_cancelled=True)
+@router.get("/subscription", access="usage:read", while_cancelled=True, spare_calls=True)
 async def get_subscription(uow: Uow) -> SubscriptionRead:
     """What the company subscribes to."""
     return subscription_read(await Subscriptions(uow).current())
 
 
-@router.put("/subscription", access="subscription:manage", responses=problems(SamePlan))
+@router.put("/subscription", access="subscription:manage", spare_calls=True, responses=problems(SamePlan))
 async def change_subscription(body: SubscriptionChangeInput, uow: Uow) -> SubscriptionRead:
     """Choose a plan.
 

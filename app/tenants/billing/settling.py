@@ -106,8 +106,8 @@ class Bills:
         It reduces what is due to nothing first; the rest goes to the company's balance, or with `refund` back to it
         by whom it paid (the provider's part: the event says how much). Tax is its share of the bill's, so that all
         credit notes of a bill together hold exactly its tax.
-        Raises: NotFound; Invalid for an unknown line or an amount that is not above zero; BillCreditTooLarge beyond what
-        is left of the bill or line; InvalidTransition for a draft or a void bill.
+        Raises: NotFound; Invalid for an unknown line or an amount that is not above zero; BillCreditTooLarge beyond
+        what is left of the bill or line; InvalidTransition for a draft or a void bill.
         """
         bill = await self.hold(bill_id)
         if bill.status in (BillStatus.DRAFT, BillStatus.VOID):

@@ -13,6 +13,8 @@ from app.kernel.errors import Conflict, Invalid
 from app.kernel.locks import lock_name
 from app.kernel.models import Json, TenantOwned
 from app.kernel.uow import UnitOfWork
+from app.tenants.auth.control import access_changed
+from app.tenants.billing.allowances import refresh
 from app.tenants.billing.amounts import tax_for
 from app.tenants.billing.computing import Computed, compute, seats_of
 from app.tenants.billing.histories import Held, History, read_history
@@ -100,6 +102,8 @@ class Subscriptions:
                 await self._drop(replaced)
         if chosen is not None:
             await self.keep(chosen, chosen_by=self.uow.actor.id)
+        await refresh(self.uow)
+        await access_changed(self.uow)
         return self._at_hand(await read_history(self.uow))
 
     async def upcoming(self) -> Upcoming:

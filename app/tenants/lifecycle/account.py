@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.kernel.errors import Conflict
+from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.subscriptions import Subscriptions
 from app.tenants.interface import MovedBy, TenantCancellationPlanned
@@ -23,6 +24,17 @@ class NotCancelled(Conflict):
     title = "This account is not cancelled, nor about to be"
 
 
+class BillsUnpaid(Conflict):
+    code = "bills_unpaid"
+    title = "An invoice is overdue; pay it first"
+
+
+_OVERDUE = """
+SELECT 1 FROM tenants.bills WHERE tenant_id = $1 AND status IN ('open', 'uncollectible')
+  AND (status = 'uncollectible' OR attempts > 0 OR due_at <= $2) LIMIT 1
+"""
+
+
 class Account:
     """The account of the tenant at hand."""
 
@@ -38,6 +50,7 @@ class Account:
 
         Raises: InvalidTransition for an account that is cancelled.
         """
+        await lock_name(self.uow, "billing")
         if when is CancelWhen.NOW:
             return await move(self.uow, TenantStatus.CANCELLED, reason=reason, by=MovedBy.CUSTOMER)
         tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
@@ -50,10 +63,13 @@ class Account:
     async def resume(self) -> Tenant:
         """Take back a cancellation, past or planned; a trial goes on that is not over.
 
-        Raises: NotCancelled; InvalidTransition once the export window is over.
+        Raises: NotCancelled; BillsUnpaid; InvalidTransition once the export window is over.
         """
+        await lock_name(self.uow, "billing")
         tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
         if tenant.status == TenantStatus.CANCELLED:
+            if await self.uow.fetchrow(_OVERDUE, self.uow.tenant_id, self.uow.now) is not None:
+                raise BillsUnpaid
             trying = tenant.trial_ends_at is not None and tenant.trial_ends_at > self.uow.now
             to = TenantStatus.TRIALING if trying else TenantStatus.ACTIVE
             return await move(self.uow, to, reason="resumed", by=MovedBy.CUSTOMER)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from app.kernel.errors import InvalidTransition, problems
 from app.kernel.routing import Router, Uow
-from app.tenants.lifecycle.account import Account, NotCancelled
+from app.tenants.lifecycle.account import Account, BillsUnpaid, NotCancelled
 from app.tenants.lifecycle.schemas import AccountRead, CancelSubscription
 from app.tenants.models import Tenant
 
 router = Router(prefix="/v1/billing", tags=["billing"])
 
 
-@router.get("/account", access="usage:read", while_cancelled=True)
+@router.get("/account", access="bill:read", while_cancelled=True)
 async def get_billing_account(uow: Uow) -> AccountRead:
     """How the company's account stands: trying, active, past due, suspended or cancelled, and until when."""
     return _account(await Account(uow).get())
@@ -35,7 +35,7 @@ async def cancel_subscription(body: CancelSubscription, uow: Uow) -> AccountRead
     "/subscription/resume",
     access="subscription:manage",
     while_cancelled=True,
-    responses=problems(InvalidTransition, NotCancelled),
+    responses=problems(InvalidTransition, NotCancelled, BillsUnpaid),
 )
 async def resume_subscription(uow: Uow) -> AccountRead:
     """Take back a cancellation that is planned, or took effect and whose export window is not over."""

@@ -13,10 +13,12 @@ from uuid import UUID
 
 import structlog
 
+from app.kernel.locks import lock_name
 from app.kernel.registry import Schedule
 from app.kernel.runtime import Kernel
 from app.kernel.schedules import ScheduledRun
 from app.kernel.uow import UnitOfWork
+from app.tenants.billing.settling import Bills
 from app.tenants.interface import MovedBy, TenantErasure
 from app.tenants.lifecycle.moves import move, transaction_of
 from app.tenants.models import SuspendedFor, Tenant, TenantStatus
@@ -32,6 +34,8 @@ WHERE (status = 'trialing' AND trial_ends_at <= $1)
   OR (status = 'cancelled' AND export_until <= $1)
 ORDER BY id
 """
+_METHOD: Final = "SELECT 1 FROM tenants.payment_methods WHERE tenant_id = $1 LIMIT 1"
+_OPEN: Final = "SELECT id FROM tenants.bills WHERE tenant_id = $1 AND status = 'open' ORDER BY id"
 Step = Callable[[UnitOfWork, Tenant], Awaitable[bool]]
 
 
@@ -50,6 +54,7 @@ async def run_lifecycle(run: ScheduledRun) -> None:
 async def advance(kernel: Kernel, tenant_id: UUID) -> bool:
     """Do the one thing that is due for an account, if there still is one; whether there was."""
     async with transaction_of(kernel, tenant_id) as uow:
+        await lock_name(uow, "billing")  # before the account, as everywhere
         tenant = await uow.get(Tenant, tenant_id, lock="update")
         for step in _STEPS:
             if await step(uow, tenant):
@@ -70,7 +75,10 @@ async def _end_trial(uow: UnitOfWork, tenant: Tenant) -> bool:
         return False
     if tenant.trial_ends_at > uow.now:
         return False
-    await move(uow, TenantStatus.ACTIVE, reason="the trial is over", by=MovedBy.SCHEDULE)
+    to, reason = TenantStatus.ACTIVE, "the trial is over"
+    if uow.kernel.settings.trial_needs_payment_method and await uow.fetchrow(_METHOD, tenant.id) is None:
+        to, reason = TenantStatus.SUSPENDED, "the trial is over and no way to pay is stored"
+    await move(uow, to, reason=reason, by=MovedBy.SCHEDULE, suspended_for=SuspendedFor.TRIAL_OVER)
     return True
 
 
@@ -81,6 +89,8 @@ async def _give_up(uow: UnitOfWork, tenant: Tenant) -> bool:
     if tenant.suspended_at is None or tenant.suspended_at + timedelta(days=days) > uow.now:
         return False
     reason = f"suspended for {days} days"
+    for row in await uow.fetch(_OPEN, tenant.id):
+        await Bills(uow).mark_uncollectible(row["id"], reason)
     await move(uow, TenantStatus.CANCELLED, reason=reason, by=MovedBy.SCHEDULE)
     return True
 

@@ -23,6 +23,7 @@ from app.tenants.auth.email_tokens import LIFETIMES, Purpose
 from app.tenants.auth.sessions import OPEN_FOR_SIGN_IN, Membership, SignedIn, open_session
 from app.tenants.auth.sign_in import Proof, User, check_password, find_user, use_code
 from app.tenants.auth.weak import refuse_weak
+from app.tenants.billing.entitlements import EntitlementsOfTenant
 from app.tenants.directory import insert_user
 from app.tenants.interface import (
     EmailInUse,
@@ -52,7 +53,8 @@ class Invitations:
     ) -> Invitation:
         """Invite somebody by mail.
 
-        Raises: MemberExists; InvitationPending; Invalid; GrantTooWide and Forbidden beyond one's own rights.
+        Raises: MemberExists; InvitationPending; Invalid; GrantTooWide and Forbidden beyond one's own rights;
+        PlanLimitReached when no seat is left beside those that are taken and promised.
         """
         uow = self.uow
         email_key = normalise_email(email)
@@ -84,6 +86,7 @@ class Invitations:
             )
         except asyncpg.UniqueViolationError:
             raise InvitationPending from None
+        await EntitlementsOfTenant(uow).keep_seats(role_ids, invited=True)
         uow.publish(MemberInvited(id=row.id, email=email, invited_by=invited_by))
         await self._send(row)
         return row
@@ -194,7 +197,8 @@ async def accept(
 ) -> SignedIn:
     """Join a company: as a new person with a new password, or as somebody known with theirs.
 
-    Raises: LinkUsed; InvalidCredentials for somebody known; Invalid for a weak password; TooManyAttempts.
+    Raises: LinkUsed; InvalidCredentials for somebody known; Invalid for a weak password; TooManyAttempts;
+    PlanLimitReached when no seat is left.
     """
     async with caller.transaction() as uow:
         refusal = await attempts.COUNTERS.count(uow.connection, attempts.for_token(caller.ip), uow.now)
@@ -262,6 +266,7 @@ async def _join(
         joined_at=uow.now,
         deactivated_at=None,
     )
+    await EntitlementsOfTenant(uow).keep_seats(invitation.role_ids)
     await uow.update(
         invitation,
         audit=OBJECT,

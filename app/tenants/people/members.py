@@ -14,6 +14,7 @@ from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import access_changed
 from app.tenants.auth.sessions import end_sessions
+from app.tenants.billing.entitlements import EntitlementsOfTenant
 from app.tenants.hand_over import hand_over
 from app.tenants.interface import MemberDeactivated, MemberReactivated
 from app.tenants.models import ApiKey, Member, MemberStatus, Team
@@ -83,7 +84,8 @@ class MemberService:
     async def update(self, id: UUID, changes: dict[str, Any], *, expected_version: int) -> Member:
         """Change roles, teams, manager, hours, skills, name or title; effective from the commit on.
 
-        Raises: NotFound; StaleVersion; Invalid; GrantTooWide and Forbidden beyond one's own rights; LastOwner.
+        Raises: NotFound; StaleVersion; Invalid; GrantTooWide and Forbidden beyond one's own rights; LastOwner;
+        PlanLimitReached.
         """
         member = await self.uow.get(Member, id, lock="update")
         require_version(member.version, expected=expected_version)
@@ -103,6 +105,8 @@ class MemberService:
         await require_calendar(self.uow, changes.get("calendar_id"))
         _refuse_twice(changes.get("skills", ()))
         changed = await self.uow.update(member, audit=OBJECT, **changes)
+        if changed.role_ids != member.role_ids and member.status == MemberStatus.ACTIVE:
+            await EntitlementsOfTenant(self.uow).keep_seats(changed.role_ids, had=member.role_ids)
         if changed is not member:
             await access_changed(self.uow)
         return changed
@@ -145,7 +149,9 @@ class MemberService:
         return changed, counts
 
     async def reactivate(self, id: UUID, *, expected_version: int) -> Member:
-        """Let a member in again, with the roles and teams they had. Raises: NotFound; StaleVersion; MemberActive."""
+        """Let a member in again, with the roles and teams they had. Raises: NotFound; StaleVersion; MemberActive;
+        GrantTooWide; Forbidden; PlanLimitReached.
+        """
         member = await self.uow.get(Member, id, lock="update")
         require_version(member.version, expected=expected_version)
         if member.status == MemberStatus.ACTIVE:
@@ -158,6 +164,7 @@ class MemberService:
             status=MemberStatus.ACTIVE.value,
             deactivated_at=None,
         )
+        await EntitlementsOfTenant(self.uow).keep_seats(member.role_ids)
         self.uow.publish(MemberReactivated(id=id))
         await access_changed(self.uow)
         return changed

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.kernel.errors import Invalid
-from app.modules.leads.services.capture.inbound import read_mail
+from app.kernel.inbound_mail import read_mail
 from tests.modules.leads.forms import leads, rows
 from tests.modules.support import count, make
 from tests.support.api import Client, Company

@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.kernel.links import new_link
-from app.kernel.mail import CalendarPart, Message
+from app.kernel.mail import CalendarPart, Message, post
 from app.kernel.notifications import Notice, Notifications
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
@@ -101,7 +101,7 @@ class Invitations:
                 reply_to=_mailbox(*organiser) if organiser else None,
                 calendar=part,
             )
-            self.uow.enqueue("mail.send", message.model_dump(exclude_none=True))
+            post(self.uow, message)
         notice = Notice(
             INVITED, subject, body="\n".join(lines[1:]), object=OBJECT, record_id=row.id, calendar=part
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Mapped, mapped_column
@@ -35,6 +36,9 @@ class Case(RecordTable):
     the asset or the order line, copied when the case was told of it. `reopenable_until` is set while it is resolved
     or closed. `due_at` is the earliest deadline that runs, of target `due_target`; none runs while it is the
     customer's turn. `sla_failed` stays once a deadline was missed.
+
+    `skills` are those that somebody said, None where the rules decide; `required_skills` are what routing asks for,
+    named in lower case: `[{"skill", "level", "required"}]`. `routed_at` is when routing gave it to its owner.
     """
 
     __tablename__ = "cases"
@@ -79,3 +83,8 @@ class Case(RecordTable):
     sla_failed: Mapped[bool]
     response_class: Mapped[str | None] = mapped_column(sort_order=1000)
     split_from_id: Mapped[UUID | None]
+    skills: Mapped[list[Any] | None] = mapped_column(sort_order=1001)
+    required_skills: Mapped[list[Any]] = mapped_column(sort_order=1001)
+    language: Mapped[str | None] = mapped_column(sort_order=1001)
+    routed_at: Mapped[datetime | None] = mapped_column(sort_order=1001)
+    email: Mapped[str | None] = mapped_column(sort_order=1001)  # of who asked, where that is no contact

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import Json, Versioned, module_ref, one_of
 
@@ -54,7 +54,8 @@ class Queue(Versioned):
 class DeskSettings(Versioned):
     """What one agent can bear, and what a case of each channel weighs; at most one row per tenant.
 
-    A channel whose weight is null takes an agent whole.
+    A channel whose weight is null takes an agent whole. Who says nothing for `away_after_minutes` is away; with null
+    nobody is.
     """
 
     __tablename__ = "desk_settings"
@@ -62,6 +63,7 @@ class DeskSettings(Versioned):
 
     capacity: Mapped[int]
     weights: Mapped[Json]
+    away_after_minutes: Mapped[int | None] = mapped_column(sort_order=1000)
 
 
 class Agent(Versioned):
@@ -77,6 +79,7 @@ class Agent(Versioned):
     status_since: Mapped[datetime]
     capacity: Mapped[int | None]
     last_taken_at: Mapped[datetime | None]
+    heard_at: Mapped[datetime | None] = mapped_column(sort_order=1000)
 
 
 class Call(Versioned):

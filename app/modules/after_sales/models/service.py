@@ -128,7 +128,7 @@ class WorkOrder(RecordTable):
 
 
 class WorkOrderPart(TenantOwned):
-    """Something that was used for a work order."""
+    """Something that is used for a work order. What comes `from_stock` is kept for it once the work is planned."""
 
     __tablename__ = "work_order_parts"
     __table_args__ = ({"schema": "after_sales"},)
@@ -140,6 +140,7 @@ class WorkOrderPart(TenantOwned):
     serial_numbers: Mapped[list[Any]]
     created_at: Mapped[datetime]
     created_by: Mapped[UUID | None]
+    from_stock: Mapped[bool]
 
 
 class WorkOrderTime(TenantOwned):

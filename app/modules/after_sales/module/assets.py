@@ -7,14 +7,16 @@ from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission, Schedule, Subscription
 from app.kernel.sharing import OpenWork
-from app.modules.activities.interface import ToDoSource
+from app.modules.activities.interface import TimelineSource, ToDoSource
 from app.modules.after_sales.router import assets, service
 from app.modules.after_sales.services.assets.assets import ASSET, AssetsOfCases
 from app.modules.after_sales.services.assets.on_accounts import (
     AssetPanel,
     AssetProducts,
+    AssetTimeline,
     AssetUses,
     AssetWork,
+    WorkOrderTimeline,
 )
 from app.modules.after_sales.services.assets.shipped import Shipped, register_shipped
 from app.modules.after_sales.services.assets.warranties import WARRANTY_TERM
@@ -25,6 +27,7 @@ from app.modules.after_sales.services.service.maintenance import MAINTENANCE_PLA
 from app.modules.after_sales.services.service.to_dos import WorkOrderToDos
 from app.modules.after_sales.services.service.work_orders import WORK_ORDER
 from app.modules.after_sales.services.telemetry import watching
+from app.modules.after_sales.services.telemetry.merging import WatchedCases
 from app.modules.after_sales.services.telemetry.rules import TELEMETRY_RULE
 from app.modules.catalog.interface import ProductUser
 from app.modules.customers.interface import AccountPanel, AccountUser
@@ -57,6 +60,8 @@ PART = Module(
         (AccountUser, AssetUses),
         (ProductUser, AssetProducts),
         (OpenWork, AssetWork),
+        (TimelineSource, AssetTimeline),
+        (TimelineSource, WorkOrderTimeline),
         (ToDoSource, WorkOrderToDos),
         (Merger, record_column(ASSET, "account_id", "account")),
         (Merger, record_column(ASSET, "contact_id", "contact")),
@@ -64,6 +69,7 @@ PART = Module(
         (Merger, record_column(WORK_ORDER, "account_id", "account")),
         (Merger, record_column(WORK_ORDER, "contact_id", "contact")),
         (Merger, record_column(WORK_ORDER, "case_id", "case")),
+        (Merger, WatchedCases),
     ),
     subscriptions=(
         Subscription("orders.order.shipped.v1", Shipped, register_shipped, "after_sales.assets"),

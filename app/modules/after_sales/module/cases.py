@@ -20,6 +20,7 @@ from app.modules.after_sales.services.cases.on_accounts import (
     CaseTimeline,
     CaseUses,
     CaseWork,
+    CommentTimeline,
 )
 from app.modules.after_sales.services.cases.to_dos import CaseToDos
 from app.modules.after_sales.services.sla import recompute, watch
@@ -40,6 +41,7 @@ PART = Module(
         (ProductUser, CaseProducts),
         (OpenWork, CaseWork),
         (TimelineSource, CaseTimeline),
+        (TimelineSource, CommentTimeline),
         (ToDoSource, CaseToDos),
         (Merger, record_column(CASE, "account_id", "account")),
         (Merger, record_column(CASE, "contact_id", "contact")),

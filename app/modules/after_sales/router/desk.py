@@ -107,7 +107,10 @@ async def _taken(uow: Uow, queue_id: UUID | None) -> Response:
 
 @router.post("/v1/desk/presence", access="desk:work")
 async def set_presence(body: PresenceInput, uow: Uow) -> AgentRead:
-    """Say whether you take cases just now: online, away or offline."""
+    """Say whether you take cases just now: online, away or offline. Say it again, or you are taken for away.
+
+    Whoever goes offline gives back what routing gave them and they have not begun.
+    """
     return await AgentService(uow).appear(body.status)
 
 
@@ -146,7 +149,9 @@ async def set_desk_settings(
 ) -> DeskSettingsRead:
     """Say what agents can bear. The version is 0 while nothing has been set."""
     weights = {channel.value: weight for channel, weight in body.weights.items()}
-    await DeskSettingsService(uow).replace(body.capacity, weights, expected_version=version)
+    await DeskSettingsService(uow).replace(
+        body.capacity, weights, body.away_after_minutes, expected_version=version
+    )
     return await _settings(uow, response)
 
 
@@ -154,4 +159,5 @@ async def _settings(uow: Uow, response: Response) -> DeskSettingsRead:
     held, version = await DeskSettingsService(uow).read()
     response.headers["ETag"] = etag(version)
     weights = {CaseChannel(channel): weight for channel, weight in held.weights.items()}
-    return DeskSettingsRead(version=version, capacity=held.capacity, weights=weights)
+    away = None if held.away_after is None else int(held.away_after.total_seconds()) // 60
+    return DeskSettingsRead(version=version, capacity=held.capacity, weights=weights, away_after_minutes=away)

@@ -37,6 +37,7 @@ from app.modules.after_sales.services.service.contracts import (
 from app.modules.after_sales.services.service.maintenance import MAINTENANCE_PLAN
 from app.modules.after_sales.services.service.work import WorkService
 from app.modules.after_sales.services.service.work_orders import WORK_ORDER, WorkOrderEnded, WorkOrderService
+from app.modules.orders.interface import OutOfStock
 
 contracts = record_router(SERVICE_CONTRACT, tag="service contracts")
 plans = record_router(MAINTENANCE_PLAN, tag="work orders")
@@ -48,6 +49,7 @@ READ, UPDATE = "work_order:read", "work_order:update"
 OF = "/v1/work-orders/{id}"
 PartId = Annotated[UUID, Path(description="The part that was noted.")]
 _STEP = problems(InvalidTransition, StaleVersion, VersionRequired)
+_KEEPING = problems(InvalidTransition, StaleVersion, VersionRequired, OutOfStock)
 _DRAW = (EntitlementExhausted, ServiceContractNotInForce)
 
 
@@ -79,13 +81,13 @@ async def _answer(uow: Uow, row: WorkOrder) -> Response:
     return await detail_response(WorkOrderService(uow), row)
 
 
-@router.post(f"{OF}/schedule", access=UPDATE, response_model=WorkOrderRead, responses=_STEP)
+@router.post(f"{OF}/schedule", access=UPDATE, response_model=WorkOrderRead, responses=_KEEPING)
 async def schedule_work_order(id: UUID, body: WorkOrderSchedule, version: IfMatch, uow: Uow) -> Response:
-    """Say in which window it is done, and by whom; also to say so anew."""
+    """Say in which window it is done, and by whom; also to say so anew. Its parts are kept in stock from then on."""
     return await _answer(uow, await WorkOrderService(uow).schedule(id, body, expected_version=version))
 
 
-@router.post(f"{OF}/start", access=UPDATE, response_model=WorkOrderRead, responses=_STEP)
+@router.post(f"{OF}/start", access=UPDATE, response_model=WorkOrderRead, responses=_KEEPING)
 async def start_work_order(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """Somebody works on it."""
     return await _answer(uow, await WorkOrderService(uow).step(id, "start", expected_version=version))
@@ -113,13 +115,13 @@ async def resume_work_order(id: UUID, version: IfMatch, uow: Uow) -> Response:
 
 @router.post(f"{OF}/sign-off", access=UPDATE, response_model=WorkOrderRead, responses=_STEP)
 async def sign_work_order(id: UUID, body: WorkOrderSignature, version: IfMatch, uow: Uow) -> Response:
-    """The customer agrees that it was done; it changes no more."""
+    """The customer agrees that it was done; it changes no more, and its parts are taken out of stock."""
     return await _answer(uow, await WorkOrderService(uow).sign_off(id, body, expected_version=version))
 
 
 @router.post(f"{OF}/cancel", access=UPDATE, response_model=WorkOrderRead, responses=_STEP)
 async def cancel_work_order(id: UUID, body: WorkOrderCancellation, version: IfMatch, uow: Uow) -> Response:
-    """It will not be done."""
+    """It will not be done; what was kept in stock for it is free again."""
     row = await WorkOrderService(uow).step(
         id, "cancel", expected_version=version, reason=body.reason, cancel_reason=body.reason
     )
@@ -131,19 +133,19 @@ async def cancel_work_order(id: UUID, body: WorkOrderCancellation, version: IfMa
 
 @router.get(f"{OF}/parts", access=READ)
 async def list_work_order_parts(id: UUID, uow: Uow) -> WorkOrderParts:
-    """What was used."""
+    """What is used."""
     return WorkOrderParts(data=await WorkService(uow).parts(id))
 
 
-@router.post(f"{OF}/parts", access=UPDATE, status_code=201, responses=problems(WorkOrderEnded))
+@router.post(f"{OF}/parts", access=UPDATE, status_code=201, responses=problems(WorkOrderEnded, OutOfStock))
 async def add_work_order_part(id: UUID, body: WorkOrderPartCreate, uow: Uow) -> WorkOrderPartRead:
-    """Note something that was used."""
+    """Note something that is used. A stocked product is kept for it, once the work is scheduled or begun."""
     return await WorkService(uow).add_part(id, body)
 
 
 @router.delete(f"{OF}/parts/{{part_id}}", access=UPDATE, status_code=204, responses=problems(WorkOrderEnded))
 async def remove_work_order_part(id: UUID, part_id: PartId, uow: Uow) -> None:
-    """It was not used after all."""
+    """It is not used after all."""
     await WorkService(uow).remove_part(id, part_id)
 
 

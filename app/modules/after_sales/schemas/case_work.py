@@ -42,6 +42,7 @@ class CommentRead(Output):
     public: bool
     member_id: UUID | None = Field(description="Who wrote it, or entered it for the customer.")
     contact_id: UUID | None
+    email: str | None = Field(description="Where it came from, if by mail.")
     body: str
     at: datetime
 
@@ -89,6 +90,10 @@ class CaseSettingsWrite(Input):
     close_after_days: int | None = Field(
         ge=0, le=3650, description="A resolved case closes by itself after so many days; null: never."
     )
+    mail_comments: bool = Field(True, description="Customers get by mail what is said to them in public.")
+    mail_queue_id: UUID | None = Field(
+        None, description="Where cases wait that came by mail; null: nowhere, whoever hands them on has them."
+    )
 
 
 class CaseSettingsRead(Output):
@@ -97,3 +102,5 @@ class CaseSettingsRead(Output):
     version: int
     reopen_days: int
     close_after_days: int | None
+    mail_comments: bool
+    mail_queue_id: UUID | None

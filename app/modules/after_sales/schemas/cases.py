@@ -8,11 +8,16 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from app.kernel.contact import Email
 from app.kernel.schemas import Input, LongText, Output, RecordInput, RecordOutput, ShortText, patch_of
 from app.modules.after_sales.interface import CaseChannel, CasePriority, CaseStatus
 from app.modules.after_sales.models.cases import CaseSeverity, SlaTarget
+from app.modules.after_sales.schemas.skills import QueueSkillRead, Skills
 
 CaseKind = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
+LanguageTag = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"), Field(examples=["de"])
+]
 CustomerStatus = Literal["received", "in_progress", "waiting_for_you", "solved", "closed"]
 
 
@@ -34,6 +39,13 @@ class CaseFields(RecordInput):
     order_line_id: UUID | None = Field(None, description="What was bought; needs its order.")
     parent_id: UUID | None = Field(None, description="The case that this one is a part of.")
     queue_id: UUID | None = Field(None, description="Where it waits for somebody; then nobody owns it yet.")
+    email: Email | None = Field(
+        None, description="Of whoever asked: answers go there where the case has no contact with an address."
+    )
+    language: LanguageTag | None = Field(None, description="What the customer writes in (BCP 47).")
+    skills: Skills | None = Field(
+        None, description="What whoever takes it must be able to do; absent or null: the rules say so."
+    )
 
 
 class CaseCreate(CaseFields):
@@ -106,6 +118,15 @@ class CaseRead(RecordOutput):
         description="That of the customer's service contract when the case was told of customer or asset."
     )
     split_from_id: UUID | None = Field(description="The case that it was once a part of.")
+    email: str | None
+    language: str | None
+    skills: list[QueueSkillRead] | None = Field(description="Those that somebody said; null: by the rules.")
+    required_skills: list[QueueSkillRead] = Field(
+        description="What routing asks for, in lower case. What is not required is dropped as its queue says."
+    )
+    routed_at: datetime | None = Field(
+        description="When routing gave it to its owner; null where somebody did."
+    )
 
 
 class ClockRead(Output):

@@ -6,18 +6,20 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from app.kernel.schemas import Input, Output, ShortText
 from app.kernel.validation import refuse_nulls
 from app.modules.after_sales.interface import CaseChannel
 from app.modules.after_sales.models.desk import AgentStatus, Queue, Routing
 from app.modules.after_sales.schemas.cases import CaseRead
+from app.modules.after_sales.schemas.skills import QueueSkillRead, Skills
 
 MemberIds = Annotated[list[UUID], Field(max_length=500)]
 TeamIds = Annotated[list[UUID], Field(max_length=100)]
 Units = Annotated[int, Field(ge=1, le=1_000)]
+AwayAfter = Annotated[int, Field(ge=1, le=1_440)]
+AWAY_AFTER_MINUTES = 30
 
 
 class CaseQueueNames(Input):
@@ -32,21 +34,6 @@ class CaseQueueNamesRead(Output):
     zh: str | None
 
 
-class QueueSkill(Input):
-    """What somebody must be able to do who takes cases from a queue."""
-
-    skill: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
-    level: int = Field(1, ge=1, le=5, description="The least.")
-    required: bool = Field(True, description="False: asked for only while a case is young.")
-
-
-class QueueSkillRead(Output):
-    skill: str
-    level: int
-    required: bool
-
-
-Skills = Annotated[list[QueueSkill], Field(max_length=20)]
 Seconds = Annotated[int, Field(ge=0, le=2_592_000)]
 
 
@@ -64,11 +51,6 @@ class QueueCreate(Input):
         300, description="Skills that are not required are dropped when a case is so old."
     )
 
-    @model_validator(mode="after")
-    def _each_skill_once(self) -> QueueCreate:
-        _refuse_twice(self.skills)
-        return self
-
 
 class QueueUpdate(Input):
     """Changes to a queue; lists and objects are replaced whole."""
@@ -79,17 +61,6 @@ class QueueUpdate(Input):
     team_ids: TeamIds | None = None
     skills: Skills | None = None
     optional_for_seconds: Seconds | None = None
-
-    @model_validator(mode="after")
-    def _each_skill_once(self) -> QueueUpdate:
-        _refuse_twice(self.skills or ())
-        return self
-
-
-def _refuse_twice(skills: Any) -> None:
-    names = [skill.skill.casefold() for skill in skills]
-    if len(set(names)) < len(names):
-        raise PydanticCustomError("not_unique", "A skill is named twice")
 
 
 class QueueRead(Output):
@@ -126,6 +97,11 @@ class DeskSettingsInput(Input):
 
     capacity: Units = Field(description="Units of an agent who has no capacity of their own.", examples=[6])
     weights: ChannelWeights = Field(default_factory=dict)
+    away_after_minutes: AwayAfter | None = Field(
+        AWAY_AFTER_MINUTES,
+        description="Whoever is online and says nothing for so long is away, and what they had not begun goes back;"
+        " null: nobody is.",
+    )
 
 
 class DeskSettingsRead(Output):
@@ -134,6 +110,7 @@ class DeskSettingsRead(Output):
     version: int = Field(description="0 while nothing has been set.")
     capacity: int
     weights: dict[CaseChannel, int | None]
+    away_after_minutes: int | None
 
 
 class PresenceInput(Input):
@@ -157,6 +134,9 @@ class AgentRead(Output):
     name: str | None
     status: AgentStatus
     status_since: datetime | None
+    heard_at: datetime | None = Field(
+        description="When they last said that they are there, or asked for a case."
+    )
     capacity: int
     load: int = Field(description="Units that their cases take; a call takes all of it.")
     cases: int = Field(description="Unresolved cases of theirs in which it is our turn.")

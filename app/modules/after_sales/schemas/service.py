@@ -196,7 +196,7 @@ class WorkOrderCancellation(Input):
 
 
 class WorkOrderPartCreate(Input):
-    """Something that was used: a product, or anything else by its description."""
+    """Something that is used: a product, or anything else by its description."""
 
     product_id: UUID | None = None
     description: ShortText | None = Field(
@@ -204,6 +204,10 @@ class WorkOrderPartCreate(Input):
     )
     quantity: Quantity
     serial_numbers: list[SerialNumber] = Field(default_factory=list, max_length=1000)
+    from_stock: bool = Field(
+        True,
+        description="False: a stocked product that does not come from our stock, but from a van or a shop.",
+    )
 
 
 class WorkOrderPartRead(Output):
@@ -212,6 +216,9 @@ class WorkOrderPartRead(Output):
     description: str
     quantity: DecimalOut
     serial_numbers: list[str]
+    from_stock: bool = Field(
+        description="It is kept in stock from when the work is scheduled or begun, and taken out at sign-off."
+    )
     created_at: datetime
     created_by: UUID | None
 

@@ -49,7 +49,7 @@ async def list_approval_processes(
     )
 
 
-@router.post("", access="approval_process:manage", status_code=201)
+@router.post("", access="approval_process:manage", status_code=201, feature="approvals")
 async def create_approval_process(
     body: ApprovalProcessCreate, uow: Uow, response: Response
 ) -> ApprovalProcessRead:

@@ -68,6 +68,12 @@ class CatalogOfTenant:
         )
         return {row["id"]: row["name"] for row in rows}
 
+    async def category_trees(self, ids: Collection[UUID]) -> Mapping[UUID, frozenset[UUID]]:
+        if not ids:
+            return {}
+        rows = await self._uow.fetch(_TREES, self._uow.tenant_id, list(ids))
+        return {row["id"]: frozenset(row["above"]) for row in rows}
+
     async def priced_by(
         self,
         product_id: UUID,
@@ -140,3 +146,13 @@ WHERE p.tenant_id = $1 AND p.parent_id = $2 AND p.deleted_at IS NULL AND NOT CAS
       AND (a.valid_until IS NULL OR a.valid_until >= $7::date) AND a.deleted_at IS NULL)
   ELSE p.prices @> jsonb_build_array(jsonb_build_object('currency', $3::text)) END
 ORDER BY p.id"""
+
+
+_TREES = """
+WITH RECURSIVE up (id, above) AS (
+  SELECT id, id FROM catalog.categories WHERE tenant_id = $1 AND id = ANY($2::uuid[])
+  UNION
+  SELECT up.id, c.parent_id FROM up
+  JOIN catalog.categories c ON c.tenant_id = $1 AND c.id = up.above AND c.parent_id IS NOT NULL
+)
+SELECT id, array_agg(above) AS above FROM up GROUP BY id"""

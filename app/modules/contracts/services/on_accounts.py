@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from app.kernel.money import money_dict
 from app.kernel.record_reads import visible_of
-from app.kernel.sharing import give
+from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
+from app.kernel.uses import live_uses
 from app.modules.activities.interface import Position, Subject, TimelineEntry, place_in_sql
 from app.modules.contracts.services.contracts import ContractService
 from app.modules.customers.interface import CUSTOMER_COLUMNS
@@ -93,36 +94,25 @@ class ContractUses:
         self._uow = uow
 
     async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
-        """How many live contracts name the account or contact, as the customer or as a party."""
+        """How many live contracts name the account or contact."""
         column = CUSTOMER_COLUMNS.get(object_name)
         if column is None:
             return {}
-        row = await self._uow.fetchrow(
-            "SELECT count(*) FROM contracts.contracts c WHERE c.tenant_id = $1 AND c.deleted_at IS NULL"
-            f" AND (c.{column} = $2 OR EXISTS (SELECT 1 FROM contracts.parties p WHERE p.tenant_id = $1"
-            f" AND p.contract_id = c.id AND p.{column} = $2))",
-            self._uow.tenant_id,
-            id,
+        party = (
+            "EXISTS (SELECT 1 FROM contracts.parties p WHERE p.tenant_id = $1 AND p.contract_id = t.id"
+            f" AND p.{column} = $2)"
         )
-        return {"contracts": row[0]} if row and row[0] else {}
-
-
-class ContractWork:
-    """`OpenWork`: an account's contracts that are not over go along when it changes its owner."""
-
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
-
-    async def hand_over(
-        self, object_name: str, record_ids: list[UUID], owner_id: UUID
-    ) -> Mapping[str, list[UUID]]:
-        """Give the contracts of these accounts to the new owner. Raises `Forbidden`."""
-        if object_name != "account":
-            return {}
-        where = (
-            "t.account_id = ANY($2::uuid[]) AND t.status IN ('draft', 'in_approval', 'approved', 'active')"
+        return await live_uses(
+            self._uow, id, {"contracts": f"contracts.contracts t WHERE (t.{column} = $2 OR {party})"}
         )
-        return {"contract": await give(ContractService(self._uow), where, record_ids, owner_id)}
+
+
+class ContractWork(GoesAlong):
+    """An account's contracts that are not over go along when it changes its owner."""
+
+    service = ContractService
+    columns: ClassVar = {"account": "account_id"}
+    open = "t.status IN ('draft', 'in_approval', 'approved', 'active')"
 
 
 _PANEL = """

@@ -9,6 +9,7 @@ from uuid import UUID
 from asyncpg import Record
 
 from app.kernel.access import visible_rows
+from app.kernel.contact import phone_digits, to_e164
 from app.kernel.listing import Bindings
 from app.kernel.merging.tombstones import get_current
 from app.kernel.money import Money
@@ -22,6 +23,7 @@ from app.modules.customers.interface import (
     GivenConsent,
     PhoneMatch,
     PostalAddress,
+    Reachable,
 )
 from app.modules.customers.models import Account, Channel, ConsentStatus, Contact, LifecycleStage
 from app.modules.customers.schemas import ConsentInput
@@ -42,7 +44,7 @@ def account_ref(row: Account, hidden: Collection[str] = ("country", "language"))
 
 def contact_ref(row: Contact) -> ContactRef:
     """A contact as other modules show them."""
-    return ContactRef(row.id, row.name, row.account_id, row.email, row.mobile or row.phone)
+    return ContactRef(row.id, row.name, row.account_id, row.email, row.mobile or row.phone, row.time_zone)
 
 
 async def _rows(service: RecordService[Any], ids: Collection[UUID], hold: bool) -> Mapping[UUID, Any]:
@@ -97,6 +99,19 @@ class Directory:
             f" AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''}",
             *bind.values,
         )
+
+    async def reachable(self, ids: Collection[UUID]) -> Mapping[UUID, Reachable]:
+        rows = await self._uow.fetch(_REACHABLE, self._uow.tenant_id, list(ids)) if ids else []
+        return {
+            row["id"]: Reachable(
+                frozenset(text.lower() for text in row["emails"] if text),
+                frozenset(
+                    to_e164(text, row["country"]) or phone_digits(text) for text in row["phones"] if text
+                ),
+                frozenset(id for id in row["account_ids"] if id),
+            )
+            for row in rows
+        }
 
     async def credit_terms(self, ids: Collection[UUID]) -> Mapping[UUID, CreditTerms]:
         if not ids:
@@ -173,3 +188,12 @@ class Directory:
             return
         if _STAGES.index(LifecycleStage(stage)) > _STAGES.index(LifecycleStage(row.lifecycle_stage)):
             await AccountService(self._uow).write(row, {"lifecycle_stage": stage})
+
+
+_REACHABLE = """
+SELECT id, country, emails || email AS emails, phones || phone AS phones, ARRAY[id] AS account_ids
+FROM customers.accounts WHERE tenant_id = $1 AND id = ANY($2::uuid[])
+UNION ALL
+SELECT c.id, c.country, c.emails || c.email, ARRAY[c.phone, c.mobile], c.account_id || ARRAY(
+  SELECT r.account_id FROM customers.contact_roles r WHERE r.tenant_id = $1 AND r.contact_id = c.id)
+FROM customers.contacts c WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[])"""

@@ -20,6 +20,7 @@ from app.kernel.errors import (
     VersionRequired,
     problems,
 )
+from app.kernel.inbound_mail import SIZE_LIMIT as MAIL_LIMIT
 from app.kernel.record_router import json_response, tag
 from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
@@ -49,7 +50,6 @@ from app.modules.leads.schemas.capture import (
 from app.modules.leads.services.capture import listing
 from app.modules.leads.services.capture.cards import leads_from_cards
 from app.modules.leads.services.capture.forms import Forms, form_read
-from app.modules.leads.services.capture.inbound import SIZE_LIMIT as MAIL_LIMIT
 from app.modules.leads.services.capture.inbound import MailRefused, take_mail
 from app.modules.leads.services.capture.submissions import OriginNotAllowed, submit
 from app.modules.leads.services.leads import LeadService

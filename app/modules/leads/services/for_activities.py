@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from app.kernel.access import NOBODY
 from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import PersonRef, Waiting
@@ -44,22 +43,14 @@ class LeadToDos:
         self._uow = uow
 
     def waiting(self, bind: Bindings) -> Sequence[Waiting]:
-        actor = self._uow.actor
-        if not actor.may("lead:read"):
-            return []
-        hidden = actor.hidden("lead")
-        return [
-            Waiting(
-                rows=f"leads.leads l WHERE l.tenant_id = {bind(actor.tenant.id)}"
-                f" AND l.owner_id = {bind(actor.member_id or NOBODY)} AND l.deleted_at IS NULL"
-                " AND l.status = 'new' AND l.first_response_at IS NULL",
-                id="l.id",
-                kind=f"'{NEW_LEAD}'",
-                title="'…'" if "name" in hidden else "l.name",
-                due_at="l.created_at",
-                since="l.created_at",
-                object="'lead'",
-                record_id="l.id",
-                data={name: f"l.{name}" for name in ("company", "source", "rating") if name not in hidden},
-            )
-        ]
+        return Waiting.own(
+            self._uow.actor,
+            bind,
+            "lead",
+            "leads.leads",
+            "t.status = 'new' AND t.first_response_at IS NULL",
+            kind=f"'{NEW_LEAD}'",
+            title="name",
+            due_at="t.created_at",
+            shown=("company", "source", "rating"),
+        )

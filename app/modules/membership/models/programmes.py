@@ -129,6 +129,8 @@ class LoyaltyMember(RecordTable):
     number: Mapped[str]
     status: Mapped[str]
     since: Mapped[date]
+    birthday: Mapped[date | None]
+    time_zone: Mapped[str | None]  # None: the company's
     tier: Mapped[str | None]
     tier_since: Mapped[date | None]
     tier_until: Mapped[date | None]
@@ -269,7 +271,7 @@ class BurnTake(TenantOwned):
 
 
 class Adjustment(TenantOwned):
-    """Points given or taken by hand; a pending one waits for approval."""
+    """Points, or `amount` minor units of a wallet, given or taken by hand; a pending one waits for approval."""
 
     __tablename__ = "adjustments"
     __table_args__ = (one_of("status", AdjustmentStatus), _SCHEMA)
@@ -282,6 +284,8 @@ class Adjustment(TenantOwned):
     requested_by: Mapped[UUID | None]
     created_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
+    amount: Mapped[int | None]
+    currency: Mapped[str | None]
 
 
 class LedgerTransaction(TenantOwned):

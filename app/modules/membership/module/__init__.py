@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from app.kernel.registry import combined
+from app.modules.membership.module.coupons import PART as COUPONS
 from app.modules.membership.module.programmes import PART as PROGRAMMES
 from app.modules.membership.module.rewards import PART as REWARDS
 
 MODULE = combined(
     "membership",
     "Loyalty programmes: members, tiers, points, coupons, stored value, referrals.",
-    (PROGRAMMES, REWARDS),
+    (PROGRAMMES, COUPONS, REWARDS),
 )

@@ -2,6 +2,38 @@
 
 from __future__ import annotations
 
-from app.kernel.registry import Module
+from app.kernel.access import Scope
+from app.kernel.money_checks import MoneyCheck
+from app.kernel.registry import Module, Permission
+from app.modules.customers.interface import AccountPanel
+from app.modules.membership.handlers import OF_WALLETS
+from app.modules.membership.router import rewards, wallets
+from app.modules.membership.services.panel import MembershipPanel
+from app.modules.membership.services.wallet.reading import WalletCheck
 
-PART = Module(name="membership")
+_RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
+
+PART = Module(
+    name="membership",
+    tags={"wallets": "Stored value of members: paid in, spent on orders and invoices, given back, paid out."},
+    routers=(wallets.router, wallets.settings, rewards.router),
+    ports=((MoneyCheck, WalletCheck), (AccountPanel, MembershipPanel)),
+    subscriptions=OF_WALLETS,
+    permissions=(
+        Permission(
+            "loyalty_member:top_up",
+            "Take money for members' wallets.",
+            _RUNS_IT | {"manager": Scope.ALL, "salesperson": Scope.TEAM},
+        ),
+        Permission(
+            "loyalty_member:withdraw",
+            "Pay members out what they had paid in.",
+            _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW},
+        ),
+        Permission(
+            "loyalty_member:freeze",
+            "Freeze members' wallets and let them go on.",
+            _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW},
+        ),
+    ),
+)

@@ -11,9 +11,15 @@ from pydantic_core import PydanticCustomError
 
 from app.kernel.money import MoneyOut
 from app.kernel.schemas import Input, Output, Page, RecordInput, RecordOutput, ShortText, patch_of
+from app.kernel.time_zones import TimeZone
 from app.modules.membership.models.programmes import AdjustmentStatus, BurnStatus, MemberStatus, TierReason
 from app.modules.membership.schemas.programmes import Key, Points
 
+ReferralCodeText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, to_upper=True, min_length=8, max_length=40),
+    Field(examples=["K7WQ2MXH94TD"]),
+]
 CardNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{8,19}$")]
 Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
@@ -24,7 +30,7 @@ Standing = Literal["active", "suspended", "closed"]
 class LoyaltyMemberCreate(RecordInput):
     """An account or a contact joins a programme; each does so once."""
 
-    programme_id: UUID
+    programme_id: UUID | None = Field(None, description="Absent: the only one that is active.")
     account_id: UUID | None = None
     contact_id: UUID | None = Field(None, description="Either an account or a contact.")
     number: CardNumber | None = Field(
@@ -33,10 +39,19 @@ class LoyaltyMemberCreate(RecordInput):
     )
     since: date | None = Field(None, description="Orders from this day on earn. Absent: today.")
     status: Standing = "active"
+    birthday: date | None = None
+    time_zone: TimeZone | None = Field(
+        None, description="Where their days begin and end. Absent: the contact's, or the company's."
+    )
+    referral_code: ReferralCodeText | None = Field(
+        None, description="Of the member who brought them in. Fraud does not keep them from joining."
+    )
 
 
 class _Changeable(RecordInput):
     status: Standing = "active"
+    birthday: date | None = None
+    time_zone: TimeZone | None = None
 
 
 LoyaltyMemberUpdate = patch_of(_Changeable, "LoyaltyMemberUpdate")
@@ -51,6 +66,8 @@ class LoyaltyMemberRead(RecordOutput):
     number: str
     status: MemberStatus
     since: date
+    birthday: date | None
+    time_zone: str | None = Field(description="Absent: the company's.")
     tier: str | None
     tier_since: date | None
     tier_until: date | None
@@ -131,6 +148,7 @@ class AdjustmentRead(Output):
     requested_by: UUID | None
     created_at: datetime
     decided_at: datetime | None
+    amount: MoneyOut | None = Field(description="Of a wallet; absent where points are adjusted.")
 
 
 class EarnInput(Input):

@@ -52,7 +52,8 @@ class EarnRule(Input):
         default_factory=list, description="Only lines with these products."
     )
     category_ids: Annotated[list[UUID], Field(max_length=100)] = Field(
-        default_factory=list, description="Only lines with products of these categories; or of `product_ids`."
+        default_factory=list,
+        description="Only products of these categories, or of those below them; or of `product_ids`.",
     )
     minimum_spend: Measure | None = Field(None, description="The order comes to so much, in major units.")
     minimum_spend_basis: EarnBasis = EarnBasis.TOTAL

@@ -27,7 +27,7 @@ class EarningLine:
 
     id: UUID
     product_id: UUID | None
-    category_id: UUID | None
+    category_ids: frozenset[UUID]  # its category, and all that this one stands below
     quantity: Decimal
     net: int
     total: int
@@ -122,7 +122,7 @@ def _spent_enough(rule: EarnRule, lines: Sequence[EarningLine], currency: str) -
 def _about(rule: EarnRule, line: EarningLine) -> bool:
     if not rule.product_ids and not rule.category_ids:
         return True
-    return line.product_id in rule.product_ids or line.category_id in rule.category_ids
+    return line.product_id in rule.product_ids or not line.category_ids.isdisjoint(rule.category_ids)
 
 
 def _points(

@@ -12,6 +12,8 @@ from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import RecordColumn
 from app.kernel.money_checks import Difference
 from app.kernel.uow import UnitOfWork
+from app.kernel.uses import live_uses
+from app.modules.customers.interface import CUSTOMER_COLUMNS
 from app.modules.membership.interface import MemberCard
 from app.modules.membership.services.members import LOYALTY_MEMBER
 
@@ -47,17 +49,12 @@ class MemberUses:
         self._uow = uow
 
     async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
-        """How many memberships it has."""
-        column = {"account": "account_id", "contact": "contact_id"}.get(object_name)
+        """How many live memberships name the account or contact."""
+        column = CUSTOMER_COLUMNS.get(object_name)
         if column is None:
             return {}
-        row = await self._uow.fetchrow(
-            f"SELECT count(*) FROM membership.loyalty_members WHERE tenant_id = $1 AND {column} = $2"
-            " AND deleted_at IS NULL",
-            self._uow.tenant_id,
-            id,
-        )
-        return {"loyalty_members": row[0]} if row and row[0] else {}
+        rows = {"loyalty_members": f"membership.loyalty_members t WHERE t.{column} = $2"}
+        return await live_uses(self._uow, id, rows)
 
 
 def member_holders(column: str, target: str) -> Any:

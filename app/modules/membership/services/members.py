@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import date
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from stdnum import luhn
 from app.kernel.errors import Invalid
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.uow import UnitOfWork
-from app.modules.customers.interface import Customers
+from app.modules.customers.interface import ContactRef, Customers
 from app.modules.membership.interface import MemberEnrolled, MemberNotActive, PointsLeft, ProgrammeClosed
 from app.modules.membership.models.programmes import LoyaltyMember, MemberStatus
 from app.modules.membership.schemas.members import (
@@ -22,13 +23,15 @@ from app.modules.membership.schemas.members import (
     LoyaltyMemberRead,
     LoyaltyMemberUpdate,
 )
+from app.modules.membership.services.bringing_in import BringingIn
+from app.modules.membership.services.member_imports import MemberImport
 from app.modules.membership.services.programmes import ProgrammeRules, ProgrammeService
 
 _DIGITS = 15
-_FILLED_IN = frozenset({"number", "since"})
+_FILLED_IN = frozenset({"number", "since", "programme_id"})
 
 
-class LoyaltyMemberService(RecordService[LoyaltyMember]):
+class LoyaltyMemberService(MemberImport, RecordService[LoyaltyMember]):
     """Members of programmes; balances, tiers and groups are never written by hand."""
 
     record: ClassVar[RecordType[Any]]
@@ -36,6 +39,26 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
     def __init__(self, uow: UnitOfWork) -> None:
         super().__init__(uow)
         self._programmes: dict[UUID, ProgrammeRules] = {}
+        self._referral_code: str | None = None
+        self._accounts: set[UUID] = set()
+        self._contacts: dict[UUID, ContactRef] = {}
+        self._opening = {}
+
+    async def create(
+        self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None
+    ) -> LoyaltyMember:
+        """As every record; with a code of another member's, who brought them in. Raises also `ProgrammeClosed`."""
+        values = dict(given)
+        self._referral_code = values.pop("referral_code", None)
+        names = None if explicit is None else set(explicit) - {"referral_code"}
+        return await super().create(values, explicit=names)
+
+    async def change(
+        self, row: LoyaltyMember, given: Mapping[str, Any], *, action: str = "updated"
+    ) -> LoyaltyMember:
+        """As every record. Who brought them in is said when they join, and stays."""
+        values = {name: value for name, value in given.items() if name != "referral_code"}
+        return await super().change(row, values, action=action)
 
     async def programme(self, id: UUID) -> ProgrammeRules | None:
         """A programme, read once."""
@@ -48,16 +71,16 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
         return super()._columns({n: v for n, v in given.items() if v is not None or n not in _FILLED_IN})
 
     async def before_create(self, values: dict[str, Any]) -> None:
-        programme = await self.programme(values["programme_id"])
-        if programme is None:
-            raise Invalid.at("/programme_id", "unknown_reference", "There is no such programme.")
-        await self._check_holder(values)
+        programme = await self._joined(values)
+        await self.learn([values])
+        self._check_holder(values)
         if not programme.row.active:
             raise ProgrammeClosed
         today = self.actor.tenant.day_of(self.uow.now)
         since = values.get("since") or today
         if since > today:
             raise Invalid.at("/since", "in_future", "Nobody is a member from a day to come.")
+        _require_past(values.get("birthday"), today)
         values |= {
             "number": _number(values.get("number")),
             "since": since,
@@ -69,15 +92,42 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
             "points_at": self.uow.now,
         }
 
-    async def _check_holder(self, values: Mapping[str, Any]) -> None:
-        account_id, contact_id = values["account_id"], values["contact_id"]
+    async def _joined(self, values: dict[str, Any]) -> ProgrammeRules:
+        """The programme that is named, or the only one that is active. Raises `Invalid`."""
+        if values.get("programme_id") is None:
+            active = [one for one in await ProgrammeService(self.uow).all() if one.row.active]
+            if len(active) != 1:
+                raise Invalid.at("/programme_id", "required", "Say which of the programmes.")
+            values["programme_id"] = active[0].row.id
+            self._programmes[active[0].row.id] = active[0]
+        programme = await self.programme(values["programme_id"])
+        if programme is None:
+            raise Invalid.at("/programme_id", "unknown_reference", "There is no such programme.")
+        return programme
+
+    async def learn(self, many: Collection[dict[str, Any]]) -> None:
+        """Look up whom all of these name, held; at most one statement each for accounts and contacts."""
+        customers = self.uow.of(Customers)
+        accounts = {values["account_id"] for values in many if values.get("account_id")} - self._accounts
+        if accounts:
+            self._accounts |= (await customers.get_many(accounts, hold=True)).keys()
+        contacts = {
+            values["contact_id"] for values in many if values.get("contact_id")
+        } - self._contacts.keys()
+        if contacts:
+            self._contacts |= await customers.get_contacts(contacts, hold=True)
+
+    def _check_holder(self, values: dict[str, Any]) -> None:
+        account_id, contact_id = values.get("account_id"), values.get("contact_id")
         if (account_id is None) == (contact_id is None):
             raise Invalid.at("/account_id", "required", "A member is either an account or a contact.")
-        customers = self.uow.of(Customers)
-        if account_id is not None and account_id not in await customers.get_many([account_id], hold=True):
+        if account_id is not None and account_id not in self._accounts:
             raise Invalid.at("/account_id", "unknown_reference", "There is no such account.")
-        if contact_id is not None and contact_id not in await customers.get_contacts([contact_id], hold=True):
-            raise Invalid.at("/contact_id", "unknown_reference", "There is no such contact.")
+        if contact_id is not None:
+            contact = self._contacts.get(contact_id)
+            if contact is None:
+                raise Invalid.at("/contact_id", "unknown_reference", "There is no such contact.")
+            values["time_zone"] = values.get("time_zone") or contact.time_zone
 
     async def after_create(self, row: LoyaltyMember) -> None:
         self.uow.publish(
@@ -90,15 +140,20 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
             )
         )
 
+        if self._referral_code is not None:
+            await BringingIn(self.uow).joined(row, self._referral_code)
+
     async def before_update(self, row: LoyaltyMember, changes: dict[str, Any]) -> None:
         """Raises `MemberNotActive` for one that gave way to another."""
         if row.status == MemberStatus.SUPERSEDED and "status" in changes:
             raise MemberNotActive(state=row.status)
+        _require_past(changes.get("birthday"), self.actor.tenant.day_of(self.uow.now))
 
     async def before_delete(self, row: LoyaltyMember) -> None:
-        """Only who never moved a point goes: the ledger is kept for good. Raises `PointsLeft`."""
+        """Only who never moved a point or any money goes: ledgers are kept for good. Raises `PointsLeft`."""
         moved = await self.uow.fetchrow(
-            "SELECT 1 FROM membership.ledger_entries WHERE tenant_id = $1 AND member_id = $2 LIMIT 1",
+            "SELECT 1 FROM membership.ledger_entries WHERE tenant_id = $1 AND member_id = $2"
+            " UNION ALL SELECT 1 FROM membership.wallets WHERE tenant_id = $1 AND member_id = $2 LIMIT 1",
             self.uow.tenant_id,
             row.id,
         )
@@ -117,6 +172,11 @@ class LoyaltyMemberService(RecordService[LoyaltyMember]):
         if programme is None or not programme.row.active:
             raise ProgrammeClosed
         return row, programme
+
+
+def _require_past(birthday: date | None, today: date) -> None:
+    if birthday is not None and not today.replace(year=today.year - 130, day=1) <= birthday <= today:
+        raise Invalid.at("/birthday", "no_birthday", "Nobody living was born on that day.")
 
 
 def _number(given: str | None) -> str:
@@ -148,10 +208,11 @@ LOYALTY_MEMBER: RecordType[LoyaltyMember] = RecordType(
     title="number",
     search=Search(names=("number",)),
     upsert_keys=("external_id", "number"),
-    importable=False,
     moves_etag="points_at",
     labels={
         "number": ("card number", "会员卡号", "卡号"),
+        "birthday": ("birthday", "生日"),
+        "time_zone": ("time zone", "时区"),
         "status": ("状态", "会员状态"),
         "since": ("member since", "入会日期"),
         "tier": ("会员等级", "等级"),

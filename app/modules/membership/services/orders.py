@@ -23,6 +23,7 @@ from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.membership.interface import PointsEarned, PointsReversed
 from app.modules.membership.models.programmes import Burn, BurnStatus, Earning, OrderShare
+from app.modules.membership.services.days import day_factors
 from app.modules.membership.services.earning import Earned, EarningLine, Room, earned
 from app.modules.membership.services.holdings import Holding, Posting
 from app.modules.membership.services.ledger import Ledger
@@ -68,8 +69,10 @@ class OrderPoints:
         due = [row for row in members if row["id"] in holdings.keys() - {one["member_id"] for one in done}]
         programmes = await ProgrammeService(self._uow).get_many({row["programme_id"] for row in due})
         lines = await self._lines(order_id) if due else []
+        factors = await day_factors(self._uow, [row["id"] for row in due], day) if due else {}
         for row in due:
-            await self._earn(row, programmes[row["programme_id"]], order, lines, day)
+            factor = factors.get(row["id"], Decimal(1))
+            await self._earn(row, programmes[row["programme_id"]], order, lines, day, factor)
         if due:
             await self._take_back(order_id, await self._returned(order_id))
         await self._finish()
@@ -82,15 +85,24 @@ class OrderPoints:
     async def _lines(self, order_id: UUID) -> list[EarningLine]:
         lines = await self._uow.of(Orders).lines_of([order_id])
         ids = {line.product_id for line in lines if line.product_id is not None}
-        products = await self._uow.of(Catalog).get_many(ids) if ids else {}
+        catalog = self._uow.of(Catalog)
+        products = await catalog.get_many(ids) if ids else {}
+        categories = {id: one.category_id for id, one in products.items() if one.category_id is not None}
+        trees = await catalog.category_trees(set(categories.values())) if categories else {}
         return [
-            _earning_line(line, None if (p := products.get(line.product_id)) is None else p.category_id)  # type: ignore[arg-type]
+            _earning_line(line, trees.get(categories.get(line.product_id), frozenset()))  # type: ignore[arg-type]
             for line in lines
             if line.fulfilled > 0
         ]
 
     async def _earn(
-        self, row: Any, programme: ProgrammeRules, order: OrderRef, lines: Sequence[EarningLine], day: date
+        self,
+        row: Any,
+        programme: ProgrammeRules,
+        order: OrderRef,
+        lines: Sequence[EarningLine],
+        day: date,
+        factor: Decimal,
     ) -> None:
         holding = self._ledger.held(row["id"])
         tier = programme.tier(row["tier"])
@@ -99,7 +111,7 @@ class OrderPoints:
             programme,
             lines,
             day=day,
-            tier_multiplier=Decimal(1) if tier is None else tier.multiplier,
+            tier_multiplier=factor if tier is None else tier.multiplier * factor,
             room=room,
         )
         earning = await self._uow.insert(
@@ -317,9 +329,9 @@ def _first_of_each(rows: Iterable[Any], order: OrderRef) -> list[Any]:
     return list(found.values())
 
 
-def _earning_line(line: OrderLineRef, category_id: UUID | None) -> EarningLine:
+def _earning_line(line: OrderLineRef, category_ids: frozenset[UUID]) -> EarningLine:
     return EarningLine(
-        line.id, line.product_id, category_id, line.fulfilled, line.net.amount_minor, line.total.amount_minor
+        line.id, line.product_id, category_ids, line.fulfilled, line.net.amount_minor, line.total.amount_minor
     )
 
 

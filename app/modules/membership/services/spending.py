@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
@@ -63,11 +64,20 @@ class Spending:
     async def burn(self, id: UUID, body: BurnInput) -> BurnRead:
         """Raises: NotFound; Invalid; MemberNotActive; ProgrammeClosed; InsufficientPoints."""
         row, programme = await self._usable(id, body.order_id)
-        _check_amount(programme.row, body.points)
+        check_burn(programme.row, body.points)
         order = await self._order(body.order_id, row)
         worth = worth_of(programme.row, body.points)
         if order is not None:
             await self._check_worth(order, programme.row, worth)
+        made = await self._take(id, body, Money(worth, programme.row.currency))
+        if body.reserve:
+            self._uow.publish(PointsReserved(id=id, points=body.points, order_id=body.order_id))
+        else:
+            await self._spent(made)
+        return read_burn(made)
+
+    async def _take(self, id: UUID, body: BurnInput, worth: Money) -> Burn:
+        """Take points of a held member, or keep them, and note what of which lot. Raises `InsufficientPoints`."""
         holding = (await self._ledger.hold([id]))[id]
         burn_id = new_id()
         kind = "reserve" if body.reserve else "burn"
@@ -82,8 +92,8 @@ class Spending:
             status=(BurnStatus.RESERVED if body.reserve else BurnStatus.COMMITTED).value,
             points=body.points,
             restored=0,
-            amount=worth,
-            currency=programme.row.currency,
+            amount=worth.amount_minor,
+            currency=worth.currency,
             note=body.note,
             made_by=self._uow.actor.member_id,
             settled_at=None if body.reserve else self._uow.now,
@@ -93,11 +103,27 @@ class Spending:
             for place, one in enumerate(taken)
         ]
         await self._uow.insert_many(BurnTake, takes)
-        if body.reserve:
-            self._uow.publish(PointsReserved(id=id, points=body.points, order_id=body.order_id))
-        else:
-            await self._spent(made)
-        return read_burn(made)
+        return made
+
+    async def burn_on_order(
+        self, id: UUID, order_id: UUID, points: int, worth: Money, weights: Mapping[UUID, tuple[Decimal, int]]
+    ) -> None:
+        """Spend points that came off an order's price; `weights` are quantity and discount of its lines by id.
+
+        The order must be held. Raises: InsufficientPoints; MemberNotActive.
+        """
+        await lock_keys(self._uow, ORDER_LOCK, [str(order_id)])
+        row = await self._uow.get(LoyaltyMember, id, lock="update")
+        if row.status != MemberStatus.ACTIVE:
+            raise MemberNotActive(f"It is {row.status}.", state=row.status)
+        made = await self._take(id, BurnInput(points=points, order_id=order_id), worth)
+        parts = shared(points, [Fraction(discount) for _, discount in weights.values()])
+        shares = [
+            _share(made, line_id, quantity, part)
+            for (line_id, (quantity, _)), part in zip(weights.items(), parts, strict=True)
+        ]
+        await write_shares(self._uow, shares)
+        self._uow.publish(PointsBurned(id=id, points=points, order_id=order_id))
 
     async def commit(self, id: UUID, burn_id: UUID) -> BurnRead:
         """Spend what was kept. Raises `NotFound`, `BurnSettled`, `Invalid` for an order that was cancelled."""
@@ -177,10 +203,8 @@ class Spending:
             lines = await self._uow.of(Orders).lines_of([burn.order_id])
             weights = [Fraction(max(line.total.amount_minor, 0)) for line in lines]
             parts = shared(burn.points, weights if any(weights) else [Fraction(1)] * len(lines))
-            shares: list[dict[str, Any]] = [
-                {"member_id": burn.member_id, "order_id": burn.order_id, "order_line_id": line.id}
-                | {"quantity": line.fulfilled or line.quantity, "amount": 0, "spendable": 0}
-                | {"qualifying": 0, "burned": part}
+            shares = [
+                _share(burn, line.id, line.fulfilled or line.quantity, part)
                 for line, part in zip(lines, parts, strict=True)
             ]
             await write_shares(self._uow, shares)
@@ -255,7 +279,13 @@ class Spending:
         )
 
 
-def _check_amount(programme: Programme, points: int) -> None:
+def _share(burn: Burn, line_id: UUID, quantity: Decimal, points: int) -> dict[str, Any]:
+    """Which part of the points that were burned on an order belongs to a line of it."""
+    line = {"member_id": burn.member_id, "order_id": burn.order_id, "order_line_id": line_id}
+    return line | {"quantity": quantity, "amount": 0, "spendable": 0, "qualifying": 0, "burned": points}
+
+
+def check_burn(programme: Programme, points: int) -> None:
     if points < programme.burn_minimum:
         raise Invalid.at("/points", "below_minimum", f"At least {programme.burn_minimum} at a time.")
     if points % programme.burn_step:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from app.kernel.money import money_dict
 from app.kernel.record_reads import visible_of
-from app.kernel.sharing import give
+from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
+from app.kernel.uses import live_uses
 from app.modules.activities.interface import Position, Subject, TimelineEntry, place_in_sql
 from app.modules.customers.interface import CUSTOMER_COLUMNS
 from app.modules.opportunities.services.opportunities import OpportunityService
@@ -108,29 +109,16 @@ class OpportunityUses:
         column = CUSTOMER_COLUMNS.get(object_name)
         if column is None:
             return {}
-        row = await self._uow.fetchrow(
-            "SELECT count(*) FROM opportunities.opportunities"
-            f" WHERE tenant_id = $1 AND {column} = $2 AND deleted_at IS NULL",
-            self._uow.tenant_id,
-            id,
-        )
-        return {"opportunities": row[0]} if row and row[0] else {}
+        rows = {"opportunities": f"opportunities.opportunities t WHERE t.{column} = $2"}
+        return await live_uses(self._uow, id, rows)
 
 
-class OpportunityWork:
-    """`OpenWork`: an account's open opportunities go along when it changes its owner."""
+class OpportunityWork(GoesAlong):
+    """An account's open opportunities go along when it changes its owner."""
 
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
-
-    async def hand_over(
-        self, object_name: str, record_ids: list[UUID], owner_id: UUID
-    ) -> Mapping[str, list[UUID]]:
-        """Give the open opportunities of these accounts to the new owner. Raises `Forbidden`."""
-        if object_name != "account":
-            return {}
-        where = "t.account_id = ANY($2::uuid[]) AND t.status = 'open'"
-        return {"opportunity": await give(OpportunityService(self._uow), where, record_ids, owner_id)}
+    service = OpportunityService
+    columns: ClassVar = {"account": "account_id"}
+    open = "t.status = 'open'"
 
 
 _PANEL = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from app.kernel.access import NOBODY
 from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Waiting
@@ -29,21 +28,15 @@ class OpportunityToDos:
         actor = self._uow.actor
         if not actor.may("opportunity:read"):
             return []
-        hidden = actor.hidden("opportunity")
-        shown = [name for name in ("stage", "next_step", "expected_close_on") if name not in hidden]
-        today, zone = bind(actor.tenant.day_of(self._uow.now)), bind(actor.tenant.zone.key)
-        return [
-            Waiting(
-                rows=f"opportunities.opportunities o WHERE o.tenant_id = {bind(actor.tenant.id)}"
-                f" AND o.owner_id = {bind(actor.member_id or NOBODY)} AND o.deleted_at IS NULL"
-                f" AND o.status = 'open' AND (o.expected_close_on < {today}::date OR o.next_step <> '')",
-                id="o.id",
-                kind=f"CASE WHEN o.expected_close_on < {today}::date THEN '{OVERDUE}' ELSE '{NEXT_STEP}' END",
-                title="'…'" if "name" in hidden else "o.name",
-                due_at=f"(o.expected_close_on + 1)::timestamp AT TIME ZONE {zone}::text",
-                since="o.created_at",
-                object="'opportunity'",
-                record_id="o.id",
-                data={name: f"o.{name}" for name in shown},
-            )
-        ]
+        overdue = f"t.expected_close_on < {bind(actor.tenant.day_of(self._uow.now))}::date"
+        return Waiting.own(
+            actor,
+            bind,
+            "opportunity",
+            "opportunities.opportunities",
+            f"t.status = 'open' AND ({overdue} OR t.next_step <> '')",
+            kind=f"CASE WHEN {overdue} THEN '{OVERDUE}' ELSE '{NEXT_STEP}' END",
+            title="name",
+            due_at=f"(t.expected_close_on + 1)::timestamp AT TIME ZONE {bind(actor.tenant.zone.key)}::text",
+            shown=("stage", "next_step", "expected_close_on"),
+        )

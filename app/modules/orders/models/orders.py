@@ -29,6 +29,7 @@ class HeldFor(StrEnum):
     STOCK = "stock"
     CREDIT = "credit"
     CONTRACT = "contract"
+    COUPON = "coupon"
 
 
 class ReturnStatus(StrEnum):
@@ -74,7 +75,8 @@ class Order(RecordTable):
     `content_hash` tells whether a repeated `customer_reference` means the same order. `held_for` is what kept a draft
     that was placed from being confirmed; `credit_requested` the total that approval beyond the credit limit is asked
     for, while it is, and `credit_approved` the one that it was given for. `payment_status` is kept by the database,
-    which follows the invoices; it changes without a new version.
+    which follows the invoices; it changes without a new version. `benefits` are what coupons and points take off,
+    step by step; `benefit_discount`, their sum, is part of `header_discount`.
     """
 
     __tablename__ = "orders"
@@ -130,6 +132,10 @@ class Order(RecordTable):
     credit_requested: Mapped[int | None]
     credit_approved: Mapped[int | None]
     payment_status: Mapped[str]
+    coupon_codes: Mapped[list[str]]
+    points: Mapped[int]
+    benefit_discount: Mapped[int]
+    benefits: Mapped[list[Any]] = mapped_column(info={"derived": True})
 
 
 class OrderLine(TenantOwned):
@@ -158,6 +164,7 @@ class OrderLine(TenantOwned):
     discount: Mapped[int]
     subtotal: Mapped[int]
     header_discount: Mapped[int]
+    benefit_discount: Mapped[int]
     net: Mapped[int]
     tax: Mapped[int]
     total: Mapped[int]
@@ -221,7 +228,7 @@ class StockLevel(Versioned):
 
 
 class StockReservation(TenantOwned):
-    """What is kept for one order line; its id is the line's."""
+    """What is kept for a line of an order, or of whatever else takes goods; its id is the line's."""
 
     __tablename__ = "stock_reservations"
     __table_args__ = ({"schema": "orders"},)

@@ -34,6 +34,8 @@ class PaymentKind(StrEnum):
 
 
 class PaymentMethod(StrEnum):
+    """`stored_value` is money that the customer has with us already: whoever keeps it enters such payments."""
+
     CASH = "cash"
     BANK_TRANSFER = "bank_transfer"
     CARD = "card"
@@ -41,6 +43,7 @@ class PaymentMethod(StrEnum):
     WECHAT_PAY = "wechat_pay"
     CHEQUE = "cheque"
     DIRECT_DEBIT = "direct_debit"
+    STORED_VALUE = "stored_value"
     OTHER = "other"
 
 

@@ -27,7 +27,12 @@ from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
 from app.modules.automation.interface import ApprovalNotNeeded, ApprovalPending, NoApprover
 from app.modules.contracts.interface import ContractNotActive, FrameExceeded
-from app.modules.orders.interface import CreditRefused, OutOfStock
+from app.modules.orders.interface import (
+    CouponNotApplicable,
+    CreditRefused,
+    OutOfStock,
+    PointsNotApplicable,
+)
 from app.modules.orders.models.orders import OrderStatus
 from app.modules.orders.schemas.orders import (
     Cancellation,
@@ -60,6 +65,9 @@ stock = Router(tags=["stock"])
 
 READ, CREATE, UPDATE = "order:read", "order:create", "order:update"
 _STEP = (InvalidTransition, StaleVersion, VersionRequired)
+_CONFIRM = (
+    OutOfStock, CreditRefused, ContractNotActive, FrameExceeded, CouponNotApplicable, PointsNotApplicable,
+)  # fmt: skip
 OF = "/v1/orders/{id}"
 
 
@@ -68,7 +76,7 @@ OF = "/v1/orders/{id}"
     access=CREATE,
     status_code=201,
     response_model=OrderDetail,
-    responses=problems(OrderReferenceUsed, OutOfStock, CreditRefused, ContractNotActive, FrameExceeded),
+    responses=problems(OrderReferenceUsed, *_CONFIRM),
 )
 async def place_order(body: OnlineOrder, uow: Uow) -> Response:
     """Make and confirm an order in one step, as shops do. The same order sent again answers with the first one."""
@@ -83,7 +91,7 @@ async def place_order(body: OnlineOrder, uow: Uow) -> Response:
     f"{OF}/confirm",
     access=UPDATE,
     response_model=OrderDetail,
-    responses=problems(*_STEP, OrderEmpty, OutOfStock, CreditRefused, ContractNotActive, FrameExceeded),
+    responses=problems(*_STEP, OrderEmpty, *_CONFIRM),
 )
 async def confirm_order(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """The customer bought: goods are reserved, all or none."""

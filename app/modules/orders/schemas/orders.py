@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from app.kernel.benefits import BenefitRead, CouponCodes
 from app.kernel.countries import Country
 from app.kernel.decimals import DecimalOut, Percent
 from app.kernel.money import Currency, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
@@ -79,6 +80,18 @@ class OrderCreate(RecordInput):
     channel: ShortText | None = None
     shipping_address: Address | None = None
     billing_address: Address | None = None
+    coupon_codes: CouponCodes = Field(
+        default_factory=list,
+        examples=[[]],
+        description="What they take off is worked out anew with each change of a draft.",
+    )
+    points: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        examples=[0],
+        description="Points of the contact's or the account's loyalty membership, spent when it is confirmed.",
+    )
     lines: list[OrderLineInput] = Field(default_factory=list, max_length=MOST_LINES)
 
 
@@ -113,7 +126,10 @@ class OrderRead(RecordOutput):
     gross: MoneyOut
     discount: MoneyOut = Field(description="The lines' own discounts.")
     subtotal: MoneyOut
-    header_discount: MoneyOut
+    header_discount: MoneyOut = Field(description="Off the whole order; coupons and points are part of it.")
+    benefit_discount: MoneyOut = Field(description="What of that coupons and points took off.")
+    coupon_codes: list[str]
+    points: int
     net: MoneyOut
     tax: MoneyOut
     total: MoneyOut
@@ -165,6 +181,7 @@ class OrderLineRead(Output):
     discount: MoneyOut | None
     subtotal: MoneyOut | None
     header_discount: MoneyOut | None
+    benefit_discount: MoneyOut | None = Field(description="What of that coupons and points took off.")
     net: MoneyOut | None
     tax: MoneyOut | None
     total: MoneyOut | None
@@ -179,9 +196,10 @@ class OrderLineRead(Output):
 
 
 class OrderDetail(OrderRead):
-    """An order with its lines."""
+    """An order with its lines, and what coupons and points took off it, step by step."""
 
     lines: list[OrderLineRead]
+    benefits: list[BenefitRead]
 
 
 class CreditApprovalAsk(Input):
@@ -285,8 +303,8 @@ class StockMovementRead(Output):
     kind: MovementKind
     quantity: DecimalOut
     on_hand_after: DecimalOut
-    reason: str | None
-    order_id: UUID | None
+    reason: str | None = Field(description="Why it was changed by hand; else what it was for, if no order.")
+    order_id: UUID | None = Field(description="Of the order, or of whatever else it was for.")
     order_line_id: UUID | None
     moved_by: UUID | None
     moved_at: datetime

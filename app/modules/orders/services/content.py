@@ -31,8 +31,16 @@ def of_products(lines: Sequence[OrderLine], quantities: Mapping[UUID, Decimal]) 
 
 def content_hash(given: Mapping[str, Any], lines: Sequence[Any]) -> str:
     """What an order says, in short: the same for the same content."""
-    told = {name: _told(value) for name, value in sorted(given.items()) if name != "content_hash"}
+    told = {
+        name: _told(value)
+        for name, value in sorted(given.items())
+        if name != "content_hash" and (value or name not in _SINCE)
+    }
     return hashlib.sha256(to_json({**told, "lines": [_told(line) for line in lines]})).hexdigest()
+
+
+_SINCE = frozenset({"coupon_codes", "points"})
+"""Orders from before these were there say the same without them."""
 
 
 def _told(value: Any) -> Any:

@@ -139,6 +139,16 @@ class OrdersOfTenant:
         )
         return [ReturnLineRef(**dict(row)) for row in rows]
 
+    async def bought_before(self, account_id: UUID, *, other_than: UUID | None = None) -> bool:
+        found = await self._uow.fetchrow(
+            "SELECT 1 FROM orders.orders WHERE tenant_id = $1 AND account_id = $2 AND deleted_at IS NULL"
+            " AND status NOT IN ('draft', 'cancelled') AND id IS DISTINCT FROM $3 LIMIT 1",
+            self._uow.tenant_id,
+            account_id,
+            other_than,
+        )
+        return found is not None
+
     async def purchases_of(
         self, account_ids: Collection[UUID], *, limit: int = 5
     ) -> Mapping[UUID, list[Purchase]]:

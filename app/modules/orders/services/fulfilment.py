@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
+from app.kernel.benefits import by_line, stored
 from app.kernel.decimals import decimal_text
 from app.kernel.errors import Conflict, FieldError, Invalid
 from app.kernel.events import Event
@@ -114,7 +115,13 @@ class FulfilmentService:
             raise Conflict("Nothing would be left of the order: cancel it as a whole.")
         require_uninvoiced(lines.values(), wanted)
         await self._free(lines, wanted)
-        amounts = [_reduced(line, wanted[line.id]) for line in lines.values() if line.id in wanted]
+        benefits = await self._orders.benefits.reduce(row, list(lines.values()), wanted)
+        off = dict(zip(lines, by_line(benefits, len(lines)), strict=True))
+        amounts = [
+            _reduced(line, wanted[line.id]) | {"benefit_discount": off[line.id]}
+            for line in lines.values()
+            if line.id in wanted
+        ]
         await self._write_amounts(amounts)
         after = await self._move(
             row,
@@ -124,7 +131,8 @@ class FulfilmentService:
             "cancel_lines",
             action="lines_cancelled",
             reason=body.reason,
-            changes=_header(row, lines, amounts),
+            changes=_header(row, lines, amounts)
+            | {"benefits": stored(benefits), "benefit_discount": sum(off.values())},
         )
         await self._orders.draw(after)
         return after
@@ -230,7 +238,7 @@ class FulfilmentService:
         return _read(shipment, [entity(ShipmentLine, line) for line in lines])
 
     async def _write_amounts(self, amounts: Sequence[Mapping[str, Any]]) -> None:
-        names = (*AMOUNTS, "cost")
+        names = (*AMOUNTS, "cost", "benefit_discount")
         sets = ", ".join(f"{name} = n.{name}" for name in names)
         arrays = ", ".join(f"${number}::bigint[]" for number in range(3, 3 + len(names)))
         await self._uow.fetch(

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
+from app.kernel.benefits import Benefit, by_line, stored
 from app.kernel.errors import Invalid
 from app.kernel.ids import new_id
 from app.kernel.money import exponent_of, half_up
@@ -26,7 +27,10 @@ LINES = Parts(
     "lines",
     OrderLineRead,
     "SELECT * FROM orders.order_lines WHERE tenant_id = t.tenant_id AND order_id = t.id",
-    hides={"total": ("unit_price", "discount_percent", "discount_amount", *AMOUNTS), "cost": ("unit_cost",)},
+    hides={
+        "total": ("unit_price", "discount_percent", "discount_amount", "benefit_discount", *AMOUNTS),
+        "cost": ("unit_cost",),
+    },
 )
 """Who may not see an order's total sees no price, who may not see its cost no cost."""
 UNTOUCHED = dict.fromkeys(("fulfilled", "cancelled", "returned", "return_claimed"), Decimal(0))
@@ -42,11 +46,13 @@ def totalled(
     tax_included: bool,
     commission_percent: Decimal | None,
     credit: bool = False,
+    benefits: Sequence[Benefit] = (),
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The header's columns and those of each line. Only with `credit` may an order come to less than nothing.
 
     Raises: Invalid for a discount beyond the price, and for sums that are out of range.
     """
+    off = by_line(benefits, len(lines))
     inputs = [
         LineInput(
             quantity=line.quantity,
@@ -55,8 +61,9 @@ def totalled(
             discount_percent=line.discount_percent,
             discount_amount=line.discount_amount,
             tax_rate=line.tax_rate,
+            benefit=benefit,
         )
-        for line in lines
+        for line, benefit in zip(lines, off, strict=True)
     ]
     try:
         sums = total(
@@ -75,10 +82,12 @@ def totalled(
         raise Invalid.at("/lines", "negative", "An order does not come to less than nothing.")
     rows = [
         _row(line, position, {name: getattr(amounts, name) for name in AMOUNTS}, currency)
-        for position, (line, amounts) in enumerate(zip(lines, sums.lines, strict=True))
+        | {"benefit_discount": benefit}
+        for position, (line, amounts, benefit) in enumerate(zip(lines, sums.lines, off, strict=True))
     ]
     header: dict[str, Any] = {name: getattr(sums, name) for name in AMOUNTS}
     header |= {"line_count": len(rows), "exact_value": _exact_value(lines)}
+    header |= {"benefit_discount": sum(off), "benefits": stored(benefits)}
     return header | derived(header["net"], [row["cost"] for row in rows], commission_percent), rows
 
 
@@ -192,7 +201,7 @@ class OrderLines:
 
     async def retotal(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the amounts of lines that stay what they are, by position."""
-        names = (*AMOUNTS, "cost")
+        names = (*AMOUNTS, "cost", "benefit_discount")
         arrays = [[row[name] for row in rows] for name in names]
         sets = ", ".join(f"{name} = n.{name}" for name in names)
         values = ", ".join(f"${number}::bigint[]" for number in range(4, 4 + len(names)))

@@ -10,8 +10,9 @@ from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
 from app.kernel.money import money_dict
 from app.kernel.record_reads import visible_of
-from app.kernel.sharing import give
+from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
+from app.kernel.uses import live_uses
 from app.modules.activities.interface import Position, Subject, TimelineEntry, place_in_sql
 from app.modules.customers.interface import CUSTOMER_COLUMNS
 from app.modules.orders.services.orders import OrderService
@@ -116,32 +117,16 @@ class OrderUses:
         column = CUSTOMER_COLUMNS.get(object_name)
         if column is None:
             return {}
-        row = await self._uow.fetchrow(
-            "SELECT"
-            f" (SELECT count(*) FROM orders.orders WHERE tenant_id = $1 AND {column} = $2"
-            "   AND deleted_at IS NULL) AS orders,"
-            f" (SELECT count(*) FROM orders.returns WHERE tenant_id = $1 AND {column} = $2"
-            "   AND deleted_at IS NULL) AS returns",
-            self._uow.tenant_id,
-            id,
-        )
-        return {} if row is None else {name: count for name, count in row.items() if count}
+        rows = {name: f"orders.{name} t WHERE t.{column} = $2" for name in ("orders", "returns")}
+        return await live_uses(self._uow, id, rows)
 
 
-class OrderWork:
-    """`OpenWork`: an account's open orders go along when it changes its owner."""
+class OrderWork(GoesAlong):
+    """What an account ordered and did not get yet goes along when it changes its owner."""
 
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
-
-    async def hand_over(
-        self, object_name: str, record_ids: list[UUID], owner_id: UUID
-    ) -> Mapping[str, list[UUID]]:
-        """Give what is not delivered yet to the new owner. Raises `Forbidden`."""
-        if object_name != "account":
-            return {}
-        where = "t.account_id = ANY($2::uuid[]) AND t.status IN ('draft', 'confirmed', 'in_fulfilment')"
-        return {"order": await give(OrderService(self._uow), where, record_ids, owner_id)}
+    service = OrderService
+    columns: ClassVar = {"account": "account_id"}
+    open = "t.status IN ('draft', 'confirmed', 'in_fulfilment')"
 
 
 class BoughtFact:

@@ -149,6 +149,8 @@ class OrderImports:
             "cancelled_at": None if done else at,
             "owner_id": owner,
             "team_id": known.teams.get(owner),
+            "coupon_codes": [],
+            "points": 0,
             "tags": [],
             "custom": {},
             "version": 1,

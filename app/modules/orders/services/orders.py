@@ -1,6 +1,7 @@
 """Orders as records: made and changed as drafts, confirmed, cancelled and closed.
 
-Whoever acts on an order holds its row first, then its account, its stock and its contract, always in this order.
+Whoever acts on an order holds its row first, then its account, its stock, its contract, and its coupons and points,
+always in this order.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
+from app.kernel.benefits import BENEFITS, Benefit
 from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.locks import lock_keys
 from app.kernel.money import Money
@@ -26,6 +28,7 @@ from app.modules.orders.interface import NewOrderLine, OrderCancelled, OrderPlac
 from app.modules.orders.models.orders import Order, OrderLine, OrderStatus, PaymentStatus
 from app.modules.orders.schemas.orders import OrderCreate, OrderDetail, OrderLineInput, OrderRead, OrderUpdate
 from app.modules.orders.services import lines as of_lines
+from app.modules.orders.services.benefits import Benefits, asked_for
 from app.modules.orders.services.content import content_hash, of_products, plain
 from app.modules.orders.services.lines import OrderLines
 from app.modules.orders.services.pricing import Pricing, Sale
@@ -47,16 +50,20 @@ NUMBER = "O-{year}-{number:05d}"
 AGREED = frozenset(
     {
         "account_id", "contract_id", "partner_id", "customer_reference", "currency", "tax_included",
-        "discount_percent", "discount_amount", "commission_percent", "ordered_on", "lines",
+        "discount_percent", "discount_amount", "commission_percent", "ordered_on", "lines", "coupon_codes", "points",
     }
 )  # fmt: skip
 """What changes only in a draft."""
 _TOTALLED = frozenset(
-    {"lines", "currency", "tax_included", "discount_percent", "discount_amount", "commission_percent"}
-)
+    {
+        "lines", "currency", "tax_included", "discount_percent", "discount_amount", "commission_percent",
+        "coupon_codes", "points",
+    }
+)  # fmt: skip
 UNSAID: dict[str, Any] = {
     "external_id": None, "tags": [], "custom": {}, "partner_name": None, "commission_percent": None,
     "ordered_on": None, "requested_on": None, "shipping_address": None, "billing_address": None,
+    "coupon_codes": [], "points": 0,
 }  # fmt: skip
 
 
@@ -74,7 +81,9 @@ class OrderService(RecordService[Order]):
         self.lines = OrderLines(uow)
         self.references = References(uow)
         self.pricing = Pricing(uow)
+        self.benefits = Benefits(uow)
         self._rows: list[dict[str, Any]] = []
+        self._held: Sequence[Benefit] = ()
         self._header: dict[str, Any] = {}
         self._inherited = False
 
@@ -83,12 +92,13 @@ class OrderService(RecordService[Order]):
     async def create(self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None) -> Order:
         """As every record. A customer's reference that is known answers with its order.
 
-        Raises: OrderReferenceUsed where that order is another one.
+        Raises: OrderReferenceUsed where that order is another one; CouponNotApplicable; PointsNotApplicable.
         """
         self.actor.require("order:create")
         self.references = References(self.uow)
         given = dict(given)
         sent: Sequence[OrderLineInput] = given.pop("lines", None) or ()
+        asked_for(given)
         reference, content = given.get("customer_reference"), None
         if reference is not None:
             content = content_hash(given, sent)
@@ -101,7 +111,8 @@ class OrderService(RecordService[Order]):
         columns["country"] = await self.references.country(columns)
         lines = await self.pricing.lines(sent, Sale.of(columns))
         explicit = None if explicit is None else set(explicit) - {"lines"}
-        return await self.make(columns, lines, explicit=explicit)
+        self._held = await self.benefits.tried(columns, lines)
+        return await self.make(columns, lines, explicit=explicit, benefits=self._held)
 
     async def make(
         self,
@@ -110,11 +121,12 @@ class OrderService(RecordService[Order]):
         *,
         explicit: Collection[str] | None = (),
         credit: bool = False,
+        benefits: Sequence[Benefit] = (),
     ) -> Order:
         """A draft of these columns and lines, totalled in one go. Raises `Invalid`, `Forbidden`."""
         names = ("currency", "discount_percent", "discount_amount", "tax_included", "commission_percent")
         header, self._rows = of_lines.totalled(
-            lines, credit=credit, **{name: columns[name] for name in names}
+            lines, credit=credit, benefits=benefits, **{name: columns[name] for name in names}
         )
         return await super().create({**columns, **header}, explicit=explicit)
 
@@ -164,23 +176,30 @@ class OrderService(RecordService[Order]):
 
     async def after_create(self, row: Order) -> None:
         made = await self.lines.write(row.id, self._rows)
-        self.wrote_parts(row, lines=[line | of_lines.UNTOUCHED for line in made])
+        self.wrote_parts(row, lines=[line | of_lines.UNTOUCHED for line in made], benefits=row.benefits)
+        if self._held:
+            await self.benefits.hold(row, self._held)
+            self._held = ()
 
     async def _assign(self, values: dict[str, Any], *, creating: bool) -> None:
         if not self._inherited:
             await super()._assign(values, creating=creating)
 
     async def make_for(
-        self, owner_id: UUID | None, columns: Mapping[str, Any], lines: Sequence[NewOrderLine]
+        self,
+        owner_id: UUID | None,
+        columns: Mapping[str, Any],
+        lines: Sequence[NewOrderLine],
+        benefits: Sequence[Benefit] = (),
     ) -> Order:
-        """As `make`, with the owner of what it comes from; no right to assign is needed."""
+        """As `make`, with the owner of what it comes from; no right to assign is needed. Nothing is reserved."""
         self.references = References(self.uow)
         today = self.actor.tenant.day_of(self.uow.now)
         columns = {**columns, "owner_id": owner_id, "ordered_on": columns.get("ordered_on") or today}
         columns["country"] = await self.references.country(columns)
-        self._inherited = owner_id is not None
+        self._inherited, self._held = owner_id is not None, ()
         try:
-            return await self.make(columns, lines)
+            return await self.make(columns, lines, benefits=benefits)
         finally:
             self._inherited = False
 
@@ -199,17 +218,21 @@ class OrderService(RecordService[Order]):
     async def change(self, row: Order, given: Mapping[str, Any], *, action: str = "updated") -> Order:
         """As every record; what was agreed changes only in a draft, and is totalled anew.
 
-        Raises: OrderNotDraft; ApprovalPending while it is being approved.
+        Raises: OrderNotDraft; ApprovalPending while it is being approved; CouponNotApplicable; PointsNotApplicable.
         """
         self.references = References(self.uow)
         given = dict(given)
+        asked_for(given)
         if AGREED & given.keys():
             if row.status != DRAFT:
                 raise OrderNotDraft(f"It is {row.status}.", state=row.status)
             if row.credit_requested is not None:
                 raise ApprovalPending
-        refuse_nulls({"ordered_on": given.get("ordered_on", row.ordered_on)})
-        if not _TOTALLED & given.keys():
+        refuse_nulls(
+            {name: given[name] for name in ("ordered_on", "coupon_codes", "points") if name in given}
+        )
+        others = row.status == DRAFT and row.benefits and {"account_id", "contact_id"} & given.keys()
+        if not others and not _TOTALLED & given.keys():
             return await super().change(row, plain(given, row.currency), action=action)
         stored = (await self.lines.of([row.id]))[row.id]
         sent = given.pop("lines", None)
@@ -225,11 +248,15 @@ class OrderService(RecordService[Order]):
             after_change = {**row.__dict__, **given}
             sale = Sale.of(after_change, [line.product_id for line in stored])
             lines = await self.pricing.lines(sent, sale)
-        self._header, rows = of_lines.totalled(lines, **of_lines.header_inputs(row, given))
+        benefits = await self.benefits.tried({**row.__dict__, **given}, lines, order_id=row.id)
+        inputs = of_lines.header_inputs(row, given)
+        self._header, rows = of_lines.totalled(lines, benefits=benefits, **inputs)
         try:
             after = await super().change(row, given, action=action)
         finally:
             self._header = {}
+        if benefits or row.benefits:
+            await self.benefits.hold(after, benefits)
         if sent is None:
             await self.lines.retotal(row.id, rows)
             return after
@@ -279,6 +306,8 @@ class OrderService(RecordService[Order]):
             raise OrderNotDraft(f"It is {row.status}: cancel it, or take goods back.", state=row.status)
         if row.credit_requested is not None:
             raise ApprovalPending
+        if row.status == DRAFT:
+            await self.benefits.release(row)
 
     async def locked(self, id: UUID, expected_version: int | None = None) -> Order:
         """The row, held until the transaction ends. Raises `NotFound`, `Forbidden`, `StaleVersion`."""
@@ -293,7 +322,7 @@ class OrderService(RecordService[Order]):
         """The customer bought: goods are reserved, and the order draws on its contract.
 
         Raises: InvalidTransition; OrderEmpty; OutOfStock; CreditRefused; ContractNotActive; FrameExceeded;
-        StaleVersion.
+        CouponNotApplicable; PointsNotApplicable; StaleVersion.
         """
         return await self.confirm_row(await self.locked(id, expected_version))
 
@@ -313,6 +342,7 @@ class OrderService(RecordService[Order]):
         await self.uow.of(Customers).advance(row.account_id, "customer")
         await stock_of(self.uow).reserve(await self.needs(lines, {line.id: line.open for line in lines}))
         await self.draw(row)
+        await self.benefits.redeem(row, lines)
         after = await self.write(
             row,
             {"status": status.value, "confirmed_at": self.uow.now, **SETTLED},
@@ -342,6 +372,7 @@ class OrderService(RecordService[Order]):
         await stock_of(self.uow).release([line.id for line in lines])
         if row.contract_id is not None:
             await self.uow.of(Contracts).release(row.contract_id, row.id)
+        await self.benefits.release(row)
         changes = {"status": status.value, "cancelled_at": self.uow.now, "cancel_reason": reason, **SETTLED}
         after = await self.write(row, changes, action="cancelled", reason=reason)
         await self._nothing_to_approve(row, reason)
@@ -381,7 +412,7 @@ ORDER: RecordType[Order] = RecordType(
     model=Order,
     read=OrderRead,
     detail=OrderDetail,
-    parts=(of_lines.LINES,),
+    parts=(of_lines.LINES, BENEFITS),
     create=OrderCreate,
     update=OrderUpdate,
     service=OrderService,
@@ -393,6 +424,7 @@ ORDER: RecordType[Order] = RecordType(
             "discount",
             "subtotal",
             "header_discount",
+            "benefit_discount",
             "net",
             "tax",
             "discount_amount",

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from app.kernel.benefits import names_of, read
 from app.kernel.errors import Forbidden
 from app.kernel.figures import Figures, Language
 from app.kernel.pdf.addresses import address_lines
@@ -76,6 +77,7 @@ async def describe_order(uow: UnitOfWork, id: UUID, language: Language | None) -
             tax=row.tax,
             total=row.total,
             taxes=sums.taxes,
+            benefits=names_of(read(row.benefits)),
         ),
         facts=_facts(row, spoken),
         sections=_sections(row, spoken),

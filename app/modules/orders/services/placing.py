@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 
+from app.kernel.benefits import codes_of
 from app.kernel.errors import Conflict, Invalid
 from app.kernel.locks import lock_keys
 from app.kernel.money import Money
@@ -30,7 +31,14 @@ from app.modules.automation.interface import (
 )
 from app.modules.contracts.interface import ContractNotActive, FrameExceeded
 from app.modules.customers.interface import Customers
-from app.modules.orders.interface import CreditRefused, NewOrder, OrderHeld, OutOfStock
+from app.modules.orders.interface import (
+    CouponNotApplicable,
+    CreditRefused,
+    NewOrder,
+    OrderHeld,
+    OutOfStock,
+    PointsNotApplicable,
+)
 from app.modules.orders.models.orders import HeldFor, Order, OrderStatus
 from app.modules.orders.schemas.orders import CreditApprovalAsk
 from app.modules.orders.services.content import content_hash
@@ -46,12 +54,14 @@ _TITLE: Final = {
         HeldFor.STOCK: "{order} is held: there is not enough on hand",
         HeldFor.CREDIT: "{order} is held: the credit limit does not cover it",
         HeldFor.CONTRACT: "{order} is held: its contract does not cover it",
+        HeldFor.COUPON: "{order} is held: a coupon does not hold any more",
     },
     "zh": {
         _REFUSED: "订单 {order} 暂缓:超出信用额度的审批未通过",
         HeldFor.STOCK: "订单 {order} 暂缓:库存不足",
         HeldFor.CREDIT: "订单 {order} 暂缓:超出信用额度",
         HeldFor.CONTRACT: "订单 {order} 暂缓:合同额度不足或合同未生效",
+        HeldFor.COUPON: "订单 {order} 暂缓:优惠券已不可用",
     },
 }
 _PLACED = (
@@ -59,7 +69,8 @@ _PLACED = (
     "customer_reference", "source", "channel", "currency", "tax_included", "discount_percent", "discount_amount",
 )  # fmt: skip
 _BEYOND_CREDIT = (CreditRefused, credit.CreditRateMissing)
-_HOLDING = (OutOfStock, *_BEYOND_CREDIT, ContractNotActive, FrameExceeded, Invalid)
+_BENEFITS = (CouponNotApplicable, PointsNotApplicable)
+_HOLDING = (OutOfStock, *_BEYOND_CREDIT, ContractNotActive, FrameExceeded, *_BENEFITS, Invalid)
 """Of all that confirming raises, `Invalid` is what a contract in another currency says."""
 
 
@@ -83,7 +94,8 @@ class Placing:
                 return first[0]
         columns = {**UNSAID, **{name: getattr(new, name) for name in _PLACED}}
         columns["content_hash"] = None if new.customer_reference is None else content_hash(columns, new.lines)
-        made = await self._orders.make_for(new.owner_id, columns, new.lines)
+        columns["coupon_codes"] = codes_of(new.benefits)
+        made = await self._orders.make_for(new.owner_id, columns, new.lines, new.benefits)
         if made.total != new.total:
             raise Invalid.at("/total", "does_not_add_up", "The lines do not add up to what was agreed.")
         row = await self._confirmed_or_held(made)
@@ -204,6 +216,8 @@ class OrderSubject:
 def _reason(refused: Conflict | Invalid) -> HeldFor:
     if isinstance(refused, OutOfStock):
         return HeldFor.STOCK
+    if isinstance(refused, _BENEFITS):
+        return HeldFor.COUPON
     return HeldFor.CREDIT if isinstance(refused, _BEYOND_CREDIT) else HeldFor.CONTRACT
 
 

@@ -174,6 +174,7 @@ class OnHandStock:
                     "kind": kind.value,
                     "quantity": sign * need.quantity,
                     "on_hand_after": on_hand[need.product_id],
+                    "reason": need.note,
                     "order_id": need.order_id,
                     "order_line_id": need.line_id,
                     "moved_by": self._uow.actor.member_id,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from app.kernel.access import NOBODY
 from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Waiting
@@ -22,22 +21,14 @@ class OrderToDos:
         self._uow = uow
 
     def waiting(self, bind: Bindings) -> Sequence[Waiting]:
-        actor = self._uow.actor
-        if not actor.may("order:read"):
-            return []
-        hidden = actor.hidden("order")
-        return [
-            Waiting(
-                rows=f"orders.orders o WHERE o.tenant_id = {bind(actor.tenant.id)}"
-                f" AND o.owner_id = {bind(actor.member_id or NOBODY)} AND o.held_for IS NOT NULL"
-                " AND o.deleted_at IS NULL",
-                id="o.id",
-                kind=f"'{HELD}'",
-                title="'…'" if "number" in hidden else "o.number",
-                due_at="o.created_at",
-                since="o.created_at",
-                object="'order'",
-                record_id="o.id",
-                data={name: f"o.{name}" for name in ("number", "held_for") if name not in hidden},
-            )
-        ]
+        return Waiting.own(
+            self._uow.actor,
+            bind,
+            "order",
+            "orders.orders",
+            "t.held_for IS NOT NULL",
+            kind=f"'{HELD}'",
+            title="number",
+            due_at="t.created_at",
+            shown=("number", "held_for"),
+        )

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.kernel.benefits import BenefitRead, CouponCodes
 from app.kernel.countries import Country
 from app.kernel.decimals import DecimalOut, Percent, decimal_field
 from app.kernel.money import Currency, MoneyIn, MoneyOut, UnitPriceIn, UnitPriceOut
@@ -103,6 +104,11 @@ class QuoteCreate(RecordInput):
     prepayment_percent: Percent | None = Field(
         None, description="How much of the total is due on acceptance; absent: all if payment is required."
     )
+    coupon_codes: CouponCodes = Field(
+        default_factory=list,
+        examples=[[]],
+        description="Of one that becomes an order. What they take off is promised; accepted, the order uses them up.",
+    )
     lines: QuoteLineInputs = Field(default_factory=list)
 
 
@@ -132,7 +138,9 @@ class QuoteRead(RecordOutput):
     discount_amount: MoneyOut | None
     gross: MoneyOut = Field(description="The lines before any discount.")
     discount: MoneyOut = Field(description="The lines' own discounts.")
-    header_discount: MoneyOut
+    header_discount: MoneyOut = Field(description="Off the whole quote; coupons are part of it.")
+    benefit_discount: MoneyOut = Field(description="What of that coupons take off.")
+    coupon_codes: list[str]
     net: MoneyOut
     tax: MoneyOut
     total: MoneyOut = Field(description="One payment of everything; recurring charges stand beside it.")
@@ -186,14 +194,18 @@ class QuoteLineRead(Output):
     gross: MoneyOut | None
     discount: MoneyOut | None
     subtotal: MoneyOut | None
-    header_discount: MoneyOut | None = Field(description="Its share of the quote's own discount.")
+    header_discount: MoneyOut | None = Field(
+        description="Its share of the quote's own discount, and what coupons take off."
+    )
+    benefit_discount: MoneyOut | None = Field(description="What of that coupons take off.")
     net: MoneyOut | None
     tax: MoneyOut | None
     total: MoneyOut | None
 
 
 class QuoteDetail(QuoteRead):
-    """A revision of a quote with its lines in their order, and its taxes by rate."""
+    """A revision of a quote with its lines in their order, its taxes by rate, and what coupons take off."""
 
     lines: list[QuoteLineRead]
     taxes: list[TaxRead]
+    benefits: list[BenefitRead]

@@ -7,13 +7,14 @@ opened by. Whoever holds the quote's row first is answered for good; everybody a
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, any_, literal
 
+from app.kernel import benefits
 from app.kernel.errors import FieldError, Invalid, NotFound, require_version
 from app.kernel.links import Link
 from app.kernel.locks import lock_keys
@@ -345,6 +346,10 @@ def new_order(row: Quote, agreed: Agreed) -> NewOrder:
         team_id=row.team_id,
         source="quote",
         channel=row.channel,
+        benefits=tuple(
+            replace(one, discounts=tuple(one.discounts[place] for place in agreed.sums.included))
+            for one in benefits.read(row.benefits)
+        ),
     )
 
 

@@ -46,6 +46,18 @@ WHERE q.tenant_id = $1 AND q.deleted_at IS NULL
     q.yearly_total) IS DISTINCT FROM
   (s.gross, s.discount, s.header_discount, s.net, s.tax, s.total, s.one_time, s.monthly, s.yearly)
 ORDER BY q.id""",
+    "coupons are what they take off lines and the quote": """
+SELECT q.id, concat_ws(' ', q.benefit_discount, l.lines) AS stored, b.steps::text AS computed
+FROM quotes.quotes q
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum((step ->> 'discount')::bigint), 0)::bigint AS steps FROM jsonb_array_elements(q.benefits) step
+) b
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(benefit_discount), 0)::bigint AS lines FROM quotes.quote_lines
+  WHERE tenant_id = $1 AND quote_id = q.id
+) l
+WHERE q.tenant_id = $1 AND q.deleted_at IS NULL AND (q.benefit_discount <> l.lines OR q.benefit_discount <> b.steps)
+ORDER BY q.id""",
     "what was accepted is what the customer answered": """
 SELECT q.id, q.accepted_total::text AS stored, coalesce(a.total::text, 'no answer') AS computed
 FROM quotes.quotes q

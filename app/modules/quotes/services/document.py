@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from app.kernel.access import TenantProfile, system_actor
+from app.kernel.benefits import names_of, read
 from app.kernel.figures import Figures, Language
 from app.kernel.pdf.addresses import address_lines
 from app.kernel.pdf.documents import Document, DocumentKind, DocumentLine, DocumentParty, DocumentTotals
@@ -103,6 +104,7 @@ async def describe_quote(uow: UnitOfWork, id: UUID, language: Language | None) -
             tax=row.tax,
             total=row.total,
             taxes=_taxes(lines),
+            benefits=names_of(read(row.benefits)),
         ),
         facts=await _facts(uow, row, spoken),
         sections=_sections(row, spoken),

@@ -71,6 +71,7 @@ def stored_price(line: QuoteLine) -> LinePrice:
         exact_gross=line.exact_gross,
         tax_rate=line.tax_rate,
         unit_cost=line.unit_cost,
+        benefit=line.benefit_discount,
     )
 
 
@@ -102,6 +103,7 @@ def line_row(line: LinePrice, amounts: LineTotal, position: int) -> dict[str, An
         "discount": amounts.discount,
         "subtotal": amounts.subtotal,
         "header_discount": amounts.header_discount,
+        "benefit_discount": line.benefit,
         "net": amounts.net,
         "tax": amounts.tax,
         "total": amounts.total,

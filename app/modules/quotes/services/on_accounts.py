@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from app.kernel.money import money_dict
 from app.kernel.record_reads import visible_of
-from app.kernel.sharing import give
+from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
+from app.kernel.uses import live_uses
 from app.modules.activities.interface import Position, Subject, TimelineEntry, place_in_sql
 from app.modules.customers.interface import CUSTOMER_COLUMNS
 from app.modules.quotes.services.quotes import QuoteService
@@ -108,7 +109,9 @@ class QuoteUses:
     async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
         """How many live quotes name the account or contact."""
         column = CUSTOMER_COLUMNS.get(object_name)
-        return {} if column is None else await _count(self._uow, f"q.{column} = $2", id)
+        if column is None:
+            return {}
+        return await live_uses(self._uow, id, {"quotes": f"quotes.quotes t WHERE t.{column} = $2"})
 
 
 class QuotedProducts:
@@ -119,37 +122,18 @@ class QuotedProducts:
 
     async def uses(self, product_id: UUID) -> Mapping[str, int]:
         """How many live quotes offer the product."""
-        return await _count(
-            self._uow,
-            "q.id IN (SELECT l.quote_id FROM quotes.quote_lines l WHERE l.tenant_id = $1 AND l.product_id = $2)",
-            product_id,
+        of_lines = "SELECT l.quote_id FROM quotes.quote_lines l WHERE l.tenant_id = $1 AND l.product_id = $2"
+        return await live_uses(
+            self._uow, product_id, {"quotes": f"quotes.quotes t WHERE t.id IN ({of_lines})"}
         )
 
 
-async def _count(uow: UnitOfWork, where: str, id: UUID) -> Mapping[str, int]:
-    row = await uow.fetchrow(
-        f"SELECT count(*) FROM quotes.quotes q WHERE q.tenant_id = $1 AND {where} AND q.deleted_at IS NULL",
-        uow.tenant_id,
-        id,
-    )
-    return {"quotes": row[0]} if row and row[0] else {}
+class QuoteWork(GoesAlong):
+    """The open quotes of an account or opportunity go along when it changes its owner."""
 
-
-class QuoteWork:
-    """`OpenWork`: the open quotes of an account or opportunity go along when it changes its owner."""
-
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
-
-    async def hand_over(
-        self, object_name: str, record_ids: list[UUID], owner_id: UUID
-    ) -> Mapping[str, list[UUID]]:
-        """Give the open quotes to the new owner. Raises `Forbidden`."""
-        column = {"account": "account_id", "opportunity": "opportunity_id"}.get(object_name)
-        if column is None:
-            return {}
-        where = f"t.{column} = ANY($2::uuid[]) AND t.status IN ({_OPEN})"
-        return {"quote": await give(QuoteService(self._uow), where, record_ids, owner_id)}
+    service = QuoteService
+    columns: ClassVar = {"account": "account_id", "opportunity": "opportunity_id"}
+    open = f"t.status IN ({_OPEN})"
 
 
 _PANEL = f"""

@@ -55,7 +55,7 @@ class GivenLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinePrice:
-    """A line with its price, before it is added up."""
+    """A line with its price, before it is added up. `benefit` is what coupons take off it, in minor units."""
 
     given: GivenLine
     description: str
@@ -68,6 +68,7 @@ class LinePrice:
     exact_gross: Decimal | None
     tax_rate: Decimal
     unit_cost: Decimal | None
+    benefit: int = 0
 
     @property
     def input(self) -> LineInput:
@@ -78,6 +79,7 @@ class LinePrice:
             discount_percent=self.given.discount_percent,
             discount_amount=self.given.discount_amount,
             tax_rate=self.tax_rate,
+            benefit=self.benefit,
         )
 
 

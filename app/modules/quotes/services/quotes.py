@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+from app.kernel.benefits import BENEFITS, codes_of, stored
 from app.kernel.errors import FieldError, Invalid, require_version
 from app.kernel.money import Money, format_minor
 from app.kernel.numbering import next_number
@@ -19,6 +20,7 @@ from app.modules.quotes.interface import QuoteImmutable
 from app.modules.quotes.models import Quote, QuoteLine, QuoteStatus, QuoteStep
 from app.modules.quotes.schemas import QuoteCreate, QuoteDetail, QuoteLineInput, QuoteRead, QuoteUpdate
 from app.modules.quotes.services import shown
+from app.modules.quotes.services.benefits import promised, with_benefits
 from app.modules.quotes.services.lines import given_again, given_line, line_row
 from app.modules.quotes.services.origin import Origin
 from app.modules.quotes.services.pricing import PRICING_FIELDS, GivenLine, Header, Pricing
@@ -44,6 +46,7 @@ class QuoteService(RecordService[Quote]):
         self._lines: Sequence[GivenLine] | None = None
         self._rows: list[dict[str, Any]] | None = None
         self._as: dict[str, Any] = {}  # of a revision: what it has of the one before
+        self._copying = False  # then coupons that hold no more are left out
 
     # -- creating ------------------------------------------------------------------------------------------
 
@@ -66,7 +69,7 @@ class QuoteService(RecordService[Quote]):
     async def create_revision(self, of: Quote, given: Mapping[str, Any], lines: Sequence[GivenLine]) -> Quote:
         """The next revision of a locked quote, which stays its owner's."""
         self._as = {"number": of.number, "revision": of.revision + 1}
-        self._lines = lines
+        self._lines, self._copying = lines, True
         try:
             return await super().create(given, explicit=())
         finally:
@@ -74,7 +77,7 @@ class QuoteService(RecordService[Quote]):
 
     async def create_clone(self, given: Mapping[str, Any], lines: Sequence[GivenLine]) -> Quote:
         """A new quote of the actor's with these lines."""
-        self._lines = lines
+        self._lines, self._copying = lines, True
         return await super().create(given, explicit=())
 
     async def _assign(self, values: dict[str, Any], *, creating: bool) -> None:
@@ -132,7 +135,12 @@ class QuoteService(RecordService[Quote]):
         if account is not None and account.id != row.account_id:
             changes |= await self.origin.changed_account(row, account, changes)
             after |= changes
-        priced = any(changes[name] != getattr(row, name) for name in PRICING_FIELDS & changes.keys())
+        fields = (
+            PRICING_FIELDS
+            | {"coupon_codes"}
+            | ({"contact_id", "becomes"} if after["coupon_codes"] else set())
+        )
+        priced = any(changes[name] != getattr(row, name) for name in fields & changes.keys())
         if self._lines is None and priced:
             self._lines = [given_again(line) for line in await self.lines_of(row.id)]
         if self._lines is not None:
@@ -169,12 +177,18 @@ class QuoteService(RecordService[Quote]):
         """The columns that follow from the lines, which are written after the quote."""
         header = Header.of(values)
         prices = await self.pricing.price(header, lines)
+        benefits = await promised(self.uow, values, header, prices, skip_invalid=self._copying)
+        prices = with_benefits(prices, benefits)
         sums = add_up(header, prices)
         self._rows = [
             line_row(line, amounts, position)
             for position, (line, amounts) in enumerate(zip(prices, sums.lines, strict=True))
         ]
-        return header_columns(header, prices, sums)
+        return header_columns(header, prices, sums) | {
+            "coupon_codes": codes_of(benefits),
+            "benefits": stored(benefits),
+            "benefit_discount": sum(one.discount for one in benefits),
+        }
 
     async def _write_lines(self, row: Quote) -> None:
         rows, self._rows = self._rows, None
@@ -298,14 +312,14 @@ QUOTE: RecordType[Quote] = RecordType(
     update=QuoteUpdate,
     service=QuoteService,
     detail=QuoteDetail,
-    parts=(shown.LINES, shown.TAXES),
+    parts=(shown.LINES, shown.TAXES, BENEFITS),
     search=Search(names=("name", "number")),
     importable=False,
     follows={
         **dict.fromkeys(
             (
-                "discount_amount", "gross", "discount", "header_discount", "net", "tax", "one_time_total",
-                "monthly_total", "yearly_total", "accepted_total",
+                "discount_amount", "gross", "discount", "header_discount", "benefit_discount", "net", "tax",
+                "one_time_total", "monthly_total", "yearly_total", "accepted_total",
             ),
             "total",
         ),

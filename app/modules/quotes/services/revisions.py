@@ -23,7 +23,7 @@ from app.modules.quotes.services.states import REVISABLE
 _COPIED: Final = (
     "name", "account_id", "contact_id", "opportunity_id", "contract_id", "partner_id", "segment", "channel",
     "currency", "tax_included", "tax_country", "discount_percent", "discount_amount", "terms", "language", "becomes",
-    "term_months",
+    "term_months", "coupon_codes",
     "signature_required", "payment_required", "prepayment_percent", "tags", "custom",
 )  # fmt: skip
 _NOT_COMPARED: Final = frozenset(

@@ -7,7 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from app.kernel.errors import Invalid
-from app.kernel.mail import Message
+from app.kernel.limits import require_message
+from app.kernel.mail import Message, post
 from app.kernel.people import People
 from app.kernel.record_links import RecordLink, RecordLinkCreated, RecordLinks
 from app.kernel.uow import UnitOfWork
@@ -116,7 +117,8 @@ class QuoteSender:
             text="\n\n".join(part for part in parts if part) + "\n",
             reply_to=await self._sender(),
         )
-        self._uow.enqueue("mail.send", mail.model_dump(exclude_none=True))
+        await require_message(self._uow)
+        post(self._uow, mail)
 
     async def _sender(self) -> str | None:
         """Whoever sends it gets the answers to the mail."""

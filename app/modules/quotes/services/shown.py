@@ -13,7 +13,7 @@ from app.modules.quotes.models import QuoteLine
 from app.modules.quotes.schemas import QuoteLineRead
 
 _AMOUNTS = (
-    "discount_amount", "gross", "discount", "subtotal", "header_discount", "net", "tax", "total",
+    "discount_amount", "gross", "discount", "subtotal", "header_discount", "benefit_discount", "net", "tax", "total",
 )  # fmt: skip
 _PRICES = ("list_price", "unit_price")
 

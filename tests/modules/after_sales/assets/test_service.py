@@ -29,7 +29,7 @@ from tests.modules.after_sales.assets.things import (
 )
 from tests.modules.after_sales.cases.cases import case_of
 from tests.modules.after_sales.conftest import Hire
-from tests.modules.orders.orders import product
+from tests.modules.orders.orders import product, stock
 from tests.modules.support import acting, count, make
 from tests.support.api import Client, Company
 
@@ -473,3 +473,110 @@ async def test_a_case_takes_the_response_class_that_was_agreed_and_its_promises_
     assert [case["due_at"] is not None for case in cases] == [False, True, False]
     moved = await owner.ok("PATCH", f"/v1/cases/{cases[0]['id']}", json={"asset_id": asset["id"]}, if_match=1)
     assert (moved["response_class"], moved["due_at"] is not None) == ("gold", True)
+
+
+# -- parts and stock ---------------------------------------------------------------------------------------------
+
+
+async def level(owner: Client, goods: Json) -> tuple[str, str]:
+    """What is on hand, and what of it is free."""
+    [found] = await listed(owner, f"stock-levels?product_id={goods['id']}")
+    return found["on_hand"], found["available"]
+
+
+async def test_parts_are_kept_when_work_is_scheduled_and_taken_out_at_its_sign_off(
+    company: Company, owner: Client, account: Json
+) -> None:
+    goods = await product(owner)
+    await stock(owner, "5", goods["id"])
+    order = await work_order_of(owner, account_id=account["id"])
+    path = f"/v1/work-orders/{order['id']}/parts"
+    first = await owner.ok("POST", path, json={"product_id": goods["id"], "quantity": "2"})
+    assert (first["from_stock"], await level(owner, goods)) == (True, ("5", "5"))
+    await go(owner, order, ("schedule", WINDOW), ("schedule", WINDOW))
+    assert await level(owner, goods) == ("5", "3")
+    second = await owner.ok("POST", path, json={"product_id": goods["id"], "quantity": "1"})
+    van = await owner.ok("POST", path, json={"product_id": goods["id"], "quantity": "9", "from_stock": False})
+    assert (van["from_stock"], await level(owner, goods)) == (False, ("5", "2"))
+    too_many = await owner.post(path, json={"product_id": goods["id"], "quantity": "3"})
+    assert (too_many.status_code, too_many.json()["code"]) == (409, "out_of_stock")
+    assert len(await listed(owner, f"work-orders/{order['id']}/parts")) == 3
+    assert (await owner.delete(f"{path}/{second['id']}")).status_code == 204
+    assert await level(owner, goods) == ("5", "3")
+    done = await go(
+        owner,
+        order,
+        ("start", None),
+        ("finish", None),
+        ("resume", None),
+        ("finish", None),
+        ("sign-off", {"signed_by": "R"}),
+    )
+    assert (done["status"], await level(owner, goods)) == ("signed_off", ("3", "3"))
+    moved = (await listed(owner, f"stock-movements?product_id={goods['id']}"))[0]
+    assert (moved["kind"], moved["quantity"], moved["reason"]) == ("shipped", "-2", order["number"])
+
+
+async def test_work_that_is_cancelled_gives_its_parts_back(
+    company: Company, owner: Client, account: Json
+) -> None:
+    goods = await product(owner)
+    await stock(owner, "3", goods["id"])
+    order = await work_order_of(owner, account_id=account["id"])
+    part = {"product_id": goods["id"], "quantity": "3"}
+    await owner.ok("POST", f"/v1/work-orders/{order['id']}/parts", json=part)
+    await go(owner, order, ("start", None))
+    assert await level(owner, goods) == ("3", "0")
+    other = await work_order_of(owner, account_id=account["id"])
+    await owner.ok("POST", f"/v1/work-orders/{other['id']}/parts", json=part)
+    refused = await step(owner, other, "schedule", WINDOW)
+    assert (refused.status_code, refused.json()["code"]) == (409, "out_of_stock")
+    assert (await now(owner, "work-orders", other))["status"] == "draft"
+    await go(owner, order, ("cancel", {"reason": "Repaired"}))
+    assert await level(owner, goods) == ("3", "3")
+    await go(owner, other, ("schedule", WINDOW))
+    assert await level(owner, goods) == ("3", "0")
+
+
+async def test_work_orders_at_once_keep_no_more_than_there_is(
+    company: Company, owner: Client, account: Json
+) -> None:
+    goods = await product(owner)
+    await stock(owner, "7", goods["id"])
+    orders = [await work_order_of(owner, account_id=account["id"]) for _ in range(20)]
+    for order in orders:
+        part = {"product_id": goods["id"], "quantity": "1"}
+        await owner.ok("POST", f"/v1/work-orders/{order['id']}/parts", json=part)
+    answers = await asyncio.gather(*(step(owner, order, "schedule", WINDOW) for order in orders))
+    assert sorted(answer.status_code for answer in answers) == [200] * 7 + [409] * 13
+    assert await level(owner, goods) == ("7", "0")
+
+
+# -- timelines ---------------------------------------------------------------------------------------------------
+
+
+async def test_timelines_tell_of_assets_their_work_and_what_was_said(
+    company: Company, owner: Client, account: Json, clock: FixedClock
+) -> None:
+    asset = await asset_of(owner, account_id=account["id"], serial_number="S-1")
+    case = await case_of(owner, asset_id=asset["id"])
+    clock.set(clock.now() + timedelta(minutes=1))
+    await owner.ok("POST", f"/v1/cases/{case['id']}/comments", json={"body": "Send a photo", "public": True})
+    clock.set(clock.now() + timedelta(minutes=1))
+    order = await work_order_of(owner, case_id=case["id"])
+    clock.set(clock.now() + timedelta(minutes=1))
+    await go(owner, order, ("start", None))
+    kinds = "kind=asset,work_order,case_comment,case"
+    told = await listed(owner, f"accounts/{account['id']}/timeline?{kinds}")
+    work, leak = f"{order['number']}: Replace the seal", f"{case['number']}: The pump leaks"
+    assert [one["title"] for one in told][:3] == [
+        f"Started {work}",
+        f"Work order {work}",
+        f"Answer on {leak}",
+    ]
+    assert sorted(one["title"] for one in told[3:]) == ["Asset Pump 7, S-1", f"Case {leak}"]
+    assert told[2]["text"] == "Send a photo"
+    of_asset = await listed(owner, f"timeline?object=asset&record_id={asset['id']}&{kinds}")
+    assert [one["kind"] for one in of_asset] == ["work_order", "work_order", "case_comment", "case"]
+    of_case = await listed(owner, f"timeline?object=case&record_id={case['id']}&kind=work_order,case_comment")
+    assert [one["kind"] for one in of_case] == ["work_order", "work_order", "case_comment"]

@@ -18,7 +18,7 @@ from app.modules.after_sales.services.telemetry.breaches import CALM, Limits, Wa
 from app.modules.after_sales.services.telemetry.readings import TelemetryService
 from app.modules.after_sales.services.telemetry.watching import forget_readings, watch_absence
 from tests.modules.after_sales.assets.things import Worker, asset_of, listed, now, send
-from tests.modules.after_sales.cases.cases import stepped
+from tests.modules.after_sales.cases.cases import case_of, stepped
 from tests.modules.after_sales.conftest import Hire
 from tests.modules.orders.orders import product
 from tests.modules.support import acting, count
@@ -156,6 +156,33 @@ async def test_a_breach_ends_only_when_it_is_clear_and_the_next_one_opens_anothe
     await worker.relay()
     found = await listed(owner, "cases?sort=opened_at")
     assert [one["status"] for one in found] == ["resolved", "new"]
+
+
+async def test_a_case_that_was_merged_away_keeps_its_rule_quiet(
+    company: Company, owner: Client, worker: Worker
+) -> None:
+    asset = await asset_of(owner)
+    await rule_of(owner, for_readings=1)
+    await send(owner, asset, (at(0), 90.0))
+    await worker.relay()
+    (opened,) = await listed(owner, "cases")
+    kept = await case_of(owner)
+    both = [{"id": one["id"], "version": one["version"]} for one in (kept, opened)]
+    merge = (await owner.ok("POST", "/v1/cases/merge", json={"records": both, "master_id": kept["id"]}))[
+        "merge"
+    ]
+    await send(owner, asset, (at(60), 91.0))
+    await worker.relay()
+    assert [one["id"] for one in await listed(owner, "cases")] == [kept["id"]]
+    await owner.ok("POST", f"/v1/merges/{merge['id']}/undo", if_match=merge["version"])
+    await stepped(owner, kept, "resolve")
+    await send(owner, asset, (at(120), 92.0))
+    await worker.relay()
+    assert len(await listed(owner, "cases")) == 2
+    await stepped(owner, opened, "resolve")
+    await send(owner, asset, (at(180), 93.0))
+    await worker.relay()
+    assert len(await listed(owner, "cases")) == 3
 
 
 async def test_what_goes_on_after_its_case_was_resolved_opens_another_one(

@@ -1,16 +1,19 @@
-"""What assets and service add to accounts, contacts and products: a panel, and guards against deletion."""
+"""What assets and service add to accounts, contacts and products: a panel, timelines, and guards against deletion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
-from app.kernel.sharing import give
+from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
+from app.kernel.uses import live_uses
 from app.modules.after_sales.services.assets.assets import AssetService
+from app.modules.after_sales.services.moments import Moments, MomentSource
+from app.modules.customers.interface import CUSTOMER_COLUMNS
 
 
 class AssetPanel:
@@ -51,6 +54,53 @@ WHERE t.tenant_id = $1 AND t.account_id = ANY($2::uuid[]) AND t.deleted_at IS NU
 GROUP BY 1, 2 ORDER BY 1, 2"""
 
 
+class AssetTimeline(MomentSource):
+    """`TimelineSource`: when an account, contact, order or product got an asset."""
+
+    kinds = frozenset({"asset"})
+    moments = Moments(
+        kind="asset",
+        object="asset",
+        source="after_sales.assets t",
+        columns={
+            "account": "account_id",
+            "contact": "contact_id",
+            "order": "order_id",
+            "product": "product_id",
+        },
+        moments=(("t.created_at", "'Asset'"),),
+        title="t.name || coalesce(', ' || t.serial_number, '')",
+        needs=("name", "serial_number"),
+        shows=("status", "warranty_ends_on"),
+    )
+
+
+class WorkOrderTimeline(MomentSource):
+    """`TimelineSource`: the work that was done for an account, contact, asset or case."""
+
+    kinds = frozenset({"work_order"})
+    moments = Moments(
+        kind="work_order",
+        object="work_order",
+        source="after_sales.work_orders t",
+        columns={
+            "account": "account_id",
+            "contact": "contact_id",
+            "asset": "asset_id",
+            "case": "case_id",
+        },
+        moments=(
+            ("t.created_at", "'Work order'"),
+            ("t.started_at", "'Started'"),
+            ("t.done_at", "'Done'"),
+            ("t.signed_at", "'Signed off'"),
+        ),
+        title="t.number || ': ' || t.subject",
+        needs=("number", "subject"),
+        shows=("status",),
+    )
+
+
 class AssetUses:
     """`AccountUser`: an account or contact with assets, service contracts or work orders is not deleted."""
 
@@ -58,15 +108,13 @@ class AssetUses:
         self._uow = uow
 
     async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
-        tables = {
-            "account": {
-                "assets": "account_id",
-                "service_contracts": "account_id",
-                "work_orders": "account_id",
-            },
-            "contact": {"assets": "contact_id", "work_orders": "contact_id"},
-        }.get(object_name)
-        return {} if tables is None else await _count(self._uow, tables, id)
+        """How many of them name the account or contact; a service contract is with an account."""
+        column = CUSTOMER_COLUMNS.get(object_name)
+        tables = ["assets", "work_orders"] + ["service_contracts"] * (object_name == "account")
+        if column is None:
+            return {}
+        rows = {name: f"after_sales.{name} t WHERE t.{column} = $2" for name in tables}
+        return await live_uses(self._uow, id, rows)
 
 
 class AssetProducts:
@@ -76,31 +124,15 @@ class AssetProducts:
         self._uow = uow
 
     async def uses(self, product_id: UUID) -> Mapping[str, int]:
+        """How many of each are about the product."""
         tables = ("assets", "warranty_terms", "telemetry_rules")
-        return await _count(self._uow, dict.fromkeys(tables, "product_id"), product_id)
+        rows = {name: f"after_sales.{name} t WHERE t.product_id = $2" for name in tables}
+        return await live_uses(self._uow, product_id, rows)
 
 
-async def _count(uow: UnitOfWork, tables: Mapping[str, str], id: UUID) -> Mapping[str, int]:
-    counts = ", ".join(
-        f"(SELECT count(*) FROM after_sales.{table} WHERE tenant_id = $1 AND {column} = $2"
-        f" AND deleted_at IS NULL) AS {table}"
-        for table, column in tables.items()
-    )
-    row = await uow.fetchrow(f"SELECT {counts}", uow.tenant_id, id)
-    return {} if row is None else {name: count for name, count in row.items() if count}
+class AssetWork(GoesAlong):
+    """An account's assets that somebody owns go along when it changes its owner."""
 
-
-class AssetWork:
-    """`OpenWork`: an account's assets go along when it changes its owner."""
-
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
-
-    async def hand_over(
-        self, object_name: str, record_ids: list[UUID], owner_id: UUID
-    ) -> Mapping[str, list[UUID]]:
-        """Give the owned ones to the new owner. Raises `Forbidden`."""
-        if object_name != "account":
-            return {}
-        where = "t.account_id = ANY($2::uuid[]) AND t.owner_id IS NOT NULL"
-        return {"asset": await give(AssetService(self._uow), where, record_ids, owner_id)}
+    service = AssetService
+    columns: ClassVar = {"account": "account_id"}
+    open = "t.owner_id IS NOT NULL"

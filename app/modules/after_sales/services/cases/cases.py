@@ -30,8 +30,10 @@ from app.modules.after_sales.interface import (
 )
 from app.modules.after_sales.models.cases import Case
 from app.modules.after_sales.schemas.cases import CaseCreate, CaseDetail, CaseRead, CaseUpdate
+from app.modules.after_sales.services.cases.imports import CaseImport
 from app.modules.after_sales.services.cases.references import References
 from app.modules.after_sales.services.cases.settings import CaseSettingsService
+from app.modules.after_sales.services.cases.skills import required
 from app.modules.after_sales.services.cases.states import (
     CASE_STATES,
     ENDED,
@@ -62,8 +64,10 @@ _ONCE: Final = frozenset(
 _MOST_LEVELS: Final = 20
 
 
-class CaseService(RecordService[Case]):
+class CaseService(CaseImport, RecordService[Case]):
     """Cases."""
+
+    NUMBER: ClassVar[str] = NUMBER
 
     record: ClassVar[RecordType[Any]]
 
@@ -71,6 +75,13 @@ class CaseService(RecordService[Case]):
         super().__init__(uow)
         self._for_others = False
         self.clocks = CaseClocks(uow)
+
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As every record; when it came in may be left open: then it is now."""
+        values = super()._columns({n: v for n, v in given.items() if v is not None or n != "opened_at"})
+        if values.get("skills"):
+            values["skills"] = [dict(skill) for skill in values["skills"]]
+        return values
 
     # -- opening -------------------------------------------------------------------------------------------
 
@@ -106,10 +117,17 @@ class CaseService(RecordService[Case]):
         return None if row is None else entity(Case, row)
 
     async def before_create(self, values: dict[str, Any]) -> None:
+        values |= {"id": new_id(), "status": status_of(values).value}
+        await self._complete(values, _NAMED)
+        values |= await self.clocks.opening(
+            {**values, "created_at": self.uow.now, "updated_at": self.uow.now}
+        )
+        values["number"] = await next_number(self.uow, "case", NUMBER)
+
+    async def _complete(self, values: dict[str, Any], named: Collection[str]) -> None:
+        """What a new case says nothing of, and what follows from what it names. Raises `Invalid`."""
         values |= {
             **{name: values.get(name) for name in _UNSAID},
-            "id": new_id(),
-            "status": status_of(values).value,
             "reopened_count": 0,
             "escalation_level": 0,
         }
@@ -117,11 +135,12 @@ class CaseService(RecordService[Case]):
             settings = CaseSettingsService(self.uow)
             values["reopenable_until"] = await settings.reopenable_until(values["resolved_at"])
         await self._check_parent(None, values.get("parent_id"))
-        await References(self.uow).check(values, {n for n in _NAMED if values.get(n) is not None})
-        values |= await self.clocks.opening(
-            {**values, "created_at": self.uow.now, "updated_at": self.uow.now}
-        )
-        values["number"] = await next_number(self.uow, "case", NUMBER)
+        await References(self.uow).check(values, {name for name in named if values.get(name) is not None})
+        values["required_skills"] = await required(self.uow, values)
+
+    async def complete_import(self, values: dict[str, Any]) -> None:
+        """As a case that is opened; whose it is has been looked up for all rows at once. Raises `Invalid`."""
+        await self._complete(values, _NAMED - {"account_id", "contact_id"})
 
     async def after_create(self, row: Case) -> None:
         await self.clocks.opened()
@@ -176,8 +195,18 @@ class CaseService(RecordService[Case]):
             changes |= {
                 n: values[n] for n in (*_NAMED, "warranty", "response_class") if values[n] != getattr(row, n)
             }
+        if row.status not in ENDED and told:
+            asked = await required(self.uow, {**row.__dict__, **changes})
+            if asked != row.required_skills:
+                changes["required_skills"] = asked
         if row.status not in ENDED and told - _SAID:
             changes |= await self.clocks.repledged(row, {**row.__dict__, **changes})
+
+    async def write(self, row: Case, changes: dict[str, Any], **how: Any) -> Case:
+        """As every record. Whoever is given a case by somebody was not given it by routing."""
+        if row.routed_at is not None and changes.get("owner_id", row.owner_id) != row.owner_id:
+            changes.setdefault("routed_at", None)
+        return await super().write(row, changes, **how)
 
     async def after_update(self, before: Case, after: Case) -> None:
         if before.owner_id != after.owner_id or before.queue_id != after.queue_id:
@@ -260,11 +289,15 @@ class CaseService(RecordService[Case]):
         """It was not solved. Raises: InvalidTransition; ReopenWindowOver; CaseAlreadyOpen; StaleVersion."""
         return await self.reopen_row(await self.locked(id, expected_version), reason)
 
+    def may_reopen(self, row: Case) -> bool:
+        """Whether an ended case is within its window."""
+        return row.reopenable_until is not None and self.uow.now <= row.reopenable_until
+
     async def reopen_row(self, row: Case, reason: str | None = None) -> Case:
         """As `reopen`, of a held row."""
         CASE_STATES.next(CaseStatus(row.status), "reopen")
-        until = row.reopenable_until
-        if until is None or self.uow.now > until:
+        if not self.may_reopen(row):
+            until = row.reopenable_until
             raise ReopenWindowOver(until=None if until is None else until.isoformat())
         if row.dedupe is not None:
             other = await self._unresolved(row.dedupe)
@@ -342,7 +375,7 @@ class CaseService(RecordService[Case]):
 
 _UNSAID: Final = (
     "warranty", "resolution", "first_response_at", "resolved_at", "closed_at", "reopened_at", "reopenable_until",
-    "split_from_id",
+    "split_from_id", "skills", "language", "routed_at", "email",
 )  # fmt: skip
 
 _MOMENTS: Final = ("started_at", "due_at", "warned_at", "breached_at", "ended_at")
@@ -386,7 +419,6 @@ CASE = RecordType(
     title="number",
     search=Search(names=("number", "subject")),
     default_sort=(("opened_at", True),),
-    importable=False,
     merge=MergeSpec(groups=(("account_id", "contact_id"), ("order_id", "order_line_id"))),
     follows={"due_target": "due_at", "sla_failed": "due_at"},
     labels={
@@ -398,7 +430,10 @@ CASE = RecordType(
         "severity": ("严重程度",),
         "type": ("类型",),
         "channel": ("渠道",),
-        "opened_at": ("创建时间",),
+        "language": ("语言",),
+        "opened_at": ("created", "创建时间"),
+        "resolved_at": ("resolved", "解决时间"),
+        "closed_at": ("closed", "关闭时间"),
         "due_at": ("due", "截止时间"),
     },
 )

@@ -9,6 +9,7 @@ from app.kernel.errors import Invalid
 from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
+from app.modules.after_sales.interface import CaseCommented
 from app.modules.after_sales.models.case_work import CaseComment, CommentAuthor
 from app.modules.after_sales.models.cases import Case
 from app.modules.after_sales.schemas.case_work import CommentCreate, CommentRead
@@ -57,11 +58,15 @@ class CaseComments:
             total_is_estimate=None,
         )
 
-    async def add(self, case_id: UUID, body: CommentCreate) -> CommentRead:
-        """Say something. Raises: NotFound; Forbidden; Invalid; ReopenWindowOver for a customer who comes too late."""
+    async def add(self, case_id: UUID, body: CommentCreate, *, email: str | None = None) -> CommentRead:
+        """Say something; `email` is where it came from by mail, from the contact or nobody we know.
+
+        Raises: NotFound; Forbidden; Invalid; ReopenWindowOver for a customer who comes too late.
+        """
         row = await self._cases.locked(case_id)
         by_customer = body.author is CommentAuthor.CUSTOMER
-        contact_id = await self._contact(row, body.contact_id) if by_customer else None
+        known = email is None or body.contact_id is not None
+        contact_id = await self._contact(row, body.contact_id) if by_customer and known else None
         public = body.public or by_customer
         made = await self._uow.insert(
             CaseComment,
@@ -72,9 +77,13 @@ class CaseComments:
             contact_id=contact_id,
             body=body.body,
             at=self._uow.now,
+            email=email,
         )
         told = f"{body.author}, {'public' if public else 'internal'}"
         self._uow.record_audit("case", row.id, "commented", {"comments": [None, told]})
+        self._uow.publish(
+            CaseCommented(id=row.id, comment_id=made.id, author=body.author.value, public=public)
+        )
         if by_customer:
             await self._cases.asked_row(row)
             for follower in self._uow.ports(ReplyFollower):

@@ -18,7 +18,8 @@ from app.modules.after_sales.services.cases.states import ENDED, CaseEnded
 
 _TAKEN_ALONG: Final = (
     "account_id", "contact_id", "product_id", "asset_id", "order_id", "order_line_id", "queue_id", "owner_id",
-    "team_id", "type", "channel", "severity",
+    "team_id", "type", "channel", "severity", "language", "skills",
+    "email",
 )  # fmt: skip
 
 
@@ -44,6 +45,16 @@ def attachments(uow: UnitOfWork) -> LinkColumn:
         objects=["case"],
         unique="t.file_id",
     )
+
+
+def mails(uow: UnitOfWork) -> LinkColumn:
+    """The mails about them: an answer to any of them finds the surviving case."""
+    return LinkColumn(uow, "after_sales.case_mails", "case_id", kind="case_mails", objects=["case"])
+
+
+def addresses(uow: UnitOfWork) -> LinkColumn:
+    """The addresses to which answers go."""
+    return LinkColumn(uow, "after_sales.case_addresses", "case_id", kind="case_addresses", objects=["case"])
 
 
 async def split(uow: UnitOfWork, id: UUID, body: CaseSplit, *, expected_version: int) -> Case:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
-from app.kernel.sharing import give
+from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.interface import Position, Subject, TimelineEntry
+from app.kernel.uses import live_uses
 from app.modules.after_sales.services.cases.cases import CaseService
 from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL
+from app.modules.after_sales.services.moments import Moments, MomentSource
+from app.modules.customers.interface import CUSTOMER_COLUMNS
 
 _SHOWN: Final = 20
 _COLUMNS: Final = {
@@ -20,8 +22,14 @@ _COLUMNS: Final = {
     "contact": "contact_id",
     "product": "product_id",
     "order": "order_id",
+    "asset": "asset_id",
     "case": "id",
 }
+
+
+_SAID: Final = (
+    "CASE WHEN m.author = 'customer' THEN 'The customer on' WHEN m.public THEN 'Answer on' ELSE 'Note on' END"
+)
 
 
 class CasePanel:
@@ -60,53 +68,39 @@ class CasePanel:
         return found
 
 
-class CaseTimeline:
-    """`TimelineSource`: when an account's, contact's, product's or order's cases were opened and solved."""
+class CaseTimeline(MomentSource):
+    """`TimelineSource`: when an account's, contact's, product's, order's or asset's cases were opened and solved."""
 
     kinds = frozenset({"case"})
+    moments = Moments(
+        kind="case",
+        object="case",
+        source="after_sales.cases t",
+        columns=_COLUMNS,
+        moments=(("t.opened_at", "'Case'"), ("t.resolved_at", "'Solved'")),
+        title="t.number || ': ' || t.subject",
+        needs=("number", "subject"),
+        shows=("status", "priority"),
+    )
 
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
 
-    async def entries(
-        self, subject: Subject, *, before: Position | None, limit: int
-    ) -> Sequence[TimelineEntry]:
-        """At most `limit` entries older than `before`, newest first; nothing for other subjects."""
-        column = _COLUMNS.get(subject.object)
-        actor = self._uow.actor
-        hidden = actor.hidden("case")
-        if column is None or not actor.may("case:read") or {"number", "subject"} & hidden:
-            return []
-        bind = Bindings(
-            self._uow.tenant_id,
-            subject.record_id,
-            before.at if before else None,
-            before.id if before else None,
-            limit,
-        )
-        visible = visible_rows(actor, "case", "read", bind)
-        parts = [
-            _ENTRIES.format(column=column, at=at, what=what, visible=f" AND {visible}" if visible else "")
-            for at, what in (("opened_at", "Case"), ("resolved_at", "Solved"))
-            if at not in hidden
-        ]
-        if not parts:
-            return []
-        sql = " UNION ALL ".join(f"({part})" for part in parts)
-        rows = await self._uow.fetch(f"{sql} ORDER BY at DESC, id DESC LIMIT $5", *bind.values)
-        return [
-            TimelineEntry(
-                id=row["id"],
-                at=row["at"],
-                kind="case",
-                title=f"{row['what']} {row['number']}: {row['subject']}",
-                actor_id=row["actor_id"],
-                object="case",
-                record_id=row["record_id"],
-                data={name: row[name] for name in ("status", "priority") if name not in hidden},
-            )
-            for row in rows
-        ]
+class CommentTimeline(MomentSource):
+    """`TimelineSource`: what was said about those cases; what is internal stays among those who read the case."""
+
+    kinds = frozenset({"case_comment"})
+    moments = Moments(
+        kind="case_comment",
+        object="case",
+        source="after_sales.cases t JOIN after_sales.case_comments m"
+        " ON m.tenant_id = t.tenant_id AND m.case_id = t.id",
+        columns=_COLUMNS,
+        moments=(("m.at", _SAID),),
+        title="t.number || ': ' || t.subject",
+        needs=("number", "subject"),
+        id="m.id",
+        text="m.body",
+        actor="m.member_id",
+    )
 
 
 class CaseUses:
@@ -116,8 +110,11 @@ class CaseUses:
         self._uow = uow
 
     async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
-        column = {"account": "account_id", "contact": "contact_id"}.get(object_name)
-        return {} if column is None else await _count(self._uow, column, id)
+        """How many live cases name the account or contact."""
+        column = CUSTOMER_COLUMNS.get(object_name)
+        if column is None:
+            return {}
+        return await live_uses(self._uow, id, {"cases": f"after_sales.cases t WHERE t.{column} = $2"})
 
 
 class CaseProducts:
@@ -127,32 +124,18 @@ class CaseProducts:
         self._uow = uow
 
     async def uses(self, product_id: UUID) -> Mapping[str, int]:
-        return await _count(self._uow, "product_id", product_id)
+        """How many live cases are about the product."""
+        return await live_uses(
+            self._uow, product_id, {"cases": "after_sales.cases t WHERE t.product_id = $2"}
+        )
 
 
-async def _count(uow: UnitOfWork, column: str, id: UUID) -> Mapping[str, int]:
-    row = await uow.fetchrow(
-        f"SELECT count(*) FROM after_sales.cases WHERE tenant_id = $1 AND {column} = $2 AND deleted_at IS NULL",
-        uow.tenant_id,
-        id,
-    )
-    return {"cases": row[0]} if row and row[0] else {}
+class CaseWork(GoesAlong):
+    """An account's unresolved cases go along when it changes its owner; what waits in a queue stays there."""
 
-
-class CaseWork:
-    """`OpenWork`: an account's unresolved cases go along when it changes its owner."""
-
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
-
-    async def hand_over(
-        self, object_name: str, record_ids: list[UUID], owner_id: UUID
-    ) -> Mapping[str, list[UUID]]:
-        """Give the owned ones to the new owner; what waits in a queue stays there. Raises `Forbidden`."""
-        if object_name != "account":
-            return {}
-        where = f"t.account_id = ANY($2::uuid[]) AND t.{UNRESOLVED_SQL} AND t.owner_id IS NOT NULL"
-        return {"case": await give(CaseService(self._uow), where, record_ids, owner_id)}
+    service = CaseService
+    columns: ClassVar = {"account": "account_id"}
+    open = f"t.{UNRESOLVED_SQL} AND t.owner_id IS NOT NULL"
 
 
 _PANEL: Final = """
@@ -163,11 +146,3 @@ SELECT t.account_id, t.status, count(*) AS count, count(*) FILTER (WHERE t.due_a
 FROM after_sales.cases t
 WHERE t.tenant_id = $1 AND t.account_id = ANY($2::uuid[]) AND t.deleted_at IS NULL{visible}
 GROUP BY 1, 2 ORDER BY 1, 2"""
-
-_ENTRIES: Final = """
-SELECT t.id, t.{at} AS at, '{what}' AS what, t.number, t.subject, t.status, t.priority, t.created_by AS actor_id,
-  t.id AS record_id
-FROM after_sales.cases t
-WHERE t.tenant_id = $1 AND t.{column} = $2 AND t.deleted_at IS NULL AND t.{at} IS NOT NULL
-  AND ($3::timestamptz IS NULL OR (t.{at}, t.id) < ($3, $4::uuid)){visible}
-ORDER BY t.{at} DESC, t.id DESC LIMIT $5"""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from app.kernel.access import NOBODY
 from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Waiting
@@ -23,21 +22,15 @@ class CaseToDos:
 
     def waiting(self, bind: Bindings) -> Sequence[Waiting]:
         actor = self._uow.actor
-        if not actor.may("case:read"):
-            return []
-        hidden = actor.hidden("case")
-        return [
-            Waiting(
-                rows=f"after_sales.cases c WHERE c.tenant_id = {bind(actor.tenant.id)}"
-                f" AND c.owner_id = {bind(actor.member_id or NOBODY)} AND c.deleted_at IS NULL"
-                " AND c.status IN ('new', 'open', 'pending_internal')",
-                id="c.id",
-                kind=f"'{CASE_TO_DO}'",
-                title="'…'" if "subject" in hidden else "c.subject",
-                due_at="NULL" if "due_at" in hidden else "c.due_at",
-                since="c.opened_at",
-                object="'case'",
-                record_id="c.id",
-                data={name: f"c.{name}" for name in ("number", "status", "priority") if name not in hidden},
-            )
-        ]
+        return Waiting.own(
+            actor,
+            bind,
+            "case",
+            "after_sales.cases",
+            "t.status IN ('new', 'open', 'pending_internal')",
+            kind=f"'{CASE_TO_DO}'",
+            title="subject",
+            due_at="NULL" if "due_at" in actor.hidden("case") else "t.due_at",
+            since="t.opened_at",
+            shown=("number", "status", "priority"),
+        )

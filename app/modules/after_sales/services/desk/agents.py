@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from datetime import timedelta
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Forbidden, NotFound, require_version
 from app.kernel.events import Event
 from app.kernel.people import People
+from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.models.desk import Agent, AgentStatus, Queue
 from app.modules.after_sales.schemas.desk import AgentRead
 from app.modules.after_sales.services.desk.queues import Bearing, QueueService, bearing
+from app.modules.after_sales.services.desk.returning import give_back
 from app.modules.after_sales.services.desk.taking import Given, burdens, open_queues, take
 from app.tenants.interface import Colleague, Colleagues
+
+_HEARD_EVERY: Final = timedelta(minutes=1)
 
 
 class AgentNotOnline(Conflict):
@@ -71,6 +76,7 @@ class AgentService:
             name=name,
             status=AgentStatus.OFFLINE,
             status_since=None,
+            heard_at=None,
             capacity=held.capacity,
             load=burden.load,
             cases=burden.cases,
@@ -89,6 +95,7 @@ class AgentService:
                 name=names.get(row.id),
                 status=AgentStatus(row.status),
                 status_since=row.status_since,
+                heard_at=row.heard_at,
                 capacity=_capacity(row, held),
                 load=found[row.id].load,
                 cases=found[row.id].cases,
@@ -104,7 +111,11 @@ class AgentService:
         if me is None:
             raise Forbidden("Only members are at the desk.")
         row = await self._locked(me)
-        return (await self._read([await self._change(row, {"status": status.value})]))[0]
+        if row.status == status:
+            row = await heard(self.uow, row)
+        else:
+            row = await self._change(row, {"status": status.value, "heard_at": self.uow.now})
+        return (await self._read([row]))[0]
 
     async def replace(self, id: UUID, values: Mapping[str, Any], *, expected_version: int) -> AgentRead:
         """Set somebody's presence and capacity. Raises: NotFound; StaleVersion; Invalid."""
@@ -115,6 +126,7 @@ class AgentService:
         row = await self._locked(id)
         if former is not None:
             require_version(row.version, expected=expected_version)
+        values = {**values, "heard_at": self.uow.now}
         return (await self._read([await self._change(row, values)]))[0]
 
     async def leave(self, id: UUID) -> None:
@@ -142,6 +154,8 @@ class AgentService:
         after = await self.uow.update(row, audit="agent", **changes)
         if after.status != row.status or after.capacity != row.capacity:
             self.uow.publish(AgentPresenceChanged(id=row.id, status=after.status, former_status=row.status))
+        if moved and after.status == AgentStatus.OFFLINE:
+            await give_back(self.uow, [row.id])
         return after
 
     # -- taking --------------------------------------------------------------------------------------------
@@ -165,8 +179,10 @@ class AgentService:
         capacity = _capacity(row, held)
         given = await take(self.uow, row, colleague, open_queues(asked, colleague), held)
         if given.case is not None:
-            await took(self.uow, [row.id])
-        elif given.load + _lightest(held, capacity) > capacity:
+            await took(self.uow, [row.id], asked=True)
+            return given, capacity
+        await heard(self.uow, row)
+        if given.load + _lightest(held, capacity) > capacity:
             raise AgentAtCapacity(load=given.load, capacity=capacity)
         return given, capacity
 
@@ -176,14 +192,29 @@ def works(queue: Queue, colleague: Colleague) -> bool:
     return colleague.id in queue.member_ids or not set(queue.team_ids).isdisjoint(colleague.team_ids)
 
 
-async def took(uow: UnitOfWork, ids: list[UUID]) -> None:
-    """Note that these agents, whose rows are held, were given something."""
+async def took(uow: UnitOfWork, ids: list[UUID], *, asked: bool = False) -> None:
+    """Note that these agents, whose rows are held, were given something; who `asked` for it was heard of, too."""
     await uow.fetch(
-        "UPDATE after_sales.agents SET last_taken_at = $3 WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
+        "UPDATE after_sales.agents SET last_taken_at = $3, heard_at = CASE WHEN $4 THEN $3 ELSE heard_at END"
+        " WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
         uow.tenant_id,
         ids,
         uow.now,
+        asked,
     )
+
+
+async def heard(uow: UnitOfWork, row: Agent) -> Agent:
+    """Note that an agent whose row is held was heard of; to the minute, so that asking often costs little."""
+    if row.heard_at is not None and uow.now - row.heard_at < _HEARD_EVERY:
+        return row
+    [stored] = await uow.fetch(
+        "UPDATE after_sales.agents SET heard_at = $3 WHERE tenant_id = $1 AND id = $2 RETURNING *",
+        uow.tenant_id,
+        row.id,
+        uow.now,
+    )
+    return entity(Agent, stored)
 
 
 def _capacity(row: Agent, held: Bearing) -> int:

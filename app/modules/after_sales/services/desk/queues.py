@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import CaseChannel
 from app.modules.after_sales.models.desk import DeskSettings, Queue
+from app.modules.after_sales.schemas.desk import AWAY_AFTER_MINUTES
 from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL
 
 MAX_QUEUES: Final = 500
@@ -86,6 +88,13 @@ class QueueService:
         )
         if used and used[0]:
             raise QueueInUse(cases=used[0])
+        await self.uow.fetch(
+            "UPDATE after_sales.case_settings SET mail_queue_id = NULL, version = version + 1, updated_at = $3"
+            " WHERE tenant_id = $1 AND mail_queue_id = $2",
+            self.uow.tenant_id,
+            id,
+            self.uow.now,
+        )
         await self.uow.delete(row, audit="queue")
 
     async def _check(self, values: Mapping[str, Any]) -> None:
@@ -112,22 +121,31 @@ class QueuesForCases:
 
 @dataclass(frozen=True, slots=True)
 class Bearing:
-    """What agents can bear: units of capacity, and what a case weighs by channel (None: an agent whole)."""
+    """What agents can bear: units of capacity, and what a case weighs by channel (None: an agent whole).
+
+    Whoever is not heard of for `away_after` is away; None: nobody is.
+    """
 
     capacity: int
     weights: Mapping[str, int | None]
+    away_after: timedelta | None
 
 
-def _bearing(capacity: int, weights: Mapping[str, int | None]) -> Bearing:
-    return Bearing(capacity, {channel.value: DEFAULT_WEIGHT for channel in CaseChannel} | dict(weights))
+def _bearing(capacity: int, weights: Mapping[str, int | None], minutes: int | None) -> Bearing:
+    weighing = {channel.value: DEFAULT_WEIGHT for channel in CaseChannel} | dict(weights)
+    return Bearing(capacity, weighing, None if minutes is None else timedelta(minutes=minutes))
 
 
 async def _load_bearing(uow: UnitOfWork) -> Bearing:
     row = await uow.first(uow.select(DeskSettings))
-    return DEFAULT_BEARING if row is None else _bearing(row.capacity, row.weights)
+    return DEFAULT_BEARING if row is None else _stored(row)
 
 
-DEFAULT_BEARING: Final = _bearing(DEFAULT_CAPACITY, {})
+def _stored(row: DeskSettings) -> Bearing:
+    return _bearing(row.capacity, row.weights, row.away_after_minutes)
+
+
+DEFAULT_BEARING: Final = _bearing(DEFAULT_CAPACITY, {}, AWAY_AFTER_MINUTES)
 _BEARING: Final = Remembered("after_sales.desk_settings", _load_bearing, empty=DEFAULT_BEARING)
 
 
@@ -145,17 +163,26 @@ class DeskSettingsService:
     async def read(self) -> tuple[Bearing, int]:
         """What holds, and its version: 0 while nothing has been set."""
         row = await self.uow.first(self.uow.select(DeskSettings))
-        return (DEFAULT_BEARING, 0) if row is None else (_bearing(row.capacity, row.weights), row.version)
+        return (DEFAULT_BEARING, 0) if row is None else (_stored(row), row.version)
 
     async def replace(
-        self, capacity: int, weights: Mapping[str, int | None], *, expected_version: int
+        self,
+        capacity: int,
+        weights: Mapping[str, int | None],
+        away_after_minutes: int | None,
+        *,
+        expected_version: int,
     ) -> None:
-        """Set both. Raises: StaleVersion."""
+        """Set all of it. Raises: StaleVersion."""
         await lock_name(self.uow, "after-sales-desk-settings")
         self.uow.kernel.memory.forget(_BEARING, self.uow.tenant_id)
         row = await self.uow.first(self.uow.select(DeskSettings))
         require_version(row.version if row else 0, expected=expected_version)
-        values: dict[str, Any] = {"capacity": capacity, "weights": dict(weights)}
+        values: dict[str, Any] = {
+            "capacity": capacity,
+            "weights": dict(weights),
+            "away_after_minutes": away_after_minutes,
+        }
         if row is None:
             await self.uow.insert(DeskSettings, audit="desk_settings", **values)
         else:

@@ -27,8 +27,9 @@ from app.modules.after_sales.services.calls.calls import CallEnded
 from app.modules.after_sales.services.cases.cases import CASE
 from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL
 from app.modules.after_sales.services.desk.agents import AgentPresenceChanged, AgentService, took
+from app.modules.after_sales.services.desk.presence import SILENT, expire
 from app.modules.after_sales.services.desk.queues import Bearing, bearing
-from app.modules.after_sales.services.desk.taking import burdens, open_queues, take
+from app.modules.after_sales.services.desk.taking import Terms, burdens, open_queues, take
 from app.tenants.interface import Colleague, Colleagues, MemberDeactivated
 
 JOB: Final = "after_sales.route"
@@ -43,7 +44,7 @@ class _Candidate:
 
     agent: Agent
     colleague: Colleague
-    queues: Mapping[UUID, int]
+    queues: Mapping[UUID, Terms]
     load: int
     capacity: int
 
@@ -92,15 +93,18 @@ async def _waits(uow: UnitOfWork) -> bool:
 
 
 async def _candidates(uow: UnitOfWork, queues: list[Queue], held: Bearing) -> list[_Candidate]:
-    """Online agents with room who work one of these queues; active members, who stay so."""
+    """Online agents with room who work one of these queues and were heard of; active members, who stay so."""
     members = {id for queue in queues for id in queue.member_ids}
     teams = {id for queue in queues for id in queue.team_ids}
     colleagues = await uow.of(Colleagues).among(members, teams)
     rows = await uow.fetch(
-        f"SELECT {', '.join(columns_of(Agent))} FROM after_sales.agents WHERE tenant_id = $1 AND status = 'online'"
-        " AND id = ANY($2::uuid[]) ORDER BY id FOR NO KEY UPDATE",
+        f"SELECT {', '.join(columns_of(Agent))} FROM after_sales.agents a WHERE tenant_id = $1 AND status = 'online'"
+        f" AND id = ANY($2::uuid[]) AND ($3::timestamptz IS NULL OR NOT ({SILENT.format(now='$4', since='$3')}))"
+        " ORDER BY id FOR NO KEY UPDATE",
         uow.tenant_id,
         list(colleagues),
+        None if held.away_after is None else uow.now - held.away_after,
+        uow.now,
     )
     agents = entities(Agent, rows)
     capacities = {row.id: row.capacity if row.capacity is not None else held.capacity for row in agents}
@@ -138,6 +142,7 @@ async def run_job(context: JobContext, _: Nothing) -> dict[str, int]:
 
 async def _every_minute(run: ScheduledRun) -> None:
     async with run.transaction() as uow:
+        await expire(uow)
         await route(uow)
 
 
@@ -186,7 +191,7 @@ async def _on_assigned(uow: UnitOfWork, event: Assigned) -> None:
 
 
 async def _on_written(uow: UnitOfWork, event: Written) -> None:
-    if "status" in event.changed:
+    if not {"status", "required_skills"}.isdisjoint(event.changed):
         await route(uow)
 
 

@@ -32,12 +32,23 @@ class Given:
     load: int
 
 
-def open_queues(queues: Collection[Queue], colleague: Colleague) -> dict[UUID, int]:
-    """The queues from which somebody may take, and how old a case must be for that, in seconds.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms somebody takes from a queue: cases of what age, and until what age their optional skills count.
+
+    Both in seconds.
+    """
+
+    from_age: int
+    optional_for: int
+
+
+def open_queues(queues: Collection[Queue], colleague: Colleague) -> dict[UUID, Terms]:
+    """The queues from which somebody may take, and on what terms.
 
     Whoever lacks a required skill takes nothing; whoever lacks an optional one takes what has waited long enough.
     """
-    found: dict[UUID, int] = {}
+    found: dict[UUID, Terms] = {}
     for queue in queues:
         if colleague.id not in queue.member_ids and set(queue.team_ids).isdisjoint(colleague.team_ids):
             continue
@@ -47,14 +58,15 @@ def open_queues(queues: Collection[Queue], colleague: Colleague) -> dict[UUID, i
             if colleague.skills.get(skill["skill"].casefold(), 0) < skill["level"]
         ]
         if not any(lacking):
-            found[queue.id] = queue.optional_for_seconds if lacking else 0
+            waits = queue.optional_for_seconds
+            found[queue.id] = Terms(waits if lacking else 0, waits)
     return found
 
 
 async def take(
-    uow: UnitOfWork, agent: Agent, colleague: Colleague, queues: Mapping[UUID, int], bearing: Bearing
+    uow: UnitOfWork, agent: Agent, colleague: Colleague, queues: Mapping[UUID, Terms], bearing: Bearing
 ) -> Given:
-    """Give the most urgent and then oldest case that fits to an agent whose row is held."""
+    """Give the most urgent, then oldest case that fits and that they have the skills for to an agent who is held."""
     capacity = agent.capacity if agent.capacity is not None else bearing.capacity
     row = await uow.fetchrow(
         _TAKE,
@@ -64,15 +76,22 @@ async def take(
         *_weights(bearing),
         uow.now,
         list(queues),
-        list(queues.values()),
+        [terms.from_age for terms in queues.values()],
         CALL_COUNTS_FOR_HOURS,
+        [terms.optional_for for terms in queues.values()],
+        list(colleague.skills),
+        list(colleague.skills.values()),
     )
     load = int(row["load"]) if row else 0
     if row is None or row["id"] is None:
         return Given(None, load)
     case = entity(Case, {name: row[name] for name in columns_of(Case)})
     team = colleague.team_ids[0] if colleague.team_ids else None
-    changes = {"owner_id": agent.id, "team_id": team if team is not None else case.team_id}
+    changes = {
+        "owner_id": agent.id,
+        "team_id": team if team is not None else case.team_id,
+        "routed_at": uow.now,
+    }
     taken = await CaseService(uow).write(case, changes, action="taken")
     weight = bearing.weights[case.channel]
     return Given(taken, load + (capacity if weight is None else weight))
@@ -133,6 +152,11 @@ WITH burden AS MATERIALIZED ({_BURDEN.format(capacity="$3::bigint", agent="$2", 
     AND c.channel = ANY(ARRAY(SELECT channel FROM fitting))
     AND c.opened_at <= $6::timestamptz
       - make_interval(secs => ($8::bigint[])[array_position($7::uuid[], c.queue_id)])
+    AND (c.required_skills = '[]' OR NOT EXISTS (
+      SELECT 1 FROM jsonb_to_recordset(c.required_skills) AS s(skill text, level bigint, required boolean)
+      LEFT JOIN unnest($11::text[], $12::bigint[]) AS m(skill, level) ON m.skill = s.skill
+      WHERE coalesce(m.level, 0) < s.level AND (s.required OR c.opened_at > $6::timestamptz
+        - make_interval(secs => ($10::bigint[])[array_position($7::uuid[], c.queue_id)]))))
   ORDER BY {URGENCY_SQL.format("c")}, c.opened_at, c.id LIMIT 1
   FOR NO KEY UPDATE SKIP LOCKED
 )

@@ -16,7 +16,12 @@ from app.kernel.errors import NotFound
 from app.kernel.notifications import Notice, Notifications
 from app.kernel.registry import Subscription
 from app.kernel.uow import UnitOfWork
-from app.modules.after_sales.interface import CaseAnsweredByArticle, CaseChannel, CaseHandedToPerson
+from app.modules.after_sales.interface import (
+    CaseAnsweredByArticle,
+    CaseChannel,
+    CaseCommented,
+    CaseHandedToPerson,
+)
 from app.modules.after_sales.models.case_work import CaseComment, CommentAuthor
 from app.modules.after_sales.models.cases import Case
 from app.modules.after_sales.models.knowledge import ArticleAnswer, ArticleAudience
@@ -103,6 +108,7 @@ class ArticleAnswers:
             contact_id=None,
             body=self._text(row),
             at=uow.now,
+            email=None,
         )
         await uow.insert(
             ArticleAnswer,
@@ -114,6 +120,9 @@ class ArticleAnswers:
             answered_at=uow.now,
         )
         uow.record_audit("case", case.id, "answered_by_article", {"article": [None, str(best.id)]})
+        uow.publish(
+            CaseCommented(id=case.id, comment_id=comment.id, author=comment.author, public=comment.public)
+        )
         uow.publish(CaseAnsweredByArticle(id=case.id, article_id=best.id, confidence=str(best.score)))
 
     def _text(self, row: Any) -> str:

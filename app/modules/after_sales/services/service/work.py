@@ -18,7 +18,8 @@ from app.modules.after_sales.schemas.service import (
 )
 from app.modules.after_sales.services.assets.references import References
 from app.modules.after_sales.services.service.contracts import ServiceContractService
-from app.modules.after_sales.services.service.work_orders import WorkOrderService
+from app.modules.after_sales.services.service.parts import PartsInStock
+from app.modules.after_sales.services.service.work_orders import PLANNED, WorkOrderService
 
 MOST = 500
 
@@ -37,8 +38,11 @@ class WorkService:
         return [read_part(row) for row in await self._uow.all(statement.order_by(WorkOrderPart.id))]
 
     async def add_part(self, work_order_id: UUID, body: WorkOrderPartCreate) -> WorkOrderPartRead:
-        """Note what was used. Raises: NotFound; Forbidden; WorkOrderEnded; Invalid."""
-        await self._orders.open(work_order_id)
+        """Note what is used; what comes from stock is kept for it, unless the work is a draft yet.
+
+        Raises: NotFound; Forbidden; WorkOrderEnded; Invalid; OutOfStock.
+        """
+        row = await self._orders.open(work_order_id)
         product = await References(self._uow).product(body.product_id)
         description = body.description or (None if product is None else product.name)
         quantity = Decimal(body.quantity)
@@ -58,7 +62,10 @@ class WorkService:
             quantity=quantity,
             serial_numbers=body.serial_numbers,
             created_by=self._uow.actor.member_id,
+            from_stock=body.from_stock and product is not None and product.stocked,
         )
+        if row.status in PLANNED:
+            await PartsInStock(self._uow).keep(row, [made])
         self._uow.record_audit("work_order", work_order_id, "part_added", {"parts": [None, description]})
         return read_part(made)
 
@@ -68,6 +75,7 @@ class WorkService:
         found = await self._uow.find(WorkOrderPart, id)
         if found is None or found.work_order_id != work_order_id:
             raise NotFound
+        await PartsInStock(self._uow).give_back([found])
         await self._uow.delete(found)
         self._uow.record_audit(
             "work_order", work_order_id, "part_removed", {"parts": [found.description, None]}

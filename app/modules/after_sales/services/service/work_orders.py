@@ -24,6 +24,7 @@ from app.modules.after_sales.schemas.service import (
 )
 from app.modules.after_sales.services.assets.references import References, fill
 from app.modules.after_sales.services.service.contracts import ServiceContractService
+from app.modules.after_sales.services.service.parts import PartsInStock
 
 NUMBER: Final = "W-{year}-{number:05d}"
 DRAFT, SCHEDULED = WorkOrderStatus.DRAFT, WorkOrderStatus.SCHEDULED
@@ -49,6 +50,8 @@ WORK_ORDER_STATES: StateMachine[WorkOrderStatus] = StateMachine(
 """Urgent work may start without a window; what the customer does not sign is resumed."""
 
 ENDED: Final = frozenset({SIGNED_OFF, CANCELLED})
+PLANNED: Final = frozenset({SCHEDULED, IN_PROGRESS, DONE})
+"""Their parts are kept in stock."""
 _ALWAYS: Final = frozenset({"tags", "custom", "external_id", "owner_id", "team_id"})
 _UNSAID: Final = (
     "maintenance_plan_id", "planned_on", "due_reading", "window_starts_at", "window_ends_at", "started_at", "done_at",
@@ -144,7 +147,10 @@ class WorkOrderService(RecordService[WorkOrder]):
         return row
 
     async def schedule(self, id: UUID, body: WorkOrderSchedule, *, expected_version: int) -> WorkOrder:
-        """Say when it is done, and by whom. Raises: InvalidTransition; StaleVersion; Invalid; Forbidden."""
+        """Say when it is done, and by whom; its parts are kept in stock from then on.
+
+        Raises: InvalidTransition; StaleVersion; Invalid; Forbidden; OutOfStock.
+        """
         row = await self.locked(id, expected_version)
         status = WORK_ORDER_STATES.next(WorkOrderStatus(row.status), "schedule")
         if body.ends_at <= body.starts_at:
@@ -159,16 +165,27 @@ class WorkOrderService(RecordService[WorkOrder]):
             owner = {"owner_id": body.assignee_id}
             await self._assign(owner, creating=False)
             changes |= owner
+        await self._keep_parts(row)
         return await self.write(row, changes, action="schedule")
+
+    async def _keep_parts(self, row: WorkOrder) -> None:
+        """Of work that leaves the draft; later parts are kept as they come."""
+        if row.status == DRAFT:
+            stock = PartsInStock(self.uow)
+            await stock.keep(row, await stock.of(row.id))
 
     async def step(
         self, id: UUID, name: str, *, expected_version: int, reason: str | None = None, **changes: Any
     ) -> WorkOrder:
-        """Start, resume or cancel. Raises: InvalidTransition; StaleVersion."""
+        """Start, resume or cancel. Raises: InvalidTransition; StaleVersion; OutOfStock for parts of urgent work."""
         row = await self.locked(id, expected_version)
         status = WORK_ORDER_STATES.next(WorkOrderStatus(row.status), name)
         if name == "start":
+            await self._keep_parts(row)
             changes["started_at"] = self.uow.now
+        if name == "cancel":
+            stock = PartsInStock(self.uow)
+            await stock.give_back(await stock.of(row.id))
         if name == "resume":
             changes["done_at"] = None
         return await self.write(row, {**changes, "status": status.value}, action=name, reason=reason)
@@ -203,7 +220,7 @@ class WorkOrderService(RecordService[WorkOrder]):
             )
 
     async def sign_off(self, id: UUID, body: WorkOrderSignature, *, expected_version: int) -> WorkOrder:
-        """The customer agrees that it was done. Raises: InvalidTransition; StaleVersion; Invalid."""
+        """The customer agrees that it was done; its parts are out of stock. Raises: InvalidTransition; …"""
         row = await self.locked(id, expected_version)
         status = WORK_ORDER_STATES.next(WorkOrderStatus(row.status), "sign_off")
         signed_at = body.signed_at or self.uow.now
@@ -221,6 +238,7 @@ class WorkOrderService(RecordService[WorkOrder]):
             "signed_at": signed_at,
             "signature_file_id": body.signature_file_id,
         }
+        await PartsInStock(self.uow).take_out(row)
         return await self.write(row, changes, action="sign_off")
 
     async def worked(self, row: WorkOrder, minutes: int) -> WorkOrder:

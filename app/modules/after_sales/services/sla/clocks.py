@@ -5,7 +5,7 @@ Every step answers with the columns of the case that follow from its clocks, to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -55,6 +55,27 @@ class CaseClocks:
     async def opened(self) -> None:
         """Store the clocks of the case that has been stored."""
         begun, self._begun = self._begun, []
+        if begun:
+            await store(self._uow, begun)
+
+    async def importing(self, many: Sequence[dict[str, Any]]) -> None:
+        """Clocks of cases that are brought in, which are filled in: of what is over none, of the rest from now on."""
+        for values in many:
+            values |= shown([])
+        alive = [values for values in many if values.get("resolved_at") is None]
+        for values, pledges in zip(alive, await self._book.pledges(alive), strict=True):
+            answered = values.get("first_response_at") is not None
+            begun = [
+                Standing.begin(new_id(), values["id"], target.value, pledges[target], self._uow.now)
+                for target in (FIRST, RESOLUTION)
+                if target in pledges and not (answered and target is FIRST)
+            ]
+            values |= shown(begun)
+            self._begun += begun
+
+    async def imported(self, case_ids: Collection[UUID]) -> None:
+        """Store the clocks of those cases that have been stored."""
+        begun, self._begun = [one for one in self._begun if one.case_id in case_ids], []
         if begun:
             await store(self._uow, begun)
 

@@ -36,14 +36,8 @@ class Due:
 def due(calendar: WorkingCalendar, promise: Promise, warn_percent: int = 80) -> Due:
     """Exact to the second; held working time is added. Raises: NeverOpen."""
     warned = -(-promise.goal * warn_percent // 100)
-    if not promise.holds:
-        return Due(calendar.add(promise.started_at, promise.goal), calendar.add(promise.started_at, warned))
-    held = [
-        (start, calendar.between(max(start, promise.started_at), end))
-        for start, end in promise.holds
-        if end > promise.started_at
-    ]
-    return Due(_reached(calendar, promise, promise.goal, held), _reached(calendar, promise, warned, held))
+    warn_at, due_at = calendar.reach(promise.started_at, (warned, promise.goal), promise.holds)
+    return Due(due_at, warn_at)
 
 
 def used(calendar: WorkingCalendar, promise: Promise, at: datetime) -> int:
@@ -61,17 +55,3 @@ def used(calendar: WorkingCalendar, promise: Promise, at: datetime) -> int:
 def earliest(deadlines: Iterable[tuple[datetime, str]]) -> tuple[datetime | None, str | None]:
     """The deadline that shows when several run, with its target."""
     return min(deadlines, default=(None, None))
-
-
-def _reached(
-    calendar: WorkingCalendar, promise: Promise, seconds: int, held: Sequence[tuple[datetime, int]]
-) -> datetime:
-    """The first moment by which so many seconds are counted; `held` is from when, and how much working time."""
-    reached = calendar.add(promise.started_at, seconds)
-    for start, amount in held:
-        if reached <= start:
-            break  # it was reached before this hold began
-        seconds += amount
-        if amount:
-            reached = calendar.add(promise.started_at, seconds)
-    return reached

@@ -13,7 +13,7 @@ from app.kernel.errors import Invalid, NotFound
 from app.kernel.ids import new_id
 from app.kernel.jobs import JobContext
 from app.kernel.locks import lock_keys
-from app.kernel.mail import Message
+from app.kernel.mail import Message, post
 from app.kernel.record_links import RecordLinks
 from app.kernel.registry import JobKind, Subscription
 from app.kernel.statements import entities
@@ -226,7 +226,7 @@ class SurveySender:
         mail = Message(
             to=to, subject=texts["subject"].format(**said)[:300], text=texts["mail"].format(**said)
         )
-        self._uow.enqueue("mail.send", mail.model_dump(exclude_none=True))
+        post(self._uow, mail)
 
 
 def question_of(survey: Survey, language: str) -> str:

@@ -17,6 +17,7 @@ from app.kernel.access import TenantProfile, system_actor
 from app.kernel.errors import Forbidden, Invalid, NotFound
 from app.kernel.ids import new_id
 from app.kernel.links import is_over, new_link, open_company, read_link, tenant_of_key
+from app.kernel.mail import Message, post
 from app.kernel.secrets import SignatureInvalid
 from app.kernel.uow import UnitOfWork, transaction
 from app.modules.leads.interface import FormSubmitted
@@ -209,16 +210,10 @@ async def _ask_to_confirm(uow: UnitOfWork, form: OpenForm, id: UUID, answers: An
     texts, row = TEXTS[form.visit.language], form.row
     name = (row.name_zh if form.visit.language == "zh" else None) or row.name_en
     link = uow.kernel.settings.address_of(f"/forms/confirmations/{made.token}")
-    uow.enqueue(
-        "mail.send",
-        {
-            "to": answers.lead["email"],
-            "subject": texts["mail_subject"],
-            "text": texts["mail_text"].format(
-                form=" ".join(name.split()), company=" ".join(form.company.name.split()), link=link
-            ),
-        },
+    text = texts["mail_text"].format(
+        form=" ".join(name.split()), company=" ".join(form.company.name.split()), link=link
     )
+    post(uow, Message(to=answers.lead["email"], subject=texts["mail_subject"], text=text))
 
 
 async def _land(uow: UnitOfWork, form: LeadForm, id: UUID, answers: Answers, given_at: datetime) -> Landed:

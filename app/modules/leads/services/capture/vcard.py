@@ -13,19 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote
 
+from app.kernel.charsets import codec_of
+
 MAX_CARDS: Final = 500
 _VERSIONS: Final = frozenset({"2.1", "3.0", "4.0"})
 _NAME: Final = re.compile(rb"(?:[A-Za-z0-9-]+\.)?([A-Za-z0-9-]+)")
 _PARAMETER: Final = re.compile(r';(?:([A-Za-z0-9-]+)=)?((?:"[^"]*"|[^;"])*)')
-# Those that people write in. Others of Python's decode slowly (punycode) or to what is no text (unicode_escape).
-_CHARSETS: Final = (
-    {name: name for name in ("gb18030", "big5", "iso-2022-jp", "euc-jp", "euc-kr", "koi8-r")}
-    | {"utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "utf-8", "ascii": "utf-8"}
-    | {"gb2312": "gb18030", "gbk": "gb18030"}  # the later set reads the earlier ones, too
-    | {"shift-jis": "shift_jis"}
-    | {f"iso-8859-{part}": f"iso-8859-{part}" for part in range(1, 17) if part != 12}
-    | {f"{brand}125{page}": f"cp125{page}" for brand in ("windows-", "cp") for page in range(9)}
-)
 _NO_TEXT: Final = re.compile(r"[\0\ud800-\udfff]")
 _IDEOGRAPHS: Final = re.compile(r"[\u3400-\u9fff\uac00-\ud7af\u3040-\u30ff]")
 _USED: Final = frozenset({"FN", "N", "ORG", "TITLE", "ROLE", "EMAIL", "TEL", "ADR", "URL", "NOTE"})
@@ -195,11 +188,6 @@ def _parameters(text: str) -> dict[str, list[str]]:
             name = "ENCODING" if quoted else "TYPE"
         found.setdefault(name.upper(), []).extend(part for part in values if part)
     return found
-
-
-def codec_of(charset: str) -> str | None:
-    """Python's codec for a character set that people write in; None for any other."""
-    return _CHARSETS.get(charset.strip().lower().replace("_", "-"))
 
 
 def _decoded(value: bytes, charset: str, name: str) -> str:

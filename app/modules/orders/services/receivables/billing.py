@@ -38,7 +38,7 @@ from app.modules.orders.services.receivables.lines import DraftLine, summed
 from app.modules.orders.services.receivables.payments import PaymentService
 from app.modules.orders.services.receivables.shown import require_amounts
 
-_BILLABLE = (OrderStatus.CONFIRMED, OrderStatus.IN_FULFILMENT, OrderStatus.FULFILLED, OrderStatus.CLOSED)
+BILLABLE = (OrderStatus.CONFIRMED, OrderStatus.IN_FULFILMENT, OrderStatus.FULFILLED, OrderStatus.CLOSED)
 Refunded = Mapping[UUID, Decimal]
 """How much of each line came back for its money; what was replaced or repaired is still paid for."""
 _HEAD = ("account_id", "contract_id", "tax_included", "owner_id", "team_id")
@@ -66,7 +66,7 @@ class OrderBilling:
         if given.order_id not in held:
             raise Invalid.at("/order_id", "unknown_reference", "There is no order with this id.")
         order = held[given.order_id]
-        if order.status not in _BILLABLE:
+        if order.status not in BILLABLE:
             raise InvalidTransition(f"The order is {order.status}.", state=order.status, allowed=[])
         rows = await uow.fetch(_LINES, uow.tenant_id, order.id)
         lines = entities(OrderLine, rows)

@@ -130,6 +130,21 @@ HAVING (o.gross, o.discount, o.subtotal, o.header_discount, o.net, o.tax, o.tota
    coalesce(sum(l.header_discount), 0), coalesce(sum(l.net), 0), coalesce(sum(l.tax), 0), coalesce(sum(l.total), 0))
 ORDER BY o.id""",
     ),
+    "benefits are what they take off lines and the order": (
+        "order",
+        """
+SELECT o.id, concat_ws(' ', o.benefit_discount, l.lines) AS stored, b.steps::text AS computed
+FROM orders.orders o
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum((step ->> 'discount')::bigint), 0)::bigint AS steps FROM jsonb_array_elements(o.benefits) step
+) b
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(benefit_discount), 0)::bigint AS lines FROM orders.order_lines
+  WHERE tenant_id = $1 AND order_id = o.id
+) l
+WHERE o.tenant_id = $1 AND o.deleted_at IS NULL AND (o.benefit_discount <> l.lines OR o.benefit_discount <> b.steps)
+ORDER BY o.id""",
+    ),
     "invoices less what was credited are what is invoiced of the order's line": (
         "order_line",
         """

@@ -69,3 +69,8 @@ class OrderInvoiced(Conflict):
 class PaymentFinal(Conflict):
     code = "payment_final"
     title = "Who paid how much and when stays; delete the payment and enter it again"
+
+
+class PaidFromStoredValue(Conflict):
+    code = "paid_from_stored_value"
+    title = "Whoever keeps the stored value pays with it and takes it back"

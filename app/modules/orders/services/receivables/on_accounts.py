@@ -10,6 +10,7 @@ from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
 from app.kernel.money import money_dict
 from app.kernel.uow import UnitOfWork
+from app.kernel.uses import live_uses
 from app.modules.activities.interface import Position, Subject, TimelineEntry
 
 
@@ -106,8 +107,8 @@ class ReceivableUses:
         """How many live invoices and payments name the account."""
         if object_name != "account":
             return {}
-        row = await self._uow.fetchrow(_USES, self._uow.tenant_id, id)
-        return {name: count for name, count in row.items() if count} if row else {}
+        rows = {name: f"orders.{name} t WHERE t.account_id = $2" for name in ("invoices", "payments")}
+        return await live_uses(self._uow, id, rows)
 
 
 _TITLES: Final = {
@@ -147,10 +148,3 @@ FROM (
   SELECT t.account_id, t.currency, 0, 0, t.unallocated FROM orders.payments t
   WHERE t.tenant_id = $1 AND t.account_id = ANY($2::uuid[]) AND t.unallocated > 0 AND t.deleted_at IS NULL
 ) parts GROUP BY account_id, currency ORDER BY account_id, currency"""
-
-_USES = """
-SELECT
-  (SELECT count(*) FROM orders.invoices t
-   WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.deleted_at IS NULL) AS invoices,
-  (SELECT count(*) FROM orders.payments t
-   WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.deleted_at IS NULL) AS payments"""

@@ -15,9 +15,13 @@ from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.orders.interface import PaymentReceived
-from app.modules.orders.models.receivables import Payment, PaymentKind
+from app.modules.orders.models.receivables import Payment, PaymentKind, PaymentMethod
 from app.modules.orders.schemas.receivables import PaymentCreate, PaymentRead, PaymentUpdate
-from app.modules.orders.services.receivables.errors import PaymentAllocated, PaymentFinal
+from app.modules.orders.services.receivables.errors import (
+    PaidFromStoredValue,
+    PaymentAllocated,
+    PaymentFinal,
+)
 from app.modules.orders.services.receivables.ledger import Ledger
 
 _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
@@ -30,8 +34,10 @@ class PaymentService(RecordService[Payment]):
 
     record: ClassVar[RecordType[Any]]
 
-    def __init__(self, uow: UnitOfWork) -> None:
+    def __init__(self, uow: UnitOfWork, *, stored_value: bool = False) -> None:
+        """With `stored_value` for whoever keeps that: nobody else enters such payments."""
         super().__init__(uow)
+        self._stored_value = stored_value
         self._kind = PaymentKind.PAYMENT
         self._given: frozenset[str] = frozenset()
 
@@ -55,7 +61,13 @@ class PaymentService(RecordService[Payment]):
         finally:
             self._kind = PaymentKind.PAYMENT
 
+    def _require_keeper(self, *methods: str) -> None:
+        """Raises `PaidFromStoredValue`: such payments are not written by hand."""
+        if PaymentMethod.STORED_VALUE in methods and not self._stored_value:
+            raise PaidFromStoredValue
+
     async def before_create(self, values: dict[str, Any]) -> None:
+        self._require_keeper(values["method"])
         account: UUID = values["account_id"]
         found = (await self.uow.of(Customers).get_many([account], hold=True)).get(account)
         if found is None:
@@ -88,11 +100,14 @@ class PaymentService(RecordService[Payment]):
         """Raises `PaymentFinal` for another amount, account or day, as an upsert may bring; `DuplicateValue`."""
         if any(name in changes and changes[name] != getattr(row, name) for name in _FIXED):
             raise PaymentFinal
+        if changes.get("method", row.method) != row.method:
+            self._require_keeper(row.method, changes["method"])
         if "reference" in changes and changes["reference"] != row.reference:
             await self._require_new(changes["reference"], row.account_id)
 
     async def before_delete(self, row: Payment) -> None:
         """A payment goes only while it settles nothing; a refund gives back first what it was paid from."""
+        self._require_keeper(row.method)
         if row.kind == PaymentKind.PAYMENT and row.unallocated != row.amount:
             allocated = Money(row.amount - row.unallocated, row.currency)
             raise PaymentAllocated(f"It settles {allocated}.", allocated=allocated.to_wire())

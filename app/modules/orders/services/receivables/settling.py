@@ -34,10 +34,10 @@ from app.modules.orders.services.receivables.shown import require_amounts
 class SettlingService:
     """What a member does with a payment or a credit note."""
 
-    def __init__(self, uow: UnitOfWork) -> None:
+    def __init__(self, uow: UnitOfWork, payments: PaymentService | None = None) -> None:
         self._uow = uow
         self._invoices = InvoiceService(uow)
-        self._payments = PaymentService(uow)
+        self._payments = payments or PaymentService(uow)
         self._ledger = Ledger(uow)
 
     # -- settling ------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from starlette.responses import HTMLResponse
 
+from app.kernel.benefits import names_of, read
 from app.kernel.figures import Language
 from app.kernel.pages.public import alert, hidden, message_page, page
 from app.kernel.runtime import Kernel
@@ -207,7 +208,10 @@ def _sums(offer: Offer, choice: Choice) -> str:
     rows: list[tuple[str, int, bool]] = []
     if totals.header_discount:
         rows.append((texts["subtotal"], totals.subtotal, False))
-        rows.append((texts["discount"], -totals.header_discount, False))
+        coupons = names_of(read(offer.quote.benefits))
+        own = totals.header_discount - sum(amount for _, amount in coupons)
+        rows += [(texts["discount"], -own, False)] if own else []
+        rows += [(name, -amount, False) for name, amount in coupons]
     taxes = [
         (
             texts["tax_included" if included else "tax"].format(rate=offer.figures.percent(tax.rate)),

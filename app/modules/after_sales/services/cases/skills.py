@@ -1,0 +1,111 @@
+"""What whoever takes a case must be able to do: as somebody said, else by the company's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from app.kernel.conditions import check_tree, groups_of, holding
+from app.kernel.errors import Conflict, require_version
+from app.kernel.locks import lock_name
+from app.kernel.memory import Remembered
+from app.kernel.uow import UnitOfWork
+from app.kernel.validation import refuse_nulls
+from app.modules.after_sales.models.case_work import CaseSkillRule
+from app.modules.after_sales.schemas.skills import CaseSkillRuleCreate, CaseSkillRuleUpdate
+
+MOST_RULES: Final = 200
+
+
+class TooManySkillRules(Conflict):
+    """Carries `limit`."""
+
+    code = "too_many_skill_rules"
+    title = "There are as many rules as a company may have"
+
+
+def combined(asked: Iterable[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """What several lists ask for together: of each skill the highest level, required if one of them requires it."""
+    found: dict[str, dict[str, Any]] = {}
+    for skills in asked:
+        for skill in skills:
+            name = skill["skill"].casefold()
+            known = found.setdefault(name, {"skill": name, "level": 1, "required": False})
+            known["level"] = max(known["level"], skill["level"])
+            known["required"] = known["required"] or skill["required"]
+    return [found[name] for name in sorted(found)]
+
+
+async def _load(uow: UnitOfWork) -> tuple[CaseSkillRule, ...]:
+    rules = CaseSkillRule.__table__.c
+    return tuple(
+        await uow.all(uow.select(CaseSkillRule).where(rules.enabled.is_(True)).order_by(CaseSkillRule.id))
+    )
+
+
+_RULES: Final[Remembered[tuple[CaseSkillRule, ...]]] = Remembered(
+    "after_sales.case_skill_rules", _load, empty=()
+)
+
+
+async def required(uow: UnitOfWork, case: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a case, by its columns, asks for. A company without rules is asked once in a while, not each time."""
+    if case.get("skills") is not None:
+        return combined([case["skills"]])
+    rules = await uow.kernel.memory.of(uow, _RULES)
+    asked = [rule for rule in rules if rule.conditions]
+    if asked:
+        trees = [groups_of(rule.conditions, "/conditions") for rule in asked]
+        [answers] = await holding(uow, uow.kernel.registry.records["case"], [case], trees)
+        holds = dict(zip((rule.id for rule in asked), answers, strict=True))
+        rules = tuple(rule for rule in rules if holds.get(rule.id, True))
+    return combined(rule.skills for rule in rules)
+
+
+class CaseSkillRuleService:
+    """The rules as settings. They decide about cases that are opened or changed from then on."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+
+    async def list(self) -> list[CaseSkillRule]:
+        """All of them by name."""
+        return await self._uow.all(
+            self._uow.select(CaseSkillRule).order_by(CaseSkillRule.name, CaseSkillRule.id)
+        )
+
+    async def get(self, id: UUID) -> CaseSkillRule:
+        """Raises: NotFound."""
+        return await self._uow.get(CaseSkillRule, id)
+
+    async def create(self, body: CaseSkillRuleCreate) -> CaseSkillRule:
+        """Raises: InvalidFilter; TooManySkillRules; DuplicateValue for a name that is taken."""
+        await lock_name(self._uow, "after-sales-skill-rules")
+        if len(await self.list()) >= MOST_RULES:
+            raise TooManySkillRules(limit=MOST_RULES)
+        values = body.model_dump(mode="json", by_alias=True)
+        await self._told(values)
+        return await self._uow.insert(CaseSkillRule, audit="case_skill_rule", **values)
+
+    async def update(self, id: UUID, body: CaseSkillRuleUpdate, *, expected_version: int) -> CaseSkillRule:
+        """Raises: NotFound; StaleVersion; Invalid; DuplicateValue."""
+        row = await self._uow.get(CaseSkillRule, id, lock="update")
+        require_version(row.version, expected=expected_version)
+        changes = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        refuse_nulls(changes, {"conditions"})
+        await self._told(changes)
+        return await self._uow.update(row, audit="case_skill_rule", **changes)
+
+    async def delete(self, id: UUID, *, expected_version: int) -> None:
+        """Raises: NotFound; StaleVersion."""
+        row = await self._uow.get(CaseSkillRule, id, lock="update")
+        require_version(row.version, expected=expected_version)
+        self._uow.kernel.memory.forget(_RULES, self._uow.tenant_id)
+        await self._uow.delete(row, audit="case_skill_rule")
+
+    async def _told(self, values: Mapping[str, Any]) -> None:
+        self._uow.kernel.memory.forget(_RULES, self._uow.tenant_id)
+        if values.get("conditions") is not None:
+            record = self._uow.kernel.registry.records["case"]
+            await check_tree(self._uow, record, groups_of(values["conditions"], "/conditions"))

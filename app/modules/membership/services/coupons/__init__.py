@@ -1,0 +1,1 @@
+"""Coupons: what they give, their codes, and how they are tried, reserved and redeemed."""

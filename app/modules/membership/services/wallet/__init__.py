@@ -1,0 +1,1 @@
+"""Stored value: what a wallet holds, its ledger, and what is done with it."""

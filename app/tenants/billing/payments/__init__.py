@@ -1,0 +1,1 @@
+"""How bills get paid: providers, payment methods, collecting and dunning."""
