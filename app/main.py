@@ -27,6 +27,7 @@ from app.kernel.routing import PathIndex, Router
 from app.kernel.runtime import Kernel
 from app.kernel.startup import open_kernel
 from app.modules import MODULES
+from app.tenants.leaving.erase_list import require_applied
 from app.tenants.module import MODULE as TENANTS
 
 
@@ -170,6 +171,7 @@ def create_app(settings: Settings | None = None, extra_modules: Sequence[Module]
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         async with open_kernel(settings, registry) as kernel:
+            await require_applied(kernel)
             app.kernel = kernel
             yield
 

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 from alembic import op
 
+OWNER = "rapport_owner"
+ERASED_TENANT = "tenant_id = nullif(current_setting('app.erasing', true), '')::uuid"
+
 
 def create_schema(name: str) -> None:
     """A module's schema, usable by the application roles."""
     op.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
-    op.execute(f"GRANT USAGE ON SCHEMA {name} TO rapport_app, rapport_control, rapport_reader")
+    op.execute(f"GRANT USAGE ON SCHEMA {name} TO rapport_app, rapport_control, rapport_reader, rapport_owner")
 
 
 def protect(table: str, *, record: bool = False, control: str = "", append_only: bool = False) -> None:
@@ -33,8 +36,18 @@ def protect(table: str, *, record: bool = False, control: str = "", append_only:
     if control:
         op.execute(f"CREATE POLICY control ON {table} TO rapport_control USING (true) WITH CHECK (true)")
         op.execute(f"GRANT {control} ON {table} TO rapport_control")
+    erasable(table)
     if record:
         read_view(table)
+
+
+def erasable(table: str) -> None:
+    """Let `tenants.erase_rows` reach the rows of the one tenant that it erases, and no others (0285).
+
+    Row-level security is forced on the owner too, who otherwise sees nothing.
+    """
+    op.execute(f"CREATE POLICY erasure ON {table} TO {OWNER} USING ({ERASED_TENANT})")
+    op.execute(f"GRANT SELECT, DELETE ON {table} TO {OWNER}")
 
 
 def read_view(table: str) -> None:

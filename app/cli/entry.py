@@ -13,7 +13,9 @@ from app.cli import (
     demo,
     documents,
     figures,
+    leaving,
     measuring,
+    operators,
     serving,
     tenants,
     up,
@@ -45,6 +47,11 @@ app.command("worker", rich_help_panel=RUN)(serving.worker)
 app.command("demo", rich_help_panel=DATA)(demo.demo)
 app.command("import", rich_help_panel=DATA)(bulk.import_file)
 app.command("export", rich_help_panel=DATA)(bulk.export_file)
+tenants.app.command("export")(leaving.export)
+tenants.app.command("erase")(leaving.erase)
+tenants.app.command("certificate")(leaving.certificate)
+tenants.app.command("reapply-erasures")(leaving.reapply)
+app.add_typer(operators.app, name="operator", rich_help_panel=OPERATE)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=OPERATE)
 app.add_typer(billing.app, name="billing", rich_help_panel=OPERATE)
 app.add_typer(database.app, name="db", rich_help_panel=OPERATE)

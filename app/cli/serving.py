@@ -97,6 +97,7 @@ async def _work(settings: Settings) -> None:
     from app.kernel import logging, metrics, tracing
     from app.kernel.startup import open_kernel, settle_memory
     from app.main import build_registry
+    from app.tenants.leaving.erase_list import require_applied
     from app.worker import run_worker
 
     logging.configure(settings)
@@ -107,6 +108,7 @@ async def _work(settings: Settings) -> None:
         loop.add_signal_handler(sign, stop.set)
     with metrics.served(settings.host, settings.worker_metrics_port):
         async with open_kernel(settings, build_registry()) as kernel:
+            await require_applied(kernel)
             settle_memory()
             await run_worker(kernel, stop)
     tracing.shutdown()

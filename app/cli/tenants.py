@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.kernel.access import TenantProfile
     from app.kernel.config import Settings
     from app.kernel.runtime import Kernel
+    from app.kernel.uow import UnitOfWork
 
 T = TypeVar("T")
 app = typer.Typer(help="The companies of this installation.", no_args_is_help=True)
@@ -105,19 +106,97 @@ def create(
 @app.command()
 def suspend(tenant_id: Id, reason: Reason) -> None:
     """Leave a company only reading and export, at once."""
-    from app.tenants.directory import suspend_tenant
+    from app.tenants.operators import service
 
-    with_kernel(lambda kernel: suspend_tenant(kernel, tenant_id, reason=reason))
+    _act(tenant_id, lambda uow: service.suspend(uow, reason))
     out.print(f"{tenant_id} is suspended.")
 
 
 @app.command()
-def resume(tenant_id: Id, reason: Reason) -> None:
-    """End a suspension: its people can work again, at once."""
-    from app.tenants.directory import reactivate_tenant
+@app.command("resume")
+def reactivate(tenant_id: Id, reason: Reason) -> None:
+    """End a suspension, or take up a cancelled account: its people can work again, at once."""
+    from app.tenants.operators import service
 
-    with_kernel(lambda kernel: reactivate_tenant(kernel, tenant_id, reason=reason))
+    _act(tenant_id, lambda uow: service.reactivate(uow, reason))
     out.print(f"{tenant_id} is active.")
+
+
+@app.command()
+def plan(
+    tenant_id: Id,
+    key: Annotated[str, typer.Argument(help="Key of a plan on offer, such as professional.")],
+    reason: Reason,
+    interval: Annotated[str | None, typer.Option(help="monthly or yearly; as it is when absent.")] = None,
+) -> None:
+    """Move a company to another plan: a dearer one at once, a cheaper one from the next period on."""
+    from app.tenants.billing.periods import BillingInterval
+    from app.tenants.operators import service
+
+    wanted = BillingInterval(interval) if interval else None
+    moved = _act(tenant_id, lambda uow: service.move_plan(uow, key, wanted, reason))
+    held = moved.pending or moved.held
+    out.print(f"{tenant_id} has {held.plan.key} from {held.at:%Y-%m-%d %H:%M} UTC on.")
+
+
+@app.command()
+def credit(
+    tenant_id: Id,
+    amount: Annotated[
+        str, typer.Argument(help="In major units, such as 25.00; less than zero takes it back.")
+    ],
+    currency: Annotated[str, typer.Argument(help="ISO 4217 code.")],
+    reason: Reason,
+) -> None:
+    """Give a company credit, which its next bills take first."""
+    from app.kernel.money import Money
+    from app.tenants.operators import service
+
+    after = _act(
+        tenant_id,
+        lambda uow: service.grant_credit(uow, Money.from_major(amount, currency), reason),
+        control=True,
+    )
+    out.print(f"{tenant_id} has {after.to_texts()['amount']} {after.currency} in its favour.")
+
+
+@app.command()
+def impersonate(
+    tenant_id: Id,
+    member_id: Annotated[UUID, typer.Argument(help="In whose place.", show_default=False)],
+    reason: Reason,
+    minutes: Annotated[int, typer.Option(min=1, max=60, help="How long at most.")] = 30,
+    write: Annotated[bool, typer.Option(help="Also change things.")] = False,
+) -> None:
+    """An access token to act in a member's place; the company's owners are told."""
+    from app.tenants.operators.impersonation import impersonate as begin
+
+    made = _act(
+        tenant_id,
+        lambda uow: begin(uow, member_id, reason=reason, minutes=minutes, may_write=write),
+        control=True,
+    )
+    print_facts(
+        {"session_id": str(made.session.id), "expires_in": made.expires_in, "token": made.access_token}
+    )
+
+
+def _act(tenant_id: UUID, work: Callable[[UnitOfWork], Awaitable[T]], *, control: bool = False) -> T:
+    """Do something for a company as whoever sits at the command line; logged, and seen by the company."""
+
+    async def run(kernel: Kernel) -> T:
+        from app.tenants.auth.control import control_transaction
+        from app.tenants.operators.acts import Operator, acting, company, operator_actor
+
+        operator = Operator.console()
+        if control:
+            actor = operator_actor(operator, await company(kernel, tenant_id))
+            async with control_transaction(kernel, actor) as uow:
+                return await work(uow)
+        async with acting(kernel, operator, tenant_id) as uow:
+            return await work(uow)
+
+    return with_kernel(run)
 
 
 def _facts(tenant: TenantProfile) -> dict[str, Any]:

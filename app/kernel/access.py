@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo
 from app.kernel.allowances import UNLIMITED, Allowance
 from app.kernel.errors import Forbidden
 
-ActorKind = Literal["member", "api_key", "system", "anonymous"]
+ActorKind = Literal["member", "api_key", "system", "anonymous", "operator", "impersonation"]
+"""`operator` looks after the installation; `impersonation` is one of them in a member's place, named by both."""
 NOBODY = UUID(int=0)
 
 
@@ -101,6 +102,7 @@ class Actor:
     hidden_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
     readonly_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
     everything: bool = False
+    read_only: bool = False
     reach: Mapping[str, Reach] = field(default_factory=dict)
 
     @property

@@ -19,12 +19,10 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.kernel.db import Connection
-from app.kernel.secrets import KeyRing, encode_base64url
+from app.kernel.secrets import KeyRing
+from app.kernel.signatures import Signatures
 
 if TYPE_CHECKING:
     from app.kernel.runtime import Kernel
@@ -90,13 +88,15 @@ async def seal(kernel: Kernel, *, batch: int = BATCH) -> int:
     """
     async with kernel.database.control() as connection:
         due = await connection.fetch(_TENANTS, kernel.clock.now() - CHECKPOINT_EVERY)
-    sealed = 0
-    for row in due:
-        while True:
-            count = await _seal_batch(kernel, row["tenant_id"], batch)
-            sealed += count
-            if count < batch:
-                break
+    return sum([await seal_tenant(kernel, row["tenant_id"], batch=batch) for row in due])
+
+
+async def seal_tenant(kernel: Kernel, tenant_id: UUID, *, batch: int = BATCH) -> int:
+    """As `seal`, of one tenant."""
+    sealed, count = 0, batch
+    while count == batch:
+        count = await _seal_batch(kernel, tenant_id, batch)
+        sealed += count
     return sealed
 
 
@@ -187,7 +187,7 @@ async def _append(
 
 
 async def _sign(connection: Connection, keys: KeyRing, tenant_id: UUID, head: _Head, now: datetime) -> None:
-    key = _signing_keys(keys)[0]
+    key_id, signature = Signatures(keys, _PURPOSE).sign(_statement(tenant_id, head.sequence, head.hash, now))
     await connection.execute(
         "INSERT INTO kernel.audit_checkpoints (tenant_id, sequence, hash, signed_at, key_id, signature)"
         " VALUES ($1, $2, $3, $4, $5, $6)",
@@ -195,18 +195,10 @@ async def _sign(connection: Connection, keys: KeyRing, tenant_id: UUID, head: _H
         head.sequence,
         head.hash,
         now,
-        _key_id(key.public_key()),
-        key.sign(_statement(tenant_id, head.sequence, head.hash, now)),
+        key_id,
+        signature,
     )
     head.checkpoint_sequence, head.checkpoint_at = head.sequence, now
-
-
-def _signing_keys(keys: KeyRing) -> list[Ed25519PrivateKey]:
-    return [Ed25519PrivateKey.from_private_bytes(seed) for seed in keys.purpose_keys(_PURPOSE)]
-
-
-def _key_id(key: Ed25519PublicKey) -> str:
-    return encode_base64url(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
 def _statement(tenant_id: UUID, sequence: int, digest: bytes, signed_at: datetime) -> bytes:
@@ -265,7 +257,7 @@ class _Verification:
     def __init__(self, connection: Connection, keys: KeyRing, tenant_id: UUID) -> None:
         self.connection = connection
         self.tenant_id = tenant_id
-        self.keys = {_key_id(key.public_key()): key.public_key() for key in _signing_keys(keys)}
+        self.signatures = Signatures(keys, _PURPOSE)
         self.sequence = 0
         self.hash = GENESIS
 
@@ -324,12 +316,7 @@ class _Verification:
 
     def _checkpoint(self, point: asyncpg.Record) -> ChainBreak | None:
         statement = _statement(self.tenant_id, point["sequence"], point["hash"], point["signed_at"])
-        key = self.keys.get(point["key_id"])
-        try:
-            if key is None:
-                raise InvalidSignature
-            key.verify(point["signature"], statement)
-        except InvalidSignature:
+        if not self.signatures.ours(point["key_id"], point["signature"], statement):
             return ChainBreak(
                 "checkpoint_forged", point["sequence"], None, "no key of ours signed this checkpoint"
             )

@@ -55,6 +55,11 @@ class Settings(BaseSettings):
     files_url: str | None = Field(
         None, description="`file:///…`, `s3://bucket/prefix`; absent means `data_dir/files`."
     )
+    erasure_list: Path | None = Field(
+        None,
+        description="File that names erased companies, so that a restore does not bring them back: beside the"
+        " backups, shared by all hosts; absent means `data_dir/erasures.ndjson`.",
+    )
     price_list: Path | None = Field(
         None,
         description="JSON file of the plans on offer, as `app/tenants/billing/plans.json`; absent: that one.",

@@ -106,6 +106,11 @@ class TenantSuspended(Forbidden):
     title = "This company's account is suspended; only reading, export and payment work"
 
 
+class ReadOnlyImpersonation(Forbidden):
+    code = "read_only_impersonation"
+    title = "This impersonation only reads"
+
+
 class TenantCancelled(Forbidden):
     code = "tenant_cancelled"
     title = (

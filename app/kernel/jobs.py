@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from uuid import UUID
@@ -127,6 +127,9 @@ async def actor_of(kernel: Kernel, tenant_id: UUID, kind: str, actor_id: UUID) -
     """
     if kind == "member":
         return await kernel.authenticator.member_actor(tenant_id, actor_id)
+    if kind == "impersonation":
+        member = await kernel.authenticator.member_actor(tenant_id, actor_id)
+        return replace(member, kind="impersonation", name=f"An operator as {member.name}", everything=False)
     if kind == "api_key":
         return await cast("_KeyActors", kernel.authenticator).api_key_actor(tenant_id, actor_id)
     return system_actor(await kernel.authenticator.tenant_profile(tenant_id))

@@ -29,6 +29,8 @@ VERSION_SCHEMA: Final = "kernel"
 VERSION_TABLE: Final = "schema_version"
 LOCK_TIMEOUT: Final = "4s"
 OWNER: Final = "rapport_owner"
+COVERING: Final = "tenants.admit_erasure"
+"""Makes tables that a migration added erasable with their tenant."""
 ROLES: Final = (OWNER, "rapport_app", "rapport_control", "rapport_reader")
 # The connecting user becomes these by SET ROLE; the reader owns views and nobody becomes it but the owner.
 _WORN_BY_US: Final = (OWNER, "rapport_app", "rapport_control")
@@ -64,6 +66,8 @@ async def upgrade_async(url: str, target: str = "head") -> list[str]:
                     raise
                 await asyncio.sleep(attempt)
         after = _revisions_to(await _version(connection))
+        if after != before and await connection.fetchval("SELECT to_regproc($1)", COVERING) is not None:
+            await connection.execute(f"SELECT {COVERING}()")
     return [revision for revision in after if revision not in before]
 
 

@@ -92,7 +92,12 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "type": "http",
         "scheme": "bearer",
         "description": "An access token from `POST /v1/sessions`, or an API key `rk_live_…`.",
-    }
+    },
+    "operator": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key `rok_live_…` of whoever runs the installation: `rapport operator create-key`.",
+    },
 }
 
 

@@ -38,6 +38,7 @@ from app.kernel.errors import (
     NotFound,
     PayloadTooLarge,
     Problem,
+    ReadOnlyImpersonation,
     StaleVersion,
     TenantCancelled,
     TenantSuspended,
@@ -61,6 +62,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 DEADLOCKS_BORNE = 2
+OPERATOR = "operator"
+"""Access of those who look after the installation; a route class of `app.tenants` knows them."""
 OPEN_TENANT_STATES = frozenset({"trialing", "active", "past_due"})
 UNTROUBLED_TENANT_STATES = frozenset({"trialing", "active"})
 ACCOUNT_STATUS = "Account-Status"
@@ -139,7 +142,7 @@ class TransactionalRoute(APIRoute):
     async def respond(self, request: Request) -> Response:
         """Everything between matching and sending."""
         kernel: Kernel = request.scope["rapport.kernel"]
-        actor = await admit(kernel, request, self)
+        actor = await self.admit(kernel, request)
         self._check_query(request)
         if not self.raw_body and request.method in ("POST", "PUT", "PATCH") and self.body_field is not None:
             require_json(request)
@@ -150,6 +153,10 @@ class TransactionalRoute(APIRoute):
         if actor.tenant.status not in UNTROUBLED_TENANT_STATES:
             response.headers[ACCOUNT_STATUS] = actor.tenant.status
         return response
+
+    async def admit(self, kernel: Kernel, request: Request) -> Actor:
+        """Who calls, if they may."""
+        return await admit(kernel, request, self)
 
     def _check_query(self, request: Request) -> None:
         if self.query_names is None or not request.scope["query_string"]:
@@ -280,6 +287,8 @@ async def admit(kernel: Kernel, request: Request, route: TransactionalRoute) -> 
     actor = await kernel.authenticator.authenticate(headers.get("authorization"), headers.get("cookie"))
     request.scope["rapport.actor"] = actor
     kernel.limiter.check(actor, request.scope)
+    if actor.read_only and request.method not in SAFE_METHODS:
+        raise ReadOnlyImpersonation
     _check_standing(kernel, request, route, actor.tenant)
     kernel.calls.count(actor.tenant, request.scope, kernel.clock, spare=route.spare_calls)
     if route.access != "signed_in":
@@ -414,6 +423,8 @@ class Router(APIRouter):
             responses = problems(PlanFeatureMissing) | (responses or {})
         if access == "public":
             extra.setdefault("security", [])
+        if access == OPERATOR:
+            extra.setdefault("security", [{"operator": []}])
 
         options.setdefault("status_code", 200)  # streams have no default that FastAPI could describe
 

@@ -224,6 +224,19 @@ class TenantSignedUp(Event):
     owner_id: UUID
 
 
+class ImpersonationStarted(Event):
+    """Somebody who looks after the installation acts in a member's place, until `expires_at` at the latest."""
+
+    type: ClassVar[str] = "tenants.impersonation.started.v1"
+    object: ClassVar[str] = "session"
+    operator: str
+    member_id: UUID
+    member: str
+    reason: str
+    may_write: bool
+    expires_at: datetime
+
+
 class MovedBy(StrEnum):
     """Who moved an account: its own people, whoever runs the product, the clock, or a payment that came or failed."""
 

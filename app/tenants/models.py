@@ -158,6 +158,24 @@ class Session(TenantOwned):
     expires_at: Mapped[datetime]  # whatever happens; idling ends it earlier
     revoked_at: Mapped[datetime | None]
     revoked_because: Mapped[str | None]
+    operator_id: Mapped[UUID | None]  # whoever acts in the member's place
+    operator_name: Mapped[str | None]
+    purpose: Mapped[str | None]  # why, in the operator's words
+    may_write: Mapped[bool | None]
+
+
+class OperatorAct(TenantOwned):
+    """What an operator did with a company; of the zero tenant where it concerned the installation."""
+
+    __tablename__ = "operator_acts"
+    __table_args__ = ({"schema": "tenants"},)
+    at: Mapped[datetime]
+    operator_id: Mapped[UUID]
+    operator_name: Mapped[str]
+    action: Mapped[str]
+    reason: Mapped[str | None]
+    details: Mapped[Json]
+    request_id: Mapped[str]
 
 
 class ApiKey(Versioned):

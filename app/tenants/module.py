@@ -14,7 +14,7 @@ from app.tenants.billing.entitlements import EntitlementsOfTenant, MeteringOfTen
 from app.tenants.billing.payments import dunning, reactions
 from app.tenants.billing.payments import router as payments_router
 from app.tenants.billing.warnings import KIND as USAGE_WARNING
-from app.tenants.handlers import SUBSCRIPTIONS
+from app.tenants.handlers import NOTIFICATIONS, SUBSCRIPTIONS
 from app.tenants.interface import (
     Access,
     Colleagues,
@@ -23,11 +23,16 @@ from app.tenants.interface import (
     Members,
     Metering,
     Teams,
+    TenantErasure,
     Tenants,
     WorkingTime,
 )
+from app.tenants.leaving import export_router
+from app.tenants.leaving.erasure import WhenDue
+from app.tenants.leaving.export import EXPORT
 from app.tenants.lifecycle import router as lifecycle_router
 from app.tenants.lifecycle.schedule import SCHEDULES as LIFECYCLE_SCHEDULES
+from app.tenants.operators import router as operator_router
 from app.tenants.people import (
     calendar_router,
     exchange_rate_router,
@@ -56,6 +61,7 @@ MODULE = Module(
         "exchange-rates": "What foreign currencies are worth in the company's own, from which day on.",
         "billing": "What plans cost, what the company subscribes to and uses, its invoices and its balance.",
         "api-keys": "Keys for programs, with their own scopes.",
+        "operator": "For whoever runs the installation, with a key of their own: companies and their accounts.",
     },
     routers=[
         session_router.router,
@@ -67,12 +73,14 @@ MODULE = Module(
         organisation_router.permissions_router,
         organisation_router.teams_router,
         organisation_router.tenant_router,
+        export_router.router,
         logo_router.router,
         logo_router.public_router,
         calendar_router.calendars_router,
         calendar_router.absences_router,
         exchange_rate_router.router,
         key_router.router,
+        operator_router.router,
         billing_router.router,
         lifecycle_router.router,
         payments_router.router,
@@ -94,10 +102,14 @@ MODULE = Module(
         PeriodUsage: EntitlementsOfTenant,
         Metering: MeteringOfTenant,
     },
+    ports=[(TenantErasure, WhenDue)],
     permissions=PERMISSIONS,
-    notifications=(NotificationKind(USAGE_WARNING, "The plan's limits", "套餐用量提醒", mail=True),),
+    notifications=(
+        *NOTIFICATIONS,
+        NotificationKind(USAGE_WARNING, "The plan's limits", "套餐用量提醒", mail=True),
+    ),
     subscriptions=[*SUBSCRIPTIONS, *reactions.SUBSCRIPTIONS],
     schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES, *dunning.SCHEDULES],
-    jobs=reactions.JOBS,
+    jobs=[EXPORT, *reactions.JOBS],
     authenticator=open_authenticator,
 )

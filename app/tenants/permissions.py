@@ -11,6 +11,7 @@ _EVERYBODY = _RUNS_IT | {"manager": Scope.ALL, "salesperson": Scope.ALL, "viewer
 PERMISSIONS = (
     Permission("tenant:read", "See the company's settings.", _EVERYBODY),
     Permission("tenant:update", "Change the company's settings.", _RUNS_IT),
+    Permission("tenant:export", "Take all of the company's data out.", _RUNS_IT),
     Permission("exchange_rate:read", "See the exchange rates.", _EVERYBODY),
     Permission("exchange_rate:manage", "Enter, change and delete exchange rates.", _RUNS_IT),
     Permission("member:read", "See who works here.", _EVERYBODY),

@@ -9,6 +9,7 @@ from app.kernel.registry import Schedule
 from app.tenants.auth import attempts
 from app.tenants.auth.signing_keys import rotate_signing_keys
 from app.tenants.billing import allowances, kept, metering, reconciling, run, warnings
+from app.tenants.leaving import erasure, export
 
 KEEP_SESSIONS: Final = timedelta(days=90)  # ended ones, for whoever asks where they were signed in
 KEEP_TOKENS: Final = timedelta(days=7)
@@ -39,4 +40,6 @@ SCHEDULES = (
     Schedule("tenants.recount", kept.RECOUNT_EVERY, kept.recount, per_tenant=True),
     Schedule("tenants.reconcile_bills", reconciling.DAILY, reconciling.reconcile_all),
     Schedule("tenants.clean_up", timedelta(days=1), clean_up),
+    export.SCHEDULE,
+    erasure.SCHEDULE,
 )

@@ -122,6 +122,10 @@ class SessionRead(Output):
     created_at: datetime
     last_used_at: datetime
     expires_at: datetime
+    impersonated_by: str | None = Field(
+        description="The operator of the installation who acts in your place; you may end it."
+    )
+    purpose: str | None = Field(description="Why they do.")
 
 
 class SessionList(Output):
@@ -142,7 +146,7 @@ class TenantBrief(Output):
 class Me(Output):
     """Who the credential stands for."""
 
-    kind: Literal["member", "api_key"]
+    kind: Literal["member", "api_key", "impersonation"]
     member_id: UUID
     user_id: UUID | None = Field(description="Null for an API key.")
     name: str

@@ -1,7 +1,7 @@
 """Coupons: definitions, their codes, and what was granted on them.
 
 Revision ID: 0290
-Revises: 0281
+Revises: 0285
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect, record_columns, record_indexes
 
 revision = "0290"
-down_revision = "0281"
+down_revision = "0285"
 branch_labels = None
 depends_on = None
 

@@ -194,8 +194,25 @@ async def test_functions_run_as_their_caller_but_the_declared_one(superuser):
     assert sorted(row["name"] for row in rows) == [
         "kernel.analyze_table(text)",
         "kernel.analyze_table(text,text[])",
+        # Only their owner deletes rows that are otherwise only added to: those of a tenant that is being erased.
+        "tenants.erase_rows(uuid,text,integer)",
     ]
     assert all("search_path=pg_catalog" in row["settings"] and row["for_app"] is False for row in rows)
+
+
+async def test_every_table_with_a_tenant_can_be_erased_with_it(superuser):
+    reached = {row["on_table"] for row in await superuser.fetch(POLICIES) if row["name"] == "erasure"}
+    owned = await superuser.fetch(
+        "SELECT format('%s.%s', c.table_schema, c.table_name) AS qualified FROM information_schema.columns c"
+        " JOIN pg_tables t ON t.schemaname = c.table_schema AND t.tablename = c.table_name"
+        " WHERE c.column_name = 'tenant_id' AND c.table_schema = ANY($1)",
+        sorted(module_schemas()),
+    )
+    assert set(named(owned)) - reached == {"tenants.erasures"}, "what is left is the tombstone"
+    keeping = await superuser.fetch(
+        "SELECT pg_get_triggerdef(oid) AS qualified FROM pg_trigger WHERE NOT tgisinternal AND tgtype & 11 = 11"
+    )
+    assert [text for text in named(keeping) if "CURRENT_USER <> 'rapport_owner'" not in text] == []
 
 
 async def test_enumerations_are_text_and_money_is_bigint(superuser):

@@ -58,7 +58,7 @@ class World:
     def __init__(self, company: Company, look: Look, marker: str) -> None:
         self.company = company
         self.look = look
-        self.ids: dict[str, str] = {"tenants": str(company.tenant_id)}
+        self.ids: dict[str, str] = {"tenants": str(company.tenant_id), "operator": str(company.tenant_id)}
         self.sampler = Sampler(company.app.openapi(), self.ids, marker)
         self.operations = operations(company.app)
         self.by_id = {operation.id: operation for operation in self.operations}
@@ -350,6 +350,8 @@ class World:
                 "product_name": f"{self.sampler.marker} {number}",
                 "unit_price": {"amount": "10.00", "currency": "CNY"},
             },
+            "grant_tenant_credit": {"amount": {"amount": "10.00", "currency": "USD"}},
+            "mark_tenant_bill_paid": {"amount": {"amount": "10.00", "currency": "USD"}},
             "send_invoice": {"to": f"{number}@example.com"},
             "add_opportunity_cost": {"amount": {"amount": "12.00", "currency": "CNY"}},
             "create_exchange_rate": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -99,6 +100,26 @@ async def load_actor(
         readonly_fields=readonly,
         everything=everything,
         reach=await _reach(connection, registry, row, grants),
+    )
+
+
+_LASTING: Final = ("member:", "role:", "api_key:", "webhook:", "subscription:", "tenant:export")
+
+
+def in_place_of(member: Actor, operator_name: str, *, may_write: bool) -> Actor:
+    """An operator in a member's place, for as long as the session lasts and to no lasting end.
+
+    They see what the member sees. Whatever would outlive the session is not theirs to do: people, roles, keys,
+    webhooks, the plan, taking everything out.
+    """
+    grants = {
+        name: scope
+        for name, scope in member.grants.items()
+        if name.endswith(":read") or not name.startswith(_LASTING)
+    }
+    name = f"{operator_name} (operator) as {member.name}"
+    return replace(
+        member, kind="impersonation", name=name, grants=grants, everything=False, read_only=not may_write
     )
 
 

@@ -20,7 +20,7 @@ _ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowerca
 _RANDOM_LENGTH: Final = 32  # of 62 letters: 190 bits
 _CHECKSUM_LENGTH: Final = 6  # CRC-32 in base 62
 _SHAPE: Final = re.compile(
-    rf"{PREFIX}([0-9A-Za-z]{{{_RANDOM_LENGTH}}})_([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})", re.ASCII
+    rf"([a-z_]+_)([0-9A-Za-z]{{{_RANDOM_LENGTH}}})_([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})", re.ASCII
 )
 
 
@@ -40,20 +40,20 @@ class NewApiKey:
         return f"NewApiKey({self.hint})"
 
 
-def generate_api_key() -> NewApiKey:
+def generate_api_key(prefix: str = PREFIX) -> NewApiKey:
     """A new key."""
     random = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LENGTH))
-    key = f"{PREFIX}{random}_{_checksum(random)}"
-    return NewApiKey(key=key, hash=hash_token(key), hint=f"{PREFIX}{random[:4]}…")
+    key = f"{prefix}{random}_{_checksum(prefix, random)}"
+    return NewApiKey(key=key, hash=hash_token(key), hint=f"{prefix}{random[:4]}…")
 
 
-def parse_api_key(text: str) -> bytes:
+def parse_api_key(text: str, prefix: str = PREFIX) -> bytes:
     """The hash to look a presented key up by.
 
     Raises: ApiKeyMalformed, without having cost a query.
     """
     found = _SHAPE.fullmatch(text)
-    if found is None or not same(_checksum(found.group(1)), found.group(2)):
+    if found is None or found[1] != prefix or not same(_checksum(prefix, found[2]), found[3]):
         raise ApiKeyMalformed("not an API key")
     return hash_token(text)
 
@@ -63,8 +63,8 @@ def looks_like_api_key(text: str) -> bool:
     return text.startswith(PREFIX)
 
 
-def _checksum(random: str) -> str:
-    value = zlib.crc32(f"{PREFIX}{random}".encode())
+def _checksum(prefix: str, random: str) -> str:
+    value = zlib.crc32(f"{prefix}{random}".encode())
     digits = ""
     for _ in range(_CHECKSUM_LENGTH):
         value, rest = divmod(value, len(_ALPHABET))

@@ -22,7 +22,7 @@ from app.kernel.errors import NotFound, Unauthenticated
 from app.kernel.runtime import Kernel
 from app.tenants.auth.access_tokens import AccessClaims, AccessTokenInvalid, AccessTokens
 from app.tenants.auth.actor_cache import ActorCache, Entry
-from app.tenants.auth.actors import PROFILE_COLUMNS, load_actor, profile_of
+from app.tenants.auth.actors import PROFILE_COLUMNS, in_place_of, load_actor, profile_of
 from app.tenants.auth.api_keys import ApiKeyMalformed, looks_like_api_key, parse_api_key
 from app.tenants.auth.passwords import Passwords
 from app.tenants.auth.signing_keys import load_signing_keys
@@ -80,28 +80,29 @@ class TenantAuthenticator:
         except AccessTokenInvalid:
             raise Unauthenticated("The access token is not valid or has expired.") from None
         async with self._kernel.database.tenant(claims.tenant_id, read_only=True) as connection:
-            member_id = await self._session_member(connection, claims)
-            actor = member_id and await load_actor(
+            session = await self._session(connection, claims)
+            actor = session and await load_actor(
                 connection,
                 self._kernel.registry,
                 claims.tenant_id,
-                member_id,
+                session["member_id"],
                 session_id=claims.session_id,
             )
-        if not actor:
+        if not session or not actor or _text(session["operator_id"]) != claims.operator:
             raise Unauthenticated("This session has ended.")
+        if claims.operator is not None:
+            actor = in_place_of(actor, session["operator_name"], may_write=session["may_write"])
         return Entry(actor, claims.expires_at)
 
-    async def _session_member(self, connection: Connection, claims: AccessClaims) -> UUID | None:
-        found: UUID | None = await connection.fetchval(
-            "SELECT member_id FROM tenants.sessions WHERE tenant_id = $1 AND id = $2 AND user_id = $3"
-            " AND revoked_at IS NULL AND expires_at > $4",
+    async def _session(self, connection: Connection, claims: AccessClaims) -> asyncpg.Record | None:
+        return await connection.fetchrow(
+            "SELECT member_id, operator_id, operator_name, may_write FROM tenants.sessions"
+            " WHERE tenant_id = $1 AND id = $2 AND user_id = $3 AND revoked_at IS NULL AND expires_at > $4",
             claims.tenant_id,
             claims.session_id,
             claims.subject,
             self._now(),
         )
-        return found
 
     async def _by_key(self, text: str) -> Entry:
         try:
@@ -244,6 +245,10 @@ async def _within(event: asyncio.Event, seconds: float) -> bool:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
     return event.is_set()
+
+
+def _text(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _earlier(left: datetime, right: datetime | None) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
 from uuid import UUID
 
 from fastapi import Response
@@ -26,6 +27,8 @@ from app.tenants.schemas import (
 )
 
 router = Router(prefix="/v1/me", tags=["me"])
+Kind = Literal["member", "api_key", "impersonation"]
+_KINDS: Final[dict[str, Kind]] = {"member": "member", "api_key": "api_key", "impersonation": "impersonation"}
 
 
 @router.get("", access="signed_in", while_cancelled=True, route_class=ControlRoute, response_model=Me)
@@ -106,10 +109,10 @@ async def _me(uow: UnitOfWork) -> Me:
         raise Unauthenticated
     choices = await memberships_of(uow, member.user_id) if actor.kind == "member" else []
     return Me(
-        kind="member" if actor.kind == "member" else "api_key",
+        kind=_KINDS[actor.kind],
         member_id=member.id,
         user_id=actor.user_id,
-        name=member.name if actor.kind == "member" else actor.name,
+        name=actor.name if actor.kind == "api_key" else member.name,
         email=member.email,
         title=member.title,
         email_verified=user["verified"],

@@ -149,6 +149,8 @@ async def list_sessions(uow: Uow, caller: CallerDep) -> SessionList:
                 created_at=session.created_at,
                 last_used_at=session.last_used_at,
                 expires_at=session.expires_at,
+                impersonated_by=session.operator_name,
+                purpose=session.purpose,
             )
             for session in found
         ]

@@ -197,7 +197,7 @@ async def list_plans(kernel: KernelDep, response: Response) -> PriceList:
 @router.get("/subscription", access="usage:read", while_cancelled=True, spare_calls=True)
 async def get_subscription(uow: Uow) -> SubscriptionRead:
     """What the company subscribes to."""
-    return _subscription(await Subscriptions(uow).current())
+    return subscription_read(await Subscriptions(uow).current())
 
 
 @router.put("/subscription", access="subscription:manage", spare_calls=True, responses=problems(SamePlan))
@@ -207,7 +207,7 @@ async def change_subscription(body: SubscriptionChangeInput, uow: Uow) -> Subscr
     A dearer one holds at once, and what is left of the period is charged and credited to the second; a cheaper one,
     or another interval, holds from the next period on. Choosing the plan at hand takes a choice for later back.
     """
-    return _subscription(await Subscriptions(uow).change(body.plan, body.interval))
+    return subscription_read(await Subscriptions(uow).change(body.plan, body.interval))
 
 
 @router.get("/upcoming-invoice", access="usage:read", while_cancelled=True)
@@ -232,7 +232,7 @@ async def get_upcoming_invoice(uow: Uow) -> UpcomingInvoice:
     )
 
 
-def _subscription(found: Subscribed) -> SubscriptionRead:
+def subscription_read(found: Subscribed) -> SubscriptionRead:
     return SubscriptionRead(
         current=_chosen(found.held),
         period=SpanRead(start=found.period.start, end=found.period.end),

@@ -74,7 +74,7 @@ class FormSubmission(TenantOwned):
     token: Mapped[str | None]
     answers: Mapped[Json]
     language: Mapped[str]
-    confirmation_hash: Mapped[bytes | None]
+    confirmation_hash: Mapped[bytes | None] = mapped_column(info={"secret": True})
     expires_at: Mapped[datetime | None]
     confirmed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
@@ -87,7 +87,7 @@ class FormAttempt(Base):
     __table_args__ = ({"schema": "leads"},)
 
     tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
-    key: Mapped[bytes] = mapped_column(primary_key=True)
+    key: Mapped[bytes] = mapped_column(primary_key=True, info={"secret": True})
     window_started_at: Mapped[datetime]
     count: Mapped[int]
 

@@ -1,0 +1,1 @@
+"""A company leaves: all of its data in one file, and then no trace of it but a certificate."""
