@@ -446,6 +446,7 @@ READS_WHILE_CANCELLED = frozenset(
         "list_jobs", "get_job", "get_file", "get_file_content",  # an export is a job, and a file in the end
         "list_sessions", "get_me", "get_my_permissions", "get_tenant",  # what signing in needs
         "get_usage", "get_seats", "get_subscription", "get_upcoming_invoice", "get_billing_account",
+        "list_bills", "get_bill", "get_bill_pdf", "list_bill_credit_notes", "get_billing_balance",
     }
 )  # fmt: skip
 """What a cancelled company may still read: its export, and what it owes."""
