@@ -142,7 +142,9 @@ async def test_an_operator_moves_a_company_to_another_plan(operator, company, lo
 # -- in a member's place -------------------------------------------------------------------------------------
 
 
-async def begun(operator: Client, company, member_id: object, **options: object) -> tuple[dict[str, Any], Client]:
+async def begun(
+    operator: Client, company, member_id: object, **options: object
+) -> tuple[dict[str, Any], Client]:
     body = {"member_id": str(member_id), "reason": REASON} | options
     made = await operator.ok("POST", f"{BASE}/{company.tenant_id}/impersonations", json=body)
     return made, Client(company.http, token=made["access_token"])
