@@ -459,10 +459,7 @@ READS_WHILE_CANCELLED = frozenset(
         "list_sessions", "get_me", "get_my_permissions", "get_tenant",  # what signing in needs
         "get_usage", "get_seats", "get_subscription", "get_upcoming_invoice", "get_billing_account",
         "list_bills", "get_bill", "get_bill_pdf", "list_bill_credit_notes", "get_billing_balance",
-<<<<<<< HEAD
         "list_payment_methods", "list_payment_attempts", "get_billing_details",
-=======
->>>>>>> bills
     }
 )  # fmt: skip
 """What a cancelled company may still read: its export, and what it owes."""
