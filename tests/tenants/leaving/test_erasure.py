@@ -128,7 +128,7 @@ async def test_it_goes_on_wherever_it_was_cut_off_and_counts_each_row_once(compa
     left = {"customers.accounts", "tenants.sessions", "tenants.roles", "kernel.outbox", "tenants.tenants"}
 
     async def cut_off(self: Erasure, tenant_id, name: str) -> int:
-        deleted = await whole(self, tenant_id, name)
+        deleted: int = await whole(self, tenant_id, name)
         if deleted and name in left:
             left.remove(name)
             raise ConnectionResetError(name)
