@@ -228,7 +228,7 @@ class ImpersonationStarted(Event):
     """Somebody who looks after the installation acts in a member's place, until `expires_at` at the latest."""
 
     type: ClassVar[str] = "tenants.impersonation.started.v1"
-    object: ClassVar[str] = "session"
+    object: ClassVar[str] = "impersonation"
     operator: str
     member_id: UUID
     member: str

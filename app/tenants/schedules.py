@@ -42,4 +42,5 @@ SCHEDULES = (
     Schedule("tenants.clean_up", timedelta(days=1), clean_up),
     export.SCHEDULE,
     erasure.SCHEDULE,
+    erasure.SWEEP,
 )

@@ -67,7 +67,7 @@ CREATE TABLE tenants.erasures (
 
 
 def _erase_rows() -> None:
-    """Rows are deleted by the owner of the tables, for a tenant whose erasure is under way only.
+    """Rows are deleted by the owner of the tables, for a tenant that has a tombstone only.
 
     The application's roles may not delete what is only added to (audit, ledgers); triggers that keep such rows let
     the owner pass. Of rows that refer to rows of the same table, those that nobody refers to go first.
@@ -81,7 +81,7 @@ DECLARE
   relation oid := format('%I.%I', split_part(name, '.', 1), split_part(name, '.', 2))::regclass;
   leaves text;
 BEGIN
-  IF NOT EXISTS (SELECT 1 FROM tenants.erasures e WHERE e.tenant_id = tenant AND e.completed_at IS NULL) THEN
+  IF NOT EXISTS (SELECT 1 FROM tenants.erasures e WHERE e.tenant_id = tenant) THEN
     RAISE EXCEPTION 'no erasure of this tenant is under way' USING ERRCODE = 'insufficient_privilege';
   END IF;
   PERFORM set_config('app.erasing', tenant::text, true);

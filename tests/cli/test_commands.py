@@ -42,7 +42,8 @@ def test_help_names_every_command(rapport: Rapport):
 @pytest.mark.parametrize(
     "command",
     ["up", "serve", "worker", "demo", "import", "export", "config", "db upgrade", "db check", "db distribute",
-     "tenants create", "tenants list", "tenants suspend", "tenants resume", "openapi export", "audit verify",
+     "tenants create", "tenants list", "tenants suspend", "tenants resume", "tenants erase", "tenants certificate",
+     "tenants impersonate", "tenants reapply-erasures", "operator create-key", "openapi export", "audit verify",
      "figures check", "check money", "billing run", "billing reconcile", "billing coupon"],
 )  # fmt: skip
 def test_every_command_explains_itself(rapport: Rapport, command: str):

@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 BATCH: Final = 5_000
 FILES_BATCH: Final = 200
 WRITERS_SECONDS: Final = 60.0
+SWEPT_FOR: Final = timedelta(days=2)
 KEPT: Final[Mapping[str, str]] = {
     "tenants.erasures": "the certificate itself: who, when, how much, and no word of the company",
     "tenants.operator_acts": "what operators did with the account, for whoever controls them",
@@ -182,6 +183,10 @@ class Erasure:
         while await self._pass(tenant_id) + await self._erase_files(tenant_id):
             await self._wait_for_writers()
         return await self._certify()
+
+    async def sweep(self) -> int:
+        """Delete what a process still wrote of its memory (usage it had counted) after the end; how many rows."""
+        return await self._pass((await self._row())["tenant_id"])
 
     async def _row(self) -> asyncpg.Record:
         async with self.kernel.database.control() as connection:
@@ -369,4 +374,14 @@ async def erase_due(run: ScheduledRun) -> None:
             log.error("erasure failed", erasure_id=str(id), exc_info=error)
 
 
+async def sweep_erased(run: ScheduledRun) -> None:
+    """Look once more after companies that were erased of late."""
+    since = run.kernel.clock.now() - SWEPT_FOR
+    async with run.kernel.database.control() as connection:
+        rows = await connection.fetch("SELECT id FROM tenants.erasures WHERE completed_at > $1", since)
+    for row in rows:
+        await Erasure(run.kernel, row["id"]).sweep()
+
+
+SWEEP: Final = Schedule("tenants.sweep_erased", timedelta(hours=1), sweep_erased)
 SCHEDULE: Final = Schedule("tenants.erase", timedelta(minutes=1), erase_due)

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from app.kernel.contact import Email
-from app.kernel.money import Currency, Money
+from app.kernel.money import Currency, MoneyIn, MoneyOut
 from app.kernel.schemas import Input, Output, ShortText
 from app.tenants.billing.periods import BillingInterval
 from app.tenants.schemas import Country, Locale, TimeZone
@@ -121,12 +121,12 @@ class OperatorActRead(Output):
 
 
 class CreditGrant(Input):
-    amount: Money = Field(description="Negative takes credit back.")
+    amount: MoneyIn = Field(description="Negative takes credit back.")
     reason: Reason
 
 
 class CreditBalance(Output):
-    balance: Money = Field(
+    balance: MoneyOut = Field(
         description="What the company has in its favour, in this currency; bills take it first."
     )
 
@@ -139,8 +139,8 @@ class OperatorBill(Output):
     status: Literal["draft", "open", "paid", "void", "uncollectible"]
     period_start: datetime
     period_end: datetime
-    total: Money
-    due: Money
+    total: MoneyOut
+    due: MoneyOut
     issued_at: datetime | None
 
 
@@ -149,7 +149,7 @@ class OperatorBillList(Output):
 
 
 class BillPaidByHand(Input):
-    amount: Money
+    amount: MoneyIn
     reference: ShortText = Field(
         description="Of the payment, for instance the bank's; it is booked once.",
         examples=["Bank 2026-03-01 #17"],

@@ -16,7 +16,7 @@ from app.kernel.schedules import ScheduledRun
 from app.tenants.leaving import erase_list
 from app.tenants.leaving.certificates import certificate_of
 from app.tenants.leaving.erase_list import ErasuresNotReapplied, path_of, require_applied, unapplied
-from app.tenants.leaving.erasure import KEPT, Erasure, Erasures, erase_due
+from app.tenants.leaving.erasure import KEPT, Erasure, Erasures, erase_due, sweep_erased
 from app.tenants.lifecycle.schedule import advance
 from app.tenants.operators.keys import create_key
 from tests.support.api import Client, running, sign_up, stranger
@@ -173,6 +173,7 @@ async def test_whoever_writes_meanwhile_leaves_nothing_behind(company, app, look
     written = sum(await asyncio.gather(*writers))
     assert document["rows"].get("customers.accounts", 0) == written > 0
     await JobRunner(app.kernel).run_due()
+    await sweep_erased(ScheduledRun(app.kernel))
     assert (await rows_of(look.connection, company.tenant_id)).keys() <= KEPT.keys()
 
 

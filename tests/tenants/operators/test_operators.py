@@ -139,6 +139,21 @@ async def test_an_operator_moves_a_company_to_another_plan(operator, company, lo
     assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}
 
 
+async def test_credit_is_granted_and_taken_back_never_below_nothing(operator, company, look):
+    path = f"{BASE}/{company.tenant_id}/credits"
+
+    def wanted(amount: str) -> dict[str, Any]:
+        return {"amount": {"amount": amount, "currency": "USD"}, "reason": REASON}
+
+    assert (await operator.ok("POST", path, json=wanted("25.00"), key="c"))["balance"]["amount"] == "25.00"
+    await operator.ok("POST", path, json=wanted("25.00"), key="c")
+    assert (await operator.ok("POST", path, json=wanted("-5.00")))["balance"]["amount"] == "20.00"
+    before = await fingerprint(look.connection, company.tenant_id)
+    assert (await operator.post(path, wanted("-20.01"))).status_code == 422
+    assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}
+    assert (await operator.ok("GET", f"{BASE}/{company.tenant_id}/bills"))["data"] == []
+
+
 # -- in a member's place -------------------------------------------------------------------------------------
 
 
