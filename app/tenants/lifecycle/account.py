@@ -11,7 +11,7 @@ from app.kernel.uow import UnitOfWork
 from app.tenants.billing.subscriptions import Subscriptions
 from app.tenants.interface import MovedBy, TenantCancellationPlanned
 from app.tenants.lifecycle.moves import move
-from app.tenants.models import Tenant, TenantStatus
+from app.tenants.models import SuspendedFor, Tenant, TenantStatus
 
 
 class CancelWhen(StrEnum):
@@ -29,10 +29,18 @@ class BillsUnpaid(Conflict):
     title = "An invoice is overdue; pay it first"
 
 
+class SuspendedBefore(Conflict):
+    """Carries `suspended_for`: `operator` or `trial_over`."""
+
+    code = "suspended_before"
+    title = "The account was suspended when it was cancelled, and what ends that has not happened"
+
+
 _OVERDUE = """
 SELECT 1 FROM tenants.bills WHERE tenant_id = $1 AND status IN ('open', 'uncollectible')
   AND (status = 'uncollectible' OR attempts > 0 OR due_at <= $2) LIMIT 1
 """
+_METHOD = "SELECT 1 FROM tenants.payment_methods WHERE tenant_id = $1 LIMIT 1"
 
 
 class Account:
@@ -63,19 +71,29 @@ class Account:
     async def resume(self) -> Tenant:
         """Take back a cancellation, past or planned; a trial goes on that is not over.
 
-        Raises: NotCancelled; BillsUnpaid; InvalidTransition once the export window is over.
+        Cancelling ends no suspension: one by the operator waits for the operator, one for want of a way to pay for
+        that, and one for what is unpaid for the payment.
+        Raises: NotCancelled; BillsUnpaid; SuspendedBefore; InvalidTransition once the export window is over.
         """
         await lock_name(self.uow, "billing")
         tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
         if tenant.status == TenantStatus.CANCELLED:
             if await self.uow.fetchrow(_OVERDUE, self.uow.tenant_id, self.uow.now) is not None:
                 raise BillsUnpaid
+            await self._require_unsuspended(tenant)
             trying = tenant.trial_ends_at is not None and tenant.trial_ends_at > self.uow.now
             to = TenantStatus.TRIALING if trying else TenantStatus.ACTIVE
             return await move(self.uow, to, reason="resumed", by=MovedBy.CUSTOMER)
         if tenant.cancel_at is None:
             raise NotCancelled
         return await self._plan(tenant, None, "resumed")
+
+    async def _require_unsuspended(self, tenant: Tenant) -> None:
+        waits = tenant.suspended_for == SuspendedFor.OPERATOR
+        if tenant.suspended_for == SuspendedFor.TRIAL_OVER and self.uow.kernel.settings.trial_needs_payment_method:
+            waits = await self.uow.fetchrow(_METHOD, self.uow.tenant_id) is None
+        if waits:
+            raise SuspendedBefore(suspended_for=tenant.suspended_for)
 
     async def _plan(self, tenant: Tenant, cancel_at: datetime | None, reason: str) -> Tenant:
         planned = await self.uow.update(tenant, cancel_at=cancel_at)
