@@ -8,9 +8,11 @@ from enum import StrEnum
 from app.kernel.errors import Conflict
 from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
+from app.tenants.billing.payments.collecting import NoPaymentMethod
 from app.tenants.billing.subscriptions import Subscriptions
 from app.tenants.interface import MovedBy, TenantCancellationPlanned
 from app.tenants.lifecycle.moves import move
+from app.tenants.lifecycle.trials import slept_through
 from app.tenants.models import SuspendedFor, Tenant, TenantStatus
 
 
@@ -30,10 +32,8 @@ class BillsUnpaid(Conflict):
 
 
 class SuspendedBefore(Conflict):
-    """Carries `suspended_for`: `operator` or `trial_over`."""
-
     code = "suspended_before"
-    title = "The account was suspended when it was cancelled, and what ends that has not happened"
+    title = "The operator had suspended this account when it was cancelled; only they open it again"
 
 
 _OVERDUE = """
@@ -71,9 +71,10 @@ class Account:
     async def resume(self) -> Tenant:
         """Take back a cancellation, past or planned; a trial goes on that is not over.
 
-        Cancelling ends no suspension: one by the operator waits for the operator, one for want of a way to pay for
-        that, and one for what is unpaid for the payment.
-        Raises: NotCancelled; BillsUnpaid; SuspendedBefore; InvalidTransition once the export window is over.
+        Cancelling ends no suspension: one by the operator waits for the operator, and one for what is unpaid for the
+        payment. Where a trial is followed by nothing without a way to pay, neither does coming back after it.
+        Raises: NotCancelled; BillsUnpaid; SuspendedBefore; NoPaymentMethod; InvalidTransition once the export window
+        is over.
         """
         await lock_name(self.uow, "billing")
         tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
@@ -89,11 +90,12 @@ class Account:
         return await self._plan(tenant, None, "resumed")
 
     async def _require_unsuspended(self, tenant: Tenant) -> None:
-        waits = tenant.suspended_for == SuspendedFor.OPERATOR
-        if tenant.suspended_for == SuspendedFor.TRIAL_OVER and self.uow.kernel.settings.trial_needs_payment_method:
-            waits = await self.uow.fetchrow(_METHOD, self.uow.tenant_id) is None
-        if waits:
-            raise SuspendedBefore(suspended_for=tenant.suspended_for)
+        if tenant.suspended_for == SuspendedFor.OPERATOR:
+            raise SuspendedBefore
+        needs_method = self.uow.kernel.settings.trial_needs_payment_method
+        if needs_method and slept_through(tenant, self.uow.now):
+            if await self.uow.fetchrow(_METHOD, self.uow.tenant_id) is None:
+                raise NoPaymentMethod
 
     async def _plan(self, tenant: Tenant, cancel_at: datetime | None, reason: str) -> Tenant:
         planned = await self.uow.update(tenant, cancel_at=cancel_at)
