@@ -202,8 +202,9 @@ async def create_impersonation(
 ) -> ImpersonationMade:
     """Act in a member's place for an hour at most: an access token with an `act` claim (RFC 8693).
 
-    It reads what the member reads; it changes things only with `may_write`, and never people, roles, keys, webhooks
-    or the plan. The company's owners and the member are told, see it in the audit log, and the member can end it.
+    It reads what the member reads; it changes things only with `may_write`, and never people, roles, keys, webhooks,
+    the plan or payments. The company's owners and the member are told, see it in the audit log, and the member can
+    end it.
     """
     made = await impersonate(
         uow, body.member_id, reason=body.reason, minutes=body.minutes, may_write=body.may_write

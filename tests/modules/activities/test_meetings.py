@@ -334,6 +334,9 @@ async def test_a_suspended_company_takes_no_answer(app, owner, company, look):
     answer = await guest.request("POST", path, content=b"response=accepted", headers=FORM)
     assert answer.status_code == 404
     assert await look.audit(company.tenant_id, "responded") == []
+    assert (await guest.get(path)).status_code == 200
+    await look.run("UPDATE tenants.tenants SET status = 'cancelled' WHERE tenant_id = $1", company.tenant_id)
+    assert (await guest.get(path)).status_code == 404
 
 
 async def test_a_chinese_company_invites_in_chinese(app, look):

@@ -201,6 +201,9 @@ async def test_a_company_that_has_left_is_billed_no_more(april, clock, look, app
     clock.set(at(4, 3))
     await bill_all(app.kernel)
     assert await look.value("SELECT count(*) FROM tenants.bills WHERE tenant_id = $1", april.tenant_id) == 0
+    await look.run("UPDATE tenants.tenants SET status = 'active' WHERE id = $1", april.tenant_id)
+    await bill_all(app.kernel)  # as if it had never left
+    assert await look.value("SELECT count(*) FROM tenants.bills WHERE tenant_id = $1", april.tenant_id) == 1
 
 
 async def test_a_bill_takes_as_many_statements_however_much_was_used(april, clock, monkeypatch):

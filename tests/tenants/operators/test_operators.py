@@ -76,6 +76,7 @@ async def test_companies_are_found_by_name_address_and_id(operator, company):
     one = await operator.ok("GET", f"{BASE}/{company.tenant_id}")
     assert (one["status"], one["members"], one["currency"]) == ("active", 1, "USD")
     assert (await operator.ok("GET", BASE, params={"query": "%_no such"}))["data"] == []
+    assert code_of(await operator.get(f"{BASE}?query=%00")) == (422, "invalid")
     assert code_of(await operator.get(f"{BASE}/{uuid4()}")) == (404, "not_found")
     assert code_of(await operator.get(f"{BASE}/nonsense")) == (404, "not_found")
 
@@ -225,7 +226,11 @@ async def test_nothing_that_lasts_is_done_in_a_members_place(operator, company, 
 
 async def test_what_is_begun_in_a_members_place_runs_later_with_no_more_rights(company, app):
     actor = await actor_of(app.kernel, company.tenant_id, "impersonation", company.member_id)
-    assert (actor.kind, actor.name, actor.everything) == ("impersonation", "An operator as Olivia Owner", False)
+    assert (actor.kind, actor.name, actor.everything) == (
+        "impersonation",
+        "An operator as Olivia Owner",
+        False,
+    )
     assert actor.may("account:update")
     assert actor.may("bill:read")
     for name in ("role:manage", "api_key:manage", "subscription:manage", "tenant:export", "bill:pay"):

@@ -85,8 +85,12 @@ async def take_answer(kernel: Kernel, token: str, form: bytes) -> HTMLResponse:
 
 
 async def _company(kernel: Kernel, token: str) -> tuple[TenantProfile, bytes]:
+    """Whose invitation it is; of a company that has left nothing is shown. Raises: NotFound."""
     link = read_link(kernel, token, RSVP)
-    return await kernel.authenticator.tenant_profile(link.tenant_id), link.hash
+    profile = await kernel.authenticator.tenant_profile(link.tenant_id)
+    if profile.status in ("cancelled", "erased"):
+        raise NotFound
+    return profile, link.hash
 
 
 def _answer(form: bytes) -> Answer:
