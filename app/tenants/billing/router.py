@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Query, Response
 from pydantic import AwareDatetime
 
-from app.kernel.errors import BadRequest, Conflict, InvalidCursor, problems
+from app.kernel.allowances import METRICS
+from app.kernel.errors import BadRequest, Conflict, Invalid, InvalidCursor, problems
 from app.kernel.money import Money
 from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
 from app.kernel.routing import KernelDep, Router, Uow
@@ -63,6 +65,12 @@ class UsageConflict(Conflict):
     title = "An event of this source and id says something else"
 
 
+COUNTED_HERE: Final = frozenset(METRICS.values()) | {
+    "export.rows", "import.rows", "leads.captured", "records.created", "storage.byte_hours",
+}  # fmt: skip
+"""Metrics that the product counts of itself."""
+
+
 class UsageOutOfTime(BadRequest):
     code = "usage_out_of_time"
     title = f"Usage is reported at most {PAST.days} days later and {AHEAD.seconds // 60} minutes ahead"
@@ -87,6 +95,7 @@ async def report_usage(body: UsageBatch, uow: Uow, response: Response) -> UsageA
     are counted; a single event that fails is refused.
     """
     events = [_event(given, uow) for given in body.events]
+    _refuse_taking_back(events)
     outcomes = await Meter(uow).take(events)
     if len(outcomes) == 1:
         _refuse(outcomes[0])
@@ -261,6 +270,17 @@ def _event(given: CloudEvent, uow: UnitOfWork) -> UsageEvent:
         value=Decimal(given.data.value),
         subject=given.subject,
     )
+
+
+def _refuse_taking_back(events: Sequence[UsageEvent]) -> None:
+    """What the product counts is billed and limited by: nobody reports less of it. Raises: Invalid."""
+    for place, event in enumerate(events):
+        if event.value < 0 and event.metric in COUNTED_HERE:
+            raise Invalid.at(
+                f"/events/{place}/data/value",
+                "out_of_range",
+                f"{event.metric} is never less than was counted.",
+            )
 
 
 def _refuse(outcome: str) -> None:

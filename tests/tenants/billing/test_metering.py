@@ -292,3 +292,12 @@ async def test_any_number_of_members_at_once_are_counted_right(company, owner, l
     await asyncio.gather(*(leave_and_come_back(who) for who in mates))
     found = await seats(owner)
     assert (found["occupied"], len(found["changes"])) == (5, 5 + 4 * 10)
+
+
+@pytest.mark.parametrize("metric", ["api.calls", "messages.sent", "records.created", "leads.captured"])
+async def test_nobody_takes_back_what_the_product_counted(company, unchanged, metric):
+    event = {"id": "less", "source": "/s", "type": metric, "data": {"value": "-1000000"}}
+    async with unchanged():
+        answer = await report(company.owner, {"id": "more", "source": "/s", "type": "pages.rendered"}, event)
+        assert refusal(answer)[:2] == (422, "invalid")
+        assert answer.json()["errors"][0]["pointer"] == "/events/1/data/value"
