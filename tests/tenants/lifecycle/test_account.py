@@ -24,6 +24,7 @@ from app.tenants.lifecycle.schedule import run_lifecycle
 from app.tenants.models import SuspendedFor, TenantStatus
 from tests.kernel.conftest import refusal
 from tests.support.api import PASSWORD, Company, running, sign_up
+from tests.support.fingerprint import changes, fingerprint
 from tests.tenants.lifecycle.conftest import APRIL, at, standing
 from tests.tenants.people import stranger_from
 from tests.tenants.test_sign_in import attempt
@@ -229,6 +230,39 @@ async def test_what_the_operator_suspended_waits_for_the_operator(app, april, cl
     clock.set(APRIL + 365 * DAY)
     await tick(app)
     assert await moves_of(look, april) == [("trialing", "suspended", "operator")]
+
+
+async def test_cancelling_and_coming_back_ends_no_suspension_by_the_operator(app, april, unchanged):
+    await move_tenant(
+        app.kernel, april.tenant_id, TenantStatus.SUSPENDED, reason="abuse", by=MovedBy.OPERATOR
+    )
+    await april.owner.ok("POST", "/v1/billing/subscription/cancel", json={"when": "now"})
+    async with unchanged():
+        refused = await april.owner.post("/v1/billing/subscription/resume")
+        assert refusal(refused)[:2] == (409, "suspended_before")
+    await reactivate_tenant(app.kernel, april.tenant_id, reason="it was a mistake")
+    assert (await standing(april))["status"] == "active"
+
+
+@pytest.mark.parametrize("suspended_first", [True, False])
+async def test_cancelling_and_coming_back_is_no_way_past_a_way_to_pay(
+    worker_database, tmp_path, look, suspended_first
+):
+    async with running(worker_database, tmp_path, trial_days=14, trial_needs_payment_method=True) as other:
+        assert other.kernel is not None
+        other.kernel.clock = clock = FixedClock(APRIL)
+        company = await sign_up(other)
+        cancel = {"when": "now"}
+        if not suspended_first:
+            await company.owner.ok("POST", "/v1/billing/subscription/cancel", json=cancel)
+        await at(company, clock, TRIAL_END + timedelta(minutes=4))
+        await tick(other)
+        if suspended_first:
+            await company.owner.ok("POST", "/v1/billing/subscription/cancel", json=cancel)
+        before = await fingerprint(look.connection, company.tenant_id)
+        refused = await company.owner.post("/v1/billing/subscription/resume")
+        assert refusal(refused)[:2] == (409, "no_payment_method")
+        assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}
 
 
 async def test_a_past_due_company_does_everything_and_is_told_so(app, april, look):

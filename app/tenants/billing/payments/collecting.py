@@ -59,11 +59,15 @@ class PaymentDeclined(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An attempt to ask the provider about; `again`: somebody may have asked before."""
+    """An attempt to ask the provider about; `again`: somebody may have asked before.
+
+    Where nothing is `owed` any more it is only asked what came of it, and nothing is charged.
+    """
 
     charge: Charge
     attempt: PaymentAttempt
     again: bool
+    owed: bool = True
 
 
 class Attempts:
@@ -129,7 +133,7 @@ class Attempts:
         if attempt.claimed_until > self._uow.now or attempt.provider != self.provider.name:
             return None
         claimed = await self._uow.update(attempt, claimed_until=self._uow.now + CLAIM)
-        return Work(charge_of(claimed, bill), claimed, again=True)
+        return Work(charge_of(claimed, bill), claimed, again=True, owed=bill.status in OWED)
 
     async def finish(self, attempt_id: UUID, outcome: Outcome) -> PaymentAttempt:
         """Book what became of an attempt, once; money that came is booked also where it was given up before.
@@ -199,6 +203,8 @@ async def ask(provider: PaymentProvider, work: Work) -> Outcome:
         found = await provider.find_charge(work.charge, work.attempt.started_at)
         if found is not None:
             return found
+        if not work.owed:
+            return Outcome(ChargeState.FAILED, None, 0, work.charge.currency, BillNotOwed.code)
     return await provider.charge(work.charge)
 
 
