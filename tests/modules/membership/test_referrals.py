@@ -15,6 +15,7 @@ from tests.modules.membership.points import (
     delivered,
     enrol,
     gave_back,
+    merged,
     programme,
 )
 from tests.modules.membership.test_wallet import usd
@@ -149,6 +150,24 @@ async def test_nobody_is_brought_in_twice_or_in_a_circle(company: Company, club:
     first = await enrol(owner, club, account, referral_code=await code_of(owner, third))
     reasons = {one["referred_id"]: one["reason"] for one in await brought_in(owner, third)}
     assert reasons[first["id"]] == "cycle"
+
+
+async def test_nobody_is_brought_in_twice_or_in_a_circle_by_being_merged(
+    company: Company, club: Json, member: Json
+) -> None:
+    owner = company.owner
+    code = await code_of(owner, member)
+    twin_account, twin = await joins(owner, club, code, "Twin")
+    second_account, second = await joins(owner, club, code, "Second twin")
+    _, third = await joins(owner, club, await code_of(owner, twin), "Third")
+    for one in (twin, second):
+        gone = await owner.delete(f"/v1/loyalty-members/{one['id']}", if_match=one["version"])
+        assert gone.status_code == 204
+    account = await make(owner, "accounts", name="Survivor")
+    await merged(owner, account, twin_account, second_account)
+    back = await enrol(owner, club, account, referral_code=await code_of(owner, third))
+    (found,) = await brought_in(owner, third)
+    assert (found["referred_id"], found["reason"]) == (back["id"], "brought_in_before")
 
 
 async def test_a_hundred_who_join_at_once_with_a_code_for_ten_are_ten(
