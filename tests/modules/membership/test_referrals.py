@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.kernel.clock import FixedClock
+from tests.modules.membership.coupons.coupons import coupon, coupon_now
 from tests.modules.membership.points import (
     adds_up,
     again,
@@ -93,6 +94,25 @@ async def test_both_are_rewarded_once_the_first_order_that_is_enough_is_kept(
     assert (await again(owner, member))["points"] == 500
     (wallet,) = (await owner.ok("GET", f"/v1/loyalty-members/{friend['id']}/wallets"))["data"]
     assert (wallet["bonus"], wallet["lots"][0]["expires_on"]) == (usd("5.00"), "2026-04-13")
+    await adds_up(company)
+
+
+async def test_who_brings_in_two_gets_a_coupon_for_each(
+    company: Company, club: Json, member: Json, clock: FixedClock
+) -> None:
+    owner = company.owner
+    mine = await coupon(owner, None, distribution="personal")
+    gift = {"kind": "coupon", "coupon_id": mine["id"]}
+    await rewarding(owner, club, referral=RULE | {"referrer": [gift, gift]})
+    code = await code_of(owner, member)
+    for name in ("First", "Second"):
+        friend_account, _ = await joins(owner, club, code, name)
+        await delivered(company, friend_account)
+    clock.advance(days=15)
+    await calendar(company)
+    await calendar(company)
+    assert {one["status"] for one in await brought_in(owner, member)} == {"rewarded"}
+    assert (await coupon_now(owner, mine))["codes"] == 4
     await adds_up(company)
 
 

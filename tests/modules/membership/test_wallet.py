@@ -196,6 +196,20 @@ async def test_a_cancelled_order_gives_back_what_was_paid_in_advance(
     await adds_up(company)
 
 
+async def test_a_cancelled_order_gives_back_though_it_is_deleted_at_once(
+    company: Company, account: Json, member: Json
+) -> None:
+    owner = company.owner
+    await top_up(owner, member, "100.00")
+    order = await ordered(company, account)
+    await pay(owner, member, order_id=order["id"])
+    gone = await stepped(owner, order, "cancel")
+    assert (await owner.delete(f"/v1/orders/{order['id']}", if_match=gone["version"])).status_code == 204
+    await react(company)
+    assert await holds(owner, member) == ("100.00", "0.00")
+    await adds_up(company)
+
+
 async def test_what_is_not_owed_is_given_back_by_hand_and_no_more(
     company: Company, account: Json, member: Json
 ) -> None:
