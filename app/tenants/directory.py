@@ -20,9 +20,9 @@ from app.tenants.auth.control import control_transaction, identity, member_of
 from app.tenants.auth.passwords import check_password
 from app.tenants.auth.sign_in import find_user
 from app.tenants.billing.allowances import refresh
+from app.tenants.billing.periods import whole_hour
 from app.tenants.interface import EmailInUse, MovedBy, TenantSignedUp
 from app.tenants.lifecycle.moves import move_tenant
-from app.tenants.lifecycle.trials import this_hour
 from app.tenants.models import DEFAULT_CALENDAR, Member, MemberStatus, Role, Team, Tenant, TenantStatus
 from app.tenants.people.built_in_roles import BUILT_IN_ROLES, OWNER
 
@@ -88,7 +88,7 @@ async def found_tenant(
         id=tenant_id,
         business_calendar=DEFAULT_CALENDAR,
         sign_up_key=new.sign_up_key,
-        trial_ends_at=this_hour(uow.now) + trial if status is TenantStatus.TRIALING else None,
+        trial_ends_at=whole_hour(uow.now) + trial if status is TenantStatus.TRIALING else None,
         **settings,
     )
     roles = {kind.key: new_id() for kind in BUILT_IN_ROLES}
