@@ -15,6 +15,7 @@ from app.tenants.billing.amounts import GRACE, tax_for
 from app.tenants.billing.computing import Computed, line_documents, read_and_compute
 from app.tenants.billing.histories import Buyer, History, read_history
 from app.tenants.billing.ledger import Account, BillingLedger
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.models import Bill, BillStatus
 from app.tenants.billing.numbers import next_bill_number
 from app.tenants.billing.periods import Period
@@ -43,7 +44,7 @@ class Issuer:
         one at most: the company's account is held, and moved on with the bill.
         """
         uow = self._uow
-        await lock_name(uow, "billing")
+        await hold_billing(uow)
         # Whatever usage arrived is counted by now, or arrives after this bill (`tenants.usage_arrival`).
         await lock_name(uow, "usage")
         usage_until = uow.kernel.clock.now()

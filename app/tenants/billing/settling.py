@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid
-from app.kernel.locks import lock_name
 from app.kernel.money import Money, half_up_ratio
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.ledger import Account, BillingLedger
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.models import (
     BILL_STATES,
     OWED,
@@ -52,7 +52,7 @@ class Bills:
 
     async def hold(self, bill_id: UUID) -> Bill:
         """The bill as it is, and stays until this transaction ends unless it changes it. Raises: NotFound."""
-        await lock_name(self._uow, "billing")
+        await hold_billing(self._uow)
         return await self._uow.get(Bill, bill_id)
 
     async def settle(self, bill_id: UUID, amount: int, provider: str, reference: str) -> Bill:
@@ -209,7 +209,7 @@ class Bills:
 
         Raises: Invalid for nothing, and where the balance would fall below zero.
         """
-        await lock_name(self._uow, "billing")
+        await hold_billing(self._uow)
         after = await self._ledger.balance(currency) + amount
         if not amount or after < 0:
             raise Invalid.at(

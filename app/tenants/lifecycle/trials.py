@@ -25,10 +25,9 @@ def slept_through(tenant: Tenant, now: datetime) -> bool:
 async def postpone_billing(uow: UnitOfWork, tenant: Tenant) -> dict[str, Any]:
     """Let the first period begin with this hour instead of where the trial ended; what the tenant's row says then.
 
-    What was chosen to hold from the trial's end on holds from there.
+    What was chosen to hold from the trial's end on holds from there. The caller holds the company's billing.
     """
     await lock_name(uow, OBJECT)
-    await lock_name(uow, "billing")
     end, start = tenant.trial_ends_at, whole_hour(uow.now)
     history = await read_history(uow)
     if not history.stored:

@@ -1,0 +1,14 @@
+"""The lock of a company's billing: bills, payments, coupons and the account's status change under it."""
+
+from __future__ import annotations
+
+from app.kernel.locks import lock_name
+from app.kernel.uow import UnitOfWork
+
+
+async def hold_billing(uow: UnitOfWork) -> None:
+    """Wait until nobody else changes the tenant's billing, and keep it so until this transaction ends.
+
+    Whoever also locks the tenant's row does so after this: everywhere in one order, so that nobody deadlocks.
+    """
+    await lock_name(uow, "billing")
