@@ -12,3 +12,11 @@ async def hold_billing(uow: UnitOfWork) -> None:
     Whoever also locks the tenant's row does so after this: everywhere in one order, so that nobody deadlocks.
     """
     await lock_name(uow, "billing")
+
+
+async def hold_usage(uow: UnitOfWork) -> None:
+    """Wait until all usage that is arriving has arrived; what arrives from here on waits for us.
+
+    `tenants.usage_arrival` takes the same lock, shared, for each event.
+    """
+    await lock_name(uow, "usage")

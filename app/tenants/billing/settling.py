@@ -139,30 +139,35 @@ class Bills:
             refunded=rest if refund else 0,
             issued_at=at,
         )
+        await self._book_note(bill, note)
+        await self._reduce(bill, applied, credited=bill.credited + total, credited_tax=tax_before + tax)
+        return note
+
+    async def _book_note(self, bill: Bill, note: BillCreditNote) -> None:
+        """Put a credit note into the ledger, and tell of it."""
         await self._ledger.post(
             "credit_note",
             bill.currency,
             {
-                Account.CREDIT: total - tax,
-                Account.TAX: tax,
-                _owed(bill): -applied,
-                Account.CASH if refund else Account.CUSTOMER_BALANCE: -rest,
+                Account.CREDIT: note.total - note.tax,
+                Account.TAX: note.tax,
+                _owed(bill): -note.applied,
+                Account.CASH: -note.refunded,
+                Account.CUSTOMER_BALANCE: -note.to_balance,
             },
-            bill_id=bill_id,
+            bill_id=bill.id,
             reference=note.number,
-            note=reason,
+            note=note.reason,
         )
         self._uow.publish(
             BillCreditNoteIssued(
                 id=note.id,
-                bill_id=bill_id,
+                bill_id=bill.id,
                 number=note.number,
-                total=Money(total, bill.currency).to_texts(),
+                total=Money(note.total, bill.currency).to_texts(),
                 refunded=Money(note.refunded, bill.currency).to_texts(),
             )
         )
-        await self._reduce(bill, applied, credited=bill.credited + total, credited_tax=tax_before + tax)
-        return note
 
     async def void(self, bill_id: UUID, reason: str) -> Bill:
         """Take a bill back whole: nothing is due any more, what was paid of it goes to the company's balance.
