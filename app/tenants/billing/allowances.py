@@ -14,7 +14,7 @@ from app.kernel.allowances import LimitName
 from app.kernel.db import Connection
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.periods import BillingInterval, Period, period_at, whole_hour
-from app.tenants.billing.plans import Plan, price_list
+from app.tenants.billing.plans import Plan, PlanFeature, price_list
 
 if TYPE_CHECKING:
     from app.kernel.runtime import Kernel
@@ -80,9 +80,9 @@ class PriceList:
                 return plan.key
         return None
 
-    def including(self, feature: str) -> str | None:
+    def including(self, feature: PlanFeature) -> str | None:
         """The cheapest plan that has a feature."""
-        return next((plan.key for plan in self.plans if plan.features.get(feature, True)), None)  # type: ignore[call-overload]
+        return next((plan.key for plan in self.plans if plan.features.get(feature, True)), None)
 
 
 def listed(kernel: Kernel) -> PriceList:
