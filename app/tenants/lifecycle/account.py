@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.kernel.errors import Conflict
-from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.payments.collecting import NoPaymentMethod
 from app.tenants.billing.subscriptions import Subscriptions
 from app.tenants.interface import MovedBy, TenantCancellationPlanned
@@ -58,7 +58,7 @@ class Account:
 
         Raises: InvalidTransition for an account that is cancelled.
         """
-        await lock_name(self.uow, "billing")
+        await hold_billing(self.uow)
         if when is CancelWhen.NOW:
             return await move(self.uow, TenantStatus.CANCELLED, reason=reason, by=MovedBy.CUSTOMER)
         tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
@@ -76,7 +76,7 @@ class Account:
         Raises: NotCancelled; BillsUnpaid; SuspendedBefore; NoPaymentMethod; InvalidTransition once the export window
         is over.
         """
-        await lock_name(self.uow, "billing")
+        await hold_billing(self.uow)
         tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
         if tenant.status == TenantStatus.CANCELLED:
             if await self.uow.fetchrow(_OVERDUE, self.uow.tenant_id, self.uow.now) is not None:
