@@ -109,6 +109,7 @@ class OrderLineRef:
     quantity: Decimal
     fulfilled: Decimal
     returned: Decimal
+    cancelled: Decimal
     net: Money
     total: Money
     at: datetime

@@ -31,8 +31,9 @@ from app.modules.orders.services.receivables.checks import ReceivablesCheck
 from app.modules.orders.services.receivables.credit import CREDIT_EXCEEDED
 from app.modules.orders.services.receivables.invoices import INVOICE, ISSUES
 from app.modules.orders.services.receivables.on_accounts import (
+    InvoicesTimeline,
+    PaymentsTimeline,
     ReceivablesPanel,
-    ReceivablesTimeline,
     ReceivableUses,
 )
 from app.modules.orders.services.receivables.payments import PAYMENT
@@ -79,7 +80,8 @@ MODULE = Module(
         (OpenWork, OrderWork),
         (PoolFact, BoughtFact),
         (TimelineSource, OrderTimeline),
-        (TimelineSource, ReceivablesTimeline),
+        (TimelineSource, InvoicesTimeline),
+        (TimelineSource, PaymentsTimeline),
         (Merger, record_column(ORDER, "account_id", "account")),
         (Merger, record_column(ORDER, "contact_id", "contact")),
         (Merger, record_column(RETURN, "account_id", "account")),

@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.kernel.errors import Conflict
-from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.payments.collecting import NoPaymentMethod
 from app.tenants.billing.subscriptions import Subscriptions
 from app.tenants.interface import MovedBy, TenantCancellationPlanned
@@ -58,7 +58,7 @@ class Account:
 
         Raises: InvalidTransition for an account that is cancelled.
         """
-        await lock_name(self.uow, "billing")
+        await hold_billing(self.uow)
         if when is CancelWhen.NOW:
             return await move(self.uow, TenantStatus.CANCELLED, reason=reason, by=MovedBy.CUSTOMER)
         tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
@@ -76,7 +76,7 @@ class Account:
         Raises: NotCancelled; BillsUnpaid; SuspendedBefore; NoPaymentMethod; InvalidTransition once the export window
         is over.
         """
-        await lock_name(self.uow, "billing")
+        await hold_billing(self.uow)
         tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
         if tenant.status == TenantStatus.CANCELLED:
             if await self.uow.fetchrow(_OVERDUE, self.uow.tenant_id, self.uow.now) is not None:
@@ -92,9 +92,8 @@ class Account:
     async def _require_unsuspended(self, tenant: Tenant) -> None:
         if tenant.suspended_for == SuspendedFor.OPERATOR:
             raise SuspendedBefore
-        needs_method = self.uow.kernel.settings.trial_needs_payment_method
-        asked = needs_method and slept_through(tenant, self.uow.now)
-        if asked and await self.uow.fetchrow(_METHOD, self.uow.tenant_id) is None:
+        required = self.uow.kernel.settings.trial_needs_payment_method and slept_through(tenant, self.uow.now)
+        if required and await self.uow.fetchrow(_METHOD, self.uow.tenant_id) is None:
             raise NoPaymentMethod
 
     async def _plan(self, tenant: Tenant, cancel_at: datetime | None, reason: str) -> Tenant:

@@ -11,7 +11,7 @@ from app.kernel.schemas import Input, Output
 from app.tenants.lifecycle.account import CancelWhen
 
 
-class AccountRead(Output):
+class BillingAccountRead(Output):
     """How the company's account stands, and when what follows."""
 
     status: Literal["trialing", "active", "past_due", "suspended", "cancelled", "erased"]

@@ -85,6 +85,15 @@ async def gave_back(company: Company, order: Json, *lines: tuple[int, str]) -> J
     return found
 
 
+async def merged(owner: Client, account: Json, *others: Json) -> Json:
+    """Accounts become the first one."""
+    rows = [await owner.ok("GET", f"/v1/accounts/{one['id']}") for one in (account, *others)]
+    records = [{"id": row["id"], "version": row["version"]} for row in rows]
+    body = {"records": records, "master_id": account["id"]}
+    found: Json = await owner.ok("POST", "/v1/accounts/merge", json=body)
+    return found
+
+
 async def burn(owner: Client, member: Json, points: int, **fields: Any) -> Json:
     made: Json = await owner.ok(
         "POST", f"/v1/loyalty-members/{member['id']}/burns", json={"points": points} | fields

@@ -26,7 +26,7 @@ from tests.modules.membership.points import (
     programme,
     react,
 )
-from tests.modules.orders.orders import line, order_of, stepped
+from tests.modules.orders.orders import line, order_of, ship, stepped
 from tests.modules.support import acting, make
 from tests.support.api import Company
 
@@ -312,4 +312,18 @@ async def test_nobody_changes_the_ledger_and_entries_sum_to_zero(company: Compan
         with pytest.raises(asyncpg.PostgresError):
             async with acting(company) as uow:
                 await uow.fetch(sql, company.tenant_id)
+    await adds_up(company)
+
+
+async def test_points_come_back_for_what_came_back_of_an_order_that_is_delivered_in_part(
+    company: Company, account: Json
+) -> None:
+    owner = company.owner
+    member = await enrol(owner, await programme(owner), account)
+    await adjust(owner, member, 1_000)
+    order = await stepped(owner, await order_of(owner, account, line("4", "10.00")), "confirm")
+    assert (await ship(owner, order, (0, "1"))).is_success
+    await burn(owner, member, 1_000, order_id=order["id"])
+    await gave_back(company, order, (0, "1"))
+    assert (await balances(owner, member))[0] == 250
     await adds_up(company)

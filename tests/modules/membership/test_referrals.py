@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.kernel.clock import FixedClock
+from tests.modules.membership.coupons.coupons import coupon, coupon_now
 from tests.modules.membership.points import (
     adds_up,
     again,
@@ -15,6 +16,7 @@ from tests.modules.membership.points import (
     delivered,
     enrol,
     gave_back,
+    merged,
     programme,
 )
 from tests.modules.membership.test_wallet import usd
@@ -95,6 +97,25 @@ async def test_both_are_rewarded_once_the_first_order_that_is_enough_is_kept(
     await adds_up(company)
 
 
+async def test_who_brings_in_two_gets_a_coupon_for_each(
+    company: Company, club: Json, member: Json, clock: FixedClock
+) -> None:
+    owner = company.owner
+    mine = await coupon(owner, None, distribution="personal")
+    gift = {"kind": "coupon", "coupon_id": mine["id"]}
+    await rewarding(owner, club, referral=RULE | {"referrer": [gift, gift]})
+    code = await code_of(owner, member)
+    for name in ("First", "Second"):
+        friend_account, _ = await joins(owner, club, code, name)
+        await delivered(company, friend_account)
+    clock.advance(days=15)
+    await calendar(company)
+    await calendar(company)
+    assert {one["status"] for one in await brought_in(owner, member)} == {"rewarded"}
+    assert (await coupon_now(owner, mine))["codes"] == 4
+    await adds_up(company)
+
+
 async def test_an_order_that_comes_back_brings_nothing(
     company: Company, club: Json, member: Json, clock: FixedClock
 ) -> None:
@@ -149,6 +170,24 @@ async def test_nobody_is_brought_in_twice_or_in_a_circle(company: Company, club:
     first = await enrol(owner, club, account, referral_code=await code_of(owner, third))
     reasons = {one["referred_id"]: one["reason"] for one in await brought_in(owner, third)}
     assert reasons[first["id"]] == "cycle"
+
+
+async def test_nobody_is_brought_in_twice_or_in_a_circle_by_being_merged(
+    company: Company, club: Json, member: Json
+) -> None:
+    owner = company.owner
+    code = await code_of(owner, member)
+    twin_account, twin = await joins(owner, club, code, "Twin")
+    second_account, second = await joins(owner, club, code, "Second twin")
+    _, third = await joins(owner, club, await code_of(owner, twin), "Third")
+    for one in (twin, second):
+        gone = await owner.delete(f"/v1/loyalty-members/{one['id']}", if_match=one["version"])
+        assert gone.status_code == 204
+    account = await make(owner, "accounts", name="Survivor")
+    await merged(owner, account, twin_account, second_account)
+    back = await enrol(owner, club, account, referral_code=await code_of(owner, third))
+    (found,) = await brought_in(owner, third)
+    assert (found["referred_id"], found["reason"]) == (back["id"], "brought_in_before")
 
 
 async def test_a_hundred_who_join_at_once_with_a_code_for_ten_are_ten(

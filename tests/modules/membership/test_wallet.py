@@ -196,6 +196,20 @@ async def test_a_cancelled_order_gives_back_what_was_paid_in_advance(
     await adds_up(company)
 
 
+async def test_a_cancelled_order_gives_back_though_it_is_deleted_at_once(
+    company: Company, account: Json, member: Json
+) -> None:
+    owner = company.owner
+    await top_up(owner, member, "100.00")
+    order = await ordered(company, account)
+    await pay(owner, member, order_id=order["id"])
+    gone = await stepped(owner, order, "cancel")
+    assert (await owner.delete(f"/v1/orders/{order['id']}", if_match=gone["version"])).status_code == 204
+    await react(company)
+    assert await holds(owner, member) == ("100.00", "0.00")
+    await adds_up(company)
+
+
 async def test_what_is_not_owed_is_given_back_by_hand_and_no_more(
     company: Company, account: Json, member: Json
 ) -> None:
@@ -253,6 +267,31 @@ async def test_a_reference_of_a_source_moves_money_once(
     first, second = await pay(owner, member, **sale), await pay(owner, member, **sale)
     assert first == second
     assert await holds(owner, member) == ("6.00", "0.00")
+    await adds_up(company)
+
+
+async def test_a_receipt_that_comes_again_answers_as_at_first_when_all_is_paid_and_pays_for_nothing_else(
+    company: Company, account: Json, member: Json
+) -> None:
+    owner = company.owner
+    await top_up(owner, member, "300.00")
+    bill = await invoiced(owner, await ordered(company, account))
+    receipt = {"source": "till-3", "reference": "1"}
+    sale = receipt | {"invoice_id": bill["id"]}
+    answers = await asyncio.gather(*[owner.post(path(member, "/pay"), sale) for _ in range(20)])
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    other = await ordered(company, account)
+    refused = await owner.post(path(member, "/pay"), receipt | {"order_id": other["id"]})
+    assert (refused.status_code, refused.json()["code"]) == (409, "duplicate_value")
+    first = await pay(owner, member, order_id=other["id"])
+    second = await pay(owner, member, order_id=(await ordered(company, account))["id"])
+    await stepped(owner, other, "cancel")
+    back_ = {"source": "till-3", "reference": "2", "transaction_id": first["id"]}
+    await owner.ok("POST", path(member, "/refund"), json=back_)
+    twice = await owner.post(path(member, "/refund"), back_ | {"transaction_id": second["id"]})
+    assert (twice.status_code, twice.json()["code"]) == (409, "duplicate_value")
+    assert await holds(owner, member) == ("100.00", "0.00")
     await adds_up(company)
 
 
@@ -350,6 +389,11 @@ async def test_stored_value_is_neither_paid_nor_taken_back_by_hand(
     assert (gone.status_code, gone.json()["code"]) == (409, "paid_from_stored_value")
     cash = await owner.patch(f"/v1/payments/{payment['id']}", {"method": "cash"}, if_match=payment["version"])
     assert cash.json()["code"] == "paid_from_stored_value"
+    answer = await owner.post(
+        f"/v1/payments/{payment['id']}/refund", {"method": "cash"}, if_match=payment["version"]
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "paid_from_stored_value")
+    assert await holds(owner, member) == ("0.00", "0.00")
     assert len((await owner.ok("GET", "/v1/payments"))["data"]) == 1
 
 

@@ -16,12 +16,13 @@ from app.kernel.clock import FixedClock
 from app.kernel.errors import InvalidTransition
 from app.kernel.registry import Module
 from app.kernel.schedules import ScheduledRun
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.run import bill_all
 from app.tenants.directory import reactivate_tenant
 from app.tenants.interface import MovedBy, TenantErasure
 from app.tenants.lifecycle.moves import MOVES, move, move_tenant, transaction_of
 from app.tenants.lifecycle.schedule import run_lifecycle
-from app.tenants.models import SuspendedFor, TenantStatus
+from app.tenants.models import SuspendedFor, Tenant, TenantStatus
 from tests.kernel.conftest import refusal
 from tests.support.api import PASSWORD, Company, running, sign_up
 from tests.support.fingerprint import changes, fingerprint
@@ -290,6 +291,30 @@ async def test_where_a_way_to_pay_is_asked_for_a_trial_without_one_ends_suspende
         await reactivate_tenant(other.kernel, company.tenant_id, reason="they pay by transfer")
         ends = "SELECT trial_ends_at FROM tenants.tenants WHERE id = $1"
         assert await look.value(ends, company.tenant_id) == TRIAL_END + 5 * DAY
+
+
+_WAITING = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def test_an_operator_and_the_clock_wait_for_each_other_in_one_order(app, april, clock, look):
+    await move_tenant(
+        app.kernel, april.tenant_id, TenantStatus.SUSPENDED, reason="abuse", by=MovedBy.OPERATOR
+    )
+    clock.set(TRIAL_END + DAY)
+    async with asyncio.timeout(60), transaction_of(app.kernel, april.tenant_id) as uow:
+        await hold_billing(uow)
+        back = asyncio.create_task(reactivate_tenant(app.kernel, april.tenant_id, reason="sorry"))
+        while not await look.value(_WAITING):  # noqa: ASYNC110 - PostgreSQL tells nobody who waits
+            await asyncio.sleep(0.01)
+        account = await uow.get(Tenant, uow.tenant_id, lock="update")
+        assert account.status == "suspended"
+    await back
+    assert await moves_of(look, april) == [
+        ("trialing", "suspended", "operator"), ("suspended", "active", "operator"),
+    ]  # fmt: skip
 
 
 class _Eraser:

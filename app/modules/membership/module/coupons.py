@@ -10,7 +10,7 @@ from app.modules.membership.router.coupons import coupons, router
 from app.modules.membership.services.coupons.checks import CouponsCheck
 from app.modules.membership.services.coupons.codes import KIND
 from app.modules.membership.services.coupons.definitions import COUPON
-from app.modules.membership.services.coupons.following import EVERY, SUBSCRIPTION, release_old
+from app.modules.membership.services.coupons.following import EVERY, SUBSCRIPTIONS, release_old
 from app.modules.membership.services.coupons.merging import coupon_users
 from app.modules.membership.services.coupons.port import MembershipBenefits
 from app.modules.orders.interface import OrderBenefits
@@ -23,7 +23,7 @@ PART = Module(
     routers=(coupons, router),
     records=(COUPON,),
     ports=((Merger, coupon_users), (MoneyCheck, CouponsCheck), (OrderBenefits, MembershipBenefits)),
-    subscriptions=(SUBSCRIPTION,),
+    subscriptions=SUBSCRIPTIONS,
     jobs=(KIND,),
     schedules=(Schedule("membership.coupon_reservations", EVERY, release_old, per_tenant=True),),
     permissions=(

@@ -65,15 +65,20 @@ class Granting:
         self._uow.publish(PointsEarned(id=gift.member_id, points=points, order_id=None, pending_until=None))
 
     async def _coupons(self, gifts: Sequence[Gift]) -> None:
-        wanted: dict[tuple[UUID, int | None], dict[UUID, str | None]] = defaultdict(dict)
+        """Of a coupon that a member gets several times, as many codes: one for each in each turn."""
+        wanted: dict[tuple[UUID, int | None], list[dict[UUID, str | None]]] = defaultdict(list)
         for gift in gifts:
             for place, one in enumerate(gift.of(RewardKind.COUPON)):
                 if one.coupon_id is not None:
-                    wanted[one.coupon_id, one.valid_days][gift.member_id] = f"{gift.key}:{place}"
+                    turns = wanted[one.coupon_id, one.valid_days]
+                    turn = next((turn for turn in turns if gift.member_id not in turn), None)
+                    if turn is None:
+                        turns.append(turn := {})
+                    turn[gift.member_id] = f"{gift.key}:{place}"
         found = await self._live({id for id, _ in wanted})
-        for (id, days), references in sorted(wanted.items(), key=lambda one: (one[0][0], one[0][1] or 0)):
-            if id in found:
-                until = None if days is None else self._last_day(days)
+        for (id, days), turns in sorted(wanted.items(), key=lambda one: (one[0][0], one[0][1] or 0)):
+            until = None if days is None else self._last_day(days)
+            for references in turns if id in found else ():
                 await Coupons(self._uow).issue_to_many(found[id], references, valid_until=until)
 
     async def _live(self, ids: Collection[UUID]) -> dict[UUID, Coupon]:

@@ -204,7 +204,7 @@ class Spending:
             weights = [Fraction(max(line.total.amount_minor, 0)) for line in lines]
             parts = shared(burn.points, weights if any(weights) else [Fraction(1)] * len(lines))
             shares = [
-                _share(burn, line.id, line.fulfilled or line.quantity, part)
+                _share(burn, line.id, line.quantity - line.cancelled or line.quantity, part)
                 for line, part in zip(lines, parts, strict=True)
             ]
             await write_shares(self._uow, shares)

@@ -54,7 +54,7 @@ class OrdersOfTenant:
         visible = visible_rows(actor, "order", "read", bind)
         rows = await self._uow.fetch(
             "SELECT l.id, l.order_id, t.account_id, l.product_id, l.description, l.quantity, l.fulfilled,"
-            " l.returned, l.net, l.total, t.currency, t.confirmed_at, t.created_at"
+            " l.returned, l.cancelled, l.net, l.total, t.currency, t.confirmed_at, t.created_at"
             " FROM orders.order_lines l JOIN orders.orders t ON t.tenant_id = l.tenant_id AND t.id = l.order_id"
             " WHERE l.tenant_id = $1 AND l.order_id = ANY($2::uuid[]) AND t.deleted_at IS NULL"
             f"{f' AND {visible}' if visible else ''} ORDER BY l.order_id, l.position",
@@ -191,6 +191,7 @@ def _line(row: Any) -> OrderLineRef:
         quantity=row["quantity"],
         fulfilled=row["fulfilled"],
         returned=row["returned"],
+        cancelled=row["cancelled"],
         net=Money(row["net"], row["currency"]),
         total=Money(row["total"], row["currency"]),
         at=at,

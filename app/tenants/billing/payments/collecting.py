@@ -14,10 +14,10 @@ from uuid import UUID
 import structlog
 
 from app.kernel.errors import Conflict, Problem
-from app.kernel.locks import lock_name
 from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import identity
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.models import OWED, Bill
 from app.tenants.billing.payments.models import (
     AttemptStatus,
@@ -141,7 +141,7 @@ class Attempts:
         Raises: NotFound.
         """
         uow = self._uow
-        await lock_name(uow, "billing")
+        await hold_billing(uow)
         attempt = await uow.get(PaymentAttempt, attempt_id, lock="update")
         if attempt.status == AttemptStatus.SUCCEEDED:
             return attempt

@@ -18,6 +18,7 @@ from tests.modules.membership.points import (
     delivered,
     enrol,
     gave_back,
+    merged,
     programme,
     react,
     scheduled,
@@ -338,6 +339,24 @@ async def test_100_orders_at_once_never_spend_more_points_than_there_are(
     await adds_up(company)
 
 
+async def test_a_coupon_is_not_free_while_some_of_its_order_is_still_to_be_delivered(
+    company: Company, account: Json
+) -> None:
+    owner = company.owner
+    back = await coupon(owner, "BACK", on_return="give_back", percent="25")
+    order = await order_of(owner, account, line("3", "10.00"), coupon_codes=["BACK"])
+    order = await order_stepped(owner, order, "confirm")
+    assert (await ship(owner, order, (0, "1"))).is_success
+    await gave_back(company, order, (0, "1"))
+    assert (await statuses(company, back), await used(company, back)) == (["redeemed"], (1, "7.50"))
+    order = await again(owner, order)
+    body = {"lines": [{"line_id": order["lines"][0]["id"], "quantity": "2"}], "reason": "late"}
+    await owner.ok("POST", f"/v1/orders/{order['id']}/cancel-lines", if_match=order["version"], json=body)
+    await react(company)
+    assert (await statuses(company, back), (await used(company, back))[0]) == (["returned"], 0)
+    await adds_up(company)
+
+
 # -- what it costs -------------------------------------------------------------------------------------------
 
 
@@ -347,14 +366,27 @@ async def test_coupons_move_along_when_accounts_become_one(company: Company, acc
     twin = await make(owner, "accounts", name="Harbour Pumps Ltd")
     order = await order_of(owner, twin, *THREE, coupon_codes=["PER"])
     await order_stepped(owner, order, "confirm")
-    order = await again(owner, order)
-    twin = await owner.ok("GET", f"/v1/accounts/{twin['id']}")
-    records = [{"id": one["id"], "version": one["version"]} for one in (account, twin)]
-    await owner.ok("POST", "/v1/accounts/merge", json={"records": records, "master_id": account["id"]})
+    await merged(owner, account, twin)
     body = {"account_id": account["id"], "lines": THREE, "coupon_codes": ["PER"]}
     answer = await owner.post("/v1/orders", body)
     assert (answer.status_code, answer.json()["coupons"][0]["reason"]) == (409, "customer_limit")
     assert await used(company, once) == (1, "10.00")
+
+
+async def test_a_members_own_coupon_outlives_the_merge_of_its_customer(
+    company: Company, account: Json
+) -> None:
+    owner = company.owner
+    club = await programme(owner)
+    await enrol(owner, club, account)
+    twin = await make(owner, "accounts", name="Harbour Pumps Ltd")
+    member = await enrol(owner, club, twin)
+    mine = await coupon(owner, None, distribution="personal")
+    issued = await owner.ok("POST", f"/v1/coupons/{mine['id']}/issue", json={"member_id": member["id"]})
+    await merged(owner, account, twin)
+    order = await order_of(owner, account, *THREE, coupon_codes=[issued["code"]])
+    await order_stepped(owner, order, "confirm")
+    assert await used(company, mine) == (1, "10.00")
 
 
 async def test_a_number_of_statements_that_depends_on_neither_codes_nor_lines(

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.models.coupons import CouponStatus
+from app.modules.membership.models.programmes import MemberStatus
 from app.modules.membership.schemas.coupons import Reason
 from app.modules.orders.interface import Orders
 
@@ -44,7 +45,10 @@ class Found:
 
 @dataclass(slots=True)
 class Circumstances:
-    """What of the buyer the coupons at hand ask for; only that is looked up."""
+    """What of the buyer the coupons at hand ask for; only that is looked up.
+
+    A membership that gave way to another when customers were merged still has its own coupons, and no tier.
+    """
 
     today: date
     members: Sequence[Any] = ()
@@ -80,8 +84,9 @@ class Finding:
         known = Circumstances(self.today)
         if any(one.row["programme_id"] or one.row["member_id"] for one in found):
             known.members = await self._uow.fetch(
-                "SELECT id, programme_id, tier FROM membership.loyalty_members WHERE tenant_id = $1"
-                " AND (account_id = $2 OR contact_id = $3) AND deleted_at IS NULL AND status = 'active'",
+                "SELECT id, programme_id, tier, status FROM membership.loyalty_members WHERE tenant_id = $1"
+                " AND (account_id = $2 OR contact_id = $3) AND deleted_at IS NULL"
+                " AND status IN ('active', 'superseded')",
                 self._uow.tenant_id,
                 buyer.account_id,
                 buyer.contact_id,
@@ -112,7 +117,11 @@ def _of_buyer(row: Any, known: Circumstances) -> Reason | None:
     if row["member_id"] is not None and row["member_id"] not in {one["id"] for one in known.members}:
         return Reason.ANOTHER_MEMBER
     if row["programme_id"] is not None:
-        tiers = [one["tier"] for one in known.members if one["programme_id"] == row["programme_id"]]
+        tiers = [
+            one["tier"]
+            for one in known.members
+            if one["programme_id"] == row["programme_id"] and one["status"] == MemberStatus.ACTIVE
+        ]
         if not tiers:
             return Reason.NOT_A_MEMBER
         if row["tiers"] and not set(tiers) & set(row["tiers"]):

@@ -25,6 +25,12 @@ class ReturnedOrder(BaseModel):
     resolution: str
 
 
+class CancelledLines(BaseModel):
+    """What we need of `orders.order.lines_cancelled.v1`: the order."""
+
+    id: UUID
+
+
 async def release_old(run: ScheduledRun) -> None:
     """Free what drafts reserved and did not confirm in time, a batch in each transaction."""
     while True:
@@ -35,13 +41,24 @@ async def release_old(run: ScheduledRun) -> None:
 
 async def _returned(uow: UnitOfWork, event: ReturnedOrder) -> None:
     """Where nothing is left of an order, coupons that say so can be used again."""
-    if event.order_id is None or event.resolution != "refunded":
-        return
-    lines = await uow.of(Orders).lines_of([event.order_id])
-    if lines and all(line.returned == line.fulfilled for line in lines):
-        await CouponUses(uow).give_back(event.order_id)
+    if event.order_id is not None and event.resolution == "refunded":
+        await _give_back(uow, event.order_id)
 
 
-SUBSCRIPTION: Final = Subscription(
-    "orders.return.completed.v1", ReturnedOrder, _returned, "membership.coupons_given_back"
+async def _cancelled(uow: UnitOfWork, event: CancelledLines) -> None:
+    """What had not come back was still to be delivered, and is not."""
+    await _give_back(uow, event.id)
+
+
+async def _give_back(uow: UnitOfWork, order_id: UUID) -> None:
+    lines = await uow.of(Orders).lines_of([order_id])
+    came_back = any(line.returned for line in lines)
+    if came_back and all(line.returned == line.fulfilled == line.quantity - line.cancelled for line in lines):
+        await CouponUses(uow).give_back(order_id)
+
+
+_NAME: Final = "membership.coupons_given_back"
+SUBSCRIPTIONS: Final = (
+    Subscription("orders.return.completed.v1", ReturnedOrder, _returned, _NAME),
+    Subscription("orders.order.lines_cancelled.v1", CancelledLines, _cancelled, _NAME),
 )

@@ -24,6 +24,7 @@ from app.modules.membership.interface import (
 from app.modules.membership.models.programmes import LoyaltyMember, MemberStatus
 from app.modules.membership.models.wallets import (
     Wallet,
+    WalletKind,
     WalletPart,
     WalletPayment,
     WalletStatus,
@@ -92,11 +93,18 @@ class Moving:
         """
         member = await self._member(id, "redeem", _PAYING)
         what = await self._payable(member, body)
-        purse = await self._open(id, what.open.currency)
-        wanted = (body.amount or what.open).amount_minor
-        known = await self._known(purse, "pay", body, wanted if body.amount else None)
+        known = await self._paid_before(member, body)
         if known is not None:
             return known
+        if what is None:
+            pointer = "/order_id" if body.order_id is not None else "/invoice_id"
+            raise Invalid.at(
+                pointer, "unknown_reference", "There is nothing of this member's to be paid there."
+            )
+        if body.amount is not None and body.amount.currency != what.open.currency:
+            raise Invalid.at("/amount/currency", "other_currency", f"It is in {what.open.currency}.")
+        purse = await self._open(id, what.open.currency)
+        wanted = (body.amount or what.open).amount_minor
         _require_active(purse)
         if not 0 < wanted <= what.open.amount_minor:
             raise Invalid.at("/amount", "more_than_open", f"{what.open} is still to be paid.")
@@ -121,11 +129,25 @@ class Moving:
         await self._keep(purse, movement, payment_id, wanted, parts)
         return answer
 
-    async def _payable(self, member: LoyaltyMember, body: WalletPay) -> Payable:
-        """What is to be paid, held: also against what else stored value pays for the order. Raises `Invalid`."""
-        pointer, paid = "/invoice_id", []
+    async def _paid_before(self, member: LoyaltyMember, body: WalletPay) -> WalletTransactionRead | None:
+        """What this reference paid before, though nothing may be left to be paid; what it was for is held.
+
+        Raises `DuplicateValue` where it paid for something else.
+        """
+        row = await self._of_reference(body)
+        if row is None:
+            return None
+        wallet = await self._uow.get(Wallet, row.wallet_id)
+        same = wallet.member_id == member.id and row.kind == WalletKind.PAY
+        same = same and row.invoice_id == body.invoice_id and body.order_id in (None, row.order_id)
+        if not same or (body.amount is not None and body.amount != Money(-row.amount, wallet.currency)):
+            raise DuplicateValue("This reference has moved other money.")
+        return read_transaction(row, wallet.currency)
+
+    async def _payable(self, member: LoyaltyMember, body: WalletPay) -> Payable | None:
+        """What is to be paid, held: also against what else stored value pays for the order; None if not theirs."""
+        paid = []
         if body.order_id is not None:
-            pointer = "/order_id"
             await lock_keys(self._uow, ORDER_LOCK, [str(body.order_id)])
             paid = await payments_of(self._uow, body.order_id)
         what = await self._uow.of(StoredValuePayments).payable(
@@ -138,13 +160,7 @@ class Moving:
             if member.account_id is not None
             else what.contact_id == member.contact_id
         )
-        if what is None or not mine:
-            raise Invalid.at(
-                pointer, "unknown_reference", "There is nothing of this member's to be paid there."
-            )
-        if body.amount is not None and body.amount.currency != what.open.currency:
-            raise Invalid.at("/amount/currency", "other_currency", f"It is in {what.open.currency}.")
-        return what
+        return what if mine else None
 
     async def _keep(
         self, purse: Purse, movement: Movement, payment_id: UUID, amount: int, parts: Collection[Part]
@@ -253,21 +269,28 @@ class Moving:
         return row
 
     async def _known(
-        self, purse: Purse, kind: str, body: TopUp | WalletPay | WalletRefund | Withdrawal, amount: int | None
+        self, purse: Purse, kind: str, body: TopUp | WalletRefund | Withdrawal, amount: int | None
     ) -> WalletTransactionRead | None:
         """What this reference did before; asked with the wallet held. Raises `DuplicateValue` for something else."""
+        row = await self._of_reference(body)
+        if row is None:
+            return None
+        same = (row.wallet_id, row.kind) == (purse.id, kind)
+        if isinstance(body, WalletRefund):
+            same = same and row.refunds_id == body.transaction_id
+        if not same or (amount is not None and abs(row.amount) != abs(amount)):
+            raise DuplicateValue("This reference has moved other money.")
+        return read_transaction(row, purse.currency)
+
+    async def _of_reference(
+        self, body: TopUp | WalletPay | WalletRefund | Withdrawal
+    ) -> WalletTransaction | None:
         if body.source is None:
             return None
         statement = self._uow.select(WalletTransaction).where(
             WalletTransaction.source == body.source, WalletTransaction.reference == body.reference
         )
-        row = await self._uow.first(statement)
-        if row is None:
-            return None
-        same = (row.wallet_id, row.kind) == (purse.id, kind)
-        if not same or (amount is not None and abs(row.amount) != abs(amount)):
-            raise DuplicateValue("This reference has moved other money.")
-        return read_transaction(row, purse.currency)
+        return await self._uow.first(statement)
 
     def _movement(
         self, purse: Purse, kind: str, body: TopUp | WalletPay | WalletRefund | Withdrawal

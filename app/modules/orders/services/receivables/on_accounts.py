@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from app.kernel.access import visible_rows
@@ -45,10 +45,11 @@ class ReceivablesPanel:
         return found
 
 
-class ReceivablesTimeline:
-    """`TimelineSource`: what an account was invoiced and credited, and what it paid and got back."""
+class _ReceivablesTimeline:
+    """`TimelineSource` of one kind, so that a page of that kind alone is as full as it can be."""
 
-    kinds = frozenset({"invoice", "payment"})
+    _object: ClassVar[str]
+    _sql: ClassVar[str]
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
@@ -57,8 +58,9 @@ class ReceivablesTimeline:
         self, subject: Subject, *, before: Position | None, limit: int
     ) -> Sequence[TimelineEntry]:
         """At most `limit` entries older than `before`, newest first; nothing for other subjects. One statement."""
-        actor = self._uow.actor
-        if subject.object != "account":
+        actor, name = self._uow.actor, self._object
+        hidden = actor.hidden(name)
+        if subject.object != "account" or not actor.may(f"{name}:read") or hidden & {"number", "kind"}:
             return []
         bind = Bindings(
             self._uow.tenant_id,
@@ -67,18 +69,11 @@ class ReceivablesTimeline:
             before.id if before else None,
             limit,
         )
-        parts = []
-        for name, sql in (("invoice", _INVOICED), ("payment", _RECEIVED)):
-            if actor.may(f"{name}:read") and not actor.hidden(name) & {"number", "kind"}:
-                visible = visible_rows(actor, name, "read", bind)
-                parts.append(f"({sql.format(visible=f' AND {visible}' if visible else '')})")
-        if not parts:
-            return []
-        union = " UNION ALL ".join(parts)
+        visible = visible_rows(actor, name, "read", bind)
         rows = await self._uow.fetch(
-            f"SELECT * FROM ({union}) e ORDER BY at DESC, id DESC LIMIT $5", *bind.values
+            self._sql.format(visible=f" AND {visible}" if visible else ""), *bind.values
         )
-        return [_entry(row, actor.hidden(row["object"])) for row in rows]
+        return [_entry(row, hidden) for row in rows]
 
 
 def _entry(row: Any, hidden: frozenset[str]) -> TimelineEntry:
@@ -95,6 +90,39 @@ def _entry(row: Any, hidden: frozenset[str]) -> TimelineEntry:
         record_id=row["id"],
         data=data,
     )
+
+
+_INVOICED: Final = """
+SELECT t.id, t.created_at AS at, t.kind, t.number, t.status, NULL AS method, t.total, t.currency,
+  t.created_by AS actor_id, 'invoice' AS object
+FROM orders.invoices t
+WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.deleted_at IS NULL AND t.number IS NOT NULL
+  AND ($3::timestamptz IS NULL OR (t.created_at, t.id) < ($3, $4::uuid)){visible}
+ORDER BY t.created_at DESC, t.id DESC LIMIT $5"""
+
+_RECEIVED: Final = """
+SELECT t.id, t.created_at AS at, t.kind, t.number, NULL AS status, t.method, t.amount AS total, t.currency,
+  t.created_by AS actor_id, 'payment' AS object
+FROM orders.payments t
+WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.deleted_at IS NULL
+  AND ($3::timestamptz IS NULL OR (t.created_at, t.id) < ($3, $4::uuid)){visible}
+ORDER BY t.created_at DESC, t.id DESC LIMIT $5"""
+
+
+class InvoicesTimeline(_ReceivablesTimeline):
+    """What an account was invoiced and credited."""
+
+    kinds = frozenset({"invoice"})
+    _object = "invoice"
+    _sql = _INVOICED
+
+
+class PaymentsTimeline(_ReceivablesTimeline):
+    """What an account paid and got back."""
+
+    kinds = frozenset({"payment"})
+    _object = "payment"
+    _sql = _RECEIVED
 
 
 class ReceivableUses:
@@ -117,22 +145,6 @@ _TITLES: Final = {
     "payment": "Payment",
     "refund": "Refund",
 }
-
-_INVOICED = """
-SELECT t.id, t.created_at AS at, t.kind, t.number, t.status, NULL AS method, t.total, t.currency,
-  t.created_by AS actor_id, 'invoice' AS object
-FROM orders.invoices t
-WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.deleted_at IS NULL AND t.number IS NOT NULL
-  AND ($3::timestamptz IS NULL OR (t.created_at, t.id) < ($3, $4::uuid)){visible}
-ORDER BY t.created_at DESC, t.id DESC LIMIT $5"""
-
-_RECEIVED = """
-SELECT t.id, t.created_at AS at, t.kind, t.number, NULL AS status, t.method, t.amount AS total, t.currency,
-  t.created_by AS actor_id, 'payment' AS object
-FROM orders.payments t
-WHERE t.tenant_id = $1 AND t.account_id = $2 AND t.deleted_at IS NULL
-  AND ($3::timestamptz IS NULL OR (t.created_at, t.id) < ($3, $4::uuid)){visible}
-ORDER BY t.created_at DESC, t.id DESC LIMIT $5"""
 
 _PANEL = """
 SELECT account_id, currency, sum(open) AS open, sum(overdue) AS overdue, sum(unallocated) AS unallocated,

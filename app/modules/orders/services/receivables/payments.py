@@ -61,13 +61,13 @@ class PaymentService(RecordService[Payment]):
         finally:
             self._kind = PaymentKind.PAYMENT
 
-    def _require_keeper(self, *methods: str) -> None:
+    def require_keeper(self, *methods: str) -> None:
         """Raises `PaidFromStoredValue`: such payments are not written by hand."""
         if PaymentMethod.STORED_VALUE in methods and not self._stored_value:
             raise PaidFromStoredValue
 
     async def before_create(self, values: dict[str, Any]) -> None:
-        self._require_keeper(values["method"])
+        self.require_keeper(values["method"])
         account: UUID = values["account_id"]
         found = (await self.uow.of(Customers).get_many([account], hold=True)).get(account)
         if found is None:
@@ -101,13 +101,13 @@ class PaymentService(RecordService[Payment]):
         if any(name in changes and changes[name] != getattr(row, name) for name in _FIXED):
             raise PaymentFinal
         if changes.get("method", row.method) != row.method:
-            self._require_keeper(row.method, changes["method"])
+            self.require_keeper(row.method, changes["method"])
         if "reference" in changes and changes["reference"] != row.reference:
             await self._require_new(changes["reference"], row.account_id)
 
     async def before_delete(self, row: Payment) -> None:
         """A payment goes only while it settles nothing; a refund gives back first what it was paid from."""
-        self._require_keeper(row.method)
+        self.require_keeper(row.method)
         if row.kind == PaymentKind.PAYMENT and row.unallocated != row.amount:
             allocated = Money(row.amount - row.unallocated, row.currency)
             raise PaymentAllocated(f"It settles {allocated}.", allocated=allocated.to_wire())

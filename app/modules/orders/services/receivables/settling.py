@@ -164,8 +164,11 @@ class SettlingService:
     # -- paying back ---------------------------------------------------------------------------------------
 
     async def refund_payment(self, id: UUID, given: RefundCreate, *, expected_version: int) -> Payment:
-        """Pay back what a payment has left. Raises `AllocationExceeded`, `StaleVersion`, `DuplicateValue`."""
+        """Pay back what a payment has left. Raises `AllocationExceeded`, `StaleVersion`, `DuplicateValue`;
+        `PaidFromStoredValue` for what goes back to whoever keeps that, and to nobody as cash.
+        """
         row = await self._payment(id, expected_version)
+        self._payments.require_keeper(row.method)
         return await self.pay_back(row, row.unallocated, given)
 
     async def refund_credit_note(self, id: UUID, given: RefundCreate, *, expected_version: int) -> Payment:

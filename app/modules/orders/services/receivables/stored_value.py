@@ -183,12 +183,14 @@ class PaymentsFromStoredValue:
         if not self._uow.actor.may("order:read"):
             return None
         order: Order | None = (await OrderService(self._uow).get_many([id], lock="update")).get(id)
+        if order is None and payment_ids:
+            order = await self._deleted(id)
         if order is None:
             return None
         payments = await self._held_payments(payment_ids)
         rows = await self._rows(id, None)
         (counted,) = await self._uow.fetch(_TO_INVOICE, self._uow.tenant_id, id)
-        billable = order.status in BILLABLE
+        billable = order.status in BILLABLE and order.deleted_at is None
         to_invoice = counted["to_invoice"] if billable else 0  # nobody is invoiced for what was cancelled
         if only is not None:
             rows = [row for row in rows if row.id == only or row.corrects_id == only]
@@ -197,6 +199,11 @@ class PaymentsFromStoredValue:
         return _Held(
             order.account_id, order.contact_id, order.id, order.currency, payments, rows, to_invoice, billable
         )
+
+    async def _deleted(self, id: UUID) -> Order | None:
+        """A cancelled order that was deleted: what had been paid for it comes back all the same."""
+        rows = await self._uow.fetch(_DELETED, self._uow.tenant_id, id)
+        return entities(Order, rows)[0] if rows else None
 
     async def _held_payments(self, ids: Collection[UUID]) -> list[Payment]:
         rows = await self._uow.fetch(_PAYMENTS, self._uow.tenant_id, list(ids)) if ids else []
@@ -217,6 +224,8 @@ def _first_due(row: Invoice) -> tuple[Any, ...]:
     return row.due_on is None, row.due_on or row.issued_on, row.id
 
 
+_DELETED = """
+SELECT * FROM orders.orders WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NOT NULL FOR UPDATE"""
 _HELD = "AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE"
 _PAYMENTS = f"SELECT * FROM orders.payments WHERE tenant_id = $1 AND id = ANY($2::uuid[]) {_HELD}"
 _OF_ORDER = f"SELECT * FROM orders.invoices WHERE tenant_id = $1 AND order_id = $2 {_HELD}"
