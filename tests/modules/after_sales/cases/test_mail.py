@@ -233,6 +233,21 @@ async def test_an_answer_opens_a_solved_case_again_within_its_window_and_a_new_o
     assert (await again(owner, case))["status"] == "resolved"
 
 
+async def test_an_answer_to_a_solved_case_of_which_there_is_an_open_one_again_is_said_there(
+    company: Company, li: Json
+) -> None:
+    owner = company.owner
+    solved = await case_of(owner, contact_id=li["id"], dedupe="pump 7")
+    await say(owner, solved, "Done")
+    [out] = await mailed(company)
+    await stepped(owner, solved, "resolve")
+    now = await case_of(owner, contact_id=li["id"], dedupe="pump 7")
+    assert now["id"] != solved["id"]
+    answer = await take(owner, mail("Still leaks", In_Reply_To=out["message_id"]))
+    assert (answer["status"], answer["case_id"]) == ("commented", now["id"])
+    assert (await again(owner, solved))["status"] == "resolved"
+
+
 async def test_answers_to_a_merged_case_find_the_one_that_survives(company: Company, li: Json) -> None:
     owner = company.owner
     kept, gone = [await case_of(owner, contact_id=li["id"]) for _ in range(2)]
