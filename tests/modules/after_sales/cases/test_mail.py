@@ -215,6 +215,19 @@ async def test_whoever_sends_more_than_a_person_writes_is_not_listened_to(compan
     assert (await take(owner, mail(From="ann@lee.example.com", Message_ID="<3@x>")))["status"] == "opened"
 
 
+async def test_many_mails_of_one_sender_at_once_are_no_more_than_one_after_the_other(
+    company: Company,
+) -> None:
+    owner = company.owner
+    over = 15
+    answers = await asyncio.gather(
+        *[take(owner, mail(Message_ID=f"<{n}@flood.example.com>")) for n in range(MOST_PER_HOUR + over)]
+    )
+    assert [answer["status"] for answer in answers].count("opened") == MOST_PER_HOUR
+    assert {answer["reason"] for answer in answers if answer["status"] == "ignored"} == {"too_many"}
+    assert await count(company, "after_sales.cases") == MOST_PER_HOUR
+
+
 async def test_an_answer_opens_a_solved_case_again_within_its_window_and_a_new_one_after(
     company: Company, li: Json, clock: FixedClock
 ) -> None:

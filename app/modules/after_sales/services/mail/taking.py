@@ -76,6 +76,8 @@ def _ignored(reason: str) -> CaseMailAnswer:
 
 
 async def _too_many(uow: UnitOfWork, address: str) -> bool:
+    """Whether the sender has written enough this hour. Mails of one sender wait for each other: it is exact."""
+    await lock_name(uow, f"case-mail-from:{normalise_email(address)}")
     row = await uow.fetchrow(
         "SELECT count(*) FROM after_sales.case_mails"
         " WHERE tenant_id = $1 AND address = $2 AND at > $3 AND direction = 'in'",
