@@ -67,7 +67,7 @@ class DemoState:
     def summary(self) -> str:
         """What was loaded, in words."""
         counts = self._facts.get("counts", {})
-        return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
 
     @property
     def people(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from uuid import UUID
@@ -64,7 +64,10 @@ class JobLost(Exception):
     """The lease ran out and someone else may have taken over; nothing more may be written."""
 
 
-class _KeyActors(Protocol):
+class _LaterActors(Protocol):
+    async def impersonation_actor(self, tenant_id: UUID, member_id: UUID) -> Actor:
+        """An operator in a member's place, for work they started that runs later."""
+
     async def api_key_actor(self, tenant_id: UUID, key_id: UUID) -> Actor:
         """The actor of an API key, for work it started that runs later."""
 
@@ -128,10 +131,9 @@ async def actor_of(kernel: Kernel, tenant_id: UUID, kind: str, actor_id: UUID) -
     if kind == "member":
         return await kernel.authenticator.member_actor(tenant_id, actor_id)
     if kind == "impersonation":
-        member = await kernel.authenticator.member_actor(tenant_id, actor_id)
-        return replace(member, kind="impersonation", name=f"An operator as {member.name}", everything=False)
+        return await cast("_LaterActors", kernel.authenticator).impersonation_actor(tenant_id, actor_id)
     if kind == "api_key":
-        return await cast("_KeyActors", kernel.authenticator).api_key_actor(tenant_id, actor_id)
+        return await cast("_LaterActors", kernel.authenticator).api_key_actor(tenant_id, actor_id)
     return system_actor(await kernel.authenticator.tenant_profile(tenant_id))
 
 

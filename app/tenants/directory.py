@@ -20,9 +20,9 @@ from app.tenants.auth.control import control_transaction, identity, member_of
 from app.tenants.auth.passwords import check_password
 from app.tenants.auth.sign_in import find_user
 from app.tenants.billing.allowances import refresh
+from app.tenants.billing.periods import whole_hour
 from app.tenants.interface import EmailInUse, MovedBy, TenantSignedUp
 from app.tenants.lifecycle.moves import move_tenant
-from app.tenants.lifecycle.trials import this_hour
 from app.tenants.models import DEFAULT_CALENDAR, Member, MemberStatus, Role, Team, Tenant, TenantStatus
 from app.tenants.people.built_in_roles import BUILT_IN_ROLES, OWNER
 
@@ -88,21 +88,10 @@ async def found_tenant(
         id=tenant_id,
         business_calendar=DEFAULT_CALENDAR,
         sign_up_key=new.sign_up_key,
-        trial_ends_at=this_hour(uow.now) + trial if status is TenantStatus.TRIALING else None,
+        trial_ends_at=whole_hour(uow.now) + trial if status is TenantStatus.TRIALING else None,
         **settings,
     )
-    roles = {kind.key: new_id() for kind in BUILT_IN_ROLES}
-    for kind in BUILT_IN_ROLES:
-        await uow.insert(
-            Role,
-            id=roles[kind.key],
-            key=kind.key,
-            name=kind.name_zh if new.locale.startswith("zh") else kind.name,
-            description=kind.description,
-            built_in=True,
-            grants={},
-            field_rules={},
-        )
+    roles = await _insert_roles(uow, new.locale)
     team = await uow.insert(
         Team, name="销售部" if new.locale.startswith("zh") else "Sales", parent_id=None, manager_id=None
     )
@@ -125,6 +114,23 @@ async def found_tenant(
     await refresh(uow)
     uow.publish(TenantSignedUp(id=tenant_id, name=new.company, owner_id=member_id))
     return Founded(profile, owner)
+
+
+async def _insert_roles(uow: UnitOfWork, locale: str) -> dict[str, UUID]:
+    """The built-in roles, named in the company's language; their ids by key."""
+    roles = {kind.key: new_id() for kind in BUILT_IN_ROLES}
+    for kind in BUILT_IN_ROLES:
+        await uow.insert(
+            Role,
+            id=roles[kind.key],
+            key=kind.key,
+            name=kind.name_zh if locale.startswith("zh") else kind.name,
+            description=kind.description,
+            built_in=True,
+            grants={},
+            field_rules={},
+        )
+    return roles
 
 
 async def insert_user(

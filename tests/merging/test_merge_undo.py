@@ -18,6 +18,8 @@ from tests.merging.support import (
 )
 from tests.modules.support import make
 from tests.support.api import Client, Company
+from tests.support.fingerprint import changes, fingerprint
+from tests.tenants.billing.plan import allow
 from tests.tenants.people import Look, colleague
 
 
@@ -236,3 +238,16 @@ async def test_merges_are_listed_newest_first_by_type_and_by_record(owner: Clien
     assert page["data"][1]["undone_at"] is not None
     rest = await owner.ok("GET", f"/v1/merges?limit=2&cursor={page['next_cursor']}")
     assert (rest["has_more"], [row["id"] for row in rest["data"]]) == (False, ids[2:])
+
+
+async def test_what_comes_back_needs_room_in_the_plan(company: Company, owner: Client, look: Look):
+    made = await accounts(owner, "Acme", "Acme Ltd", "Acme Inc")
+    answer = await merge(owner, "accounts", made, master_id=made[0]["id"])
+    kept = "SELECT sum(quantity)::bigint FROM kernel.usage_records WHERE tenant_id = $1 AND metric = 'records.kept'"
+    used = await look.value(kept, company.tenant_id)
+    await allow(company, look, records=used + 1)
+    before = await fingerprint(look.connection, company.tenant_id)
+    refused = await owner.post(f"/v1/merges/{answer['merge']['id']}/undo")
+    assert (refused.status_code, refused.json()["code"]) == (403, "plan_limit_reached")
+    assert (refused.json()["allowed"], refused.json()["used"]) == (used + 1, used)
+    assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}

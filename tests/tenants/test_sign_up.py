@@ -29,7 +29,7 @@ async def test_sign_up_makes_tenant_owner_roles_and_team_and_signs_in(app, look)
     )
     tenant = me["tenant"]
     assert tenant["slug"].startswith("wukong-wu-kong-")
-    assert (tenant["status"], tenant["time_zone"], tenant["currency"]) == ("trialing", "Asia/Shanghai", "CNY")
+    assert (tenant["status"], tenant["time_zone"], tenant["currency"]) == ("active", "Asia/Shanghai", "CNY")
     roles = await client.ok("GET", "/v1/roles")
     assert {r["key"]: r["name"] for r in roles["data"]} == {
         "owner": "所有者", "admin": "管理员", "manager": "经理", "salesperson": "销售", "viewer": "只读"

@@ -71,7 +71,7 @@ async def undo_merge(uow: UnitOfWork, id: UUID) -> Undone:
     """Take a merge back; all or nothing.
 
     Raises: `NotFound`, `Forbidden`, `MergeNotUndoable`; `DuplicateValue` where another record has meanwhile taken
-    a value that only one may have.
+    a value that only one may have; `PlanLimitReached` where others have taken the room that the merge made.
     """
     merge = await get_merge(uow, id, lock=True)
     record = uow.kernel.registry.records[merge.object]
@@ -212,6 +212,7 @@ class _Undoing:
             ids,
             uow.now,
         )
+        await uow.kernel.limits.check_records(uow, len(rows))
         back = sorted((entity(self._model, row) for row in rows), key=lambda row: row.id)
         fields = uow.kernel.custom_fields
         indexed = [

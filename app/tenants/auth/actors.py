@@ -103,14 +103,14 @@ async def load_actor(
     )
 
 
-_LASTING: Final = ("member:", "role:", "api_key:", "webhook:", "subscription:", "tenant:export")
+_LASTING: Final = ("member:", "role:", "api_key:", "webhook:", "subscription:", "tenant:export", "bill:")
 
 
 def in_place_of(member: Actor, operator_name: str, *, may_write: bool) -> Actor:
     """An operator in a member's place, for as long as the session lasts and to no lasting end.
 
     They see what the member sees. Whatever would outlive the session is not theirs to do: people, roles, keys,
-    webhooks, the plan, taking everything out.
+    webhooks, the plan, the company's money, taking everything out.
     """
     grants = {
         name: scope

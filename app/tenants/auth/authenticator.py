@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -143,6 +144,11 @@ class TenantAuthenticator:
         if actor is None:
             raise NotFound
         return actor
+
+    async def impersonation_actor(self, tenant_id: UUID, member_id: UUID) -> Actor:
+        """An operator in a member's place, for what they started that runs later. Raises: NotFound."""
+        member = await self.member_actor(tenant_id, member_id)
+        return replace(in_place_of(member, "", may_write=True), name=f"An operator as {member.name}")
 
     async def api_key_actor(self, tenant_id: UUID, key_id: UUID) -> Actor:
         """The actor of a key that still works, for its work that runs later. Raises: NotFound."""

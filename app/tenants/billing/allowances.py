@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,8 +13,8 @@ from uuid import UUID
 from app.kernel.allowances import LimitName
 from app.kernel.db import Connection
 from app.kernel.uow import UnitOfWork
-from app.tenants.billing.periods import BillingInterval, Period, period_at
-from app.tenants.billing.plans import Plan, price_list
+from app.tenants.billing.periods import BillingInterval, Period, period_at, whole_hour
+from app.tenants.billing.plans import Plan, PlanFeature, price_list
 
 if TYPE_CHECKING:
     from app.kernel.runtime import Kernel
@@ -80,9 +80,9 @@ class PriceList:
                 return plan.key
         return None
 
-    def including(self, feature: str) -> str | None:
+    def including(self, feature: PlanFeature) -> str | None:
         """The cheapest plan that has a feature."""
-        return next((plan.key for plan in self.plans if plan.features.get(feature, True)), None)  # type: ignore[call-overload]
+        return next((plan.key for plan in self.plans if plan.features.get(feature, True)), None)
 
 
 def listed(kernel: Kernel) -> PriceList:
@@ -137,15 +137,11 @@ async def work_out(
     rows = []
     for found in due:
         plan = prices.plans[0] if found["plan"] is None else Plan.model_validate(found["plan"])
-        anchor = found["anchor"] or first_hour(found["created_at"])
+        # The periods of a company that has chosen nothing yet are counted from the hour of its signing up.
+        anchor = found["anchor"] or whole_hour(found["created_at"])
         rows.append(row_of(found["id"], found["source"], plan, month_of(anchor, now), prices))
     await connection.execute(_KEEP, rows)
     return [row["tenant_id"] for row in rows]
-
-
-def first_hour(created_at: datetime) -> datetime:
-    """From where the periods of a company that has chosen nothing yet are counted: the hour of its signing up."""
-    return created_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 async def refresh(uow: UnitOfWork) -> None:

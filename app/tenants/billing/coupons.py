@@ -12,12 +12,12 @@ from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped
 
 from app.kernel.errors import Conflict, Invalid, NotFound
-from app.kernel.locks import lock_name
 from app.kernel.models import TenantOwned
 from app.kernel.money import InvalidMoney, parse_major
 from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import control_transaction
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.subscriptions import Subscriptions
 
 
@@ -87,7 +87,7 @@ async def redeem_coupon(uow: UnitOfWork, code: str) -> CouponRedemption:
 
     Raises: NotFound; CouponUsedUp; Invalid for an amount in another currency than the company pays in.
     """
-    await lock_name(uow, "billing")
+    await hold_billing(uow)
     before = await uow.first(uow.select(CouponRedemption).where(CouponRedemption.code == code))
     if before is not None:
         return before

@@ -32,9 +32,12 @@ SELECT metric, sum(quantity)::bigint AS used FROM (
   WHERE tenant_id = $1 AND (metric = ANY($2::text[]) OR (metric = ANY($3::text[]) AND at >= $4 AND at < $5))
 ) u GROUP BY metric"""
 
-_SEATS: Final = """
-SELECT (SELECT count(*) FROM tenants.members m
-   WHERE m.tenant_id = $1 AND tenants.takes_seat($1, m.status, m.role_ids)) AS taken,
+_TAKEN: Final = (
+    "SELECT count(*) FROM tenants.members m"
+    " WHERE m.tenant_id = $1 AND tenants.takes_seat($1, m.status, m.role_ids)"
+)
+_SEATS: Final = f"""
+SELECT ({_TAKEN}) AS taken,
   (SELECT count(*) FROM tenants.invitations i WHERE i.tenant_id = $1 AND i.status = $2 AND i.expires_at > $3
      AND tenants.takes_seat($1, 'active', i.role_ids)) AS promised,
   tenants.takes_seat($1, 'active', $4::uuid[]) AND NOT tenants.takes_seat($1, 'active', $5::uuid[]) AS more"""
@@ -114,11 +117,7 @@ class EntitlementsOfTenant:
             raise PlanLimitReached.of(LimitName.SEATS, used=taken - 1, allowance=self.allowance)
 
     async def _seats(self) -> int:
-        row = await self.uow.fetchrow(
-            "SELECT count(*) FROM tenants.members m"
-            " WHERE m.tenant_id = $1 AND tenants.takes_seat($1, m.status, m.role_ids)",
-            self.uow.tenant_id,
-        )
+        row = await self.uow.fetchrow(_TAKEN, self.uow.tenant_id)
         return int(row[0]) if row is not None else 0
 
     async def _used(self, names: Collection[LimitName]) -> dict[LimitName, int]:

@@ -12,7 +12,7 @@ from app.kernel.errors import NotFound
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.bills import Occupied, Terms
 from app.tenants.billing.metering import PAST
-from app.tenants.billing.periods import BillingInterval, Period, period_at
+from app.tenants.billing.periods import BillingInterval, Period, period_at, whole_hour
 from app.tenants.billing.plans import Plan, PlanPrice, price_list
 
 _READ: Final = """
@@ -171,7 +171,7 @@ def moment(text: str) -> datetime:
 
 def _first(row: Mapping[str, Any], plans: Sequence[Plan], trial_days: int) -> Held:
     """Without a choice: the first plan of the list, monthly, after a trial from the hour of signing up."""
-    hour = row["created_at"].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hour = whole_hour(row["created_at"])
     price = plans[0].price(row["currency"], BillingInterval.MONTHLY) or plans[0].prices[0]
     return Held(hour, hour + timedelta(days=trial_days), plans[0], price)
 

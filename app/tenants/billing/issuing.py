@@ -8,13 +8,13 @@ from typing import Any
 
 from app.kernel.config import Settings
 from app.kernel.decimals import decimal_text
-from app.kernel.locks import lock_name
 from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.amounts import GRACE, tax_for
 from app.tenants.billing.computing import Computed, line_documents, read_and_compute
 from app.tenants.billing.histories import Buyer, History, read_history
 from app.tenants.billing.ledger import Account, BillingLedger
+from app.tenants.billing.locks import hold_billing, hold_usage
 from app.tenants.billing.models import Bill, BillStatus
 from app.tenants.billing.numbers import next_bill_number
 from app.tenants.billing.periods import Period
@@ -43,9 +43,9 @@ class Issuer:
         one at most: the company's account is held, and moved on with the bill.
         """
         uow = self._uow
-        await lock_name(uow, "billing")
-        # Whatever usage arrived is counted by now, or arrives after this bill (`tenants.usage_arrival`).
-        await lock_name(uow, "usage")
+        await hold_billing(uow)
+        # Whatever usage arrived is counted by now, or arrives after this bill.
+        await hold_usage(uow)
         usage_until = uow.kernel.clock.now()
         reached = await self._reached()
         if reached is None:

@@ -6,12 +6,13 @@ triggers, and mends whatever a repair by hand has put wrong.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from app.kernel.registry import Registry
 from app.tenants.billing.metering import ROLLING
+from app.tenants.billing.periods import whole_hour
 
 if TYPE_CHECKING:
     from app.kernel.schedules import ScheduledRun
@@ -67,7 +68,3 @@ async def meter_storage(run: ScheduledRun) -> None:
     over = whole_hour(run.kernel.clock.now()) - timedelta(hours=1)
     async with run.kernel.database.control() as connection:
         await connection.execute(_METER_HOURS, BYTE_HOURS, over, over - _LONGEST_GAP)
-
-
-def whole_hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

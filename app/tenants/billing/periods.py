@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 
@@ -38,6 +38,11 @@ class Period:
         first = max(self.start, start)
         last = self.end if end is None else min(self.end, end)
         return Fraction(max(0, seconds_between(first, last)), self.seconds)
+
+
+def whole_hour(moment: datetime) -> datetime:
+    """The full hour that an aware moment lies in, in UTC: periods are counted from full hours."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def seconds_between(start: datetime, end: datetime) -> int:

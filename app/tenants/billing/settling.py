@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid
-from app.kernel.locks import lock_name
 from app.kernel.money import Money, half_up_ratio
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.ledger import Account, BillingLedger
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.models import (
     BILL_STATES,
     OWED,
@@ -52,7 +52,7 @@ class Bills:
 
     async def hold(self, bill_id: UUID) -> Bill:
         """The bill as it is, and stays until this transaction ends unless it changes it. Raises: NotFound."""
-        await lock_name(self._uow, "billing")
+        await hold_billing(self._uow)
         return await self._uow.get(Bill, bill_id)
 
     async def settle(self, bill_id: UUID, amount: int, provider: str, reference: str) -> Bill:
@@ -139,30 +139,35 @@ class Bills:
             refunded=rest if refund else 0,
             issued_at=at,
         )
+        await self._book_note(bill, note)
+        await self._reduce(bill, applied, credited=bill.credited + total, credited_tax=tax_before + tax)
+        return note
+
+    async def _book_note(self, bill: Bill, note: BillCreditNote) -> None:
+        """Put a credit note into the ledger, and tell of it."""
         await self._ledger.post(
             "credit_note",
             bill.currency,
             {
-                Account.CREDIT: total - tax,
-                Account.TAX: tax,
-                _owed(bill): -applied,
-                Account.CASH if refund else Account.CUSTOMER_BALANCE: -rest,
+                Account.CREDIT: note.total - note.tax,
+                Account.TAX: note.tax,
+                _owed(bill): -note.applied,
+                Account.CASH: -note.refunded,
+                Account.CUSTOMER_BALANCE: -note.to_balance,
             },
-            bill_id=bill_id,
+            bill_id=bill.id,
             reference=note.number,
-            note=reason,
+            note=note.reason,
         )
         self._uow.publish(
             BillCreditNoteIssued(
                 id=note.id,
-                bill_id=bill_id,
+                bill_id=bill.id,
                 number=note.number,
-                total=Money(total, bill.currency).to_texts(),
+                total=Money(note.total, bill.currency).to_texts(),
                 refunded=Money(note.refunded, bill.currency).to_texts(),
             )
         )
-        await self._reduce(bill, applied, credited=bill.credited + total, credited_tax=tax_before + tax)
-        return note
 
     async def void(self, bill_id: UUID, reason: str) -> Bill:
         """Take a bill back whole: nothing is due any more, what was paid of it goes to the company's balance.
@@ -209,7 +214,7 @@ class Bills:
 
         Raises: Invalid for nothing, and where the balance would fall below zero.
         """
-        await lock_name(self._uow, "billing")
+        await hold_billing(self._uow)
         after = await self._ledger.balance(currency) + amount
         if not amount or after < 0:
             raise Invalid.at(

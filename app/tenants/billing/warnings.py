@@ -15,8 +15,8 @@ from app.kernel.allowances import KEPT, METRICS, LimitName
 from app.kernel.errors import NotFound
 from app.kernel.notifications import Notice, Notifications
 from app.kernel.uow import UnitOfWork, transaction
+from app.tenants.billing.readers import readers
 from app.tenants.interface import UsageWarning
-from app.tenants.models import MemberStatus
 
 if TYPE_CHECKING:
     from app.kernel.schedules import ScheduledRun
@@ -59,11 +59,6 @@ UPDATE tenants.usage_warnings w SET told_at = $2 WHERE w.tenant_id = $1 AND w.id
   SELECT id FROM tenants.usage_warnings WHERE tenant_id = $1 AND told_at IS NULL ORDER BY id FOR UPDATE))
   AND w.told_at IS NULL
 RETURNING w.id, w.limit_name, w.threshold, w.used, w.allowed, w.period_start"""
-
-_THOSE_WHO_RUN_IT: Final = """
-SELECT m.id FROM tenants.members m WHERE m.tenant_id = $1 AND m.status = $2 AND EXISTS (
-  SELECT 1 FROM tenants.roles r WHERE r.tenant_id = $1 AND r.id = ANY(m.role_ids) AND r.key IN ('owner', 'admin'))
-ORDER BY m.id"""
 
 _NAMES: Final[dict[str, dict[LimitName, str]]] = {
     "en": {
@@ -139,11 +134,10 @@ async def _tell_one(uow: UnitOfWork, row: Any) -> None:
             period_start=row["period_start"],
         )
     )
-    members = await uow.fetch(_THOSE_WHO_RUN_IT, uow.tenant_id, MemberStatus.ACTIVE.value)
     share = int(row["used"]) * 100 // row["allowed"] if row["allowed"] else 100
     notice = Notice(
         KIND,
         _TITLE[language].format(share=share, name=_NAMES[language][name]),
         body=_BODY[language].format(used=f"{int(row['used']):,}", allowed=f"{row['allowed']:,}"),
     )
-    await Notifications(uow).tell_each([(member["id"], notice) for member in members])
+    await Notifications(uow).tell_each([(member["id"], notice) for member in await readers(uow)])

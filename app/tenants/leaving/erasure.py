@@ -30,6 +30,7 @@ from app.kernel.signatures import Signatures
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.actors import PROFILE_COLUMNS, profile_of
 from app.tenants.auth.control import access_changed, control_transaction
+from app.tenants.billing.locks import hold_billing
 from app.tenants.interface import MovedBy
 from app.tenants.leaving import erase_list
 from app.tenants.leaving.certificates import PURPOSE, statement
@@ -69,6 +70,7 @@ async def request(uow: UnitOfWork, *, requested_by: str, reason: str, by: MovedB
 
     From the commit on nobody signs in or changes anything; there is no way back.
     """
+    await hold_billing(uow)
     tenant = await uow.get(Tenant, uow.tenant_id, lock="update")
     for step in (TenantStatus.CANCELLED, TenantStatus.ERASED):
         if tenant.status != TenantStatus.ERASED:

@@ -13,6 +13,7 @@ from app.kernel.errors import InvalidTransition
 from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork, transaction
 from app.tenants.auth.control import access_changed
+from app.tenants.billing.locks import hold_billing
 from app.tenants.interface import MovedBy, TenantStatusChanged
 from app.tenants.lifecycle.trials import postpone_billing, slept_through
 from app.tenants.models import SuspendedFor, Tenant, TenantStatus
@@ -43,6 +44,7 @@ async def move(
     suspension: a payment ends one that is for what is unpaid. Raises: InvalidTransition, also for the return of a
     cancelled account whose export window is over.
     """
+    await hold_billing(uow)
     tenant = await uow.get(Tenant, uow.tenant_id, lock="update")
     before = TenantStatus(tenant.status)
     if before is to:

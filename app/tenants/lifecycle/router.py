@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from app.kernel.errors import InvalidTransition, problems
 from app.kernel.routing import Router, Uow
-from app.tenants.lifecycle.account import Account, BillsUnpaid, NotCancelled
+from app.tenants.billing.payments.collecting import NoPaymentMethod
+from app.tenants.lifecycle.account import Account, BillsUnpaid, NotCancelled, SuspendedBefore
 from app.tenants.lifecycle.schemas import BillingAccountRead, CancelSubscription
 from app.tenants.models import Tenant
 
@@ -35,7 +36,7 @@ async def cancel_subscription(body: CancelSubscription, uow: Uow) -> BillingAcco
     "/subscription/resume",
     access="subscription:manage",
     while_cancelled=True,
-    responses=problems(InvalidTransition, NotCancelled, BillsUnpaid),
+    responses=problems(InvalidTransition, NotCancelled, BillsUnpaid, SuspendedBefore, NoPaymentMethod),
 )
 async def resume_subscription(uow: Uow) -> BillingAccountRead:
     """Take back a cancellation that is planned, or took effect and whose export window is not over."""

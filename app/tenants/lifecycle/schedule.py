@@ -13,11 +13,11 @@ from uuid import UUID
 
 import structlog
 
-from app.kernel.locks import lock_name
 from app.kernel.registry import Schedule
 from app.kernel.runtime import Kernel
 from app.kernel.schedules import ScheduledRun
 from app.kernel.uow import UnitOfWork
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.settling import Bills
 from app.tenants.interface import MovedBy, TenantErasure
 from app.tenants.lifecycle.moves import move, transaction_of
@@ -54,7 +54,7 @@ async def run_lifecycle(run: ScheduledRun) -> None:
 async def advance(kernel: Kernel, tenant_id: UUID) -> bool:
     """Do the one thing that is due for an account, if there still is one; whether there was."""
     async with transaction_of(kernel, tenant_id) as uow:
-        await lock_name(uow, "billing")  # before the account, as everywhere
+        await hold_billing(uow)  # before the account, as everywhere
         tenant = await uow.get(Tenant, tenant_id, lock="update")
         for step in _STEPS:
             if await step(uow, tenant):

@@ -8,13 +8,9 @@ from typing import Any
 from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.histories import Held, read_history
+from app.tenants.billing.periods import whole_hour
 from app.tenants.billing.subscriptions import OBJECT, SubscriptionChange, Subscriptions
 from app.tenants.models import SuspendedFor, Tenant
-
-
-def this_hour(moment: datetime) -> datetime:
-    """The full hour that a moment lies in: bills count from full hours."""
-    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def slept_through(tenant: Tenant, now: datetime) -> bool:
@@ -29,11 +25,10 @@ def slept_through(tenant: Tenant, now: datetime) -> bool:
 async def postpone_billing(uow: UnitOfWork, tenant: Tenant) -> dict[str, Any]:
     """Let the first period begin with this hour instead of where the trial ended; what the tenant's row says then.
 
-    What was chosen to hold from the trial's end on holds from there.
+    What was chosen to hold from the trial's end on holds from there. The caller holds the company's billing.
     """
     await lock_name(uow, OBJECT)
-    await lock_name(uow, "billing")
-    end, start = tenant.trial_ends_at, this_hour(uow.now)
+    end, start = tenant.trial_ends_at, whole_hour(uow.now)
     history = await read_history(uow)
     if not history.stored:
         first = history.held[0]

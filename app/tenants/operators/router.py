@@ -285,7 +285,7 @@ async def list_operator_acts(
     )
 
 
-def _tenant(found: service.Found) -> OperatorTenant:
+def _tenant(found: service.TenantFound) -> OperatorTenant:
     return OperatorTenant.model_validate({name: getattr(found, name) for name in OperatorTenant.model_fields})
 
 
@@ -306,15 +306,10 @@ def _impersonation(session: Session, uow: Uow) -> ImpersonationRead:
 
 
 def _bill(bill: Bill) -> OperatorBill:
-    return OperatorBill(
-        id=bill.id,
-        number=bill.number,
-        status=bill.status,  # type: ignore[arg-type]
-        period_start=bill.period_start,
-        period_end=bill.period_end,
-        total=Money(bill.total, bill.currency),
-        due=Money(bill.due, bill.currency),
-        issued_at=bill.issued_at,
+    plain = ("id", "number", "status", "period_start", "period_end", "issued_at")
+    return OperatorBill.model_validate(
+        {name: getattr(bill, name) for name in plain}
+        | {name: Money(getattr(bill, name), bill.currency) for name in ("total", "due")}
     )
 
 

@@ -38,7 +38,7 @@ _PEOPLE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TenantFound:
     """A company as operators list it."""
 
     id: UUID
@@ -60,7 +60,7 @@ async def find_tenants(
     status: str | None = None,
     after: UUID | None = None,
     limit: int = 50,
-) -> list[Found]:
+) -> list[TenantFound]:
     """Companies of the installation, oldest first, in a control transaction.
 
     `query` is part of a name or slug, a member's whole e-mail address, or an id.
@@ -113,7 +113,7 @@ async def open_tenant(
     return made.profile.id
 
 
-async def get_tenant(uow: UnitOfWork, tenant_id: UUID) -> Found:
+async def get_tenant(uow: UnitOfWork, tenant_id: UUID) -> TenantFound:
     """One company. Raises: NotFound."""
     rows = await uow.fetch(
         f"SELECT {PROFILE_COLUMNS}, t.created_at,{_PEOPLE} FROM tenants.tenants t"
@@ -142,26 +142,6 @@ async def move_plan(uow: UnitOfWork, plan: str, interval: BillingInterval | None
     details = {"plan": plan, "interval": interval.value if interval else None}
     await note(uow, "plan_moved_by_operator", reason=reason, details=details)
     return await Subscriptions(uow).change(plan, interval)
-
-
-def _found(row: Any) -> Found:
-    return Found(
-        id=row["tenant_id"],
-        name=row["tenant_name"],
-        slug=row["slug"],
-        status=row["tenant_status"],
-        country=row["country"],
-        currency=row["currency"],
-        locale=row["locale"],
-        time_zone=row["time_zone"],
-        members=row["members"],
-        created_at=row["created_at"],
-    )
-
-
-def _literally(text: str) -> str:
-    """For LIKE: every character stands for itself."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 async def members(uow: UnitOfWork) -> list[asyncpg.Record]:
@@ -252,3 +232,23 @@ async def erasure(uow: UnitOfWork, tenant_id: UUID) -> ErasureFound:
     if row is None:
         raise NotFound
     return ErasureFound(row, certified(uow.kernel, row))
+
+
+def _found(row: Any) -> TenantFound:
+    return TenantFound(
+        id=row["tenant_id"],
+        name=row["tenant_name"],
+        slug=row["slug"],
+        status=row["tenant_status"],
+        country=row["country"],
+        currency=row["currency"],
+        locale=row["locale"],
+        time_zone=row["time_zone"],
+        members=row["members"],
+        created_at=row["created_at"],
+    )
+
+
+def _literally(text: str) -> str:
+    """For LIKE: every character stands for itself."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

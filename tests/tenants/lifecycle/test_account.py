@@ -16,14 +16,16 @@ from app.kernel.clock import FixedClock
 from app.kernel.errors import InvalidTransition
 from app.kernel.registry import Module
 from app.kernel.schedules import ScheduledRun
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.run import bill_all
 from app.tenants.directory import reactivate_tenant
 from app.tenants.interface import MovedBy, TenantErasure
 from app.tenants.lifecycle.moves import MOVES, move, move_tenant, transaction_of
 from app.tenants.lifecycle.schedule import run_lifecycle
-from app.tenants.models import SuspendedFor, TenantStatus
+from app.tenants.models import SuspendedFor, Tenant, TenantStatus
 from tests.kernel.conftest import refusal
 from tests.support.api import PASSWORD, Company, running, sign_up
+from tests.support.fingerprint import changes, fingerprint
 from tests.tenants.lifecycle.conftest import APRIL, at, standing
 from tests.tenants.people import stranger_from
 from tests.tenants.test_sign_in import attempt
@@ -231,6 +233,39 @@ async def test_what_the_operator_suspended_waits_for_the_operator(app, april, cl
     assert await moves_of(look, april) == [("trialing", "suspended", "operator")]
 
 
+async def test_cancelling_and_coming_back_ends_no_suspension_by_the_operator(app, april, unchanged):
+    await move_tenant(
+        app.kernel, april.tenant_id, TenantStatus.SUSPENDED, reason="abuse", by=MovedBy.OPERATOR
+    )
+    await april.owner.ok("POST", "/v1/billing/subscription/cancel", json={"when": "now"})
+    async with unchanged():
+        refused = await april.owner.post("/v1/billing/subscription/resume")
+        assert refusal(refused)[:2] == (409, "suspended_before")
+    await reactivate_tenant(app.kernel, april.tenant_id, reason="it was a mistake")
+    assert (await standing(april))["status"] == "active"
+
+
+@pytest.mark.parametrize("suspended_first", [True, False])
+async def test_cancelling_and_coming_back_is_no_way_past_a_way_to_pay(
+    worker_database, tmp_path, look, suspended_first
+):
+    async with running(worker_database, tmp_path, trial_days=14, trial_needs_payment_method=True) as other:
+        assert other.kernel is not None
+        other.kernel.clock = clock = FixedClock(APRIL)
+        company = await sign_up(other)
+        cancel = {"when": "now"}
+        if not suspended_first:
+            await company.owner.ok("POST", "/v1/billing/subscription/cancel", json=cancel)
+        await at(company, clock, TRIAL_END + timedelta(minutes=4))
+        await tick(other)
+        if suspended_first:
+            await company.owner.ok("POST", "/v1/billing/subscription/cancel", json=cancel)
+        before = await fingerprint(look.connection, company.tenant_id)
+        refused = await company.owner.post("/v1/billing/subscription/resume")
+        assert refusal(refused)[:2] == (409, "no_payment_method")
+        assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}
+
+
 async def test_a_past_due_company_does_everything_and_is_told_so(app, april, look):
     await force(look, app, april, "past_due")
     answer = await april.owner.post("/v1/teams", {"name": "On time"})
@@ -256,6 +291,30 @@ async def test_where_a_way_to_pay_is_asked_for_a_trial_without_one_ends_suspende
         await reactivate_tenant(other.kernel, company.tenant_id, reason="they pay by transfer")
         ends = "SELECT trial_ends_at FROM tenants.tenants WHERE id = $1"
         assert await look.value(ends, company.tenant_id) == TRIAL_END + 5 * DAY
+
+
+_WAITING = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def test_an_operator_and_the_clock_wait_for_each_other_in_one_order(app, april, clock, look):
+    await move_tenant(
+        app.kernel, april.tenant_id, TenantStatus.SUSPENDED, reason="abuse", by=MovedBy.OPERATOR
+    )
+    clock.set(TRIAL_END + DAY)
+    async with asyncio.timeout(60), transaction_of(app.kernel, april.tenant_id) as uow:
+        await hold_billing(uow)
+        back = asyncio.create_task(reactivate_tenant(app.kernel, april.tenant_id, reason="sorry"))
+        while not await look.value(_WAITING):  # noqa: ASYNC110 - PostgreSQL tells nobody who waits
+            await asyncio.sleep(0.01)
+        account = await uow.get(Tenant, uow.tenant_id, lock="update")
+        assert account.status == "suspended"
+    await back
+    assert await moves_of(look, april) == [
+        ("trialing", "suspended", "operator"), ("suspended", "active", "operator"),
+    ]  # fmt: skip
 
 
 class _Eraser:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from app.kernel.jobs import actor_of
 from app.kernel.outbox import Relay
 from app.tenants.operators.keys import create_key, list_keys, revoke_key
 from tests.support.api import Client, stranger
@@ -205,6 +206,11 @@ async def test_nothing_that_lasts_is_done_in_a_members_place(operator, company, 
         ("/v1/roles", {"name": "r", "grants": {}}),
         ("/v1/webhook-endpoints", {"url": "http://127.0.0.1:9/x", "event_types": ["*"]}),
         ("/v1/tenant/export", None),
+        ("/v1/billing/payment-methods", {"reference": "pm_1"}),
+        ("/v1/billing/checkout-session", {}),
+        ("/v1/billing/portal-session", None),
+        (f"/v1/billing/invoices/{company.member_id}/pay", {}),
+        ("/v1/billing/subscription/cancel", {"when": "now"}),
     ):
         assert (await helper.post(path, body)).status_code == 403, path
     change = {"current_password": "correct horse battery staple", "new_password": "another long phrase"}
@@ -215,6 +221,15 @@ async def test_nothing_that_lasts_is_done_in_a_members_place(operator, company, 
     ):
         assert code_of(await helper.request(method, path, json=body)) == (403, "members_only"), path
     assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}
+
+
+async def test_what_is_begun_in_a_members_place_runs_later_with_no_more_rights(company, app):
+    actor = await actor_of(app.kernel, company.tenant_id, "impersonation", company.member_id)
+    assert (actor.kind, actor.name, actor.everything) == ("impersonation", "An operator as Olivia Owner", False)
+    assert actor.may("account:update")
+    assert actor.may("bill:read")
+    for name in ("role:manage", "api_key:manage", "subscription:manage", "tenant:export", "bill:pay"):
+        assert not actor.may(name), name
 
 
 async def test_it_never_reaches_further_than_the_member(operator, company, look):

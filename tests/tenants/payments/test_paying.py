@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from uuid import UUID
 
 from app.kernel.jobs import JobRunner
+from app.tenants.billing.operations import mark_paid
 from app.tenants.billing.payments.collecting import CLAIM
 from tests.kernel.conftest import refusal
 from tests.support.api import running, sign_in, sign_up, stranger
@@ -138,6 +140,20 @@ async def test_a_charge_that_never_arrived_is_made_with_its_key(april, stripe, c
     assert (await bill(april))["status"] == "paid"
     keys = {key for _, key in charges(stripe, april)}
     assert (len(keys), taken(stripe, april)) == (1, [1500])
+
+
+async def test_a_charge_that_never_arrived_is_not_made_of_a_bill_that_was_paid_otherwise(
+    april, stripe, clock, app
+):
+    await stores(april, stripe)
+    stripe.down = 3
+    assert refusal(await pay(april)) == (503, "payment_provider_unavailable")
+    await mark_paid(app.kernel, april.tenant_id, UUID(bill_id(april)), 1500, reference="transfer")
+    clock.set(ISSUED + CLAIM)
+    await step(april)
+    assert taken(stripe, april) == []
+    assert await attempts(april) == [(None, "failed", "bill_not_owed")]
+    assert (await april.owner.ok("GET", "/v1/billing/balance"))["balance"]["amount"] == "0.00"
 
 
 async def test_what_is_pending_is_booked_when_the_bank_says_so(april, stripe):

@@ -31,6 +31,11 @@ def day_in(year: int, of: date) -> date:
         return date(year, 2, 28)
 
 
+def first_day(occasion: Occasion, since: date) -> date:
+    """From when on the days of a member who joined on `since` count; the day of joining is no anniversary."""
+    return since if occasion is Occasion.BIRTHDAY else since + timedelta(days=1)
+
+
 def due_day(
     of: date, *, now: datetime, zone: ZoneInfo, catch_up_days: int, occasion: Occasion, since: date
 ) -> date | None:
@@ -39,7 +44,7 @@ def due_day(
     Of birthdays those count on which they were a member, of the joining those of the years after it.
     """
     today = now.astimezone(zone).date()
-    first = since if occasion is Occasion.BIRTHDAY else since + timedelta(days=1)
+    first = first_day(occasion, since)
     for year in (today.year, today.year - 1):
         day = day_in(year, of)
         if today - timedelta(days=catch_up_days) <= day <= today:
@@ -77,8 +82,8 @@ async def day_factors(uow: UnitOfWork, member_ids: Collection[UUID], day: date) 
     for row in await uow.fetch(_DAYS, uow.tenant_id, list(member_ids), day.year, day):
         for rule in map(OccasionRule.model_validate, row["occasions"]):
             of = row["birthday"] if rule.occasion is Occasion.BIRTHDAY else row["since"]
-            joined = row["since"] if rule.occasion is Occasion.BIRTHDAY else row["since"] + timedelta(days=1)
-            if of is None or day_in(day.year, of) != day or day < joined or rule.occasion in row["had"]:
+            first = first_day(rule.occasion, row["since"])
+            if of is None or day_in(day.year, of) != day or day < first or rule.occasion in row["had"]:
                 continue
             factors = [Decimal(one.factor) for one in rule.rewards if one.factor is not None]
             if factors:

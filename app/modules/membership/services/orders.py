@@ -89,8 +89,10 @@ class OrderPoints:
         products = await catalog.get_many(ids) if ids else {}
         categories = {id: one.category_id for id, one in products.items() if one.category_id is not None}
         trees = await catalog.category_trees(set(categories.values())) if categories else {}
+        of_product = {id: trees.get(category, frozenset()) for id, category in categories.items()}
+        none: frozenset[UUID] = frozenset()
         return [
-            _earning_line(line, trees.get(categories.get(line.product_id), frozenset()))  # type: ignore[arg-type]
+            _earning_line(line, none if line.product_id is None else of_product.get(line.product_id, none))
             for line in lines
             if line.fulfilled > 0
         ]

@@ -14,10 +14,10 @@ from uuid import UUID
 import structlog
 
 from app.kernel.errors import Conflict, Problem
-from app.kernel.locks import lock_name
 from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import identity
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.models import OWED, Bill
 from app.tenants.billing.payments.models import (
     AttemptStatus,
@@ -59,11 +59,15 @@ class PaymentDeclined(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An attempt to ask the provider about; `again`: somebody may have asked before."""
+    """An attempt to ask the provider about; `again`: somebody may have asked before.
+
+    Where nothing is `owed` any more it is only asked what came of it, and nothing is charged.
+    """
 
     charge: Charge
     attempt: PaymentAttempt
     again: bool
+    owed: bool = True
 
 
 class Attempts:
@@ -129,7 +133,7 @@ class Attempts:
         if attempt.claimed_until > self._uow.now or attempt.provider != self.provider.name:
             return None
         claimed = await self._uow.update(attempt, claimed_until=self._uow.now + CLAIM)
-        return Work(charge_of(claimed, bill), claimed, again=True)
+        return Work(charge_of(claimed, bill), claimed, again=True, owed=bill.status in OWED)
 
     async def finish(self, attempt_id: UUID, outcome: Outcome) -> PaymentAttempt:
         """Book what became of an attempt, once; money that came is booked also where it was given up before.
@@ -137,7 +141,7 @@ class Attempts:
         Raises: NotFound.
         """
         uow = self._uow
-        await lock_name(uow, "billing")
+        await hold_billing(uow)
         attempt = await uow.get(PaymentAttempt, attempt_id, lock="update")
         if attempt.status == AttemptStatus.SUCCEEDED:
             return attempt
@@ -199,6 +203,8 @@ async def ask(provider: PaymentProvider, work: Work) -> Outcome:
         found = await provider.find_charge(work.charge, work.attempt.started_at)
         if found is not None:
             return found
+        if not work.owed:
+            return Outcome(ChargeState.FAILED, None, 0, work.charge.currency, BillNotOwed.code)
     return await provider.charge(work.charge)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from app.kernel.money import format_minor
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.models import Bill
+from app.tenants.billing.readers import readers
 from app.tenants.mail_templates import Template, send
 
 ISSUED: Final = Template(
@@ -68,18 +69,13 @@ REASONS: Final = {
     },
 }
 _OTHER: Final = {"en": "the bank declined it.", "zh": "银行拒绝了扣款。"}
-_READERS: Final = """
-SELECT DISTINCT m.id, m.email, m.name FROM tenants.members m
-JOIN tenants.roles r ON r.tenant_id = m.tenant_id AND r.id = ANY(m.role_ids) AND r.key IN ('owner', 'admin')
-WHERE m.tenant_id = $1 AND m.status = 'active' ORDER BY m.id
-"""
 
 
 async def tell(uow: UnitOfWork, template: Template, **values: str) -> None:
     """Mail every owner and admin of the company at hand."""
     tenant = uow.actor.tenant
     link = uow.kernel.settings.address_of("/app/billing")
-    for one in await uow.fetch(_READERS, uow.tenant_id):
+    for one in await readers(uow):
         send(
             uow,
             template,

@@ -98,26 +98,24 @@ class StripeProvider:
             return Outcome(
                 ChargeState.FAILED, code="amount_not_chargeable", message="Stripe cannot charge this amount."
             )
-        try:
-            made = await self._api.payment_intents.create_async(
-                {
-                    "amount": amount,
-                    "currency": charge.currency.lower(),
-                    "customer": charge.customer,
-                    "payment_method": charge.method,
-                    "off_session": True,
-                    "confirm": True,
-                    "description": charge.number,
-                    "metadata": charge.metadata,
-                },
-                {"idempotency_key": charge.key},
-            )
-        except _DECLINED as error:
-            about = _plain(error.error).get("payment_intent")
-            return Outcome(ChargeState.FAILED, _id_of(about), code=_code(error), message=_told(error))
-        except stripe.StripeError as error:
-            log.warning("stripe failed", error=type(error).__name__, status=error.http_status)
-            raise ProviderUnavailable from None
+        async with _asking():
+            try:
+                made = await self._api.payment_intents.create_async(
+                    {
+                        "amount": amount,
+                        "currency": charge.currency.lower(),
+                        "customer": charge.customer,
+                        "payment_method": charge.method,
+                        "off_session": True,
+                        "confirm": True,
+                        "description": charge.number,
+                        "metadata": charge.metadata,
+                    },
+                    {"idempotency_key": charge.key},
+                )
+            except _DECLINED as error:
+                about = _plain(error.error).get("payment_intent")
+                return Outcome(ChargeState.FAILED, _id_of(about), code=_code(error), message=_told(error))
         return _outcome(_plain(made))
 
     async def find_charge(self, charge: Charge, since: datetime) -> Outcome | None:

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from app.kernel.locks import lock_name
 from app.kernel.registry import JobKind, Subscription
 from app.kernel.uow import UnitOfWork
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.models import Bill, BillCreditNote, BillPayment
 from app.tenants.billing.payments.collecting import provider_of
 from app.tenants.billing.payments.models import PaymentRefund
@@ -50,7 +50,7 @@ async def credited(uow: UnitOfWork, event: NoteIssued) -> None:
     name = provider_of(uow.kernel).name
     if note is None or not note.refunded or not provider_of(uow.kernel).automatic:
         return
-    await lock_name(uow, "billing")
+    await hold_billing(uow)
     left = note.refunded
     for row in await uow.fetch(_PAYMENTS, uow.tenant_id, note.bill_id, name):
         amount = min(left, row["amount"] - row["refunded"])

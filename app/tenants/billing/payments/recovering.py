@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
+from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.payments.mails import RECOVERED, tell
 from app.tenants.interface import MovedBy
 from app.tenants.lifecycle.moves import move
@@ -14,7 +14,7 @@ _OVERDUE = "SELECT 1 FROM tenants.bills WHERE tenant_id = $1 AND status = 'open'
 
 async def recover(uow: UnitOfWork) -> bool:
     """Open the account again that is past due or suspended for what is unpaid, if nothing is; whether it did."""
-    await lock_name(uow, "billing")
+    await hold_billing(uow)
     tenant = await uow.get(Tenant, uow.tenant_id, lock="update")
     unpaid = tenant.status == TenantStatus.SUSPENDED and tenant.suspended_for == SuspendedFor.UNPAID
     if not unpaid and tenant.status != TenantStatus.PAST_DUE:
@@ -28,7 +28,7 @@ async def recover(uow: UnitOfWork) -> bool:
 
 async def open_after_trial(uow: UnitOfWork) -> None:
     """Open the account that waited, after its trial, for a way to pay."""
-    await lock_name(uow, "billing")
+    await hold_billing(uow)
     tenant = await uow.get(Tenant, uow.tenant_id, lock="update")
     if tenant.status == TenantStatus.SUSPENDED and tenant.suspended_for == SuspendedFor.TRIAL_OVER:
         await move(uow, TenantStatus.ACTIVE, reason="a way to pay is stored", by=MovedBy.PAYMENT)

@@ -61,6 +61,10 @@ class CouponService(RecordService[Coupon]):
 
     record: ClassVar[RecordType[Any]]
 
+    def __init__(self, uow: UnitOfWork) -> None:
+        super().__init__(uow)
+        self._currency = self.actor.tenant.currency
+
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
         values = dict(given)
         for name in _MONEY:
@@ -74,10 +78,6 @@ class CouponService(RecordService[Coupon]):
         if isinstance(values.get("percent"), str):
             values["percent"] = Decimal(values["percent"])
         return super()._columns(values)
-
-    def __init__(self, uow: UnitOfWork) -> None:
-        super().__init__(uow)
-        self._currency = self.actor.tenant.currency
 
     async def create(self, given: Mapping[str, Any], **more: Any) -> Coupon:
         values = dict(given)

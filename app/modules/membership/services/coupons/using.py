@@ -163,7 +163,7 @@ class CouponUses:
         await self._count([(row["coupon_id"], row["code_id"], -1, -row["amount"]) for row in rows])
 
     async def _count(self, changes: Sequence[tuple[UUID, UUID, int, int]]) -> None:
-        """Add to what coupons and their codes count: coupon, code, uses, amount."""
+        """Add to what coupons and their codes count: coupon, code, uses, amount in minor units."""
         if changes:
             columns = [list(column) for column in zip(*changes, strict=True)]
             await self._uow.fetch(_COUNT, self._uow.tenant_id, *columns, self._uow.now)

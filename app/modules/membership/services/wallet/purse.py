@@ -1,4 +1,4 @@
-"""What a wallet holds, and how its money moves: pure arithmetic, with the entries it makes.
+"""What a wallet holds, and how its money moves: pure arithmetic in minor units, with the entries it makes.
 
 Every movement has both sides: a wallet's accounts are principal and bonus; the company's are cash, payments, granted,
 expired and adjusted. The rules:
