@@ -92,10 +92,9 @@ class Account:
     async def _require_unsuspended(self, tenant: Tenant) -> None:
         if tenant.suspended_for == SuspendedFor.OPERATOR:
             raise SuspendedBefore
-        needs_method = self.uow.kernel.settings.trial_needs_payment_method
-        if needs_method and slept_through(tenant, self.uow.now):
-            if await self.uow.fetchrow(_METHOD, self.uow.tenant_id) is None:
-                raise NoPaymentMethod
+        required = self.uow.kernel.settings.trial_needs_payment_method and slept_through(tenant, self.uow.now)
+        if required and await self.uow.fetchrow(_METHOD, self.uow.tenant_id) is None:
+            raise NoPaymentMethod
 
     async def _plan(self, tenant: Tenant, cancel_at: datetime | None, reason: str) -> Tenant:
         planned = await self.uow.update(tenant, cancel_at=cancel_at)

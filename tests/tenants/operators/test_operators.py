@@ -225,7 +225,11 @@ async def test_nothing_that_lasts_is_done_in_a_members_place(operator, company, 
 
 async def test_what_is_begun_in_a_members_place_runs_later_with_no_more_rights(company, app):
     actor = await actor_of(app.kernel, company.tenant_id, "impersonation", company.member_id)
-    assert (actor.kind, actor.name, actor.everything) == ("impersonation", "An operator as Olivia Owner", False)
+    assert (actor.kind, actor.name, actor.everything) == (
+        "impersonation",
+        "An operator as Olivia Owner",
+        False,
+    )
     assert actor.may("account:update")
     assert actor.may("bill:read")
     for name in ("role:manage", "api_key:manage", "subscription:manage", "tenant:export", "bill:pay"):
