@@ -215,6 +215,19 @@ async def test_whoever_sends_more_than_a_person_writes_is_not_listened_to(compan
     assert (await take(owner, mail(From="ann@lee.example.com", Message_ID="<3@x>")))["status"] == "opened"
 
 
+async def test_many_mails_of_one_sender_at_once_are_no_more_than_one_after_the_other(
+    company: Company,
+) -> None:
+    owner = company.owner
+    over = 15
+    answers = await asyncio.gather(
+        *[take(owner, mail(Message_ID=f"<{n}@flood.example.com>")) for n in range(MOST_PER_HOUR + over)]
+    )
+    assert [answer["status"] for answer in answers].count("opened") == MOST_PER_HOUR
+    assert {answer["reason"] for answer in answers if answer["status"] == "ignored"} == {"too_many"}
+    assert await count(company, "after_sales.cases") == MOST_PER_HOUR
+
+
 async def test_an_answer_opens_a_solved_case_again_within_its_window_and_a_new_one_after(
     company: Company, li: Json, clock: FixedClock
 ) -> None:
@@ -231,6 +244,21 @@ async def test_an_answer_opens_a_solved_case_again_within_its_window_and_a_new_o
     late = await take(owner, mail(Message_ID="<2@x>", **answer))
     assert (late["status"], late["case_id"] == case["id"]) == ("opened", False)
     assert (await again(owner, case))["status"] == "resolved"
+
+
+async def test_an_answer_to_a_solved_case_of_which_there_is_an_open_one_again_is_said_there(
+    company: Company, li: Json
+) -> None:
+    owner = company.owner
+    solved = await case_of(owner, contact_id=li["id"], dedupe="pump 7")
+    await say(owner, solved, "Done")
+    [out] = await mailed(company)
+    await stepped(owner, solved, "resolve")
+    now = await case_of(owner, contact_id=li["id"], dedupe="pump 7")
+    assert now["id"] != solved["id"]
+    answer = await take(owner, mail("Still leaks", In_Reply_To=out["message_id"]))
+    assert (answer["status"], answer["case_id"]) == ("commented", now["id"])
+    assert (await again(owner, solved))["status"] == "resolved"
 
 
 async def test_answers_to_a_merged_case_find_the_one_that_survives(company: Company, li: Json) -> None:

@@ -293,6 +293,14 @@ class CaseService(CaseImport, RecordService[Case]):
         """Whether an ended case is within its window."""
         return row.reopenable_until is not None and self.uow.now <= row.reopenable_until
 
+    async def written_to(self, row: Case) -> Case | None:
+        """Which case an answer to a held one is about: itself, or the open one of its name; None after its window."""
+        if row.status not in ENDED:
+            return row
+        if not self.may_reopen(row):
+            return None
+        return row if row.dedupe is None else await self._unresolved(row.dedupe) or row
+
     async def reopen_row(self, row: Case, reason: str | None = None) -> Case:
         """As `reopen`, of a held row."""
         CASE_STATES.next(CaseStatus(row.status), "reopen")

@@ -27,7 +27,6 @@ from app.modules.after_sales.schemas.mail import CaseMailAnswer
 from app.modules.after_sales.services.cases.cases import CaseService
 from app.modules.after_sales.services.cases.comments import CaseComments
 from app.modules.after_sales.services.cases.settings import CaseSettingsService
-from app.modules.after_sales.services.cases.states import ENDED
 from app.modules.after_sales.services.mail.addresses import is_ours, keys_in
 from app.modules.after_sales.services.mail.sending import MARK
 from app.modules.customers.interface import Customers
@@ -77,6 +76,8 @@ def _ignored(reason: str) -> CaseMailAnswer:
 
 
 async def _too_many(uow: UnitOfWork, address: str) -> bool:
+    """Whether the sender has written enough this hour. Mails of one sender wait for each other: it is exact."""
+    await lock_name(uow, f"case-mail-from:{normalise_email(address)}")
     row = await uow.fetchrow(
         "SELECT count(*) FROM after_sales.case_mails"
         " WHERE tenant_id = $1 AND address = $2 AND at > $3 AND direction = 'in'",
@@ -104,9 +105,7 @@ async def _meant(uow: UnitOfWork, mail: Mail, contact_id: UUID | None) -> Case |
         normalise_email(mail.address),
     )
     case = None if row is None else await uow.find(Case, row["id"], lock="update")
-    if case is None or (case.status in ENDED and not CaseService(uow).may_reopen(case)):
-        return None
-    return case
+    return None if case is None else await CaseService(uow).written_to(case)
 
 
 async def _open(uow: UnitOfWork, mail: Mail, contact_id: UUID | None) -> Case:
