@@ -6,7 +6,7 @@ it was at one moment.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -35,6 +35,20 @@ class MoneyCheck(Protocol):
 
     async def differences(self) -> Sequence[Difference]:
         """Everything of this tenant that does not add up, in a bounded number of statements."""
+
+
+async def compared(uow: UnitOfWork, rules: Mapping[str, tuple[str, str]]) -> list[Difference]:
+    """Where rules do not hold: each is an object's name and a statement over the tenant, `$1`.
+
+    It answers the `id`, `stored` and `computed` of every record that differs. One statement a rule.
+    """
+    found: list[Difference] = []
+    for rule, (object_name, sql) in rules.items():
+        rows = await uow.fetch(sql, uow.tenant_id)
+        found += [
+            Difference(rule, object_name, row["id"], str(row["stored"]), str(row["computed"])) for row in rows
+        ]
+    return found
 
 
 async def check_money(kernel: Kernel, tenant: TenantProfile) -> list[Difference]:

@@ -23,6 +23,7 @@ from jose.exceptions import JOSEError
 
 from app.kernel.clock import Clock
 from app.kernel.ids import new_id
+from app.kernel.secrets import encode_base64url
 
 ALGORITHM: Final = "ES256"
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - a media type
@@ -86,9 +87,9 @@ class SigningKey:
             raise ValueError("access tokens are signed with P-256")
         self._private = private
         numbers = private.public_key().public_numbers()
-        x, y = (_base64url(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
+        x, y = (encode_base64url(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
         members = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
-        self.kid = _base64url(hashlib.sha256(members.encode()).digest())
+        self.kid = encode_base64url(hashlib.sha256(members.encode()).digest())
         self.public_jwk: JsonWebKey = {
             "kty": "EC",
             "crv": "P-256",
@@ -284,7 +285,3 @@ def _key_id(token: str) -> str:
     if header["alg"] != ALGORITHM or header["typ"] != TOKEN_TYPE or not isinstance(header["kid"], str):
         raise AccessTokenInvalid("the header names another algorithm or type")
     return header["kid"]
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from app.kernel.errors import Problem
 from app.kernel.ids import new_id
+from app.kernel.imports.references import place_ids, texts_of
 from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
 from app.kernel.numbering import next_numbers
 from app.modules.contracts.models import Contract
@@ -71,20 +72,20 @@ class ContractImport(ImportRules):
     async def _resolve(self, rows: Sequence[ImportRow]) -> None:
         """Put ids where the file names accounts and contacts; refuse rows that name unknown ones."""
         customers = self.uow.of(Customers)
-        texts = _texts(rows, ACCOUNT)
+        texts = texts_of(rows, ACCOUNT)
         if texts:
             found = {
                 **await customers.accounts_by_name(texts),
                 **await customers.accounts_by_external_id(texts),
             }
-            _place(rows, ACCOUNT, "account_id", found)
-        texts = _texts(rows, CONTACT)
+            place_ids(rows, ACCOUNT, "account_id", found)
+        texts = texts_of(rows, CONTACT)
         if texts:
             found = {
                 **await customers.contacts_by_email(texts),
                 **await customers.contacts_by_external_id(texts),
             }
-            _place(rows, CONTACT, "contact_id", found)
+            place_ids(rows, CONTACT, "contact_id", found)
 
 
 def moves_plan(row: Contract, changes: dict[str, Any]) -> bool:
@@ -93,21 +94,3 @@ def moves_plan(row: Contract, changes: dict[str, Any]) -> bool:
         name in changes and changes[name] != getattr(row, name)
         for name in ("value", "currency", "starts_on", "ends_on")
     )
-
-
-def _texts(rows: Sequence[ImportRow], column: ImportColumn) -> set[str]:
-    return {row.extras.get(column.name, "").strip() for row in rows} - {""}
-
-
-def _place(rows: Sequence[ImportRow], column: ImportColumn, name: str, found: Any) -> None:
-    for row in rows:
-        text = row.extras.get(column.name, "").strip()
-        if not text:
-            continue
-        id = found.get(text)
-        if id is None:
-            detail = f"There is no {column.name} {text!r}, or several have that name."
-            row.refuse(column.name, "unknown_reference", detail)
-        else:
-            row.values[name] = id
-            row.given = row.given | {name}

@@ -10,7 +10,7 @@ from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import RecordColumn
-from app.kernel.money_checks import Difference
+from app.kernel.money_checks import Difference, compared
 from app.kernel.uow import UnitOfWork
 from app.kernel.uses import live_uses
 from app.modules.customers.interface import CUSTOMER_COLUMNS
@@ -76,14 +76,7 @@ class PointsCheck:
         self._uow = uow
 
     async def differences(self) -> Sequence[Difference]:
-        found: list[Difference] = []
-        for rule, (object_name, sql) in _RULES.items():
-            rows = await self._uow.fetch(sql, self._uow.tenant_id)
-            found += [
-                Difference(rule, object_name, row["id"], str(row["stored"]), str(row["computed"]))
-                for row in rows
-            ]
-        return found
+        return await compared(self._uow, _RULES)
 
 
 _CARDS = """

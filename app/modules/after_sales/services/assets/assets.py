@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid, Problem
+from app.kernel.imports.references import texts_of
 from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.uow import UnitOfWork
@@ -159,11 +160,11 @@ class AssetService(ImportRules, RecordService[Asset]):
     async def _resolve(self, rows: Sequence[ImportRow]) -> None:
         """Put ids where the file names accounts and products; refuse rows that name unknown ones."""
         customers = self.uow.of(Customers)
-        names = _texts(rows, ACCOUNT)
+        names = texts_of(rows, ACCOUNT)
         if names:
             by_name = await customers.accounts_by_name(names)
             _place(rows, ACCOUNT, {**by_name, **await customers.accounts_by_external_id(names)})
-        codes = _texts(rows, PRODUCT)
+        codes = texts_of(rows, PRODUCT)
         if codes:
             _place(rows, PRODUCT, await self.uow.of(Catalog).by_code(codes))
 
@@ -191,10 +192,6 @@ def _check_warranty(values: Mapping[str, Any]) -> None:
         raise Invalid.at("/warranty_starts_on", "required", "Say when the warranty starts.")
     if ends < starts:
         raise Invalid.at("/warranty_ends_on", "before_start", "The last day is not before the first.")
-
-
-def _texts(rows: Sequence[ImportRow], column: ImportColumn) -> set[str]:
-    return {row.extras.get(column.name, "").strip() for row in rows} - {""}
 
 
 def _place(rows: Sequence[ImportRow], column: ImportColumn, found: Mapping[str, UUID]) -> None:

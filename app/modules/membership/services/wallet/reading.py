@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid
 from app.kernel.money import Money
-from app.kernel.money_checks import Difference
+from app.kernel.money_checks import Difference, compared
 from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
@@ -131,14 +131,7 @@ class WalletCheck:
         self._uow = uow
 
     async def differences(self) -> Sequence[Difference]:
-        found: list[Difference] = []
-        for rule, (object_name, sql) in _RULES.items():
-            rows = await self._uow.fetch(sql, self._uow.tenant_id)
-            found += [
-                Difference(rule, object_name, row["id"], str(row["stored"]), str(row["computed"]))
-                for row in rows
-            ]
-        return found
+        return await compared(self._uow, _RULES)
 
 
 def read_wallet(row: Wallet) -> WalletRead:
