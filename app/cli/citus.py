@@ -3,7 +3,8 @@
 A table is distributed when `tenant_id` leads its primary key, is part of every unique key, and the table is only
 ever worked on for one tenant. The rest stays on the coordinator: identities and key hashes are found without a
 tenant, queues are claimed across tenants (Citus has no SKIP LOCKED across shards), triggers count what a statement
-changed (Citus has no transition tables), and a foreign key keeps both of its ends on the same side.
+changed (Citus has no transition tables), and a foreign key keeps both of its ends on the same side. Triggers that
+count records for the limits of plans are dropped where they are in the way: the nightly count goes on without them.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ import asyncpg
 
 # Claimed or read across tenants by the worker; docs/ADR and ARCHITECTURE "Tenancy in the database".
 QUEUES: Final = frozenset({"kernel.outbox", "kernel.jobs", "kernel.schedule_runs"})
+COUNTERS: Final = ("record_deleted", "record_gone", "records_made")
+"""Triggers that count records (migration 0280)."""
 _TABLES: Final = """
 SELECT n.nspname || '.' || c.relname AS name,
        (SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
         WHERE i.indrelid = c.oid AND i.indisprimary) = 'tenant_id' AS by_tenant,
-       EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS has_triggers,
+       EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
+             AND g.tgname <> ALL ($1)) AS has_triggers,
+       ARRAY(SELECT g.tgname::text FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = ANY ($1)
+             ORDER BY 1) AS counters,
        EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique
              AND NOT EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
                              AND a.attnum = ANY (i.indkey::smallint[]))) AS unique_across_tenants,
@@ -43,19 +49,21 @@ class Plan:
     preloaded: bool
     distribute: list[str] = field(default_factory=list)
     local: dict[str, str] = field(default_factory=dict)  # table → why
+    counters: dict[str, list[str]] = field(default_factory=dict)  # table → triggers that are dropped
 
-    def statements(self) -> list[str]:
-        """One statement per table, those that others refer to first."""
-        found = []
+    def statements(self) -> dict[str, list[str]]:
+        """The statements for each table, those first that others refer to."""
+        found = {}
         for number, table in enumerate(self.distribute):
             beside = f", colocate_with => '{self.distribute[0]}'" if number else ""
-            found.append(f"SELECT create_distributed_table('{table}', 'tenant_id'{beside})")
+            dropped = [f"DROP TRIGGER {name} ON {table}" for name in self.counters.get(table, ())]
+            found[table] = [*dropped, f"SELECT create_distributed_table('{table}', 'tenant_id'{beside})"]
         return found
 
     def sql(self) -> str:
         """The statements as a script, with what stays where it is in comments."""
         lines = ["CREATE EXTENSION IF NOT EXISTS citus;"] if self.citus is None else []
-        lines += [f"{statement};" for statement in self.statements()]
+        lines += [f"{statement};" for statements in self.statements().values() for statement in statements]
         lines += [f"-- stays on the coordinator: {table} ({why})" for table, why in self.local.items()]
         return "\n".join(lines) + "\n"
 
@@ -72,14 +80,14 @@ class Plan:
         return "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, 1))
 
     async def execute(self, url: str) -> None:
-        """Distribute the tables that are not distributed yet, each in a statement of its own."""
+        """Distribute the tables that are not distributed yet, one after the other."""
         connection = await asyncpg.connect(url)
         try:
             rows = await connection.fetch("SELECT logicalrel::text AS name FROM pg_dist_partition")
             done = {row["name"] for row in rows}
-            for table, statement in zip(self.distribute, self.statements(), strict=True):
+            for table, statements in self.statements().items():
                 if table not in done:
-                    await connection.execute(statement)
+                    await connection.execute("; ".join(statements))
         finally:
             await connection.close()
 
@@ -93,7 +101,7 @@ async def plan(url: str) -> Plan:
             "SELECT EXISTS (SELECT 1 FROM pg_available_extensions WHERE name = 'citus')"
         )
         preloaded = "citus" in str(await connection.fetchval("SHOW shared_preload_libraries"))
-        rows = await connection.fetch(_TABLES)
+        rows = await connection.fetch(_TABLES, list(COUNTERS))
     finally:
         await connection.close()
     found = Plan(version, bool(available), preloaded)
@@ -104,6 +112,9 @@ async def plan(url: str) -> Plan:
     names = refers.keys() - staying
     order = TopologicalSorter({name: sorted(refers[name] & names) for name in sorted(names)})
     found.distribute = list(order.static_order())
+    found.counters = {
+        row["name"]: row["counters"] for row in rows if row["name"] in names and row["counters"]
+    }
     return found
 
 

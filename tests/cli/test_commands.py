@@ -176,7 +176,14 @@ def test_distribute_keeps_both_ends_of_a_foreign_key_together_and_in_order(
 def test_distribute_prints_sql(rapport: Rapport, worker_database: str):
     lines = rapport("db", "distribute", "--dry-run", DATABASE_URL=worker_database).out.splitlines()
     assert lines[0] == "CREATE EXTENSION IF NOT EXISTS citus;"
-    assert re.fullmatch(r"SELECT create_distributed_table\('[a-z_.]+', 'tenant_id'\);", lines[1])
+    counted = [line for line in lines if line.startswith("DROP TRIGGER")]
+    first = next(line for line in lines[1:] if line not in counted)
+    assert re.fullmatch(r"SELECT create_distributed_table\('[a-z_.]+', 'tenant_id'\);", first)
+    place = lines.index("DROP TRIGGER records_made ON leads.leads;")
+    assert lines[place + 1].startswith("SELECT create_distributed_table('leads.leads', 'tenant_id'")
+    assert {re.sub(r" ON [a-z_.]+;$", "", line) for line in counted} == {
+        f"DROP TRIGGER {name}" for name in ("record_deleted", "record_gone", "records_made")
+    }
     assert "-- stays on the coordinator: kernel.jobs (worked on across tenants)" in lines
 
 

@@ -439,6 +439,7 @@ async def test_no_answer_to_one_company_shows_a_word_of_another(ours, theirs):
 WRITES_WHILE_SUSPENDED = {
     "create_export": "what a company leaves with",
     "stream_export": "what a company leaves with",
+    "begin_tenant_export": "what a company leaves with",
     "delete_current_session": "signing out",
     "delete_session": "signing a lost device out",
     "switch_company": "the person's other companies are not suspended",

@@ -48,7 +48,7 @@ Skills = Annotated[list[QueueSkill], Field(max_length=20), AfterValidator(each_o
 class CaseSkillRuleCreate(Input):
     """Which skills the cases ask for that `conditions` hold for. All rules that hold add up."""
 
-    name: ShortText = Field(examples=["Whoever writes German is answered in German"])
+    name: ShortText
     enabled: bool = True
     conditions: FilterTree | None = Field(
         None,
