@@ -50,6 +50,7 @@ NOT_AT_ONCE = {
     "confirm_totp": 422,  # needs the code of the moment
     "disable_totp": 409, "renew_recovery_codes": 409,  # two-factor sign-in is off
     "retry_dead_letter": 404,  # no event has failed
+    "update_billing_details": 412,  # other operations have made another version of the company
     "upload_import": 409, "start_import": 409, "undo_import": 409, "get_import_results": 409,  # not at that point yet
     "reactivate_member": 409, "restore_custom_field": 409, "complete_activity": 409,
     "reopen_lead": 409, "reopen_opportunity": 409, "reopen_activity": 409, "nurture_lead": 409, "qualify_lead": 409,
@@ -456,7 +457,7 @@ WRITES_WHILE_SUSPENDED = {
 NOT_WHILE_CANCELLED = frozenset({"cancel_subscription"})
 READS_WHILE_CANCELLED = frozenset(
     {
-        "list_jobs", "get_job", "get_file", "get_file_content",  # an export is a job, and a file in the end
+        "get_tenant_export", "get_tenant_export_content", "list_jobs", "get_job", "get_file", "get_file_content",  # an export is a job, and a file in the end
         "list_sessions", "get_me", "get_my_permissions", "get_tenant",  # what signing in needs
         "get_usage", "get_seats", "get_subscription", "get_upcoming_invoice", "get_billing_account",
         "list_bills", "get_bill", "get_bill_pdf", "list_bill_credit_notes", "get_billing_balance",

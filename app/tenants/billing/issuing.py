@@ -28,6 +28,7 @@ class _Reached:
 
     begins_at: datetime
     billed_until: datetime | None
+    usage_until: datetime
 
 
 class Issuer:
@@ -44,9 +45,9 @@ class Issuer:
         """
         uow = self._uow
         await hold_billing(uow)
-        # Whatever usage arrived is counted by now, or arrives after this bill.
+        # Whatever usage arrived is counted by now, or arrives after this bill. What came after an earlier bill says
+        # so by its time, which may be ahead of our clock: this bill's is then too.
         await hold_usage(uow)
-        usage_until = uow.kernel.clock.now()
         reached = await self._reached()
         if reached is None:
             return None, False
@@ -61,14 +62,16 @@ class Issuer:
         computed = await read_and_compute(uow, history, over, tax)
         # A period without a line has its bill, too: what arrives late for it is told from that. A trial needs none.
         wanted = computed.amounts.lines or over != history.opening
-        made = await self._issue(history, computed, usage_until) if wanted else None
+        made = await self._issue(history, computed, reached.usage_until) if wanted else None
         await self._move(over.end, computed.following)
         return made, True
 
     async def _reached(self) -> _Reached | None:
         row = await self._uow.fetchrow(
-            "SELECT begins_at, billed_until FROM tenants.billing_accounts WHERE tenant_id = $1 FOR UPDATE",
+            "SELECT begins_at, billed_until, tenants.usage_arrival($1, $2) AS usage_until"
+            " FROM tenants.billing_accounts WHERE tenant_id = $1 FOR UPDATE",
             self._uow.tenant_id,
+            self._uow.kernel.clock.now(),
         )
         return None if row is None else _Reached(**row)
 

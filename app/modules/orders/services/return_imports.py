@@ -74,15 +74,14 @@ class ReturnImports:
         ids = {line.order_line_id for line in lines if line.order_line_id is not None}
         if not keys and not ids:
             return
+        # The keys first: with both in one statement the plan depends on what the planner last knew of the table.
+        keyed = await self._uow.fetch(_BY_KEY, self._uow.tenant_id, list(keys)) if keys else []
         rows = await self._uow.fetch(
             "SELECT l.*, o.account_id, o.currency FROM orders.order_lines l"
             " JOIN orders.orders o ON o.tenant_id = l.tenant_id AND o.id = l.order_id AND o.deleted_at IS NULL"
-            " WHERE l.tenant_id = $1 AND l.id IN ("
-            f"  SELECT id FROM ({_BY_KEY}) keyed"
-            "  UNION ALL SELECT unnest($3::uuid[])) ORDER BY l.id FOR NO KEY UPDATE OF l",
+            " WHERE l.tenant_id = $1 AND l.id = ANY($2::uuid[]) ORDER BY l.id FOR NO KEY UPDATE OF l",
             self._uow.tenant_id,
-            list(keys),
-            list(ids),
+            [*{row["id"] for row in keyed} | ids],
         )
         for row in rows:
             line = entity(OrderLine, row)
