@@ -19,15 +19,13 @@ CHAINS: Final = 10
 _SETTLED: Final = frozenset({"partly_paid", "paid"})
 
 
-def negotiated(company: DemoCompany, count: int = CHAINS) -> list[DemoOpportunity]:
-    """Opportunities in the company's currency that came of leads and are about to be decided, by key."""
+def still_open(company: DemoCompany, count: int = CHAINS) -> list[DemoOpportunity]:
+    """Opportunities in the company's currency that came of leads and are open, by key."""
     of_leads = {lead.became.opportunity for lead in company.leads if lead.became}
     found = [
         one
         for one in company.opportunities
-        if one.external_id in of_leads
-        and one.stage == "negotiation"
-        and one.amount.currency == company.currency
+        if one.external_id in of_leads and one.status == "open" and one.amount.currency == company.currency
     ]
     return sorted(found, key=lambda one: one.external_id)[:count]
 

@@ -20,7 +20,7 @@ from app.demo.bulk import ImportOrder, follow_import, start_import
 from app.demo.care import CareLoader
 from app.demo.case_loader import CaseLoader
 from app.demo.catalogue_loader import CatalogueLoader
-from app.demo.chain_loader import ChainLoader, negotiated
+from app.demo.chain_loader import ChainLoader, still_open
 from app.demo.client import Api, ApiFailure
 from app.demo.contract_loader import ContractLoader
 from app.demo.coupon_loader import CouponLoader
@@ -346,7 +346,7 @@ class DemoLoader:
             self._state.count(name, count)
 
     async def _chains(self) -> None:
-        chains = negotiated(self.company)
+        chains = still_open(self.company)
         loader = ChainLoader(
             self._api,
             opportunities=await self._ids("opportunities"),

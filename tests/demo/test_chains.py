@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.demo.catalogue_loader import CatalogueLoader
-from app.demo.chain_loader import CHAINS, ChainLoader, negotiated
+from app.demo.chain_loader import CHAINS, ChainLoader, still_open
 from app.demo.client import Api
 from app.demo.generator import generate, sales_of
 from tests.modules.support import make
@@ -18,8 +18,9 @@ NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
 async def test_chains_come_as_far_as_their_turn_once(owner: Client) -> None:
     company = generate(7, now=NOW)
-    chains, carts = negotiated(company, 5), sales_of(7, company, now=NOW).current
-    assert len(negotiated(company)) == CHAINS
+    chains, carts = still_open(company, 5), sales_of(7, company, now=NOW).current
+    assert len(still_open(company)) == CHAINS
+    assert {one.status for one in still_open(company)} == {"open"}
     api = Api("http://test", owner.token, http=owner.http)
     await CatalogueLoader(api).load()
     products = {one["external_id"]: one["id"] async for one in api.pages("/v1/products")}
