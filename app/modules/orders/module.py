@@ -25,6 +25,7 @@ from app.modules.orders.services.on_accounts import (
 )
 from app.modules.orders.services.on_products import OrderedProducts
 from app.modules.orders.services.orders import ORDER
+from app.modules.orders.services.personal_data import PERSONAL_DATA
 from app.modules.orders.services.placing import ORDER_HELD, OrderSubject
 from app.modules.orders.services.receivables import mailing, overdue
 from app.modules.orders.services.receivables.checks import ReceivablesCheck
@@ -124,4 +125,5 @@ MODULE = Module(
         Permission("invoice:issue", "Issue invoices and credit notes.", ISSUES),
         Permission("credit:manage", "Say how orders beyond a credit limit are treated.", _RUNS_IT),
     ),
+    personal_data=PERSONAL_DATA,
 )
