@@ -210,7 +210,7 @@ async def seed_leads(house: House, tenant_id: UUID, count: int, *, index: int = 
 
 @asynccontextmanager
 async def _without_indexes(connection: asyncpg.Connection[asyncpg.Record], table: str) -> AsyncIterator[None]:
-    """Build a table's plain indexes after the block, as they were: millions of rows into them take hours on a small machine."""
+    """Build a table's plain indexes after the block: millions of rows, one by one into them, take hours."""
     definitions = await connection.fetch(
         "SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS sql FROM pg_index"
         " WHERE indrelid = $1::text::regclass AND NOT indisunique",
