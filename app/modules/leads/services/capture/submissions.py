@@ -1,4 +1,4 @@
-"""What becomes of what strangers send by forms of leads: a lead or a touch, once the address is confirmed if asked."""
+"""What becomes of what strangers send by forms of leads: a lead or a touch, once the address is confirmed."""
 
 from __future__ import annotations
 
