@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from app.demo import client
 from app.kernel.config import Settings
 from app.kernel.secrets import KeyRing
 from tests.support.command import Rapport
@@ -362,7 +363,13 @@ def test_a_taken_port_is_refused_with_another_one_to_try(rapport: Rapport, comma
 
 
 @pytest.mark.parametrize("command", ["demo", "import", "export"])
-def test_a_client_command_without_a_server_says_so(rapport: Rapport, tmp_path: Path, command: str):
+def test_a_client_command_without_a_server_says_so(
+    rapport: Rapport, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+):
+    async def at_once(attempt: int, asked: str | None = None) -> None:
+        """Between two tries a client waits, up to five seconds: not here."""
+
+    monkeypatch.setattr(client, "_pause", at_once)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
