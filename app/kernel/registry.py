@@ -41,12 +41,16 @@ class Subscription:
     """A reaction to an event's *name*, with a payload model of the subscriber's own.
 
     It runs in its own transaction, at least once; the inbox drops repetitions, so each event takes effect once.
+    With `batch` it takes a list of payloads, in the order in which things happened: those of one company that are
+    due together, in one transaction. They are of different records, for events of one record follow each other.
+    If the list fails, each of its events is handled alone.
     """
 
     event: str
     payload: type[BaseModel]
     handle: Callable[[UnitOfWork, Any], Awaitable[None]]
     name: str
+    batch: bool = False
 
     @property
     def key(self) -> str:

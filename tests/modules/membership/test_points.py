@@ -226,8 +226,8 @@ async def test_a_return_handled_twice_or_before_its_order_changes_nothing_more(
     async with acting(company) as uow:
         from uuid import UUID
 
-        await OrderPoints(uow).give_back(UUID(back["id"]))
-        await OrderPoints(uow).earn(UUID(order["id"]))
+        await OrderPoints(uow).give_back([UUID(back["id"])])
+        await OrderPoints(uow).earn([UUID(order["id"])])
     assert await balances(company.owner, member) == (50, 0, 0, 0)
 
 

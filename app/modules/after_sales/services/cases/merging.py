@@ -57,6 +57,13 @@ def addresses(uow: UnitOfWork) -> LinkColumn:
     return LinkColumn(uow, "after_sales.case_addresses", "case_id", kind="case_addresses", objects=["case"])
 
 
+def submissions(uow: UnitOfWork) -> LinkColumn:
+    """What was sent by forms."""
+    return LinkColumn(
+        uow, "after_sales.case_form_submissions", "case_id", kind="case_form_submissions", objects=["case"]
+    )
+
+
 async def split(uow: UnitOfWork, id: UUID, body: CaseSplit, *, expected_version: int) -> Case:
     """Make a case of a part of another one: same customer, same thing, the named comments go along.
 
