@@ -20,6 +20,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import psutil
 
 from app.demo.large import large_leads
 from app.kernel import migrate
@@ -43,6 +44,33 @@ def pin(pid: int, cores: Iterable[int]) -> None:
             os.sched_setaffinity(pid, set(cores))
         except OSError:
             return
+
+
+def listener(port: int) -> int:
+    """The process that serves a port."""
+    return next(
+        c.pid
+        for c in psutil.net_connections()
+        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid
+    )
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds that a process has computed."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def database_cpu(house: House) -> float:
+    """Seconds that the server of the database and its connections have computed."""
+    port = int(house.url.rpartition(":")[2].partition("/")[0])
+    server = psutil.Process(listener(port))
+    ended = server.cpu_times()
+    return float(
+        sum(cpu_of(one.pid) for one in (server, *server.children()))
+        + ended.children_user
+        + ended.children_system
+    )
 
 
 def free_port() -> int:

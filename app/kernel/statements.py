@@ -198,9 +198,11 @@ _SIDE_EFFECTS = {
   FROM who w, jsonb_to_recordset({rows}::jsonb) AS i(principal_id uuid, method text, path text, key text,
     request_hash text, status int, headers jsonb, body text)""",
     "jobs": """
-  INSERT INTO kernel.jobs (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id)
-  SELECT w.tenant, j.id, j.name, j.payload, j.run_at, w.kind, w.actor, w.now, w.request
-  FROM who w, jsonb_to_recordset({rows}::jsonb) AS j(id uuid, name text, payload jsonb, run_at timestamptz)""",
+  INSERT INTO kernel.jobs
+    (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id, session_id)
+  SELECT w.tenant, j.id, j.name, j.payload, j.run_at, w.kind, w.actor, w.now, w.request, j.session_id
+  FROM who w, jsonb_to_recordset({rows}::jsonb)
+    AS j(id uuid, name text, payload jsonb, run_at timestamptz, session_id uuid)""",
 }
 
 
