@@ -20,6 +20,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import psutil
 
 from app.demo.large import large_leads
 from app.kernel import migrate
@@ -202,6 +203,33 @@ async def seed_leads(house: House, tenant_id: UUID, count: int, *, index: int = 
     await connection.copy_records_to_table("leads", schema_name="leads", columns=columns, records=rows())
     await connection.execute("VACUUM (ANALYZE) leads.leads")
     await connection.close()
+
+
+def listener(port: int) -> int:
+    """The process that serves a port."""
+    return next(
+        c.pid
+        for c in psutil.net_connections()
+        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid
+    )
+
+
+def cpu(pid: int) -> float:
+    """Seconds that a process has computed."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def database_cpu(home: House) -> float:
+    """Seconds that the server of the database and its connections have computed."""
+    port = int(home.url.rpartition(":")[2].partition("/")[0])
+    server = psutil.Process(listener(port))
+    ended = server.cpu_times()
+    return float(
+        sum(cpu(one.pid) for one in (server, *server.children()))
+        + ended.children_user
+        + ended.children_system
+    )
 
 
 def report(name: str, results: dict[str, Any]) -> None:
