@@ -111,7 +111,7 @@ async def _past(company: Company, clock: FixedClock) -> tuple[list[UUID], list[U
     """Orders of the last fourteen months, and what came back of them."""
     dice = random.Random(3)
     today = clock.now().date()
-    orders = [
+    orders: list[Json] = [
         {
             "external_id": f"S{number}",
             "account": f"K{dice.randrange(ACCOUNTS)}",
