@@ -9,12 +9,13 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from app.kernel.ids import new_id
-from app.kernel.mail import Message, domain_of
+from app.kernel.mail import Message, StoredAttachment, domain_of
 from app.kernel.registry import Subscription
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import CaseCommented
 from app.modules.after_sales.models.case_work import CaseComment, CommentAuthor, MailDirection
 from app.modules.after_sales.models.cases import Case
+from app.modules.after_sales.services.cases.attachments import CaseFiles
 from app.modules.after_sales.services.cases.settings import CaseSettingsService
 from app.modules.after_sales.services.mail.addresses import answers_go_to, is_ours, key_of
 from app.modules.customers.interface import Customers
@@ -84,6 +85,10 @@ async def _message(uow: UnitOfWork, case: Case, comment: CaseComment, address: s
         message_id=message_id,
         answers=_thread(earlier),
         automatic=comment.member_id is None,
+        files=[
+            StoredAttachment(key=file.key, name=one.name, media_type=file.media_type)
+            for one, file in await CaseFiles(uow).of_comment(comment.id)
+        ],
     )
 
 
