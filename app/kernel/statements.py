@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from operator import itemgetter
 from typing import Any, Literal, TypeVar
 
 import asyncpg
@@ -41,6 +42,13 @@ def entity(model: type[M], row: Mapping[str, Any] | asyncpg.Record) -> M:
     made = model.__new__(model)
     made.__dict__.update(row.items())
     return made
+
+
+def picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Takes the values of these names out of a mapping."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple([values[name] for name in names])
 
 
 def entities(model: type[M], rows: Iterable[asyncpg.Record]) -> list[M]:
