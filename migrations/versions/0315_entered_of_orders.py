@@ -1,7 +1,7 @@
 """What of an order's line was entered, and what the catalogue said.
 
 Revision ID: 0315
-Revises: 0302
+Revises: 0310
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0315"
-down_revision = "0302"
+down_revision = "0310"
 branch_labels = None
 depends_on = None
 
