@@ -90,9 +90,14 @@ def point_read(model: type[Base], lock: Lock, deleted: bool) -> str:
 
 
 @lru_cache(maxsize=1_000)
-def rows_by_id(model: type[Base], readable: str | None, allowed: str | None, lock: Lock) -> str:
-    """Live rows of a tenant (`$1`) by id (`$2`) that satisfy `readable`, with whether they are `allowed`."""
-    columns = ", ".join(f"t.{name}" for name in columns_of(model))
+def rows_by_id(
+    model: type[Base], readable: str | None, allowed: str | None, lock: Lock, names: tuple[str, ...] = ()
+) -> str:
+    """Live rows of a tenant (`$1`) by id (`$2`) that satisfy `readable`, with whether they are `allowed`.
+
+    Only the columns of these `names`, or all of them.
+    """
+    columns = ", ".join(f"t.{name}" for name in names or columns_of(model))
     return (
         f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {qualified(model)} t"
         " WHERE t.tenant_id = $1 AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL"
