@@ -1,7 +1,7 @@
 """What one person may ask: requests, what was found of them, and redactions of the sealed audit log.
 
 Revision ID: 0335
-Revises: 0302
+Revises: 0333
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import OWNER, protect
 
 revision = "0335"
-down_revision = "0302"
+down_revision = "0333"
 branch_labels = None
 depends_on = None
 

@@ -73,6 +73,11 @@ PERSONAL_DATA: Final = (
         erase={"address": PSEUDONYM, "message_id": NOTHING},
         why="A mail that comes again is known again by its hash.",
     ),
+    Holding(
+        "after_sales.case_form_submissions",
+        "t.case_id IN {case} OR EXISTS (SELECT 1 FROM unnest({emails}) e"
+        " WHERE position(e IN lower(t.answers::text)) > 0)",
+    ),
     Holding("after_sales.case_attachments", "t.case_id IN {case}", file="file_id"),
     Holding(
         "after_sales.calls",
