@@ -298,5 +298,6 @@ def an_erasure(app: Application, company: Company, request_id: str) -> PersonEra
 
     async def told(erased: int) -> None: ...
 
+    assert app.kernel is not None
     actor = system_actor(TenantProfile(id=company.tenant_id))
     return PersonErasure(app.kernel, actor, UUID(request_id), told)
