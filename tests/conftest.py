@@ -84,7 +84,7 @@ WITH events AS (UPDATE kernel.outbox SET published_at = now() WHERE published_at
   usage AS (DELETE FROM kernel.usage_records),
   bills AS (UPDATE tenants.bill_numbers SET last_at = '2000-01-01')
 UPDATE tenants.tenants SET status = 'cancelled', export_until = NULL
-WHERE status NOT IN ('cancelled', 'erased') OR export_until IS NOT NULL
+WHERE status <> 'erased' AND (status <> 'cancelled' OR export_until IS NOT NULL)
 """
 """What a file's tests leave in their process's database that others' would come upon: work that waits for whoever
 looks first, companies that what is done for all companies is done for, and the day of the last bill."""
