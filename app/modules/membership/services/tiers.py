@@ -112,7 +112,7 @@ class TierService:
     async def _measures(
         self, members: Iterable[Any], tiers: Sequence[Tier], days: Mapping[UUID, date]
     ) -> dict[tuple[UUID, UUID], dict[str, int]]:
-        """What counts for members towards each of their tiers in the period that ends on a day, by member and tier."""
+        """What counts towards each tier of members in the period that ends on a day, by member and tier."""
         ids, wanted, starts, ends = [], [], [], []
         for row in members:
             for tier in tiers:
