@@ -21,7 +21,7 @@ from app.kernel.config import Settings
 from app.kernel.outbox import Relay
 from app.kernel.startup import open_kernel
 from app.main import build_registry
-from bench.house import Company, House, cpu, database_cpu, listener, report, sign_up
+from bench.house import Company, House, cpu_of, database_cpu, listener, report, sign_up
 
 ORDERS = 1_000
 LINES = 5
@@ -143,7 +143,7 @@ class _Bench:
                 path = f"/v1/loyalty-members/{members[number % MEMBERS]}/burns"
                 self._http.post(path, json={"points": 10}).raise_for_status()
 
-        return _spent(burn, lambda: cpu(server) + database_cpu(self._house)) / BURNS
+        return _spent(burn, lambda: cpu_of(server) + database_cpu(self._house)) / BURNS
 
     def _handled(self) -> float:
         """Let one worker react to everything that happened; seconds of computing."""

@@ -22,7 +22,7 @@ from bench.house import (
     OTHER_CORES,
     Company,
     House,
-    cpu,
+    cpu_of,
     database_cpu,
     listener,
     pin,
@@ -80,7 +80,7 @@ def _import(house: House, port: int, http: httpx.Client, lines: int, console: Co
     """Lines a second, what each costs API and PostgreSQL, and what memory the API takes."""
     server = listener(port)
     bodies = list(_bodies(lines))
-    api, postgres = cpu(server), database_cpu(house)
+    api, postgres = cpu_of(server), database_cpu(house)
     started = time.perf_counter()
     with Peak(server) as peak:
         for body in bodies:
@@ -93,7 +93,7 @@ def _import(house: House, port: int, http: httpx.Client, lines: int, console: Co
     found = {
         "lines": len(bodies) * PER_REQUEST * LINES,
         "seconds": seconds,
-        "api_us_per_line": (cpu(server) - api) * 1e6 / (len(bodies) * PER_REQUEST * LINES),
+        "api_us_per_line": (cpu_of(server) - api) * 1e6 / (len(bodies) * PER_REQUEST * LINES),
         "postgres_us_per_line": (database_cpu(house) - postgres) * 1e6 / (len(bodies) * PER_REQUEST * LINES),
         "peak_mb": peak.peak,
         "start_mb": peak.start,
@@ -182,11 +182,11 @@ async def _measure(
 ) -> None:
     """Requests a second, and what each costs the server's process: that holds on a shared machine too."""
     server = listener(port)
-    before = cpu(server)
+    before = cpu_of(server)
     run = await load.run(port, lambda: requests, seconds=SECONDS)
     found = rates.setdefault(operation, {})
     found.setdefault(name, []).append(run.rate)
-    found.setdefault(f"{name} µs", []).append((cpu(server) - before) * 1e6 / run.requests)
+    found.setdefault(f"{name} µs", []).append((cpu_of(server) - before) * 1e6 / run.requests)
 
 
 def _order(account: str, products: list[str], lines: int) -> Json:

@@ -67,6 +67,10 @@ class JobKind:
     attempts: int = 5
     wipe: bool = False
     """The order holds secrets (mailed links): it is emptied as soon as the job has ended."""
+    while_closed: bool = False
+    """It also runs while the company is suspended or cancelled, as exports and payments do; others wait."""
+    outlives_session: bool = False
+    """It carries out what was done already: it runs though the impersonation that queued it is over."""
 
 
 @dataclass(frozen=True)
