@@ -53,5 +53,8 @@ def person_core(name: str) -> str:
 
     The order is dropped because forms and files disagree on which name comes first.
     """
-    folded = _CJK_GAP.sub("", " ".join(_WORD.findall(fold(name))))
+    words = _WORD.findall(fold(name))
+    if name.isascii():
+        return " ".join(sorted(words))[:_LONGEST]
+    folded = _CJK_GAP.sub("", " ".join(words))
     return " ".join(sorted(folded.split()))[:_LONGEST]

@@ -58,6 +58,7 @@ class UrlInvalid(ValueError):
     """The text is not a web address."""
 
 
+@lru_cache(maxsize=256)  # a row's address is cleaned, compared and searched
 def clean_email(text: str) -> str:
     """The address as it is written and sent to: trimmed, NFC, domain in lower case, local part as typed.
 
@@ -78,7 +79,8 @@ def normalise_email(text: str) -> str:
 
     Raises: EmailInvalid.
     """
-    return unicodedata.normalize("NFC", clean_email(text).casefold())
+    cleaned = clean_email(text)
+    return cleaned.lower() if cleaned.isascii() else unicodedata.normalize("NFC", cleaned.casefold())
 
 
 def _check_email(text: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from app.kernel.listing import Bindings
 from app.kernel.locks import lock_keys
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType
+from app.kernel.tokens import texts_of
 from app.kernel.uow import UnitOfWork
 
 M = TypeVar("M", bound=RecordTable)
@@ -86,6 +88,11 @@ class DuplicateSpec:
     exact_scope: bool = False
     both_ends: bool = False
 
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The columns that `keys` comes from."""
+        return ("country", *self.emails, *self.phones)
+
     def columns(self, values: Mapping[str, Any], country: str) -> dict[str, Any]:
         """The columns of `DuplicateColumns` for a row; the count is for the check to say."""
         emails, phones = self.keys(values, country)
@@ -98,12 +105,9 @@ class DuplicateSpec:
     def keys(self, values: Mapping[str, Any], country: str) -> tuple[list[str], list[str]]:
         """All addresses and all numbers of a row in compared form, the first ones first."""
         region = values.get("country") or country
-        emails = [_email_key(text) for text in _texts(values, self.emails)]
-        phones = [_phone_key(text, region) for text in _texts(values, self.phones)]
-        return (
-            list(dict.fromkeys(key for key in emails if key)),
-            list(dict.fromkeys(key for key in phones if key)),
-        )
+        emails = [_email_key(text) for text in texts_of(values, self.emails)]
+        phones = [_phone_key(text, region) for text in texts_of(values, self.phones)]
+        return _distinct(emails), _distinct(phones)
 
 
 def scoped(scope: object, name: str) -> str:
@@ -111,12 +115,8 @@ def scoped(scope: object, name: str) -> str:
     return f"{scope}{_SEPARATOR}{name}"
 
 
-def _texts(values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        value = values.get(name)
-        found += value if isinstance(value, list) else [value] if value else []
-    return found
+def _distinct(keys: list[str | None]) -> list[str]:
+    return list(dict.fromkeys([key for key in keys if key]))
 
 
 def _email_key(text: str) -> str | None:

@@ -30,7 +30,7 @@ from app.kernel.clock import Clock, SystemClock
 from app.kernel.config import Settings
 from app.kernel.files import FileNotFound, InvalidKey, tenant_of
 from app.kernel.ids import created_at, new_id
-from app.kernel.jobs import JobDeferred
+from app.kernel.jobs import JobDeferred, require_open
 from app.kernel.limits import require_message
 from app.kernel.registry import JobKind
 from app.kernel.schemas import Input
@@ -277,13 +277,15 @@ class _JobContext(Protocol):
 def post(uow: UnitOfWork, message: Message) -> None:
     """Queue a mail to somebody outside with the transaction; it counts as a message of the plan once it is sent.
 
-    Beyond a hard limit it is held, and looked at every hour until the next period or a larger plan lets it go.
+    While the company's account is closed it is held. Beyond a hard limit it is, too, and looked at every hour until
+    the next period or a larger plan lets it go.
     """
     uow.enqueue(MAIL_SEND.name, message.model_copy(update={"counted": True}).model_dump(exclude_none=True))
 
 
 async def _send(context: _JobContext, message: Message) -> None:
     if message.counted:
+        require_open(context.actor, context.kernel.clock.now())
         await _hold_beyond_limit(context)
     await context.kernel.mailer.send(await _with_files(context, message))
     if message.counted:
@@ -316,5 +318,7 @@ async def _hold_beyond_limit(context: _JobContext) -> None:
             raise JobDeferred(max(uow.now, min(end, uow.now + LOOK_AGAIN)), reason) from None
 
 
-MAIL_SEND = JobKind("mail.send", Message, _send, attempts=8, wipe=True)
+MAIL_SEND = JobKind(
+    "mail.send", Message, _send, attempts=8, wipe=True, while_closed=True, outlives_session=True
+)
 JOBS: Sequence[JobKind] = (MAIL_SEND,)

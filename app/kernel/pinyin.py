@@ -13,7 +13,7 @@ os.environ.setdefault("PYPINYIN_NO_PHRASES", "true")  # pypinyin reads it when i
 
 from pypinyin import lazy_pinyin, load_phrases_dict
 
-__all__ = ["WORDS", "lazy_pinyin"]
+__all__ = ["STARTS", "WORDS", "lazy_pinyin"]
 
 WORDS: Final = {
     word: reading.split()
@@ -42,5 +42,8 @@ WORDS: Final = {
     )
 }
 """Words and their syllables, where one of the characters usually reads otherwise."""
+
+STARTS: Final = frozenset(word[0] for word in WORDS)
+"""What these words begin with."""
 
 load_phrases_dict({word: [[syllable] for syllable in reading] for word, reading in WORDS.items()})

@@ -34,8 +34,8 @@ from app.kernel.parts import Fact, Parts, select_list
 from app.kernel.people import People
 from app.kernel.quality.guard import guard_change, guard_create
 from app.kernel.registry import Permission
-from app.kernel.statements import Lock, entity, required_columns, rows_by_id
-from app.kernel.tokens import record_tokens
+from app.kernel.statements import Lock, entity, picker, required_columns, rows_by_id
+from app.kernel.tokens import record_tokens, texts_of
 from app.kernel.uow import UnitOfWork
 from app.kernel.veils import Veil
 
@@ -52,23 +52,17 @@ class Search:
     emails: tuple[str, ...] = ()
     phones: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         return self.names + self.emails + self.phones
 
     def tokens(self, values: Mapping[str, Any]) -> list[str]:
         """The search tokens of a row."""
         return record_tokens(
-            _texts(values, self.names), emails=_texts(values, self.emails), phones=_texts(values, self.phones)
+            texts_of(values, self.names),
+            emails=texts_of(values, self.emails),
+            phones=texts_of(values, self.phones),
         )
-
-
-def _texts(values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        value = values.get(name)
-        found += value if isinstance(value, list) else [value] if value else []
-    return found
 
 
 @dataclass(frozen=True)
@@ -203,12 +197,18 @@ class RecordType(Generic[M]):
 
     def render(self, row: M, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
         """A stored row as its answer; `orjson` writes what is not text yet."""
-        values = row.__dict__
-        answer = {name: values[name] for name in self.fields if name not in hidden}
-        for name in self.money & answer.keys():
+        answer = self.rendered(row.__dict__)
+        return {name: value for name, value in answer.items() if name not in hidden} if hidden else answer
+
+    def rendered(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The same, of a row's columns."""
+        answer = dict(zip(self.fields, self._picked(values), strict=True))
+        for name in self.money:
             if answer[name] is not None:
                 answer[name] = money_dict(answer[name], values[self.currencies.get(name, "currency")])
         return answer
+
+    _picked = cached_property(lambda self: picker(tuple(self.fields)))
 
     def parts_columns(self, hidden: frozenset[str]) -> str:
         """A select list of all parts, which begins with a comma."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from operator import itemgetter
 from typing import Any, Literal, TypeVar
 
 import asyncpg
@@ -41,6 +42,13 @@ def entity(model: type[M], row: Mapping[str, Any] | asyncpg.Record) -> M:
     made = model.__new__(model)
     made.__dict__.update(row.items())
     return made
+
+
+def picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Takes the values of these names out of a mapping."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple([values[name] for name in names])
 
 
 def entities(model: type[M], rows: Iterable[asyncpg.Record]) -> list[M]:
@@ -198,9 +206,11 @@ _SIDE_EFFECTS = {
   FROM who w, jsonb_to_recordset({rows}::jsonb) AS i(principal_id uuid, method text, path text, key text,
     request_hash text, status int, headers jsonb, body text)""",
     "jobs": """
-  INSERT INTO kernel.jobs (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id)
-  SELECT w.tenant, j.id, j.name, j.payload, j.run_at, w.kind, w.actor, w.now, w.request
-  FROM who w, jsonb_to_recordset({rows}::jsonb) AS j(id uuid, name text, payload jsonb, run_at timestamptz)""",
+  INSERT INTO kernel.jobs
+    (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id, session_id)
+  SELECT w.tenant, j.id, j.name, j.payload, j.run_at, w.kind, w.actor, w.now, w.request, j.session_id
+  FROM who w, jsonb_to_recordset({rows}::jsonb)
+    AS j(id uuid, name text, payload jsonb, run_at timestamptz, session_id uuid)""",
 }
 
 

@@ -22,10 +22,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 from app.kernel.contact import phone_digits
 
@@ -48,6 +48,8 @@ _WORD: Final = re.compile(r"[a-z0-9]+")
 _PIECE: Final = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+")
 _GAP: Final = re.compile(rf"(?<=[{_CJK}])[\s·・]+(?=[{_CJK}])")
 _HAN_ONLY: Final = re.compile(rf"[{_HAN}]+")
+_STARTS_CJK: Final = re.compile(f"[{_CJK}]")
+_AS_IT_IS: Final = re.compile("[\u4e00-\u9fff]+")  # characters that folding leaves alone
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@.]+")
 _DOMAIN: Final = re.compile(r"(?:https?://)?((?:[^\s@./]+\.)+)[^\s@./]{2,}/?")
 _NUMBER: Final = re.compile(r"\+?[0-9 ()./-]*[0-9][0-9 ()./-]*")
@@ -110,6 +112,8 @@ def fold(text: str) -> str:
     without apostrophes, blanks made single. Simplified and traditional characters stay what they are."""
     if text.isascii():
         return " ".join(text.lower().replace("'", "").split())
+    if _AS_IT_IS.fullmatch(text):
+        return text
     plain = unicodedata.normalize("NFKC", text).casefold().translate(_SPECIAL)
     bare = "".join(c for c in unicodedata.normalize("NFD", plain) if not "\u0300" <= c <= "\u036f")
     return " ".join(unicodedata.normalize("NFC", bare).split())
@@ -177,6 +181,15 @@ def record_tokens(
     return list(dict.fromkeys(found))[:MAX_TOKENS]
 
 
+def texts_of(values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """The texts in some columns of a row, those of lists one by one; empty ones are passed over."""
+    found: list[str] = []
+    for name in names:
+        value = values.get(name)
+        found += value if isinstance(value, list) else [value] if value else []
+    return found
+
+
 def query_tokens(text: str) -> tuple[list[str], str]:
     """What `text` asks for: tokens that must all be there, and a text for a recheck.
 
@@ -235,7 +248,7 @@ def _number_token(folded: str) -> str:
 
 
 def _is_cjk(piece: str) -> bool:
-    return not piece.isascii() and re.match(f"[{_CJK}]", piece) is not None
+    return not piece.isascii() and _STARTS_CJK.match(piece) is not None
 
 
 def _words(folded: str) -> list[str]:
@@ -257,8 +270,8 @@ def _text_tokens(text: str) -> tuple[str, ...]:
     folded = fold(text)
     tokens: list[str] = []
     for piece in _PIECE.findall(_joined(folded)):
-        tokens.extend(_run_tokens(piece) if _is_cjk(piece) else _prefixes(piece))
-    return tuple(dict.fromkeys(tokens))
+        tokens += _run_tokens(piece) if _is_cjk(piece) else _prefixes(piece)
+    return tuple(tokens)
 
 
 def _joined(folded: str) -> str:
@@ -276,7 +289,7 @@ def _run_tokens(run: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tokens))
 
 
-def _sound_tokens(run: str) -> Iterator[str]:
+def _sound_tokens(run: str) -> list[str]:
     """Pinyin and initials of the stretches of a run: the brand after a place name first, then the start."""
     core = _GENERIC.sub("", run) or run
     place = _PLACES.match(core)
@@ -284,27 +297,31 @@ def _sound_tokens(run: str) -> Iterator[str]:
     core = core[: brand + _MAX_SYLLABLES]
     usual = _usual_reading(core[:brand]) + _usual_reading(core[brand:])
     if len(usual) != len(core):  # characters so rare that they have no reading
-        yield from _starting(usual)
-        return
+        return _starting(usual, _CUT)
     readings = _readings(core[brand:], usual[brand:])
-    yield from _starting(readings[0])
-    yield from _starting(usual)
+    tokens = _starting(readings[0], _CUT)
+    if usual != readings[0]:
+        tokens += _starting(usual, _CUT)
     for syllables in readings:
-        for start in range(len(syllables)):
-            yield from _starting(syllables[start:], longest=4 if start else _CUT)
+        if syllables is not readings[0]:
+            tokens += _starting(syllables, _CUT)
+        for start in range(1, len(syllables)):
+            tokens += _starting(syllables[start:], 4)
+    return tokens
 
 
-def _starting(syllables: tuple[str, ...], *, longest: int = _CUT) -> Iterator[str]:
+def _starting(syllables: tuple[str, ...], longest: int) -> list[str]:
     """Pinyin of each stretch from the start, cut, and the initials of those of two or more."""
+    tokens: list[str] = []
     sound = ""
     for syllable in syllables:
         sound += syllable
-        yield sound[:_CUT]
         if len(sound) >= _CUT:
+            tokens.append(sound[:_CUT])
             break
-    initials = "".join(syllable[0] for syllable in syllables)[:_CUT]
-    for length in range(2, min(len(initials), longest) + 1):
-        yield initials[:length]
+        tokens.append(sound)
+    initials = "".join([syllable[0] for syllable in syllables[:longest]])
+    return tokens + [initials[:length] for length in range(2, len(initials) + 1)]
 
 
 def _readings(run: str, usual: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -337,11 +354,14 @@ def _usual_reading(run: str) -> tuple[str, ...]:
     Imported on first use: the dictionary takes 50 ms and 12 MB. Cutting a run into words is slow and matters
     only where one of those occurs that read otherwise, so characters are read one by one elsewhere.
     """
-    from app.kernel.pinyin import WORDS, lazy_pinyin
+    from app.kernel.pinyin import STARTS, WORDS, lazy_pinyin
 
-    if any(run[start:end] in WORDS for start in range(len(run) - 1) for end in (start + 2, start + 3)):
+    words = not STARTS.isdisjoint(run) and [
+        run[start:end] for start in range(len(run) - 1) for end in (start + 2, start + 3)
+    ]
+    if words and not WORDS.keys().isdisjoint(words):
         return tuple(lazy_pinyin(run, errors="ignore"))
-    return tuple([syllable for character in run for syllable in _one_syllable(character)])
+    return tuple(chain.from_iterable(map(_one_syllable, run)))
 
 
 @lru_cache(maxsize=4_096)

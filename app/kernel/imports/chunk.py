@@ -24,6 +24,7 @@ from app.kernel.imports.targets import Plan
 from app.kernel.listing import Bindings
 from app.kernel.quality.guard import guard_rows
 from app.kernel.statements import BETWEEN_TOKENS, entity
+from app.kernel.tabular import Fault
 
 _ROW_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, TypeError, ValueError, OverflowError)
 _numbers = count(1)
@@ -64,12 +65,15 @@ class ChunkWriter:
         for batch in self._passes([row for row in sound if not row.faults]):
             await self._write_distinct(batch, outcome)
         for row in sound:  # what the rules said of fields is told in the file's own words
-            row.faults = [fault._replace(column=self.plan.column_of(fault.column)) for fault in row.faults]
-            row.warnings = [
-                fault._replace(column=self.plan.column_of(fault.column)) for fault in row.warnings
-            ]
+            if row.faults:
+                row.faults = self._in_words_of_file(row.faults)
+            if row.warnings:
+                row.warnings = self._in_words_of_file(row.warnings)
         outcome.failed = [row for row in rows if row.faults]
         return outcome
+
+    def _in_words_of_file(self, faults: Sequence[Fault]) -> list[Fault]:
+        return [fault._replace(column=self.plan.column_of(fault.column)) for fault in faults]
 
     def _passes(self, rows: list[ImportRow]) -> Iterable[list[ImportRow]]:
         """Rows in passes without a repeated key, so that the second row of a key finds what the first made."""
@@ -145,20 +149,18 @@ class ChunkWriter:
     async def _create(self, rows: list[ImportRow], outcome: Outcome) -> None:
         if not rows:
             return
-        actor, now = self.uow.actor, self.uow.now
+        actor, now, held = self.uow.actor, self.uow.now, self.record.held
+        same = {
+            "tenant_id": self.uow.tenant_id, "version": 1, "updated_at": now, "created_by": actor.member_id
+        }  # fmt: skip
         for row in rows:
-            row.id = new_id()
             self.owners.complete(row, actor)
-            row.values |= {
-                "tenant_id": self.uow.tenant_id,
-                "id": row.id,
-                "version": 1,
-                "created_at": row.values.get("created_at") or now,
-                "updated_at": now,
-                "created_by": actor.member_id,
-            }
-            if self.record.held:
-                row.values |= received(row.values["owner_id"], now)
+            values = row.values
+            values |= same
+            row.id = values["id"] = new_id()
+            values["created_at"] = values.get("created_at") or now
+            if held:
+                values |= received(values["owner_id"], now)
         await self._clean_custom(rows)
         sound = [row for row in rows if not row.faults]
         await self.rules.prepare_import(sound, self.options)

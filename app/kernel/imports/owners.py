@@ -60,7 +60,7 @@ class Owners:
         owner, team = row.values.get("owner_id"), row.values.get("team_id")
         if team is not None and not actor.may(f"{object_name}:assign") and team not in actor.team_ids:
             row.refuse("team_id", "forbidden", "You may import only for your own teams.")
-        if owner is None or owner == actor.member_id:
+        if owner is None or owner is actor.member_id or owner == actor.member_id:
             return
         if owner in self._unknown:
             row.refuse("owner_id", "unknown_member", self._unknown[owner])
@@ -73,7 +73,7 @@ class Owners:
         if owner is None:
             owner = row.values["owner_id"] = actor.member_id
         if row.values.get("team_id") is None:
-            others = owner is not None and owner != actor.member_id
+            others = owner is not None and owner is not actor.member_id and owner != actor.member_id
             row.values["team_id"] = self._teams.get(owner) if others else actor.home_team_id
 
     def complete_change(self, row: ImportRow, actor: Actor, object_name: str) -> None:

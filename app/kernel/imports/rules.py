@@ -76,14 +76,17 @@ class ImportRow:
 
         Joined, as they travel: dozens of small texts for each row of a chunk are megabytes.
         """
-        searched = tuple([self.values.get(name) for name in record.search.columns])
+        values = self.values
+        searched = tuple([values.get(name) for name in record.search.columns])
         if self.tokens is None or self.tokens[0] != searched:
-            self.tokens = (searched, BETWEEN_TOKENS.join(record.search.tokens(self.values)))
+            self.tokens = (searched, BETWEEN_TOKENS.join(record.search.tokens(values)))
         return self.tokens[1]
 
     def keys(self, spec: DuplicateSpec, country: str) -> tuple[list[str], list[str]]:
         """`DuplicateSpec.keys` of the values, made once as long as what they come from stays the same."""
-        sources = (self.values.get("country"), *map(str, map(self.values.get, (*spec.emails, *spec.phones))))
+        values = self.values
+        held = [values.get(name) for name in spec.sources]
+        sources = tuple([str(value) if type(value) is list else value for value in held])
         if self.compared is None or self.compared[0] != sources:
             self.compared = (sources, spec.keys(self.values, country))
         return self.compared[1]

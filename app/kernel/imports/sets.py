@@ -1,54 +1,63 @@
 """Rows as sets: with their audit entries and events they go into the tables in one statement.
 
-They travel by COPY into a temporary table: row-level security allows no COPY into a guarded one, and this way a
-conflict costs one row. A column that holds the same in all rows of a set travels once, as an argument. New rows
-go in slices, and while the server writes one, the next is made ready in a thread.
+They travel as one text per column, its values joined: row-level security allows no COPY into a guarded table, making
+a temporary one costs more than its rows, the driver looks at each item of an array several times, and this way a
+conflict costs one row. A column that holds the same in all rows of a set travels once, as one value. New rows go in
+slices, and while the server writes one, the next is made ready in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import orjson
+from sqlalchemy import ARRAY
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.kernel import db
-from app.kernel.ids import new_id
+from app.kernel.ids import new_ids
 from app.kernel.imports.rules import ImportRow
 from app.kernel.models import RecordTable
 from app.kernel.outbox import nobody_hears
 from app.kernel.records import RecordType, to_json
-from app.kernel.statements import BETWEEN_TOKENS, audited_columns, entity, split_tokens
+from app.kernel.statements import BETWEEN_TOKENS, audited_columns, picker, split_tokens
 from app.kernel.statements import columns_of as _columns_of
 from app.kernel.uow import UnitOfWork
 
 SLICE = 250
-_numbers = count(1)
 
-_SIDE_COLUMNS = "audit_id_ uuid, audit_ text, event_id_ uuid, event_ text"
-_SIDE_NAMES = ("audit_id_", "audit_", "event_id_", "event_")
-# A row lives for a moment: compressing it costs more than its pages.
-_UNCOMPRESSED = "WITH (toast_tuple_target = 8160) ON COMMIT DROP"
-_FIRST_SHARED = 10
+_BETWEEN, _NOTHING = "\x1e", "\x1d"  # what stands between joined values, and for null
+_TEXT_LIKE = (
+    "TEXT",
+    "VARCHAR",
+    "UUID",
+    "BIGINT",
+    "INTEGER",
+    "SMALLINT",
+    "BOOLEAN",
+    "NUMERIC",
+    "TIMESTAMP",
+    "DATE",
+)
+_SIDE_COLUMNS = {"audit_id_": "uuid", "audit_": "text", "event_id_": "uuid", "event_": "text"}
+_FIRST_FREE = 10  # arguments before are who, what and when
 
 _BESIDE = """, audit AS (
   INSERT INTO kernel.audit_entries
     (tenant_id, id, at, actor_kind, actor_id, actor_name, request_id, object, record_id, action, changes)
-  SELECT $1, s.audit_id_, $2, $3, $4, $5, $6, $7, s.id, $8, s.audit_::jsonb FROM {source} s JOIN done USING (id)
+  SELECT $1, s.audit_id_, $2, $3, $4, $5, $6, $7, s.id, $8, s.audit_::jsonb FROM s JOIN done USING (id)
 ), events AS (
   INSERT INTO kernel.outbox
     (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data, published_at)
   SELECT $1, s.event_id_, $2, $3, $4, $6, $9, $7, s.id, s.event_::jsonb, {published}
-  FROM {source} s JOIN done USING (id)
+  FROM s JOIN done USING (id)
 )
 SELECT id FROM done"""
 _WAITING = "NULL::timestamptz"
@@ -108,24 +117,47 @@ class Shape:
         return tuple(name for name in columns_of(self.record) if name in kept)
 
     def cast(self, name: str) -> str:
-        """A column of the temporary table as the table wants it."""
+        """A column that travelled as the table wants it."""
         if name == "tokens":
             return split_tokens("s.tokens")
+        if name in self.array_columns:
+            return f"s.{name}::{self.types[name]}"
         return f"s.{name}::jsonb" if name in self.json_columns else f"s.{name}"
 
-    def temporary(self, table: str, names: Iterable[str]) -> str:
-        """CREATE of the table that COPY fills."""
-        as_text = {"tokens", *self.json_columns}
-        kinds = ", ".join(f"{name} {'text' if name in as_text else self.types[name]}" for name in names)
-        return f"CREATE TEMPORARY TABLE {table} ({kinds}, {_SIDE_COLUMNS}) {_UNCOMPRESSED}"
+    @cached_property
+    def array_columns(self) -> frozenset[str]:
+        """Columns of arrays, which travel as text: arrays of several lengths make no array."""
+        table = self.record.model.__table__
+        return frozenset(
+            name for name in self.columns if isinstance(table.c[name].type, ARRAY) and name != "tokens"
+        )
+
+    @cached_property
+    def text_like(self) -> frozenset[str]:
+        """Columns whose values PostgreSQL reads back from what `str` makes of them."""
+        as_text = {"tokens", *self.json_columns, *self.array_columns}
+        return frozenset(n for n in self.columns if n in as_text or self.types[n].startswith(_TEXT_LIKE))
+
+    def travelling(self, names: Iterable[str], values: Sequence[Any], first: int) -> str:
+        """The CTE `s` of the rows that arguments from number `first` on carry, joined or as an array."""
+        as_text = {"tokens", *self.json_columns, *self.array_columns}
+        kinds = {name: "text" if name in as_text else self.types[name] for name in names} | _SIDE_COLUMNS
+        arrays = [
+            f"string_to_array(${number}, E'\\x1e', E'\\x1d'){'' if kind == 'text' else f'::{kind}[]'}"
+            if isinstance(value, str)
+            else f"${number}::{kind}[]"
+            for number, (kind, value) in enumerate(zip(kinds.values(), values, strict=True), first)
+        ]
+        rows = f"unnest({', '.join(arrays)}) AS s({', '.join(kinds)})"
+        return f"WITH s AS MATERIALIZED (SELECT * FROM {rows})"
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A set made ready: what to copy, by column, and the columns that hold one value in all of its rows."""
+    """A set made ready: the values of each column, the side columns last, and those of one value in all rows."""
 
     names: tuple[str, ...]
-    records: list[tuple[Any, ...]]
+    values: list[str | list[Any]]
     shared: Mapping[str, Any]
 
 
@@ -161,22 +193,24 @@ class SetWriter:
 
     async def _insert(self, ready: _Ready, published: str) -> set[UUID]:
         record = self.record
-        arguments = [value for value in ready.shared.values() if value is not None]
-        numbers = iter(range(_FIRST_SHARED, _FIRST_SHARED + len(arguments)))
+        shared = [value for value in ready.shared.values() if value is not None]
+        first = _FIRST_FREE + len(shared)
+        numbers = iter(range(_FIRST_FREE, first))
         picked = [self.shape.cast(name) for name in ready.names]
         picked += [
             "NULL" if value is None else f"${next(numbers)}::{self.shape.types[name]}"
             for name, value in ready.shared.items()
         ]
-        async with self._copied(ready.names, ready.records) as source:
-            done = await self._run(
-                f"WITH done AS (INSERT INTO {record.table} ({', '.join([*ready.names, *ready.shared])})"
-                f" SELECT {', '.join(picked)} FROM {source} s"
-                f" ON CONFLICT DO NOTHING RETURNING id){_BESIDE.format(source=source, published=published)}",
-                "created",
-                record.created.type,
-                arguments,
-            )
+        done = await self._run(
+            f"{self.shape.travelling(ready.names, ready.values, first)}"
+            f", done AS (INSERT INTO {record.table} ({', '.join([*ready.names, *ready.shared])})"
+            f" SELECT {', '.join(picked)} FROM s"
+            f" ON CONFLICT DO NOTHING RETURNING id){_BESIDE.format(published=published)}",
+            "created",
+            record.created.type,
+            *shared,
+            *ready.values,
+        )
         return {row["id"] for row in done}
 
     def _new(self, rows: Sequence[ImportRow]) -> _Ready:
@@ -191,12 +225,15 @@ class SetWriter:
         told = [name for name in self.shape.audited if shared.get(name, name) is not None]
         audit: list[str] = []
         events: list[str] = []
+        picked = picker(told)
         for row in rows:
             values = row.values
-            audit.append(_json({name: [None, values[name]] for name in told if values[name] is not None}))
+            audit.append(
+                _json({n: [None, v] for n, v in zip(told, picked(values), strict=True) if v is not None})
+            )
             events.append(_wire(self._event(values, [])))
         copied = [self._wire_column(name, columns[name]) for name in names]
-        return _Ready(names, list(zip(*copied, *self._beside(audit, events), strict=True)), shared)
+        return _Ready(names, [*copied, *self._beside(audit, events)], shared)
 
     def _is_shared(self, name: str, held: list[Any]) -> bool:
         """Whether a column holds one value; in JSON, where 1 equals true, only nothing counts as the same."""
@@ -214,15 +251,17 @@ class SetWriter:
             self._wire_column(name, [after[name] for after, _, _ in changed]) for name in ("id", *names)
         ]
         beside = self._beside([audit for _, audit, _ in changed], [event for _, _, event in changed])
-        async with self._copied(("id", *names), list(zip(*copied, *beside, strict=True))) as source:
-            sets = ", ".join(f"{name} = {shape.cast(name)}" for name in names)
-            await self._run(
-                f"WITH done AS (UPDATE {record.table} t SET {sets}, version = t.version + 1, updated_at = $2"
-                f" FROM {source} s WHERE t.tenant_id = $1 AND t.id = s.id RETURNING t.id)"
-                f"{_BESIDE.format(source=source, published=_WAITING)}",
-                "updated",
-                record.updated.type,
-            )
+        sets = ", ".join(f"{name} = {shape.cast(name)}" for name in names)
+        values = [*copied, *beside]
+        await self._run(
+            f"{shape.travelling(('id', *names), values, _FIRST_FREE)}"
+            f", done AS (UPDATE {record.table} t SET {sets}, version = t.version + 1, updated_at = $2"
+            f" FROM s WHERE t.tenant_id = $1 AND t.id = s.id RETURNING t.id)"
+            f"{_BESIDE.format(published=_WAITING)}",
+            "updated",
+            record.updated.type,
+            *values,
+        )
 
     def _changed(self, row: ImportRow) -> tuple[dict[str, Any], str, str]:
         """A changed row's columns, audit entry and event."""
@@ -236,38 +275,25 @@ class SetWriter:
         return after, _json(changes), _wire(self._event(after, fields))
 
     def _event(self, values: dict[str, Any], changed: list[str]) -> dict[str, Any]:
-        row: RecordTable = entity(self.record.model, values)
-        return {
-            "id": values["id"],
-            "version": values["version"],
-            "changed": changed,
-            "record": self.record.render(row),
-        }
+        record = self.record.rendered(values)
+        return {"id": values["id"], "version": values["version"], "changed": changed, "record": record}
 
-    def _wire_column(self, name: str, held: list[Any]) -> list[Any]:
+    def _wire_column(self, name: str, held: list[Any]) -> str | list[Any]:
         if name in self.shape.json_columns:
-            return [None if value is None else _json(value) for value in held]
-        return held
+            return joined([None if value is None else _json(value) for value in held])
+        if name in self.shape.array_columns:
+            return joined([None if value is None else _array(value) for value in held])
+        return joined(held) if name in self.shape.text_like else held
 
     @staticmethod
-    def _beside(audit: list[str], events: list[str]) -> Iterator[list[Any]]:
-        """The side columns, in the order of `_SIDE_NAMES`."""
-        yield [new_id() for _ in audit]
-        yield audit
-        yield [new_id() for _ in events]
-        yield events
+    def _beside(audit: list[str], events: list[str]) -> Iterator[str | list[Any]]:
+        """The side columns, in the order of `_SIDE_COLUMNS`."""
+        yield joined(new_ids(len(audit)))
+        yield joined(audit)
+        yield joined(new_ids(len(events)))
+        yield joined(events)
 
-    @asynccontextmanager
-    async def _copied(self, names: Sequence[str], records: Sequence[Any]) -> AsyncIterator[str]:
-        source = f"import_{next(_numbers) % 64}"
-        connection = self.uow.connection
-        await connection.execute(self.shape.temporary(source, names))
-        await connection.copy_records_to_table(source, records=records, columns=[*names, *_SIDE_NAMES])
-        self.uow.statements += 2
-        yield source
-        await connection.execute(f"DROP TABLE {source}")
-
-    async def _run(self, sql: str, action: str, event: str, more: Sequence[Any] = ()) -> list[asyncpg.Record]:
+    async def _run(self, sql: str, action: str, event: str, *more: Any) -> list[asyncpg.Record]:
         uow, actor = self.uow, self.uow.actor
         who = (uow.tenant_id, uow.now, actor.kind, actor.id, actor.name, uow.request_id)
         self._calm.set()
@@ -281,6 +307,20 @@ def columns_of(record: RecordType[Any]) -> tuple[str, ...]:
     """The columns of a record type's table."""
     model: type[RecordTable] = record.model
     return _columns_of(model)
+
+
+def joined(values: list[Any]) -> str | list[Any]:
+    """Values as one text for `string_to_array`; as they are where the text would not say the same."""
+    texts = [_NOTHING if value is None else value if type(value) is str else str(value) for value in values]
+    found = _BETWEEN.join(texts)
+    clear = found and found.count(_BETWEEN) == len(texts) - 1 and _NOTHING not in values
+    return found if clear else values
+
+
+def _array(items: Sequence[Any]) -> str:
+    """An array as PostgreSQL reads it (manual, 8.15.6); of texts or of what needs no other text than its own."""
+    quoted = (str(item).replace("\\", "\\\\").replace('"', '\\"') for item in items)
+    return "{" + ",".join([f'"{item}"' for item in quoted]) + "}"
 
 
 def _json(value: Any) -> str:
