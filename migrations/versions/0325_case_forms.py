@@ -1,7 +1,7 @@
 """Forms by which customers open cases, what was submitted, and how often.
 
 Revision ID: 0325
-Revises: 0302
+Revises: 0310
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect
 
 revision = "0325"
-down_revision = "0302"
+down_revision = "0310"
 branch_labels = None
 depends_on = None
 

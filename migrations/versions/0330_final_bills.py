@@ -1,7 +1,7 @@
 """When companies stopped subscribing and came back: the last bill before each end, and what it may say.
 
 Revision ID: 0330
-Revises: 0302
+Revises: 0327
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect
 
 revision = "0330"
-down_revision = "0302"
+down_revision = "0327"
 branch_labels = None
 depends_on = None
 
