@@ -5,8 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # More pytest arguments, for example: make test ARGS="tests/kernel -k cursor"
 ARGS ?=
-# Test processes. Each takes about 300 MB and one core.
-JOBS ?= auto
+# Test processes. Each takes about 300 MB and one core, or what a virtual machine calls one.
+JOBS ?= logical
 SOURCES := app bench migrations tests tools
 export UV_PYTHON_DOWNLOADS := never
 # Compiled modules are kept, whatever the caller thinks of them: a start takes a third of the time.

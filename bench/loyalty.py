@@ -1,13 +1,15 @@
-"""Points: what a thousand orders take to earn, in a programme with a thousand, ten thousand and more members.
+"""Points: what a thousand orders take to earn, a thousand returns to take back, and a burn, as history grows.
 
-The orders are brought in over HTTP; what is measured is the reaction to their events, as a worker does it.
+Orders and returns are brought in over HTTP; what is measured is the reaction to their events, as a worker does it, in
+computing time of the worker and of the database. History grows in two ways: the company's, beside members whose own
+stays the same, and the members' own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -19,45 +21,140 @@ from app.kernel.config import Settings
 from app.kernel.outbox import Relay
 from app.kernel.startup import open_kernel
 from app.main import build_registry
-from bench.house import House, report, sign_up
+from bench.house import Company, House, cpu_of, database_cpu, listener, report, sign_up
 
 ORDERS = 1_000
 LINES = 5
-BASE = 20
+BASE = 500
+"""Orders that have earned before, at 1x."""
+MEMBERS = 20
+"""Who earn the orders that are measured; as many more have all the history of their own."""
 SCALES = (1, 10, 100)
-ROUNDS = 2
+BURNS = 200
 Json = dict[str, Any]
 
 
 def run_loyalty(house: House, console: Console) -> Json:
-    """The same thousand orders of a hundred members, beside 1x, 10x and 100x as many who have earned before."""
-    results: Json = {}
-    table = Table(title=f"Points: {ORDERS:,} orders of {LINES} lines earn")
-    for column in ("members", "orders that earned before", "seconds", "orders/s"):
+    """The same thousand orders, returns and burns, beside 1x, 10x and 100x as much history."""
+    table = Table(title=f"Computing time for {ORDERS:,} orders of {LINES} lines, worker and database")
+    for column in ("earned before", "whose history grew", "earn s", "orders/s", "return s", "burn ms"):
         table.add_column(column, justify="right")
+    results: Json = {}
     with house.product() as port:
-        company = sign_up(port, "Loyal")
-        headers = {"Authorization": f"Bearer {company.token}"}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=300) as http:
-            programme, members, past = _programme(http), 0, 0
-            for scale in SCALES:
-                members = _grow(http, programme, members, BASE * scale)
-                past = _orders(http, members, past, BASE * scale)
-                _handled(house)
-                runs = []
-                for _ in range(ROUNDS):
-                    past = _orders(http, members, past, past + ORDERS)
-                    runs.append(_handled(house))
-                seconds = statistics.median(runs)
-                results[f"{scale}x"] = {
-                    "members": members,
-                    "seconds": seconds,
-                    "spread": max(runs) - min(runs),
-                }
-                table.add_row(f"{members:,}", f"{past:,}", f"{seconds:.2f}", f"{ORDERS / seconds:,.0f}")
+        bench = _Bench(house, port, sign_up(port, "Loyal"))
+        for scale in SCALES:
+            bench.grow(BASE * scale)
+            for whose in ("company", "members"):
+                found = bench.measured(whose)
+                results[f"{scale}x {whose}"] = {"earned_before": bench.past} | found
+                table.add_row(
+                    f"{bench.past:,}",
+                    whose,
+                    f"{found['earn']:.2f}",
+                    f"{ORDERS / found['earn']:,.0f}",
+                    f"{found['return']:.2f}",
+                    f"{found['burn'] * 1_000:.1f}",
+                )
     console.print(table)
     report("loyalty", results)
     return results
+
+
+class _Bench:
+    """A company with a programme: `K` are the members of its history, `M` those measured, `D` those with history."""
+
+    def __init__(self, house: House, port: int, company: Company) -> None:
+        self._house, self._port = house, port
+        headers = {"Authorization": f"Bearer {company.token}"}
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=300)
+        self._programme = _programme(self._http)
+        self._there = 0
+        self._number = 0
+        self.past = 0
+        self._members = {kind: self._enrol(kind, 0, MEMBERS) for kind in "MD"}
+
+    def _enrol(self, kind: str, there: int, wanted: int) -> list[str]:
+        members = []
+        for start in range(there, wanted, 100):
+            names = [f"{kind}{n}" for n in range(start, min(start + 100, wanted))]
+            accounts = _batch(
+                self._http, "accounts", [{"external_id": name, "name": f"Customer {name}"} for name in names]
+            )
+            members += _batch(
+                self._http,
+                "loyalty-members",
+                [
+                    {"programme_id": self._programme, "account_id": id, "since": "2024-01-01"}
+                    for id in accounts
+                ],
+            )
+        return members
+
+    def grow(self, wanted: int) -> None:
+        """So many orders that have earned: half of them of ever more members, half of the same few."""
+        self._enrol("K", self._there, wanted // 50)
+        self._there = wanted // 50
+        half = (wanted - self.past) // 2
+        self._orders("K", self._there, half)
+        self._orders("D", MEMBERS, half)
+        self._handled()
+        self.past = wanted
+
+    def measured(self, whose: str) -> Json:
+        """Seconds of computing for a thousand orders, for as many returns, and for a burn."""
+        kind = "M" if whose == "company" else "D"
+        numbers = self._orders(kind, MEMBERS, ORDERS)
+        earn = self._handled()
+        self._returns(kind, numbers)
+        return {"earn": earn, "return": self._handled(), "burn": self._burns(self._members[kind])}
+
+    def _orders(self, kind: str, members: int, count: int) -> range:
+        numbers = range(self._number, self._number + count)
+        self._number += count
+        self._bring("orders", [_order(number, f"{kind}{number % members}") for number in numbers])
+        return numbers
+
+    def _returns(self, kind: str, numbers: range) -> None:
+        """One of two pumps of the first line of each order."""
+        back = [
+            {"external_id": f"R{number}", "account": f"{kind}{number % MEMBERS}", "currency": "USD"}
+            | {"returned_on": "2025-12-31", "lines": [{"order_line": f"S{number}/0", "quantity": "1"}]}
+            for number in numbers
+        ]
+        self._bring("returns", back)
+
+    def _bring(self, plural: str, items: list[Json]) -> None:
+        for start in range(0, len(items), 500):
+            answer = self._http.post(
+                f"/v1/{plural}/batch/import",
+                content=orjson.dumps({plural: items[start : start + 500]}),
+                headers={"Content-Type": "application/json"},
+            )
+            if answer.raise_for_status().json()["failed"]:
+                raise RuntimeError(f"the import refused {plural}")
+
+    def _burns(self, members: list[str]) -> float:
+        """Seconds of computing for one burn over HTTP, of the server and the database."""
+        server = listener(self._port)
+
+        def burn() -> None:
+            for number in range(BURNS):
+                path = f"/v1/loyalty-members/{members[number % MEMBERS]}/burns"
+                self._http.post(path, json={"points": 10}).raise_for_status()
+
+        return _spent(burn, lambda: cpu_of(server) + database_cpu(self._house)) / BURNS
+
+    def _handled(self) -> float:
+        """Let one worker react to everything that happened; seconds of computing."""
+        return _spent(
+            lambda: asyncio.run(_react(self._house)), lambda: time.process_time() + database_cpu(self._house)
+        )
+
+
+def _spent(do: Callable[[], None], clock: Callable[[], float]) -> float:
+    before = clock()
+    do()
+    return clock() - before
 
 
 def _programme(http: httpx.Client) -> str:
@@ -73,21 +170,6 @@ def _programme(http: httpx.Client) -> str:
     return str(http.post("/v1/loyalty-programmes", json=body).raise_for_status().json()["id"])
 
 
-def _grow(http: httpx.Client, programme: str, there: int, wanted: int) -> int:
-    """Accounts that are members, up to so many."""
-    for start in range(there, wanted, 100):
-        records = [
-            {"external_id": f"K{n}", "name": f"Customer {n}"} for n in range(start, min(start + 100, wanted))
-        ]
-        accounts = _batch(http, "accounts", records)
-        _batch(
-            http,
-            "loyalty-members",
-            [{"programme_id": programme, "account_id": id, "since": "2024-01-01"} for id in accounts],
-        )
-    return wanted
-
-
 def _batch(http: httpx.Client, plural: str, records: list[Json]) -> list[str]:
     items = [{"ref": str(place), "record": record} for place, record in enumerate(records)]
     answer = http.post(f"/v1/{plural}/batch/create", json={"items": items}).raise_for_status().json()
@@ -96,40 +178,23 @@ def _batch(http: httpx.Client, plural: str, records: list[Json]) -> list[str]:
     return [one["id"] for one in answer["results"]]
 
 
-def _orders(http: httpx.Client, members: int, there: int, wanted: int) -> int:
-    """Orders of the past, one member after the other, up to so many."""
-    for start in range(there, wanted, 500):
-        orders = [_order(number, members) for number in range(start, min(start + 500, wanted))]
-        body = orjson.dumps({"orders": orders})
-        answer = http.post(
-            "/v1/orders/batch/import", content=body, headers={"Content-Type": "application/json"}
-        )
-        if answer.raise_for_status().json()["failed"]:
-            raise RuntimeError("the import refused orders")
-    return max(there, wanted)
-
-
-def _order(number: int, members: int) -> Json:
-    line = {"description": "Pump", "quantity": "2", "unit_price": "19.99"}
+def _order(number: int, account: str) -> Json:
+    lines = [
+        {"external_id": f"S{number}/{place}", "description": "Pump", "quantity": "2", "unit_price": "19.99"}
+        for place in range(LINES)
+    ]
     return {
         "external_id": f"S{number}",
-        "account": f"K{number % members}",
+        "account": account,
         "currency": "USD",
         "ordered_on": f"2025-{number % 12 + 1:02}-{number % 28 + 1:02}",
-        "lines": [line] * LINES,
+        "lines": lines,
     }
 
 
-def _handled(house: House) -> float:
-    """Let everything that happened be reacted to, by one worker; how many seconds that took."""
-    return asyncio.run(_react(house))
-
-
-async def _react(house: House) -> float:
+async def _react(house: House) -> None:
     settings = Settings(environment="test", database_url=house.url)
     async with open_kernel(settings, build_registry()) as kernel:
         relay = Relay(kernel)
-        started = time.perf_counter()
         while await relay.run_once():
             pass
-        return time.perf_counter() - started

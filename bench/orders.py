@@ -12,14 +12,23 @@ from typing import Any
 import asyncpg
 import httpx
 import orjson
-import psutil
 from rich.console import Console
 from rich.table import Table
 
 from app.kernel.ids import new_id
 from bench import load
 from bench.bulk import Peak
-from bench.house import OTHER_CORES, Company, House, pin, report, sign_up
+from bench.house import (
+    OTHER_CORES,
+    Company,
+    House,
+    cpu_of,
+    database_cpu,
+    listener,
+    pin,
+    report,
+    sign_up,
+)
 
 ROUNDS = 3
 SECONDS = 2.0
@@ -69,9 +78,9 @@ def _products(http: httpx.Client) -> list[str]:
 
 def _import(house: House, port: int, http: httpx.Client, lines: int, console: Console) -> Json:
     """Lines a second, what each costs API and PostgreSQL, and what memory the API takes."""
-    server = _listener(port)
+    server = listener(port)
     bodies = list(_bodies(lines))
-    api, postgres = _cpu(server), _database_cpu(house)
+    api, postgres = cpu_of(server), database_cpu(house)
     started = time.perf_counter()
     with Peak(server) as peak:
         for body in bodies:
@@ -84,8 +93,8 @@ def _import(house: House, port: int, http: httpx.Client, lines: int, console: Co
     found = {
         "lines": len(bodies) * PER_REQUEST * LINES,
         "seconds": seconds,
-        "api_us_per_line": (_cpu(server) - api) * 1e6 / (len(bodies) * PER_REQUEST * LINES),
-        "postgres_us_per_line": (_database_cpu(house) - postgres) * 1e6 / (len(bodies) * PER_REQUEST * LINES),
+        "api_us_per_line": (cpu_of(server) - api) * 1e6 / (len(bodies) * PER_REQUEST * LINES),
+        "postgres_us_per_line": (database_cpu(house) - postgres) * 1e6 / (len(bodies) * PER_REQUEST * LINES),
         "peak_mb": peak.peak,
         "start_mb": peak.start,
     }
@@ -126,33 +135,6 @@ def _past(number: int) -> Json:
             for place in range(LINES)
         ],
     }
-
-
-def _listener(port: int) -> int:
-    """The process that serves a port."""
-    return next(
-        c.pid
-        for c in psutil.net_connections()
-        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid
-    )
-
-
-def _cpu(pid: int) -> float:
-    """Seconds that a process has computed."""
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
-
-
-def _database_cpu(house: House) -> float:
-    """Seconds that the server of the database and its connections have computed."""
-    port = int(house.url.rpartition(":")[2].partition("/")[0])
-    server = psutil.Process(_listener(port))
-    ended = server.cpu_times()
-    return float(
-        sum(_cpu(one.pid) for one in (server, *server.children()))
-        + ended.children_user
-        + ended.children_system
-    )
 
 
 # -- beside the limit ----------------------------------------------------------------------------------------
@@ -199,12 +181,12 @@ async def _measure(
     rates: dict[str, dict[str, list[float]]], operation: str, name: str, port: int, requests: Iterator[bytes]
 ) -> None:
     """Requests a second, and what each costs the server's process: that holds on a shared machine too."""
-    server = _listener(port)
-    before = _cpu(server)
+    server = listener(port)
+    before = cpu_of(server)
     run = await load.run(port, lambda: requests, seconds=SECONDS)
     found = rates.setdefault(operation, {})
     found.setdefault(name, []).append(run.rate)
-    found.setdefault(f"{name} µs", []).append((_cpu(server) - before) * 1e6 / run.requests)
+    found.setdefault(f"{name} µs", []).append((cpu_of(server) - before) * 1e6 / run.requests)
 
 
 def _order(account: str, products: list[str], lines: int) -> Json:

@@ -61,6 +61,16 @@ _ORDER = """WITH t AS (
 ) SELECT 1"""
 _PRODUCTS = "SELECT * FROM catalog.products WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
 _EMPTY: dict[str, Any] = dict.fromkeys(_PLAN.names)
+_COLUMNS = """
+SELECT string_agg(attname, ', ' ORDER BY attnum) AS columns FROM pg_attribute
+WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''"""
+
+
+def _beside(record: RecordType[Any], verb: str) -> str:
+    """The audit entry and the event of a record, as of a lead."""
+    kind = f"'{record.module}.{record.object}.{verb}.v1', '{record.object}'"
+    side = _SIDE.replace("'leads.lead.created.v1', 'lead'", kind)
+    return side.replace("'lead', t.id, 'created'", f"'{record.object}', t.id, '{verb}'")
 
 
 class Raw:
@@ -69,6 +79,7 @@ class Raw:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], tenant_id: UUID) -> None:
         self._pool = pool
         self._tenant = tenant_id
+        self._inserts: dict[str, str] = {}
         self._begin = f"BEGIN; SET LOCAL app.tenant_id = '{tenant_id}'"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -83,6 +94,8 @@ class Raw:
                 body = await self._order(given)
             elif path == "/v1/prices/resolve":
                 body = await self._price(given)
+            elif not path.startswith("/v1/leads"):
+                body = await self._record(method, scope, given)
             else:
                 body = await self._lead(method, scope, given)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
@@ -107,6 +120,37 @@ class Raw:
             id = UUID(scope["path"][10:])
             rows = await self._run(_UPDATE, self._tenant, id, *side, given["title"], version)
         return to_json(_PLAN.render(rows[0]))
+
+    async def _record(self, method: str, scope: Any, given: dict[str, Any]) -> bytes:
+        """Any other record: a whole row as its client made it, or one changed column."""
+        _, _, plural, *rest = scope["path"].split("/")
+        record = RECORDS[plural]
+        if method == "POST":
+            row = given["row"]
+            changes = {name: [None, value] for name, value in row.items() if value is not None}
+            sql = await self._insert(record)
+            values: list[Any] = [UUID(row["id"]), *_told(changes, row), orjson.dumps(row).decode()]
+        else:
+            ((name, value),) = given.items()
+            version = int(dict(scope["headers"])[b"if-match"].strip(b'"'))
+            sql = (
+                f"WITH t AS (UPDATE {record.table} SET {name} = $7, version = version + 1, updated_at = now()"
+                f" WHERE tenant_id = $1 AND id = $2 AND version = $8 RETURNING *){_beside(record, 'updated')}"
+                f" SELECT {record.plan.columns} FROM t"
+            )
+            values = [UUID(rest[0]), *_told({name: [None, value]}, given), value, version]
+        rows = await self._run(sql, self._tenant, *values)
+        return to_json(record.plan.render(rows[0]))
+
+    async def _insert(self, record: RecordType[Any]) -> str:
+        if record.path not in self._inserts:
+            columns = (await self._run(_COLUMNS, record.table))[0]["columns"]
+            self._inserts[record.path] = (
+                f"WITH t AS (INSERT INTO {record.table} ({columns}) SELECT {columns}"
+                f" FROM jsonb_populate_record(NULL::{record.table}, $7::jsonb) RETURNING *)"
+                f"{_beside(record, 'created')} SELECT {record.plan.columns} FROM t"
+            )
+        return self._inserts[record.path]
 
     async def _order(self, given: dict[str, Any]) -> bytes:
         order, lines = given["order"], given["lines"]
@@ -143,6 +187,11 @@ class Raw:
             rows = await connection.fetch(sql, *arguments)
             await connection.execute("COMMIT")
         return rows
+
+
+def _told(changes: dict[str, Any], record: dict[str, Any]) -> tuple[UUID, UUID, str, str]:
+    """Ids and contents of the audit entry and the event."""
+    return new_id(), new_id(), orjson.dumps(changes).decode(), orjson.dumps({"record": record}).decode()
 
 
 async def _body(receive: Any) -> bytes:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 refuse_foreign_connections()
 
+_worker_databases: list[str] = []
+"""The database of this process, once a test has asked for it."""
+
 LONG = {"journey": 100.0, "browser": 15.0, "faults": 15.0, "slow": 10.0}
 """About how many seconds a test with this mark takes."""
 SHORT = 0.4
@@ -52,7 +55,9 @@ def postgres() -> Iterator[TestServer]:
 def worker_database(postgres: TestServer) -> Iterator[str]:
     """The address of this test process's migrated database; a test that writes here rolls back."""
     url = postgres.create()
+    _worker_databases.append(url)
     yield url
+    _worker_databases.remove(url)
     postgres.drop(url)
 
 
@@ -70,6 +75,26 @@ def empty_database(postgres: TestServer) -> Iterator[str]:
     url = postgres.create(empty=True)
     yield url
     postgres.drop(url)
+
+
+_LEFT_BEHIND = """
+WITH events AS (UPDATE kernel.outbox SET published_at = now() WHERE published_at IS NULL AND dead_at IS NULL),
+  deliveries AS (UPDATE kernel.webhook_deliveries SET state = 'cancelled' WHERE state = 'pending'),
+  jobs AS (UPDATE kernel.jobs SET state = 'cancelled' WHERE state IN ('queued', 'running')),
+  usage AS (DELETE FROM kernel.usage_records),
+  bills AS (UPDATE tenants.bill_numbers SET last_at = '2000-01-01')
+UPDATE tenants.tenants SET status = 'erased' WHERE status <> 'erased'
+"""
+"""What a file's tests leave in their process's database that others' would come upon: work that waits for whoever
+looks first, companies that what is done for all companies is done for, and the day of the last bill."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_waits(request: pytest.FixtureRequest) -> None:
+    """Each file begins in a database in which nothing is to be done, whatever ran before it in the same process."""
+    if _worker_databases:
+        server: TestServer = request.getfixturevalue("postgres")
+        server.execute(_LEFT_BEHIND, _worker_databases[-1])
 
 
 @pytest.fixture(scope="session")

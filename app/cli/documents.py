@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -58,8 +59,9 @@ def export(
     out.print(f"Wrote {target}.")
 
 
+@cache
 def build() -> dict[str, Any]:
-    """The document, without a database."""
+    """The document, without a database; nobody changes it, and it takes seconds to write."""
     from app.kernel.config import Settings
     from app.main import create_app
 

@@ -6,6 +6,7 @@ import typer
 
 from app.cli import (
     billing,
+    bills,
     bulk,
     checking,
     configuration,
@@ -53,6 +54,8 @@ tenants.app.command("certificate")(leaving.certificate)
 tenants.app.command("reapply-erasures")(leaving.reapply)
 app.add_typer(operators.app, name="operator", rich_help_panel=OPERATE)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=OPERATE)
+for command in (bills.bills, bills.pay, bills.credit, bills.void, bills.uncollectible):
+    billing.app.command()(command)
 app.add_typer(billing.app, name="billing", rich_help_panel=OPERATE)
 app.add_typer(database.app, name="db", rich_help_panel=OPERATE)
 app.add_typer(verifying.app, name="audit", rich_help_panel=OPERATE)

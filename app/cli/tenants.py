@@ -108,8 +108,31 @@ def suspend(tenant_id: Id, reason: Reason) -> None:
     """Leave a company only reading and export, at once."""
     from app.tenants.operators import service
 
-    _act(tenant_id, lambda uow: service.suspend(uow, reason))
+    act(tenant_id, lambda uow: service.suspend(uow, reason))
     out.print(f"{tenant_id} is suspended.")
+
+
+@app.command()
+def cancel(
+    tenant_id: Id,
+    reason: Reason,
+    when: Annotated[
+        str, typer.Option(help="now, or period_end: when what is paid for is over.")
+    ] = "period_end",
+    as_json: AsJson = False,
+) -> None:
+    """Cancel what a company subscribes to; its last bill follows two days later."""
+    from app.tenants.lifecycle.account import CancelWhen
+    from app.tenants.operators import service
+
+    if when not in tuple(CancelWhen):
+        raise typer.BadParameter(f"{when} is neither now nor period_end.", param_hint="--when")
+    found = act(tenant_id, lambda uow: service.cancel(uow, CancelWhen(when), reason))
+    at = found.cancelled_at or found.cancel_at
+    if as_json:
+        print_json({"id": str(found.id), "status": found.status, "at": at.isoformat() if at else None})
+    else:
+        out.print(f"{tenant_id} is {found.status}; it ends {at:%Y-%m-%d %H:%M} UTC.")
 
 
 @app.command()
@@ -118,7 +141,7 @@ def reactivate(tenant_id: Id, reason: Reason) -> None:
     """End a suspension, or take up a cancelled account: its people can work again, at once."""
     from app.tenants.operators import service
 
-    _act(tenant_id, lambda uow: service.reactivate(uow, reason))
+    act(tenant_id, lambda uow: service.reactivate(uow, reason))
     out.print(f"{tenant_id} is active.")
 
 
@@ -134,7 +157,7 @@ def plan(
     from app.tenants.operators import service
 
     wanted = BillingInterval(interval) if interval else None
-    moved = _act(tenant_id, lambda uow: service.move_plan(uow, key, wanted, reason))
+    moved = act(tenant_id, lambda uow: service.move_plan(uow, key, wanted, reason))
     held = moved.pending or moved.held
     out.print(f"{tenant_id} has {held.plan.key} from {held.at:%Y-%m-%d %H:%M} UTC on.")
 
@@ -152,7 +175,7 @@ def credit(
     from app.kernel.money import Money
     from app.tenants.operators import service
 
-    after = _act(
+    after = act(
         tenant_id,
         lambda uow: service.grant_credit(uow, Money.from_major(amount, currency), reason),
         control=True,
@@ -171,7 +194,7 @@ def impersonate(
     """An access token to act in a member's place; the company's owners are told."""
     from app.tenants.operators.impersonation import impersonate as begin
 
-    made = _act(
+    made = act(
         tenant_id,
         lambda uow: begin(uow, member_id, reason=reason, minutes=minutes, may_write=write),
         control=True,
@@ -181,7 +204,7 @@ def impersonate(
     )
 
 
-def _act(tenant_id: UUID, work: Callable[[UnitOfWork], Awaitable[T]], *, control: bool = False) -> T:
+def act(tenant_id: UUID, work: Callable[[UnitOfWork], Awaitable[T]], *, control: bool = False) -> T:
     """Do something for a company as whoever sits at the command line; logged, and seen by the company."""
 
     async def run(kernel: Kernel) -> T:

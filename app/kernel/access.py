@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from enum import IntEnum
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -35,6 +35,10 @@ class Scope(IntEnum):
     @property
     def label(self) -> str:
         return self.name.lower()
+
+
+OPEN_TENANT_STATES: Final = frozenset({"trialing", "active", "past_due"})
+"""In which a company works; otherwise it only reads, exports and pays."""
 
 
 @dataclass(frozen=True, slots=True)

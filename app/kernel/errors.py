@@ -111,6 +111,11 @@ class ReadOnlyImpersonation(Forbidden):
     title = "This impersonation only reads"
 
 
+class ImpersonationEnded(Forbidden):
+    code = "impersonation_ended"
+    title = "The impersonation in which this was begun is over"
+
+
 class TenantCancelled(Forbidden):
     code = "tenant_cancelled"
     title = (

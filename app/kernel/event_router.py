@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
 from app.kernel import outbox
-from app.kernel.access import Actor, Scope
+from app.kernel.access import OPEN_TENANT_STATES, Actor, Scope
 from app.kernel.audit import audit_page, seal_status
 from app.kernel.dead_letters import DeadLetter, DeadLetters
 from app.kernel.errors import InvalidCursor, NotFound, problems
@@ -19,7 +19,7 @@ from app.kernel.event_feed import description_of, event_schemas, event_types, ev
 from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import json_response, tag
 from app.kernel.registry import Module, Permission, Schedule
-from app.kernel.routing import OPEN_TENANT_STATES, CurrentActor, IfMatch, KernelDep, Router, Uow
+from app.kernel.routing import CurrentActor, IfMatch, KernelDep, Router, Uow
 from app.kernel.schedules import ScheduledRun
 from app.kernel.schemas import HistoryEntry, Output, Page
 from app.kernel.stream import EventStream, parse_position

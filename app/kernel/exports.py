@@ -230,6 +230,6 @@ def enqueue_export(uow: UnitOfWork, request: ExportRequest) -> UUID:
     return uow.enqueue("exports.run", payload)
 
 
-EXPORT_JOB = JobKind("exports.run", ExportPayload, run_export, attempts=ATTEMPTS)
+EXPORT_JOB = JobKind("exports.run", ExportPayload, run_export, attempts=ATTEMPTS, while_closed=True)
 
 __all__ = ["EXPORT_JOB", "Export", "ExportRequest", "ExportStreamRequest", "enqueue_export", "prepare"]

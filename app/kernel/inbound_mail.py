@@ -10,18 +10,23 @@ from __future__ import annotations
 import binascii
 import hashlib
 import html
+import mimetypes
 import quopri
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import getaddresses
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from app.kernel.charsets import codec_of
 from app.kernel.contact import EmailInvalid, clean_email
 from app.kernel.errors import Invalid
 
 SIZE_LIMIT: Final = 1024 * 1024
+SIZE_LIMIT_WITH_FILES: Final = 20 * SIZE_LIMIT
+"""Of mails whose files are wanted."""
+MOST_FILES: Final = 10
 _MAX_NOTE: Final = 20_000
 _MAX_TEXT: Final = 256 * 1024
 _MAX_HEADERS: Final = 200
@@ -60,8 +65,19 @@ _UNFIT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
+class MailFile:
+    """A file that came with a mail; its name is the sender's, and may be anything."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
-    """What matters of a mail. `answers` are the ids of those that it follows, the nearest first."""
+    """What matters of a mail. `answers` are the ids of those that it follows, the nearest first.
+
+    `files` are at most `MOST_FILES` that hold something; `more_files` were beyond that.
+    """
 
     address: str
     name: str
@@ -72,10 +88,12 @@ class Mail:
     message_id: str | None
     answers: tuple[str, ...]
     recipients: tuple[str, ...]
+    files: tuple[MailFile, ...] = ()
+    more_files: int = 0
 
 
-def read_mail(raw: bytes) -> Mail:
-    """The sender, subject and text of a mail. Raises `Invalid`."""
+def read_mail(raw: bytes, *, files: bool = False) -> Mail:
+    """The sender, subject and text of a mail, and its `files` if they are wanted. Raises `Invalid`."""
     # Each kind of line end counts as one, as in the parser of the standard library.
     headers, body = _headers(raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
     for name in sorted(_READ & headers.keys()):
@@ -83,7 +101,7 @@ def read_mail(raw: bytes) -> Mail:
             raise _refusal(f"The header {name} is longer than {_MAX_HEADER} characters.")
     sender = _sender(headers)
     subject = _tidy(_words(headers.get("subject", "")))[:200].strip() or "(no subject)"
-    text = _text(headers, body)
+    text, parts = _read(headers, body)
     machine = _machine(headers, sender[0] if sender else "")
     if sender is None and machine is None:
         raise Invalid.at("/from", "invalid_email", "The mail has no sender that one could answer.")
@@ -100,6 +118,8 @@ def read_mail(raw: bytes) -> Mail:
         message_id=next(iter(_ids(message_id)), None),
         answers=_answers(headers),
         recipients=_recipients(headers),
+        files=_files(parts) if files else (),
+        more_files=max(0, len(parts) - MOST_FILES) if files else 0,
     )
 
 
@@ -235,16 +255,20 @@ def _type(headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     kind = "".join(text.partition(";")[0].split()[:1]).lower()
     parameters: dict[str, str] = {}
     for name, value in _PARAMETER.findall(text):
-        plain = re.sub(r"\\(.)", r"\1", value[1:-1]) if value[:1] == '"' and len(value) > 1 else value
+        plain = _plain(value)
         if name.endswith("*"):  # RFC 2231: charset'language'value
             plain = plain.rpartition("'")[2]
         parameters.setdefault(name.rstrip("*").lower(), plain)
     return kind if kind.count("/") == 1 else "text/plain", parameters
 
 
-def _text(headers: Mapping[str, str], body: bytes) -> str:
-    """The plain text, else the text of the HTML part; at most 20,000 characters."""
-    texts: dict[str, tuple[Mapping[str, str], bytes]] = {}
+_Part = tuple[Mapping[str, str], bytes]
+
+
+def _read(headers: Mapping[str, str], body: bytes) -> tuple[str, list[_Part]]:
+    """The plain text, else the text of the HTML part, at most 20,000 characters; and the parts that are files."""
+    texts: dict[str, _Part] = {}
+    files: list[_Part] = []
     # Parts that are still to be looked at, the next one last: headers, body, depth, and whether it is read.
     stack = [(headers, body, 1, True)]
     seen = 0
@@ -255,24 +279,29 @@ def _text(headers: Mapping[str, str], body: bytes) -> str:
             raise _refusal(
                 f"It has more than {_MAX_PARTS} parts, or parts {_MAX_DEPTH} levels within others."
             )
-        if headers.get("content-disposition", "").partition(";")[0].strip().lower() == "attachment":
-            continue
         kind, parameters = _type(headers)
-        if kind in ("text/plain", "text/html") and read:
-            texts.setdefault(kind, (headers, body))
+        if headers.get("content-disposition", "").partition(";")[0].strip().lower() == "attachment":
+            files += [(headers, body)] if read else []
+        elif kind in ("text/plain", "text/html") and read and kind not in texts:
+            texts[kind] = (headers, body)
         elif kind == "message/rfc822":  # what someone else wrote
+            files += [(headers, body)] if read else []
             stack.append((*_headers(body), depth + 1, False))
         elif kind.startswith("multipart/") and parameters.get("boundary"):
             parts = [_headers(part) for part in _parts(body, parameters["boundary"].rstrip())]
             if kind == "multipart/related" and parts:
                 start = parameters.get("start")
-                parts = [next((part for part in parts if start == part[0].get("content-id", "")), parts[0])]
+                root = next((part for part in parts if start == part[0].get("content-id", "")), parts[0])
+                files += [part for part in parts if part is not root] if read else []  # pictures in the text
+                parts = [root]
             stack.extend((*part, depth + 1, read) for part in reversed(parts))
+        elif read and not kind.startswith(("multipart/", "text/")):
+            files.append((headers, body))
     if not texts:
-        return ""
+        return "", files
     is_html = "text/plain" not in texts
     text = _content(*texts["text/html" if is_html else "text/plain"])
-    return _UNFIT.sub("", _text_of_html(text) if is_html else text).strip()[:_MAX_NOTE]
+    return _UNFIT.sub("", _text_of_html(text) if is_html else text).strip()[:_MAX_NOTE], files
 
 
 def _parts(body: bytes, boundary: str) -> Iterator[bytes]:
@@ -292,12 +321,57 @@ def _parts(body: bytes, boundary: str) -> Iterator[bytes]:
         yield body[start:]
 
 
-def _content(headers: Mapping[str, str], body: bytes) -> str:
+def _files(parts: Sequence[_Part]) -> tuple[MailFile, ...]:
+    """The first of them; what holds nothing is none."""
+    found = [
+        MailFile(_file_name(headers, at), _decoded(headers, body))
+        for at, (headers, body) in enumerate(parts[:MOST_FILES], start=1)
+    ]
+    return tuple(file for file in found if file.content)
+
+
+def _file_name(headers: Mapping[str, str], number: int) -> str:
+    """As the sender calls it (RFC 2183, 2.3; RFC 2231; and RFC 2047, which many use); else a number and its type."""
+    for header, wanted in (("content-disposition", "filename"), ("content-type", "name")):
+        pieces: dict[tuple[bool, int], str] = {}
+        for key, value in _PARAMETER.findall(headers.get(header, "")[:_MAX_HEADER]):
+            base, *marks = key.lower().split("*")
+            if base == wanted:
+                place = int(marks[0]) if marks and re.fullmatch("[0-9]{1,2}", marks[0]) else 0
+                pieces.setdefault((not marks, place), f"{'*' if key.endswith('*') else '='}{value}")
+        extended = [pieces[place] for place in sorted(pieces) if not place[0]]
+        name = _joined(extended) if extended else _words("".join(_plain(one[1:]) for one in pieces.values()))
+        if _tidy(name):
+            return _tidy(name)
+    return f"attachment-{number}{mimetypes.guess_extension(_type(headers)[0]) or ''}"
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    """Pieces of a value (RFC 2231, 3 and 4): those with a star are percent-encoded, the first says in what."""
+    charset, raw = "utf-8", b""
+    for at, piece in enumerate(pieces):
+        value = _plain(piece[1:])
+        if piece[0] == "*" and not at and value.count("'") >= 2:
+            charset, _, value = value.partition("'")
+            value = value.partition("'")[2]
+        raw += unquote_to_bytes(value) if piece[0] == "*" else value.encode("utf-8", "replace")
+    return raw.decode(codec_of(charset) or "utf-8", "replace")
+
+
+def _plain(value: str) -> str:
+    """A value without its quotation marks."""
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value[:1] == '"' and len(value) > 1 else value
+
+
+def _decoded(headers: Mapping[str, str], body: bytes) -> bytes:
     coding = headers.get("content-transfer-encoding", "").lower()
     if coding == "base64":
-        body = _base64(body)
-    elif coding == "quoted-printable":
-        body = quopri.decodestring(body)
+        return _base64(body)
+    return quopri.decodestring(body) if coding == "quoted-printable" else body
+
+
+def _content(headers: Mapping[str, str], body: bytes) -> str:
+    body = _decoded(headers, body)
     codec = codec_of(_type(headers)[1].get("charset", "")) or "utf-8"
     return body[:_MAX_TEXT].decode(codec, "replace").replace("\r\n", "\n")
 

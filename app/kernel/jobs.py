@@ -21,8 +21,8 @@ import asyncpg
 import structlog
 
 from app.kernel import uow as units
-from app.kernel.access import Actor, system_actor
-from app.kernel.errors import Problem
+from app.kernel.access import OPEN_TENANT_STATES, Actor, system_actor
+from app.kernel.errors import Problem, TenantCancelled, TenantSuspended
 from app.kernel.fair_share import FairTurns
 from app.kernel.ids import new_id
 from app.kernel.metrics import observe_job
@@ -40,6 +40,7 @@ GRACE_SECONDS = 20.0
 PROGRESS_SECONDS = 1.0
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
+LOOK_AGAIN = timedelta(minutes=5)  # whether an account that is closed is open again
 SPARE_HANDS = 2
 """So many more jobs run when all hands are full, of tenants that have none: long jobs keep nobody else waiting."""
 
@@ -65,8 +66,10 @@ class JobLost(Exception):
 
 
 class _LaterActors(Protocol):
-    async def impersonation_actor(self, tenant_id: UUID, member_id: UUID) -> Actor:
-        """An operator in a member's place, for work they started that runs later."""
+    async def impersonation_actor(
+        self, tenant_id: UUID, member_id: UUID, session_id: UUID | None, *, ended: bool
+    ) -> Actor:
+        """An operator in a member's place, for work they started that runs later; with `ended` also after it."""
 
     async def api_key_actor(self, tenant_id: UUID, key_id: UUID) -> Actor:
         """The actor of an API key, for work it started that runs later."""
@@ -123,15 +126,25 @@ class JobContext:
         return self._cancel_seen
 
 
-async def actor_of(kernel: Kernel, tenant_id: UUID, kind: str, actor_id: UUID) -> Actor:
+async def actor_of(
+    kernel: Kernel,
+    tenant_id: UUID,
+    kind: str,
+    actor_id: UUID,
+    *,
+    session_id: UUID | None = None,
+    ended: bool = False,
+) -> Actor:
     """Who a job acts as: whoever enqueued it, with the rights they have when it runs.
 
-    Raises: `NotFound`, `Forbidden` when that member or key is gone.
+    An operator in a member's place acts as long as their session lasts, with `ended` also after it.
+    Raises: `NotFound`, `Forbidden` when that member or key is gone, or the impersonation is over.
     """
     if kind == "member":
         return await kernel.authenticator.member_actor(tenant_id, actor_id)
     if kind == "impersonation":
-        return await cast("_LaterActors", kernel.authenticator).impersonation_actor(tenant_id, actor_id)
+        later = cast("_LaterActors", kernel.authenticator)
+        return await later.impersonation_actor(tenant_id, actor_id, session_id, ended=ended)
     if kind == "api_key":
         return await cast("_LaterActors", kernel.authenticator).api_key_actor(tenant_id, actor_id)
     return system_actor(await kernel.authenticator.tenant_profile(tenant_id))
@@ -177,7 +190,7 @@ UPDATE kernel.jobs j
 SET state = 'running', locked_by = $3, locked_until = $4, attempts = j.attempts + 1,
     started_at = coalesce(j.started_at, $1)
 FROM chosen c WHERE j.tenant_id = c.tenant_id AND j.id = c.id
-RETURNING j.tenant_id, j.id, j.name, j.payload, j.attempts, j.actor_kind, j.actor_id, j.request_id,
+RETURNING j.tenant_id, j.id, j.name, j.payload, j.attempts, j.actor_kind, j.actor_id, j.request_id, j.session_id,
   j.cancel_requested, c.weight, c.turn
 """
 
@@ -308,7 +321,7 @@ class JobRunner:
         return await self._finish(row, "completed", result=result)
 
     async def _attempt(self, row: asyncpg.Record, kind: JobKind, stop: asyncio.Event) -> dict[str, Any]:
-        actor = await actor_of(self.kernel, row["tenant_id"], row["actor_kind"], row["actor_id"])
+        actor = await self._actor(row, kind)
         context = JobContext(
             kernel=self.kernel,
             actor=actor,
@@ -321,41 +334,57 @@ class JobRunner:
         )
         payload = kind.payload.model_validate(row["payload"])
         running = asyncio.ensure_future(kind.run(context, payload))
-        async with self._heartbeat(row, running) as lost:
+        async with self._heartbeat(row, kind, running) as stopped:
             try:
                 result = await running
             except asyncio.CancelledError:
-                if lost.is_set():
-                    raise JobLost from None
+                if stopped:
+                    raise stopped[0] from None
                 running.cancel()
                 with suppress(asyncio.CancelledError, Exception):
                     await running
                 raise
         return dict(result or {})
 
+    async def _actor(self, row: asyncpg.Record, kind: JobKind) -> Actor:
+        """Who the job acts as. Raises: JobDeferred while the company's account is closed to such work."""
+        actor = await actor_of(
+            self.kernel,
+            row["tenant_id"],
+            row["actor_kind"],
+            row["actor_id"],
+            session_id=row["session_id"],
+            ended=kind.outlives_session,
+        )
+        if not kind.while_closed:
+            require_open(actor, self.kernel.clock.now())
+        return actor
+
     @asynccontextmanager
     async def _heartbeat(
-        self, row: asyncpg.Record, running: asyncio.Future[Any]
-    ) -> AsyncIterator[asyncio.Event]:
-        """Renew the lease while the job runs; a job whose lease is gone is stopped."""
-        lost = asyncio.Event()
+        self, row: asyncpg.Record, kind: JobKind, running: asyncio.Future[Any]
+    ) -> AsyncIterator[list[Exception]]:
+        """Renew the lease while the job runs; one whose lease is gone, or that may not go on, is stopped: why."""
+        stopped: list[Exception] = []
 
         async def beat() -> None:
-            while True:
+            while not stopped:
                 await asyncio.sleep(self.lease.total_seconds() / 3)
                 until = self.kernel.clock.now() + self.lease
                 try:
-                    if await self._mine(row, "locked_until = $4", until):
-                        continue
+                    if not await self._mine(row, "locked_until = $4", until):
+                        stopped.append(JobLost())
+                    elif row["actor_kind"] == "impersonation" or not kind.while_closed:
+                        await self._actor(row, kind)
+                except (JobDeferred, Problem) as reason:
+                    stopped.append(reason)
                 except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                     continue  # the next beat tries again; the lease is three beats long
-                lost.set()
-                running.cancel()
-                return
+            running.cancel()
 
         beating = asyncio.create_task(beat())
         try:
-            yield lost
+            yield stopped
         finally:
             beating.cancel()
 
@@ -422,6 +451,13 @@ class JobRunner:
         await asyncio.shield(
             self._mine(row, "state = 'queued', attempts = greatest(attempts - 1, 0), locked_until = NULL")
         )
+
+
+def require_open(actor: Actor, now: datetime) -> None:
+    """Let work wait while the company's account is suspended or cancelled. Raises: JobDeferred."""
+    if actor.tenant.status not in OPEN_TENANT_STATES:
+        why = TenantSuspended if actor.tenant.status == "suspended" else TenantCancelled
+        raise JobDeferred(now + LOOK_AGAIN, f"{why.code}: {why.title}")
 
 
 def pause_after(attempts: int) -> timedelta:

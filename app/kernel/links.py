@@ -23,8 +23,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from app.kernel.access import OPEN_TENANT_STATES
 from app.kernel.errors import NotFound
-from app.kernel.routing import OPEN_TENANT_STATES
 from app.kernel.secrets import SignatureInvalid, decode_base64url, encode_base64url, hash_token, random_token
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import email
 import email.policy
 import re
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
@@ -28,8 +28,9 @@ from app.kernel.access import Actor
 from app.kernel.allowances import METRICS, LimitName, PlanLimitReached
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.config import Settings
+from app.kernel.files import FileNotFound, InvalidKey, tenant_of
 from app.kernel.ids import created_at, new_id
-from app.kernel.jobs import JobDeferred
+from app.kernel.jobs import JobDeferred, require_open
 from app.kernel.limits import require_message
 from app.kernel.registry import JobKind
 from app.kernel.schemas import Input
@@ -72,6 +73,14 @@ class Attachment(Input):
     content: bytes = Field(max_length=20 << 20)
 
 
+class StoredAttachment(Input):
+    """A file of the store that goes with a mail: it is read when the mail is sent, and left out if it is gone."""
+
+    key: str = Field(max_length=500)
+    name: str = Field(max_length=200)
+    media_type: str = Field(max_length=100, pattern=r"^[a-z]+/[a-z0-9.+-]+$")
+
+
 class Message(Input):
     """One mail in plain text, with an HTML body beside it if wanted; also the payload of `mail.send`.
 
@@ -89,6 +98,7 @@ class Message(Input):
     automatic: bool = True
     calendar: CalendarPart | None = None
     attachments: list[Attachment] = Field([], max_length=10)
+    files: list[StoredAttachment] = Field([], max_length=10)
     counted: bool = Field(False, description="It goes to customers and counts as a message of the plan.")
 
 
@@ -267,18 +277,32 @@ class _JobContext(Protocol):
 def post(uow: UnitOfWork, message: Message) -> None:
     """Queue a mail to somebody outside with the transaction; it counts as a message of the plan once it is sent.
 
-    Beyond a hard limit it is held, and looked at every hour until the next period or a larger plan lets it go.
+    While the company's account is closed it is held. Beyond a hard limit it is, too, and looked at every hour until
+    the next period or a larger plan lets it go.
     """
     uow.enqueue(MAIL_SEND.name, message.model_copy(update={"counted": True}).model_dump(exclude_none=True))
 
 
 async def _send(context: _JobContext, message: Message) -> None:
     if message.counted:
+        require_open(context.actor, context.kernel.clock.now())
         await _hold_beyond_limit(context)
-    await context.kernel.mailer.send(message)
+    await context.kernel.mailer.send(await _with_files(context, message))
     if message.counted:
         async with context.transaction() as uow:
             uow.meter(METRICS[LimitName.MESSAGES])
+
+
+async def _with_files(context: _JobContext, message: Message) -> Message:
+    """The mail with what the files hold, those of the company that sends it only."""
+    read = list(message.attachments)
+    for file in message.files:
+        if tenant_of(file.key) != context.actor.tenant.id:
+            raise InvalidKey(f"{file.key!r} is not a file of the company.")
+        with suppress(FileNotFound):
+            content = b"".join([piece async for piece in await context.kernel.files.get_stream(file.key)])
+            read.append(Attachment(name=file.name, media_type=file.media_type, content=content))
+    return message.model_copy(update={"attachments": read, "files": []})
 
 
 async def _hold_beyond_limit(context: _JobContext) -> None:
@@ -294,5 +318,7 @@ async def _hold_beyond_limit(context: _JobContext) -> None:
             raise JobDeferred(max(uow.now, min(end, uow.now + LOOK_AGAIN)), reason) from None
 
 
-MAIL_SEND = JobKind("mail.send", Message, _send, attempts=8, wipe=True)
+MAIL_SEND = JobKind(
+    "mail.send", Message, _send, attempts=8, wipe=True, while_closed=True, outlives_session=True
+)
 JOBS: Sequence[JobKind] = (MAIL_SEND,)

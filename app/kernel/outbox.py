@@ -119,6 +119,11 @@ _HELD_BACK = """
 UPDATE kernel.outbox o SET attempts = o.attempts - 1, next_attempt_at = NULL
 FROM unnest($1::uuid[], $2::uuid[]) AS d(tenant_id, id) WHERE o.tenant_id = d.tenant_id AND o.id = d.id
 """
+_FIRST = """
+INSERT INTO kernel.inbox (tenant_id, handler, event_id, handled_at)
+SELECT $1, $2, e.id, $4 FROM (SELECT unnest($3::uuid[]) AS id ORDER BY 1) e
+ON CONFLICT DO NOTHING RETURNING event_id
+"""
 _FAILED = """
 UPDATE kernel.outbox SET next_attempt_at = $3, last_error = $4, dead_at = $5 WHERE tenant_id = $1 AND id = $2
 """
@@ -161,6 +166,7 @@ class Relay:
         self.poll_seconds = poll_seconds
         self._slots = asyncio.Semaphore(concurrency)
         self._passed_on: list[Claimed] = []  # and not yet marked so
+        self._had: set[tuple[UUID, str]] = set()  # event and reaction: handled in a batch
 
     async def run(self, stop: asyncio.Event) -> None:
         """Pass events on until `stop`; a batch that was begun is finished."""
@@ -178,7 +184,11 @@ class Relay:
         records: dict[tuple[UUID, UUID], list[Claimed]] = {}
         for event in claimed.loud:
             records.setdefault((event.tenant_id, event.record_id), []).append(event)
-        await asyncio.gather(*(self._in_order(events) for events in records.values()))
+        waiting: list[list[Claimed]] = list(records.values())
+        while waiting:
+            await self._at_once([events[0] for events in waiting])
+            rests = await asyncio.gather(*(self._in_order(events) for events in waiting))
+            waiting = [rest for rest in rests if rest]
         await self._publish(least=1)
         return claimed.count
 
@@ -194,18 +204,53 @@ class Relay:
         loud = sorted((row for row in rows if row["loud"]), key=lambda row: (row["turn"], row["id"]))
         return _Batch(len(rows), [Claimed(*row[2:]) for row in loud])
 
-    async def _in_order(self, events: Sequence[Claimed]) -> None:
-        """Pass on the claimed events of one record; after a failure the rest waits."""
+    async def _at_once(self, events: Sequence[Claimed]) -> None:
+        """Run the reactions that take batches; an event that was tried before is handled alone, whatever it did."""
+        batches: dict[tuple[UUID, str], tuple[Subscription, list[Claimed]]] = {}
+        for event in events:
+            for subscription in self._reactions(event) if event.attempts == 1 else ():
+                if subscription.batch:
+                    key = (event.tenant_id, subscription.key)
+                    batches.setdefault(key, (subscription, []))[1].append(event)
+        several = [(reaction, batch) for reaction, batch in batches.values() if len(batch) > 1]
+        await asyncio.gather(*(self._try_batch(reaction, batch) for reaction, batch in several))
+
+    async def _try_batch(self, subscription: Subscription, events: Sequence[Claimed]) -> None:
+        async with self._slots:
+            try:
+                async with asyncio.timeout(HANDLER_SECONDS):
+                    await self._run_once_ever(events, subscription)
+            except Exception as error:
+                log.warning(
+                    "batch failed, its events are handled one by one",
+                    events=len(events),
+                    subscription=subscription.name,
+                    exc_info=error,
+                )
+                return
+        self._had.update((event.id, subscription.key) for event in events)
+
+    def _reactions(self, event: Claimed) -> Sequence[Subscription]:
+        return self.kernel.registry.subscriptions.get(event.type, ())
+
+    async def _in_order(self, events: list[Claimed]) -> list[Claimed]:
+        """Pass on the claimed events of one record; after a failure the rest waits.
+
+        It ends before the next event that others may be handled together with; what is left.
+        """
         async with self._slots:
             for position, event in enumerate(events):
+                if position and any(subscription.batch for subscription in self._reactions(event)):
+                    return events[position:]
                 failures = await self._react(event)
                 if failures:
                     async with self.kernel.database.control() as connection:
                         await self._put_off(connection, event, failures)
                         await connection.execute(_HELD_BACK, *_keys(events[position + 1 :]))
-                    return
+                    return []
                 self._passed_on.append(event)
                 await self._publish(least=PUBLISHED_AT_ONCE)
+        return []
 
     async def _publish(self, *, least: int) -> None:
         """Mark the events that were passed on, if there are so many: a transaction for each would cost more
@@ -218,10 +263,13 @@ class Relay:
     async def _react(self, event: Claimed) -> list[str]:
         """Run every reaction to an event, each in its own transaction; what went wrong."""
         failures = []
-        for subscription in self.kernel.registry.subscriptions.get(event.type, ()):
+        for subscription in self._reactions(event):
+            if (event.id, subscription.key) in self._had:
+                self._had.remove((event.id, subscription.key))
+                continue
             try:
                 async with asyncio.timeout(HANDLER_SECONDS):
-                    await self._run_once_ever(event, subscription)
+                    await self._run_once_ever([event], subscription)
             except Exception as error:
                 failures.append(f"{subscription.name}: {type(error).__name__}: {error}")
                 log.warning(
@@ -234,19 +282,22 @@ class Relay:
                 )
         return failures
 
-    async def _run_once_ever(self, event: Claimed, subscription: Subscription) -> None:
-        tenant = await self.kernel.authenticator.tenant_profile(event.tenant_id)
-        async with transaction(self.kernel, system_actor(tenant), request_id=event.request_id) as uow:
-            first = await uow.fetchrow(
-                "INSERT INTO kernel.inbox (tenant_id, handler, event_id, handled_at) VALUES ($1, $2, $3, $4)"
-                " ON CONFLICT DO NOTHING RETURNING true",
-                event.tenant_id,
-                subscription.key,
-                event.id,
-                uow.now,
+    async def _run_once_ever(self, events: Sequence[Claimed], subscription: Subscription) -> None:
+        """Handle these events of one company, but for those that were handled before, in one transaction.
+
+        What it writes carries the id of the request that they all come from, if there is one.
+        """
+        tenant = await self.kernel.authenticator.tenant_profile(events[0].tenant_id)
+        requests = {event.request_id for event in events}
+        request_id = events[0].request_id if len(requests) == 1 else ""
+        async with transaction(self.kernel, system_actor(tenant), request_id=request_id) as uow:
+            rows = await uow.fetch(
+                _FIRST, uow.tenant_id, subscription.key, [event.id for event in events], uow.now
             )
-            if first is not None:
-                await subscription.handle(uow, subscription.payload.model_validate(event.data))
+            first = {row["event_id"] for row in rows}
+            told = [subscription.payload.model_validate(one.data) for one in events if one.id in first]
+            if told:
+                await subscription.handle(uow, told if subscription.batch else told[0])
 
     async def _put_off(self, connection: Connection, event: Claimed, failures: Sequence[str]) -> None:
         now = self.kernel.clock.now()

@@ -41,12 +41,16 @@ class Subscription:
     """A reaction to an event's *name*, with a payload model of the subscriber's own.
 
     It runs in its own transaction, at least once; the inbox drops repetitions, so each event takes effect once.
+    With `batch` it takes a list of payloads, in the order in which things happened: those of one company that are
+    due together, in one transaction. They are of different records, for events of one record follow each other.
+    If the list fails, each of its events is handled alone.
     """
 
     event: str
     payload: type[BaseModel]
     handle: Callable[[UnitOfWork, Any], Awaitable[None]]
     name: str
+    batch: bool = False
 
     @property
     def key(self) -> str:
@@ -63,6 +67,10 @@ class JobKind:
     attempts: int = 5
     wipe: bool = False
     """The order holds secrets (mailed links): it is emptied as soon as the job has ended."""
+    while_closed: bool = False
+    """It also runs while the company is suspended or cancelled, as exports and payments do; others wait."""
+    outlives_session: bool = False
+    """It carries out what was done already: it runs though the impersonation that queued it is over."""
 
 
 @dataclass(frozen=True)

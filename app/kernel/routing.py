@@ -27,7 +27,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from app.kernel import db, idempotency
-from app.kernel.access import ANONYMOUS, Actor, TenantProfile
+from app.kernel.access import ANONYMOUS, OPEN_TENANT_STATES, Actor, TenantProfile
 from app.kernel.allowances import PlanCallsUsedUp, PlanFeatureMissing, PlanLimitReached, require_feature
 from app.kernel.errors import (
     BadRequest,
@@ -64,7 +64,6 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 DEADLOCKS_BORNE = 2
 OPERATOR = "operator"
 """Access of those who look after the installation; a route class of `app.tenants` knows them."""
-OPEN_TENANT_STATES = frozenset({"trialing", "active", "past_due"})
 UNTROUBLED_TENANT_STATES = frozenset({"trialing", "active"})
 ACCOUNT_STATUS = "Account-Status"
 """Says of each answer to a company in trouble that it is `past_due`, `suspended` or `cancelled`."""

@@ -97,9 +97,14 @@ def point_read(model: type[Base], lock: Lock, deleted: bool) -> str:
 
 
 @lru_cache(maxsize=1_000)
-def rows_by_id(model: type[Base], readable: str | None, allowed: str | None, lock: Lock) -> str:
-    """Live rows of a tenant (`$1`) by id (`$2`) that satisfy `readable`, with whether they are `allowed`."""
-    columns = ", ".join(f"t.{name}" for name in columns_of(model))
+def rows_by_id(
+    model: type[Base], readable: str | None, allowed: str | None, lock: Lock, names: tuple[str, ...] = ()
+) -> str:
+    """Live rows of a tenant (`$1`) by id (`$2`) that satisfy `readable`, with whether they are `allowed`.
+
+    Only the columns of these `names`, or all of them.
+    """
+    columns = ", ".join(f"t.{name}" for name in names or columns_of(model))
     return (
         f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {qualified(model)} t"
         " WHERE t.tenant_id = $1 AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL"
@@ -213,9 +218,11 @@ _SIDE_EFFECTS = {
   FROM who w, jsonb_to_recordset({rows}::jsonb) AS i(principal_id uuid, method text, path text, key text,
     request_hash text, status int, headers jsonb, body text)""",
     "jobs": """
-  INSERT INTO kernel.jobs (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id)
-  SELECT w.tenant, j.id, j.name, j.payload, j.run_at, w.kind, w.actor, w.now, w.request
-  FROM who w, jsonb_to_recordset({rows}::jsonb) AS j(id uuid, name text, payload jsonb, run_at timestamptz)""",
+  INSERT INTO kernel.jobs
+    (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id, session_id)
+  SELECT w.tenant, j.id, j.name, j.payload, j.run_at, w.kind, w.actor, w.now, w.request, j.session_id
+  FROM who w, jsonb_to_recordset({rows}::jsonb)
+    AS j(id uuid, name text, payload jsonb, run_at timestamptz, session_id uuid)""",
 }
 
 

@@ -414,9 +414,10 @@ class UnitOfWork:
     ) -> UUID:
         """Start a background job when this transaction commits; returns its id."""
         job_id = job_id or new_id()
-        self._pending.jobs.append(
-            {"id": job_id, "name": name, "payload": dict(payload), "run_at": run_at or self.now}
-        )
+        job = {"id": job_id, "name": name, "payload": dict(payload), "run_at": run_at or self.now}
+        if self.actor.kind == "impersonation":
+            job["session_id"] = self.actor.session_id
+        self._pending.jobs.append(job)
         return job_id
 
     def remember_answer(self, record: dict[str, Any]) -> None:

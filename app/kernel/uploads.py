@@ -115,6 +115,18 @@ async def _store(
         raise PayloadTooLarge(f"A file may have at most {limit} bytes.", limit=limit) from None
 
 
+async def store_content(kernel: Kernel, tenant_id: UUID, name: str, content: bytes) -> Received:
+    """Put what came in by another way than an upload into the file store, under a name that may be anything."""
+    received = Received(name=file_name(name), id=new_id())
+    key = file_key(tenant_id, "files", str(received.id))
+    received.stored = await kernel.files.put_stream(key, _once(content), max_size=len(content))
+    return received
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
 async def record_upload(uow: UnitOfWork, received: Received) -> StoredUpload:
     """The row of a received file. Raises `Invalid` when there is none, or nothing in it; `PlanLimitReached`."""
     stored = received.stored

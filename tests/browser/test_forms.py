@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from app.main import Application
+from tests.modules.after_sales.cases.test_forms import form_of
+from tests.modules.after_sales.cases.test_mail import mailed
 from tests.modules.leads.forms import leads, make_form, outcomes
-from tests.support.api import Client
+from tests.support.api import Client, Company
 from tests.support.served import served
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -109,6 +112,32 @@ async def test_the_hosted_page_works_on_a_phone_without_scripts(
     await context.close()
     [lead] = await leads(owner)
     assert (lead["name"], lead["email"], lead["utm_source"]) == ("李华", "li@sail.example.com", "wechat")
+    assert complaints == []
+
+
+async def test_a_customer_opens_a_case_on_a_phone_and_sees_where_it_stands(
+    browser: Browser, url: str, company: Company
+) -> None:
+    form = await form_of(company.owner)
+    context = await browser.new_context(viewport={"width": 360, "height": 740}, java_script_enabled=False)
+    page = await context.new_page()
+    complaints = complaints_of(page, url)
+    await page.goto(f"{url}/case-forms/{form['public_key']}?lang=en")
+    await expect(page.get_by_role("heading")).to_have_text("Get help")
+    await page.get_by_label("E-mail").fill("li@sail.example.com")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Please fill this in.")
+    await page.get_by_label("What is it about?").fill("The pump leaks")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("status")).to_have_text("Thank you. We have received your message.")
+    [receipt] = await mailed(company)
+    link = re.search(r"/case-status/\S+", receipt["text"])
+    assert link is not None
+    await page.goto(url + link[0])
+    await expect(page.get_by_role("heading")).to_contain_text("Your request C-")
+    await expect(page.locator("#status")).to_have_text("Received")
+    assert await page.evaluate("document.documentElement.scrollWidth") == 360
+    await context.close()
     assert complaints == []
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from app.demo import client
 from app.kernel.config import Settings
 from app.kernel.secrets import KeyRing
 from tests.support.command import Rapport
@@ -45,7 +46,8 @@ def test_help_names_every_command(rapport: Rapport):
     ["up", "serve", "worker", "demo", "import", "export", "config", "db upgrade", "db check", "db distribute",
      "tenants create", "tenants list", "tenants suspend", "tenants resume", "tenants erase", "tenants certificate",
      "tenants impersonate", "tenants reapply-erasures", "operator create-key", "openapi export", "audit verify",
-     "figures check", "check money", "billing run", "billing reconcile", "billing coupon"],
+     "figures check", "check money", "billing run", "billing reconcile", "billing coupon",
+     "billing bills", "billing pay", "billing credit", "billing void", "billing uncollectible", "tenants cancel"],
 )  # fmt: skip
 def test_every_command_explains_itself(rapport: Rapport, command: str):
     answer = rapport(*command.split(), "--help")
@@ -314,6 +316,81 @@ def test_billing_makes_bills_and_finds_one_that_is_not_what_lies_behind_it(
     assert "line 1 quantity: stored 1, computed 2" in " ".join(broken.out.split())
 
 
+def test_an_operator_pays_credits_voids_and_gives_up_bills(rapport: Rapport, own_database: str):
+    company = make_company(rapport, own_database)["id"]
+    fetch(own_database, "UPDATE tenants.tenants SET created_at = created_at - interval '100 days'")
+    fetch(own_database, "UPDATE tenants.seat_changes SET at = at - interval '100 days'")
+
+    def billing(*arguments: str) -> Any:
+        return rapport("billing", *arguments, DATABASE_URL=own_database)
+
+    billing("run")
+    first, second, third = [bill["number"] for bill in billing("bills", company, "--json").json][2::-1]
+    paid = billing("pay", company, first, "100", "--reference", "T-1", "--reason", "a transfer", "--json")
+    assert (paid.code, paid.json["status"], paid.json["due"], paid.json["paid"]) == (
+        0,
+        "paid",
+        "0.00",
+        "100.00",
+    )
+    again = billing("pay", company, first, "100", "--reference", "T-1", "--reason", "a transfer", "--json")
+    assert (again.code, again.json["paid"]) == (0, "100.00")
+    note = billing("credit", company, second, "--line", "1=4.00", "--reason", "sorry", "--json")
+    assert (note.code, note.json["bill"], note.json["total"], note.json["applied"]) == (
+        0,
+        second,
+        "4.00",
+        "4.00",
+    )
+    note = billing("credit", company, second.lower(), "1", "--reason", "sorry", "--json")
+    assert (note.json["total"], note.json["to_balance"]) == ("1.00", "0.00")
+    given_up = billing("uncollectible", company, second, "--reason", "no answer", "--json")
+    assert (given_up.json["status"], given_up.json["due"]) == ("uncollectible", "94.00")
+    assert f"{third} is void" in billing("void", company, third, "--reason", "never used").out
+    for arguments, said in (
+        (("void", company, first, "--reason", "x"), "paid"),
+        (("pay", company, first, "100", "--reference", "T-1", "--reason", "x"), ""),
+        (
+            ("pay", company, second, "100", "--reference", "T-1", "--reason", "x"),
+            "booked with another amount",
+        ),
+        (
+            ("pay", company, second, "2.345", "--reference", "T-2", "--reason", "x"),
+            "'2.345' is no amount in CNY",
+        ),
+        (("credit", company, second, "99", "--reason", "x"), "at most what it came to"),
+        (("credit", company, second, "--line", "nine", "--reason", "x"), "'nine' is no line"),
+        (("void", company, "INV-1900-000001", "--reason", "x"), "no bill INV-1900-000001"),
+    ):
+        answer = billing(*arguments)
+        assert answer.code == (DOCUMENTED["failed"] if said else 0), arguments
+        assert said in " ".join(answer.err.split()), answer.err
+    assert billing("credit", company, second, "--reason", "x").code == DOCUMENTED["usage"]
+    assert billing("reconcile", "--json").json["reconciled"]
+    acts = fetch(own_database, "SELECT action FROM tenants.operator_acts ORDER BY id")
+    assert [row["action"].removesuffix("_by_operator") for row in acts] == [
+        "bill_paid", "bill_paid", "bill_credited", "bill_credited", "bill_given_up", "bill_voided", "bill_paid",
+    ]  # fmt: skip
+    ended = rapport(
+        "tenants",
+        "cancel",
+        company,
+        "--reason",
+        "closing",
+        "--when",
+        "now",
+        "--json",
+        DATABASE_URL=own_database,
+    )
+    assert (ended.code, ended.json["status"]) == (0, "cancelled")
+    assert (
+        rapport(
+            "tenants", "cancel", company, "--reason", "x", "--when", "soon", DATABASE_URL=own_database
+        ).code
+        == 2
+    )
+
+
 def test_check_money_finds_a_figure_that_does_not_add_up(rapport: Rapport, own_database: str):
     company = make_company(rapport, own_database)
     sound = rapport("check", "money", "--json", DATABASE_URL=own_database)
@@ -362,7 +439,13 @@ def test_a_taken_port_is_refused_with_another_one_to_try(rapport: Rapport, comma
 
 
 @pytest.mark.parametrize("command", ["demo", "import", "export"])
-def test_a_client_command_without_a_server_says_so(rapport: Rapport, tmp_path: Path, command: str):
+def test_a_client_command_without_a_server_says_so(
+    rapport: Rapport, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+):
+    async def at_once(attempt: int, asked: str | None = None) -> None:
+        """Between two tries a client waits, up to five seconds: not here."""
+
+    monkeypatch.setattr(client, "_pause", at_once)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]

@@ -12,6 +12,11 @@ from tests.contracts.world import World, world_of
 from tests.tenants.people import Look
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_waits() -> None:
+    """The companies here are of all files."""
+
+
 @pytest.fixture(scope="package")
 async def look(app: Application, worker_database: str) -> AsyncIterator[Look]:
     """The database of the application under test, past every policy."""

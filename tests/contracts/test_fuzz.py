@@ -21,7 +21,7 @@ from app.main import create_app
 from app.tenants.operators.keys import create_key
 from tests.contracts.world import World, world_of
 from tests.support import toy
-from tests.support.api import Client
+from tests.support.api import Client, document_of
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -36,7 +36,9 @@ LEFT_OUT = {
 }
 """Operations that are not fuzzed, each with its reason."""
 EXAMPLES = 6
-DOCUMENT = create_app(Settings(environment="test", database_url="unused"), (toy.MODULE,)).openapi()
+DOCUMENT = document_of(
+    create_app(Settings(environment="test", database_url="unused"), (toy.MODULE,)), (toy.MODULE,)
+)
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 OPERATIONS = {
     f"{method.upper()} {path}": operation

@@ -15,12 +15,12 @@ from app.kernel.ids import new_id
 from app.kernel.runtime import Kernel
 from app.main import Application
 from app.tenants.leaving.certificates import certificate_of
-from app.tenants.leaving.erasure import KEPT
+from app.tenants.leaving.erasure import KEPT, Erasure
 from tests.contracts.world import World
 from tests.support.archive import Opened, exported
 from tests.support.copying import copy_company, rows_of
 from tests.support.fingerprint import changes, fingerprint
-from tests.tenants.leaving.support import erased
+from tests.tenants.leaving.support import begun
 from tests.tenants.people import Look
 
 
@@ -141,13 +141,14 @@ async def test_of_an_erased_company_nothing_is_left_but_what_is_named(ours, thei
     await credentials(look, gone)
     key = file_key(gone, "files", "letter.txt")
     await app.kernel.files.put_stream(key, one_piece(b"heron"), max_size=100)
+    neighbours = await fingerprint(look.connection, ours.company.tenant_id, theirs.company.tenant_id)
+    await audit_is_sealed(app.kernel, ours, theirs)
+    asked = await begun(app.kernel, gone)  # which makes its last bills first
     before = await rows_of(look.connection, gone)
     assert len(before) > 100
     assert {"tenants.refresh_tokens", "tenants.api_key_hashes", "tenants.email_tokens"} <= before.keys()
-    neighbours = await fingerprint(look.connection, ours.company.tenant_id, theirs.company.tenant_id)
-    await audit_is_sealed(app.kernel, ours, theirs)
 
-    document = await erased(app.kernel, gone, batch=7)
+    document = await Erasure(app.kernel, asked, batch=7).run()
 
     left = await rows_of(look.connection, gone)
     assert left.keys() <= KEPT.keys()

@@ -39,6 +39,7 @@ PUBLIC = {
     "get_calendar_file": "the secret address is the credential",
     "receive_stripe_webhook": "the provider's signature is the credential",
     "submit_form": "visitors of a website have no account; the form's key is the only door",
+    "submit_case_form": "customers who ask have no account; the form's key is the only door",
 }
 """Operations without a signed-in caller, each with its reason: a new one has to be written here."""
 

@@ -136,7 +136,7 @@ class World:
         made = answer.json()
         self.ids[resource] = made["id"]
         if "public_key" in made:
-            self.ids["public_key"] = made["public_key"]
+            self.ids[f"{resource}/public_key"] = made["public_key"]
         await self._share(resource)
         return str(made["id"])
 
@@ -262,8 +262,8 @@ class World:
         return Request(operation, path + (f"?{query}" if query else ""), **special)
 
     def name_in_path(self, operation: Operation, name: str) -> str:
-        if operation.id == "submit_form":
-            return self.ids["public_key"]
+        if operation.id in ("submit_form", "submit_case_form"):
+            return self.ids[f"{operation.resource}/public_key"]
         if name == "object":
             return "lead"
         if name == "stage":
@@ -320,6 +320,8 @@ class World:
         number = uuid4().hex[:8]
         if operation.path.endswith("/shares"):
             return {"member_id": self.ids["members"]}
+        if operation.id == "create_case_form":  # it says what it is about, and whom to answer
+            return {"fields": [{"name": name, "label": {"en": name}} for name in ("email", "subject")]}
         if operation.path.endswith("/transfer"):
             return {"ids": [self.ids[operation.resource]], "owner_id": self.ids["members"]}
         if operation.path.endswith(("/merge", "/merge/preview")):

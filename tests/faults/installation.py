@@ -16,11 +16,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import asyncpg
 import httpx
 
 from app.kernel import migrate
 from app.kernel.postgres import EmbeddedPostgres
 from tests.support.postgres import ROOT
+from tests.support.waiting import PATIENCE
 
 PASSWORD = "correct horse battery staple"
 
@@ -133,6 +135,10 @@ class Installation:
                 [sys.executable, "-m", "app.cli", *command], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
 
+    def pid(self, name: str) -> int:
+        """Of the process of that name that was started last."""
+        return self._processes[name].pid
+
     def kill(self, name: str) -> None:
         """SIGKILL: nothing is said, nothing is finished."""
         if name == "postgres":
@@ -153,7 +159,7 @@ class Installation:
             self.start_process(name)
         await self.ready()
 
-    async def ready(self, seconds: float = 120) -> None:
+    async def ready(self, seconds: float = PATIENCE) -> None:
         """Wait until the API answers that it works, database and all."""
         deadline = time.monotonic() + seconds
         async with httpx.AsyncClient() as http:
@@ -167,6 +173,22 @@ class Installation:
     def said(self, name: str) -> str:
         """The end of a process's log."""
         return (self.folder / f"{name}.log").read_text()[-3_000:]
+
+
+async def let_leases_run_out(site: Installation) -> None:
+    """What the killed had in hand is anybody's at once, as it would be in two minutes: nobody need wait for that."""
+    connection = await asyncpg.connect(site.database_url)
+    try:
+        for table in ("kernel.outbox", "kernel.webhook_deliveries"):
+            await connection.execute(
+                f"UPDATE {table} SET next_attempt_at = now() WHERE next_attempt_at > now()"
+            )
+        await connection.execute(
+            "UPDATE kernel.jobs SET locked_until = now() WHERE state = 'running' AND NOT locked_by LIKE $1",
+            f"%:{site.pid('worker')}:%",
+        )
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
@@ -185,7 +207,7 @@ async def installation(
 async def signed_up(site: Installation) -> tuple[UUID, str]:
     """A new company and an API key of it, which outlives every access token."""
     form = {"company": "Faults Ltd", "name": "Olivia", "email": "olivia@example.com", "password": PASSWORD}
-    async with httpx.AsyncClient(base_url=site.url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=site.url, timeout=PATIENCE) as http:
         made = (await http.post("/v1/sign-up", json=form)).raise_for_status().json()
         session = {"email": form["email"], "password": PASSWORD}
         token = (await http.post("/v1/sessions", json=session)).raise_for_status().json()["access_token"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from app.kernel.startup import open_kernel
 from app.kernel.uow import transaction
 from app.main import build_registry
 from app.modules.after_sales.services.sla.recompute import recompute_chunk
-from tests.faults.installation import Installation, installation, signed_up
+from tests.faults.installation import Installation, installation, let_leases_run_out, signed_up
 from tests.faults.stories import Teller, told
+from tests.support.waiting import until
 
 STORIES = 18
 Json = dict[str, Any]
@@ -53,6 +53,7 @@ async def test_kills_lose_or_double_nothing_of_cases_and_their_promises(folder: 
         await told(site, key, first, stories=1, victims=["api"])
         victims = ["postgres", "worker", "api", "postgres"]
         came = await told(site, key, story, stories=STORIES, victims=victims)
+        await let_leases_run_out(site)
         await happened_once(site, tenant_id, came)
         await promises_hold(site, tenant_id)
 
@@ -123,15 +124,16 @@ async def happened_once(site: Installation, tenant_id: UUID, came: list[Came]) -
 async def mailed_once(connection: asyncpg.Connection[Any], tenant_id: UUID, came: list[Came]) -> None:
     """The one answer of each story goes to the customer once, though the worker was killed meanwhile."""
     found: dict[str, int] = {}
-    for _ in range(1_000):  # what a killed worker held is handed out again after ninety seconds
+
+    async def all_mailed() -> bool:
         rows = await connection.fetch(
             "SELECT case_id::text, count(*) AS mails FROM after_sales.case_mails WHERE tenant_id = $1 GROUP BY 1",
             tenant_id,
         )
-        found = {row["case_id"]: row["mails"] for row in rows}
-        if len(found) == STORIES:
-            break
-        await asyncio.sleep(0.2)
+        found.update({row["case_id"]: row["mails"] for row in rows})
+        return len(found) == STORIES
+
+    await until(all_mailed, every=0.2)
     assert found == {one.solved: 1 for one in came}
     ordered = await connection.fetchval(
         "SELECT count(*) FROM kernel.jobs WHERE tenant_id = $1 AND name = 'mail.send'", tenant_id

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.support.postgres import TestServer, join
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.faults
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ def postmaster(home: Path) -> int | None:
 
 def settle(home: Path) -> bool:
     """Whether the server has gone, given time."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if postmaster(home) is None:
             return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +11,7 @@ from app.kernel.access import Actor, Scope, TenantProfile, visible_rows
 from app.kernel.errors import Forbidden
 from app.kernel.listing import Bindings
 from tests.kernel.conftest import make_toy, member_id, refusal
+from tests.support.waiting import until
 
 ALL_ACTIONS = ("read", "create", "update", "delete", "assign", "share")
 
@@ -339,10 +339,10 @@ async def test_somebody_who_may_not_see_all_records_sees_none_of_their_events(ow
 async def shown(client: Any, path: str, count: int) -> list[Any]:
     """Entries of a feed, which shows an event once no transaction that began before it is open any more."""
     found: list[Any] = []
-    for _ in range(100):
-        found = (await client.ok("GET", path))["data"]
-        if len(found) == count:
-            break
-        await asyncio.sleep(0.1)
-    assert len(found) == count
+
+    async def complete() -> bool:
+        found[:] = (await client.ok("GET", path))["data"]
+        return len(found) == count
+
+    await until(complete)
     return found

@@ -18,6 +18,7 @@ from app.kernel.ids import new_id
 from app.kernel.runtime import Kernel
 from app.kernel.uow import transaction
 from tests.support.events import company_actor, worker_kernel
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ async def write(kernel: Kernel, actor: Actor, count: int) -> None:
 async def seal_all(kernel: Kernel, count: int, *, batch: int = audit_seal.BATCH) -> None:
     """Seal until `count` entries are: other tests' transactions on this server hold the horizon back."""
     sealed = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while sealed < count:
             sealed += await seal(kernel, batch=batch)
     assert sealed == count
@@ -203,7 +204,7 @@ async def test_two_workers_cannot_fork_the_chain(kernel):
     for _ in range(5):
         await write(kernel, actor, 10)
         await asyncio.gather(*(seal(kernel, batch=4) for _ in range(4)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await verify(kernel, actor.tenant_id)).unsealed:
             await seal(kernel, batch=4)
     report = await verify(kernel, actor.tenant_id)

@@ -115,10 +115,10 @@ def test_a_plain_address_never_reaches_the_library(monkeypatch):
 
 @pytest.mark.parametrize("hostile", ["a." * 120 + "@", "a@" + "a-" * 120, "a@" + "a." * 120 + "!"])
 def test_hostile_addresses_are_refused_quickly(hostile):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(EmailInvalid):
         clean_email(hostile)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from app.kernel.clock import FixedClock
 from app.kernel.jobs import JobRunner
 from tests.support.bulk import Bench, bench
 from tests.support.postgres import ROOT
+from tests.support.waiting import until
 
 ROWS = 24_000
 MAPPING: dict[str, str | None] = {"id": "external_id", "name": "name", "pieces": "pieces"}
@@ -36,11 +36,12 @@ async def killed_after(made: Bench, data_dir: Path, position: int, import_id) ->
         cwd=ROOT,
     )
     try:
-        for _ in range(3_000):
-            if (await made.read(import_id)).position >= position:
-                break
+
+        async def reached() -> bool:
             assert worker.poll() is None, "the worker ended by itself"
-            await asyncio.sleep(0.01)
+            return bool((await made.read(import_id)).position >= position)
+
+        await until(reached)
     finally:
         worker.send_signal(signal.SIGKILL)
         worker.wait()

@@ -20,6 +20,7 @@ from app.kernel.jobs import JobCancelled, JobContext, JobRunner, request_cancel
 from app.kernel.registry import JobKind
 from app.kernel.uow import transaction
 from tests.support.bulk import Bench, bench
+from tests.support.waiting import PATIENCE, until
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -216,10 +217,10 @@ async def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_when_it_look
     running = await enqueue(made, "test.wait")
     runner = JobRunner(made.kernel)
     working = asyncio.create_task(runner.run_due())
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), PATIENCE)
     async with transaction(made.kernel, made.actor) as uow:
         assert await request_cancel(uow, running)
-    await asyncio.wait_for(working, 10)
+    await asyncio.wait_for(working, PATIENCE)
     assert [(await job(made, id))["state"] for id in (waiting, running)] == ["cancelled", "cancelled"]
     assert ran == ["waiting"]
 
@@ -228,9 +229,9 @@ async def test_a_worker_that_stops_gives_back_what_does_not_end_in_time(made: Be
     id = await enqueue(made, "test.wait")
     stop = asyncio.Event()
     running = asyncio.create_task(JobRunner(made.kernel, poll=0.01).run(stop, grace=0.05))
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), PATIENCE)
     stop.set()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, PATIENCE)
     row = await job(made, id)
     assert (row["state"], row["attempts"], row["locked_until"]) == ("queued", 0, None)
     gate.set()
@@ -242,11 +243,15 @@ async def test_the_heartbeat_keeps_a_long_job(made: Bench):
     id = await enqueue(made, "test.wait")
     runner = JobRunner(made.kernel, lease=timedelta(seconds=0.3))
     working = asyncio.create_task(runner.run_due())
-    for _ in range(8):
-        await asyncio.sleep(0.1)
-        clock(made).advance(seconds=0.1)
-    row = await job(made, id)
-    assert row["locked_until"] > made.kernel.clock.now()
+    await asyncio.wait_for(begun.wait(), PATIENCE)
+
+    async def renewed() -> bool:
+        until_then: datetime = (await job(made, id))["locked_until"]
+        return until_then == made.kernel.clock.now() + runner.lease
+
+    for _ in range(4):
+        clock(made).advance(seconds=0.2)
+        await until(renewed)
     gate.set()
     await working
     assert (await job(made, id))["attempts"] == 1

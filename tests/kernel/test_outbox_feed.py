@@ -17,6 +17,7 @@ from app.kernel.uow import transaction
 from tests.kernel.conftest import make_toy, refusal
 from tests.support import toy as toys
 from tests.support.api import Client
+from tests.support.waiting import PATIENCE
 
 
 async def read(client: Client, **parameters: Any) -> tuple[list[dict[str, Any]], str]:
@@ -32,7 +33,7 @@ async def read(client: Client, **parameters: Any) -> tuple[list[dict[str, Any]],
 
 async def settle(client, count, **parameters):
     """The feed once `count` events are under the horizon that other tests' transactions hold back."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while len(found := (await read(client, **parameters))[0]) < count:  # noqa: ASYNC110 - the database tells
             await asyncio.sleep(0.02)
     return found
@@ -104,7 +105,7 @@ async def test_a_late_commit_is_never_skipped(app, company, owner):
     reader = asyncio.create_task(poll())
     await asyncio.gather(*(write(number) for number in range(6)))
     done.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await reader
     assert len(seen) == 48
     assert set(seen) == written

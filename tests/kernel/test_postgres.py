@@ -18,6 +18,7 @@ import pytest
 
 from app.kernel import postgres_host
 from app.kernel.postgres import EmbeddedPostgres, PostgresError
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.faults
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,7 +75,7 @@ async def run(url: str, statement: str) -> object:
         await connection.close()
 
 
-def gone(pid: int, seconds: float = 10) -> bool:
+def gone(pid: int, seconds: float = PATIENCE) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:

@@ -16,6 +16,7 @@ from app.kernel.registry import Schedule
 from app.kernel.schedules import ScheduledRun, Scheduler
 from app.worker import supervise
 from tests.support.bulk import Bench, bench
+from tests.support.waiting import PATIENCE
 
 ran: list[str] = []
 
@@ -75,5 +76,5 @@ async def test_a_loop_that_fails_is_started_again():
             stop.set()
         raise RuntimeError("crashed")
 
-    await asyncio.wait_for(supervise("test", loop, stop, first_pause=0.01), 5)
+    await asyncio.wait_for(supervise("test", loop, stop, first_pause=0.01), PATIENCE)
     assert len(calls) == 3

@@ -18,6 +18,7 @@ from app.kernel import stream
 from app.main import Application
 from tests.kernel.conftest import make_toy, member_id, refusal
 from tests.support.api import Client
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ class Browser:
 
     async def until(self, count: int) -> list[dict[str, Any]]:
         """The events, once there are `count`."""
-        async with asyncio.timeout(10), self.news:
+        async with asyncio.timeout(PATIENCE), self.news:
             await self.news.wait_for(lambda: len(self.events) >= count)
         return self.events
 
@@ -73,12 +74,12 @@ async def watching(address: str, client: Client, last: str | None = None) -> Asy
     headers = {"Authorization": f"Bearer {client.token}"} | ({"Last-Event-ID": last} if last else {})
     browser = Browser()
     async with (
-        httpx.AsyncClient(timeout=30) as http,
+        httpx.AsyncClient(timeout=PATIENCE) as http,
         http.stream("GET", f"{address}/v1/stream", headers=headers) as response,
     ):
         assert response.headers["content-type"].startswith("text/event-stream"), await response.aread()
         reading = asyncio.create_task(browser.read(response))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await browser.connected.wait()
         try:
             yield browser
@@ -121,7 +122,7 @@ async def test_someone_who_missed_too_much_is_told_to_read_everything(address, o
     monkeypatch.setattr(stream, "BACKLOG", 2)
     for _ in range(4):
         await make_toy(owner)
-    async with asyncio.timeout(10):  # other tests' transactions hold the horizon back
+    async with asyncio.timeout(PATIENCE):  # other tests' transactions hold the horizon back
         while len((await owner.ok("GET", "/v1/events", params={"type": "toys.*"}))["data"]) < 4:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     async with watching(address, owner, "1.00000000-0000-7000-8000-000000000000") as browser:
@@ -175,10 +176,10 @@ async def test_signing_out_ends_the_stream(address, owner, monkeypatch):
         stream.EventStream.__init__, "__kwdefaults__", {"last": None, "heartbeat_seconds": 0.1}
     )
     async with watching(address, owner) as browser:
-        async with asyncio.timeout(10), browser.news:
+        async with asyncio.timeout(PATIENCE), browser.news:
             await browser.news.wait_for(lambda: browser.comments >= 3)
         await owner.ok("DELETE", "/v1/sessions/current")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await browser.ended.wait()
     assert browser.events == []
 
@@ -187,7 +188,7 @@ async def test_when_the_last_browser_leaves_polling_ends(app, address, owner):
     hub = stream.hub_of(app.kernel)
     async with watching(address, owner):
         assert hub._task is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while hub._task is not None:  # noqa: ASYNC110 - the server notices by itself
             await asyncio.sleep(0.02)
     assert (hub._readers, hub._positions) == ({}, {})

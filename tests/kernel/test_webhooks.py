@@ -33,6 +33,7 @@ from app.kernel.webhooks.schemas import (
 )
 from tests.support.events import company_actor, worker_kernel
 from tests.support.receiver import Received, Receiver, receiving
+from tests.support.waiting import PATIENCE
 
 
 class BellRung(Event):
@@ -426,7 +427,7 @@ async def _seconds_of(kernel, actor, urls, live, received):
     stop = asyncio.Event()
     started = time.perf_counter()
     loop = asyncio.create_task(WebhookSender(kernel, timeout_seconds=3).run(stop))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while len(live.received) < received:  # noqa: ASYNC110 - the receiver tells
             await asyncio.sleep(0.02)
     seconds = time.perf_counter() - started

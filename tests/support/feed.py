@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from tests.support.api import Client
+from tests.support.waiting import PATIENCE
 
 
 async def shown(client: Client, event_type: str, **narrowed: Any) -> dict[str, Any]:
@@ -13,7 +14,7 @@ async def shown(client: Client, event_type: str, **narrowed: Any) -> dict[str, A
 
     Whatever was written before that event is shown from then on too. Raises `TimeoutError`.
     """
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (found := await _read(client, type=event_type, limit=1, **narrowed)):  # noqa: ASYNC110 - the database tells
             await asyncio.sleep(0.02)
     return found[0]

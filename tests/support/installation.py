@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.support.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -66,8 +68,8 @@ class Running:
         """Ctrl-C; the processes that are still there when it has ended and a little later."""
         tree = self.processes()
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(60)
-        return psutil.wait_procs(tree, timeout=5)[1]
+        self.process.wait(PATIENCE)
+        return psutil.wait_procs(tree, timeout=PATIENCE)[1]
 
     def kill_everything(self) -> None:
         """`kill -9` of every process, the command first, so that nobody cleans up."""
@@ -75,8 +77,8 @@ class Running:
         for process in tree:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        self.process.wait(10)
-        assert psutil.wait_procs(tree, timeout=10)[1] == []
+        self.process.wait(PATIENCE)
+        assert psutil.wait_procs(tree, timeout=PATIENCE)[1] == []
 
 
 @dataclass
@@ -115,7 +117,7 @@ class Installation:
 
     @contextlib.contextmanager
     def running(
-        self, *arguments: str, until: str = "Rapport is running", seconds: float = 60
+        self, *arguments: str, until: str = "Rapport is running", seconds: float = PATIENCE
     ) -> Iterator[Running]:
         """Started, and stopped whatever happens."""
         started = self.start(*arguments)
@@ -130,7 +132,7 @@ class Installation:
 
     def get(self, path: str, key: str) -> Any:
         answer = httpx.get(
-            self.url + path, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False
+            self.url + path, headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE, trust_env=False
         )
         assert answer.status_code == 200, answer.text
         return answer.json()

@@ -81,11 +81,11 @@ class TestServer:
         _in_thread(lambda: migrate.upgrade_async(self.url_of(unfinished)))
         self.execute(f"ALTER DATABASE {unfinished} RENAME TO {name}")
 
-    def execute(self, statement: str) -> list[asyncpg.Record]:
-        """Run one statement as superuser, outside a transaction."""
+    def execute(self, statement: str, url: str | None = None) -> list[asyncpg.Record]:
+        """Run one statement as superuser, outside a transaction; in the server's own database or that of `url`."""
 
         async def run() -> list[asyncpg.Record]:
-            connection = await asyncpg.connect(self._url)
+            connection = await asyncpg.connect(url or self._url)
             try:
                 return await connection.fetch(statement)
             finally:

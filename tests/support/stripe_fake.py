@@ -210,6 +210,15 @@ def _customer_updated(fake: StripeFake, form: Json, id: str) -> Json:
     return _changed(fake.find(id, "customer"), form)
 
 
+def _forgotten(fake: StripeFake, form: Json, id: str) -> Json:
+    """Deletes a customer with what they stored; payments stay, as at Stripe."""
+    fake.find(id, "customer")
+    for stored in [one for one in fake.all("payment_method") if one.get("customer") == id]:
+        stored["customer"] = None
+    del fake.objects[id]
+    return {"id": id, "object": "customer", "deleted": True}
+
+
 def _changed(found: Json, form: Json) -> Json:
     for name, value in form.items():
         found[name] = {**found.get(name, {}), **value} if isinstance(value, dict) else value
@@ -298,6 +307,7 @@ ROUTES: dict[tuple[str, str], Callable[..., Json]] = {
     ("POST", r"/v1/customers"): lambda fake, form: fake._keep("customer", dict(form)),
     ("GET", r"/v1/customers/(\w+)"): lambda fake, form, id: fake.find(id, "customer"),
     ("POST", r"/v1/customers/(\w+)"): _customer_updated,
+    ("DELETE", r"/v1/customers/(\w+)"): _forgotten,
     ("POST", r"/v1/payment_intents"): lambda fake, form: fake.intent(form),
     ("GET", r"/v1/payment_intents"): _of_customer("payment_intent"),
     ("GET", r"/v1/payment_intents/(\w+)"): lambda fake, form, id: fake.find(id, "payment_intent"),

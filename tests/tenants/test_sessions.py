@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from tests.support.api import PASSWORD, Client, running, sign_up
+from tests.support.waiting import until
 from tests.tenants.people import code_of, colleague, stranger_from
 
 
@@ -157,17 +158,18 @@ async def test_a_token_of_one_company_with_a_session_of_another_is_refused(app, 
 
 async def test_a_cached_credential_costs_microseconds(app, company):
     authenticator, header = app.kernel.authenticator, f"Bearer {company.owner.token}"
-    for _ in range(100):
+
+    async def cached() -> bool:
         await company.owner.get("/v1/me")
-        if header in authenticator.cache.entries:
-            break
-        await asyncio.sleep(0.01)
+        return header in authenticator.cache.entries
+
+    await until(cached)
     rounds = []
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in range(1_000):
             await authenticator.authenticate(header, None)
-        rounds.append((time.perf_counter() - started) * 1_000)
+        rounds.append((time.process_time() - started) * 1_000)
     assert min(rounds) < 5  # µs per call
 
 
@@ -181,18 +183,15 @@ async def test_revocation_reaches_other_processes_and_caching_stops_without_a_li
         far.token = token
         header = f"Bearer {token}"
         cache = there.kernel.authenticator.cache
-        for _ in range(200):
+
+        async def cached() -> bool:
             assert (await far.get("/v1/me")).status_code == 200
-            if header in cache.entries:
-                break
-            await asyncio.sleep(0.01)
-        assert header in cache.entries
+            return header in cache.entries
+
+        await until(cached)
         assert (await company.owner.delete("/v1/sessions/current")).status_code == 204
         assert (await company.owner.get("/v1/me")).status_code == 401
-        for _ in range(100):
-            if header not in cache.entries:
-                break
-            await asyncio.sleep(0.01)
+        await until(lambda: header not in cache.entries)
         assert (await far.get("/v1/me")).status_code == 401
 
         again = await stranger_from(there).ok(
@@ -207,10 +206,8 @@ async def test_revocation_reaches_other_processes_and_caching_stops_without_a_li
 async def test_the_listener_connects_again_after_its_connection_was_killed(own_database, tmp_path):
     async with running(own_database, tmp_path) as app:
         cache = app.kernel.authenticator.cache
-        for _ in range(200):
-            if cache.connected:
-                break
-            await asyncio.sleep(0.01)
+        await until(lambda: cache.connected)
+        lost = asyncio.create_task(until(lambda: not cache.connected))
         admin = await asyncpg.connect(own_database)
         try:
             await admin.execute(
@@ -219,12 +216,5 @@ async def test_the_listener_connects_again_after_its_connection_was_killed(own_d
             )
         finally:
             await admin.close()
-        lost = connected = False
-        for _ in range(1_500):
-            lost = lost or not cache.connected
-            connected = cache.connected
-            if lost and connected:
-                break
-            await asyncio.sleep(0.01)
-        assert lost
-        assert connected
+        await lost
+        await until(lambda: cache.connected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -33,41 +34,48 @@ class RecordTold(BaseModel):
     id: UUID
     record: dict[str, Any] | None = None
 
-
-async def _fulfilled(uow: UnitOfWork, event: OrderTold) -> None:
-    await _earned(uow, event.id)
-
-
-async def _earned(uow: UnitOfWork, order_id: UUID) -> None:
-    await OrderPoints(uow).earn(order_id)
-    await Referrals(uow).qualify(order_id)
+    @property
+    def status(self) -> str | None:
+        return (self.record or {}).get("status")
 
 
-async def _cancelled(uow: UnitOfWork, event: OrderTold) -> None:
-    await OrderPoints(uow).cancel(event.id)
+async def _fulfilled(uow: UnitOfWork, events: Sequence[OrderTold]) -> None:
+    await _earned(uow, [event.id for event in events])
 
 
-async def _completed(uow: UnitOfWork, event: ReturnTold) -> None:
-    if event.resolution == "refunded":
-        await OrderPoints(uow).give_back(event.id)
+async def _earned(uow: UnitOfWork, order_ids: Sequence[UUID]) -> None:
+    if order_ids:
+        await OrderPoints(uow).earn(order_ids)
+        await Referrals(uow).qualify(order_ids)
 
 
-async def _order_made(uow: UnitOfWork, event: RecordTold) -> None:
-    if (event.record or {}).get("status") in ("fulfilled", "closed"):
-        await _earned(uow, event.id)
+async def _cancelled(uow: UnitOfWork, events: Sequence[OrderTold]) -> None:
+    await OrderPoints(uow).cancel([event.id for event in events])
 
 
-async def _return_made(uow: UnitOfWork, event: RecordTold) -> None:
-    if (event.record or {}).get("status") == "refunded":
-        await OrderPoints(uow).give_back(event.id)
+async def _completed(uow: UnitOfWork, events: Sequence[ReturnTold]) -> None:
+    await OrderPoints(uow).give_back([event.id for event in events if event.resolution == "refunded"])
+
+
+async def _order_made(uow: UnitOfWork, events: Sequence[RecordTold]) -> None:
+    await _earned(uow, [event.id for event in events if event.status in ("fulfilled", "closed")])
+
+
+async def _return_made(uow: UnitOfWork, events: Sequence[RecordTold]) -> None:
+    await OrderPoints(uow).give_back([event.id for event in events if event.status == "refunded"])
+
+
+def _of_points(event: str, payload: type[BaseModel], handle: Any, name: str) -> Subscription:
+    """What many orders do to points is worked out together."""
+    return Subscription(event, payload, handle, name, batch=True)
 
 
 SUBSCRIPTIONS = (
-    Subscription("orders.order.fulfilled.v1", OrderTold, _fulfilled, "membership.earn"),
-    Subscription("orders.order.created.v1", RecordTold, _order_made, "membership.earn"),
-    Subscription("orders.order.cancelled.v1", OrderTold, _cancelled, "membership.cancel"),
-    Subscription("orders.return.completed.v1", ReturnTold, _completed, "membership.give_back"),
-    Subscription("orders.return.created.v1", RecordTold, _return_made, "membership.give_back"),
+    _of_points("orders.order.fulfilled.v1", OrderTold, _fulfilled, "membership.earn"),
+    _of_points("orders.order.created.v1", RecordTold, _order_made, "membership.earn"),
+    _of_points("orders.order.cancelled.v1", OrderTold, _cancelled, "membership.cancel"),
+    _of_points("orders.return.completed.v1", ReturnTold, _completed, "membership.give_back"),
+    _of_points("orders.return.created.v1", RecordTold, _return_made, "membership.give_back"),
 )
 
 

@@ -19,7 +19,7 @@ import structlog
 
 from app.kernel.access import Actor, TenantProfile
 from app.kernel.db import Connection
-from app.kernel.errors import NotFound, Unauthenticated
+from app.kernel.errors import ImpersonationEnded, NotFound, Unauthenticated
 from app.kernel.runtime import Kernel
 from app.tenants.auth.access_tokens import AccessClaims, AccessTokenInvalid, AccessTokens
 from app.tenants.auth.actor_cache import ActorCache, Entry
@@ -145,9 +145,25 @@ class TenantAuthenticator:
             raise NotFound
         return actor
 
-    async def impersonation_actor(self, tenant_id: UUID, member_id: UUID) -> Actor:
-        """An operator in a member's place, for what they started that runs later. Raises: NotFound."""
+    async def impersonation_actor(
+        self, tenant_id: UUID, member_id: UUID, session_id: UUID | None = None, *, ended: bool = False
+    ) -> Actor:
+        """An operator in a member's place, for what they started that runs later.
+
+        Raises: NotFound; ImpersonationEnded when that session is over, unless what was begun outlives it.
+        """
         member = await self.member_actor(tenant_id, member_id)
+        if session_id is not None and not ended:
+            async with self._kernel.database.tenant(tenant_id, read_only=True) as connection:
+                lasts = await connection.fetchval(
+                    "SELECT 1 FROM tenants.sessions WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL"
+                    " AND expires_at > $3",
+                    tenant_id,
+                    session_id,
+                    self._kernel.clock.now(),
+                )
+            if lasts is None:
+                raise ImpersonationEnded
         return replace(in_place_of(member, "", may_write=True), name=f"An operator as {member.name}")
 
     async def api_key_actor(self, tenant_id: UUID, key_id: UUID) -> Actor:

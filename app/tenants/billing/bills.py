@@ -1,7 +1,8 @@
 """The lines of a bill, each of which says by what it was computed: anybody can do the sum again.
 
 A bill is made when a period is over. It holds what changed within that period, the usage of it, and seats and flat
-amount of the next one in advance.
+amount of the next one in advance. The last one before a company leaves gives back what it paid in advance for later,
+and asks for nothing in advance.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from app.kernel.money import exponent_of
 from app.tenants.billing.aggregation import Aggregation
 from app.tenants.billing.metering import MetricUsage
 from app.tenants.billing.periods import Period
-from app.tenants.billing.plans import PlanPrice
-from app.tenants.billing.proration import Licence, LicenceLine, billable, in_advance
+from app.tenants.billing.plans import PlanPrice, Timing
+from app.tenants.billing.proration import Licence, LicenceLine, billable, in_advance, in_arrears
 from app.tenants.billing.rating import rounded, true_up
 
 
@@ -66,37 +67,58 @@ def bill(
     seats: Sequence[Occupied],
     usage: Mapping[str, MetricUsage],
     *,
+    whole: Period,
     free: bool = False,
+    last_one: bool = False,
 ) -> list[BillLine]:
     """The bill of a period that is over, or as it stands so far.
 
     `terms` and `seats` are by time, and the first of each held when the period began. Terms that begin with the
-    following period are its price. A period that is `free`, as a trial is, costs nothing itself.
+    following period are its price. `whole` is the period as it was paid in advance: longer than `over` where the
+    company left within it. A period that is `free`, as a trial is, costs nothing itself. After the `last_one` the
+    company has left.
     """
     lines: list[BillLine] = []
     if not free:
         within = [one for one in terms if one.at < over.end]
-        lines += _licences(over, within, [one for one in seats if one.at < over.end])[1]
-        lines += usage_lines(over, within[-1], usage)
+        taken = [one for one in seats if one.at < over.end]
+        lines += _licences(whole, within, taken, until=over.end)[1]
+        lines += usage_lines(over, within[-1], usage, share=whole.share(over.start, over.end))
+    if last_one:
+        return lines
     last = replace(terms[-1], at=following.start)
     advance = _licences(following, [last], [Occupied(following.start, seats[-1].seats)])[0]
     return lines + advance
 
 
 def _licences(
-    period: Period, terms: Sequence[Terms], seats: Sequence[Occupied]
+    period: Period, terms: Sequence[Terms], seats: Sequence[Occupied], until: datetime | None = None
 ) -> tuple[list[BillLine], list[BillLine]]:
-    """What is due when the period begins, and what changes within it."""
+    """What is due when the period begins, and what comes afterwards: changes, and what is paid in arrears.
+
+    Nothing is held from `until` on.
+    """
     currency = terms[0].price.currency
+    later = {one.price_id for one in terms if one.price.timing is Timing.IN_ARREARS}
     begun: list[BillLine] = []
     changed: list[BillLine] = []
-    for kind, held in (
+    for kind, licences in (
         ("flat", [Licence(one.at, 1, Decimal(one.price.flat), one.price_id) for one in terms]),
         ("seats", _seats(terms, seats)),
     ):
-        for line in in_advance(period, held, currency):
+        end = [replace(licences[-1], at=until, quantity=0)] if until is not None and licences else []
+        held = [*licences, *end]
+        before = [_unless(one, one.plan in later) for one in held]
+        for line in in_advance(period, before, currency):
             (begun if line.start == period.start else changed).append(_line(kind, line))
+        after = [_unless(one, one.plan not in later) for one in held]
+        changed += [_line(kind, line) for line in in_arrears(period, after, currency)]
     return begun, changed
+
+
+def _unless(licence: Licence, otherwise: bool) -> Licence:
+    """The licence, or none of it where it is paid at the other end of the period."""
+    return replace(licence, quantity=0) if otherwise else licence
 
 
 def _seats(terms: Sequence[Terms], seats: Sequence[Occupied]) -> list[Licence]:
@@ -130,8 +152,10 @@ def _line(kind: str, line: LicenceLine) -> BillLine:
     )
 
 
-def usage_lines(period: Period, terms: Terms, usage: Mapping[str, MetricUsage]) -> list[BillLine]:
-    """What was used at the price that held at the end, filled up to the commitment."""
+def usage_lines(
+    period: Period, terms: Terms, usage: Mapping[str, MetricUsage], *, share: Fraction = Fraction(1)
+) -> list[BillLine]:
+    """What was used at the price that held at the end, filled up to this share of the commitment."""
     price, lines = terms.price, []
     whole = Fraction(1)
     for priced in price.usage:
@@ -152,7 +176,7 @@ def usage_lines(period: Period, terms: Terms, usage: Mapping[str, MetricUsage]) 
                     amount,
                 )
             )
-    committed = rounded(Fraction(price.minimum_commitment), price.currency)
+    committed = rounded(Fraction(price.minimum_commitment) * share, price.currency)
     missing = true_up(committed, sum(line.amount for line in lines))
     if missing:
         unit = Decimal(missing).scaleb(-exponent_of(price.currency))

@@ -47,11 +47,16 @@ async def read_and_compute(
 
 def compute(history: History, over: Period, seats: Sequence[Occupied], usage: Used, tax: Tax) -> Computed:
     """The bill of a period, from the usage of it and of the earlier periods that may have grown since."""
-    following = history.period_at(over.end)
-    free = over == history.opening
+    last_one = any(end.at == over.end for end in history.ends)
+    # Paid in advance is a whole period; whoever leaves within it gets the rest back by their last bill.
+    following = Period(over.end, over.end) if last_one else history.whole(history.period_at(over.end))
+    free = over == history.opening or over in history.away or not over.seconds
     used = {one.metric: one for one in usage.get(over, ())}
     lines = [line for period in history.reopened(over) for line in _late(history, period, usage[period])]
-    lines += bill(over, following, history.terms(over), seats, used, free=free)
+    whole = over if free else history.whole(over)
+    lines += bill(
+        over, following, history.terms(over), seats, used, whole=whole, free=free, last_one=last_one
+    )
     currency = history.held_at(over.end).price.currency
     before = history.before(over)
     coupons = applying(history.redeemed, over, currency, before)
@@ -72,7 +77,8 @@ def _late(history: History, period: Period, usage: Sequence[MetricUsage]) -> lis
     used = {one.metric: one for one in usage}
     booked = _booked(history, period)
     found = []
-    for line in usage_lines(period, terms, used):
+    share = history.whole(period).share(period.start, period.end)
+    for line in usage_lines(period, terms, used, share=share):
         quantity, amount = booked.pop((line.kind, line.what), (Decimal(0), 0))
         found.append(_difference(line, line.quantity - quantity, line.amount - amount, terms.price.currency))
     for (kind, what), (quantity, amount) in booked.items():  # a commitment that is filled by now

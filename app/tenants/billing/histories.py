@@ -22,6 +22,8 @@ SELECT t.name, t.legal_name, t.address, t.tax_number, t.country, t.currency, t.c
   (SELECT coalesce(json_agg(to_jsonb(r) || jsonb_build_object('value', r.value::text) ORDER BY r.redeemed_at, r.id),
      '[]') FROM tenants.coupon_redemptions r
    WHERE r.tenant_id = t.tenant_id) AS redemptions,
+  t.cancel_at, (SELECT coalesce(json_agg(e ORDER BY e.ended_at), '[]') FROM tenants.subscription_ends e
+   WHERE e.tenant_id = t.tenant_id) AS ends,
   (SELECT coalesce(json_agg(json_build_object('period_start', b.period_start, 'period_end', b.period_end,
       'usage_until', b.usage_until, 'lines', b.lines) ORDER BY b.period_end), '[]')
    FROM tenants.bills b WHERE b.tenant_id = t.tenant_id AND b.period_end >
@@ -57,6 +59,15 @@ class Redeemed:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """The company left, or will; with `resumed` it came back. `settled`: its last bill before that is made."""
+
+    at: datetime
+    resumed: datetime | None = None
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EarlierBill:
     """An issued bill, as far as later ones have to know: what it booked for which usage, and what had arrived."""
 
@@ -84,6 +95,7 @@ class History:
     stored: bool
     redeemed: tuple[Redeemed, ...]
     bills: tuple[EarlierBill, ...]
+    ends: tuple[End, ...] = ()
 
     @property
     def opening(self) -> Period:
@@ -91,12 +103,36 @@ class History:
         first = self.held[0]
         return Period(first.at, first.anchor)
 
+    @property
+    def away(self) -> frozenset[Period]:
+        """The times for which the company had left: nothing is charged for them."""
+        return frozenset(Period(end.at, end.resumed) for end in self.ends if end.resumed is not None)
+
+    def left(self, moment: datetime) -> bool:
+        """Whether the company has left by then, for good as far as is known."""
+        return any(end.at <= moment and end.resumed is None for end in self.ends)
+
     def period_at(self, moment: datetime) -> Period:
-        """The period that a moment lies in."""
+        """The period that a moment lies in; the last one for who has left by then."""
+        for end in self.ends:
+            if end.at <= moment and end.resumed is None:
+                moment = end.at - timedelta(seconds=1)
         if moment < self.opening.end:
             return self.opening
+        for away in self.away:
+            if moment in away:
+                return away
         held = self.held_at(moment)
-        return period_at(held.anchor, held.price.interval, moment)
+        found = period_at(held.anchor, held.price.interval, moment)
+        cut = [end.at for end in self.ends if found.start < end.at < found.end]
+        return Period(found.start, cut[0]) if cut else found
+
+    def whole(self, over: Period) -> Period:
+        """A period as it was paid in advance, though the company may have left within it."""
+        if over == self.opening or over in self.away:
+            return over
+        held = self.held_at(over.start)
+        return period_at(held.anchor, held.price.interval, over.start)
 
     def held_at(self, moment: datetime) -> Held:
         """What held at a moment; before the first, the first."""
@@ -121,7 +157,11 @@ class History:
         if not before:
             return []
         oldest = before[-1].usage_until - PAST
-        return [bill.period for bill in before if bill.period.end > max(oldest, self.opening.end)]
+        return [
+            bill.period
+            for bill in before
+            if bill.period.end > max(oldest, self.opening.end) and bill.period not in self.away
+        ]
 
 
 async def read_history(uow: UnitOfWork) -> History:
@@ -156,6 +196,7 @@ def history_of(row: Mapping[str, Any], plans: Sequence[Plan], trial_days: int) -
             )
             for one in row["bills"]
         ),
+        ends=_ends(row),
     )
 
 
@@ -167,6 +208,20 @@ def occupied(opening: int, changes: Sequence[tuple[datetime, int]], start: datet
 def moment(text: str) -> datetime:
     """A time that PostgreSQL wrote into JSON, in UTC."""
     return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _ends(row: Mapping[str, Any]) -> tuple[End, ...]:
+    """When it left, and when it will as far as it has said so."""
+    found = [
+        End(
+            moment(one["ended_at"]),
+            moment(one["resumed_at"]) if one["resumed_at"] else None,
+            one["settled_at"] is not None,
+        )
+        for one in row["ends"]
+    ]
+    planned = [End(row["cancel_at"])] if row["cancel_at"] is not None else []
+    return (*found, *planned)
 
 
 def _first(row: Mapping[str, Any], plans: Sequence[Plan], trial_days: int) -> Held:

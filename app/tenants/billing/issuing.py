@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from app.kernel.config import Settings
 from app.kernel.decimals import decimal_text
@@ -18,17 +18,30 @@ from app.tenants.billing.locks import hold_billing, hold_usage
 from app.tenants.billing.models import Bill, BillStatus
 from app.tenants.billing.numbers import next_bill_number
 from app.tenants.billing.periods import Period
+from app.tenants.billing.settling import Bills
 from app.tenants.billing.subscriptions import Subscriptions
 from app.tenants.interface import BillIssued, BillPaid
+from app.tenants.models import TenantStatus
+
+ENROL: Final = """
+INSERT INTO tenants.billing_accounts (tenant_id, begins_at, next_bill_at)
+SELECT t.id, date_trunc('hour', t.created_at, 'UTC'), date_trunc('hour', t.created_at, 'UTC') + $1::interval
+FROM tenants.tenants t
+WHERE ($2::uuid IS NULL OR t.id = $2)
+  AND NOT EXISTS (SELECT 1 FROM tenants.billing_accounts a WHERE a.tenant_id = t.id)
+ON CONFLICT DO NOTHING"""
+"""Let those who signed up since, or one of them, be billed from the end of their trial and the grace, `$1`, on."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """How far a company is billed."""
+    """How far a company is billed, and how its account stands."""
 
     begins_at: datetime
     billed_until: datetime | None
     usage_until: datetime
+    status: str
+    cancel_at: datetime | None
 
 
 class Issuer:
@@ -37,11 +50,21 @@ class Issuer:
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
 
-    async def issue_next(self) -> tuple[Bill | None, bool]:
+    async def settle_account(self) -> None:
+        """Make all bills of a company that has just left, for what it did not pay, without waiting for the grace."""
+        await self._uow.fetch(
+            ENROL, timedelta(days=self._uow.kernel.settings.trial_days) + GRACE, self._uow.tenant_id
+        )
+        while (await self.issue_next(at_once=True))[1]:
+            pass
+
+    async def issue_next(self, *, at_once: bool = False) -> tuple[Bill | None, bool]:
         """Make the bill of the earliest period that is over since the grace, and whether there was such a period.
 
-        A trial that nothing follows has no bill. However often this runs and wherever it is killed, each period has
-        one at most: the company's account is held, and moved on with the bill.
+        With `at_once` it is made without grace. A trial that nothing follows has no bill. A company that has left is
+        billed until then, and one whose cancellation is due waits until it is carried out. However often this runs
+        and wherever it is killed, each period has one at most: the company's account is held, and moved on with the
+        bill.
         """
         uow = self._uow
         await hold_billing(uow)
@@ -53,7 +76,12 @@ class Issuer:
             return None, False
         history = await read_history(uow)
         over = _next_period(history, reached)
-        if over.end + GRACE > uow.now:
+        if not _goes_on(reached, history, uow.now):
+            return None, False
+        if over is None:
+            await self._settled(history, over_at=uow.now)
+            return None, False
+        if over.end + (timedelta(0) if at_once else GRACE) > uow.now:
             await self._move(reached.billed_until, over)
             return None, False
         if not history.stored:
@@ -63,13 +91,28 @@ class Issuer:
         # A period without a line has its bill, too: what arrives late for it is told from that. A trial needs none.
         wanted = computed.amounts.lines or over != history.opening
         made = await self._issue(history, computed, reached.usage_until) if wanted else None
-        await self._move(over.end, computed.following)
+        await self._move(over.end, history.period_at(over.end))
+        await self._settled(history, over_at=over.end)
+        if made is not None and history.left(over.end):
+            await Bills(uow).spend_balance(made.currency)
         return made, True
+
+    async def _settled(self, history: History, *, over_at: datetime) -> None:
+        """All is billed of who left by then."""
+        if any(end.at <= over_at and not end.settled for end in history.ends):
+            await self._uow.fetch(
+                "UPDATE tenants.subscription_ends SET settled_at = $3"
+                " WHERE tenant_id = $1 AND ended_at <= $2 AND settled_at IS NULL",
+                self._uow.tenant_id,
+                over_at,
+                self._uow.now,
+            )
 
     async def _reached(self) -> _Reached | None:
         row = await self._uow.fetchrow(
-            "SELECT begins_at, billed_until, tenants.usage_arrival($1, $2) AS usage_until"
-            " FROM tenants.billing_accounts WHERE tenant_id = $1 FOR UPDATE",
+            "SELECT a.begins_at, a.billed_until, tenants.usage_arrival($1, $2) AS usage_until, t.status, t.cancel_at"
+            " FROM tenants.billing_accounts a JOIN tenants.tenants t ON t.tenant_id = $1 AND t.id = $1"
+            " WHERE a.tenant_id = $1 FOR UPDATE OF a",
             self._uow.tenant_id,
             self._uow.kernel.clock.now(),
         )
@@ -139,15 +182,25 @@ class Issuer:
             uow.publish(BillPaid(id=bill.id, number=bill.number or "", total=total))
 
 
-def _next_period(history: History, reached: _Reached) -> Period:
-    """The first period that is not billed; for who was here before there were bills, that of the beginning."""
+def _goes_on(reached: _Reached, history: History, now: datetime) -> bool:
+    """Whether there may be something to bill: not where an account was left within its trial."""
+    if reached.status in (TenantStatus.CANCELLED, TenantStatus.ERASED):
+        return any(end.resumed is None for end in history.ends)
+    return reached.cancel_at is None or reached.cancel_at > now
+
+
+def _next_period(history: History, reached: _Reached) -> Period | None:
+    """The first period that is not billed; for who was here before there were bills, that of the beginning.
+
+    None for who has left, when all is billed until then.
+    """
     if reached.billed_until is None:
         return (
             history.period_at(reached.begins_at)
             if reached.begins_at > history.opening.end
             else history.opening
         )
-    return history.period_at(reached.billed_until)
+    return None if history.left(reached.billed_until) else history.period_at(reached.billed_until)
 
 
 def _content(history: History, computed: Computed, settings: Settings) -> dict[str, Any]:

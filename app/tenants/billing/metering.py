@@ -18,7 +18,7 @@ from app.kernel.allowances import KEPT
 from app.kernel.decimals import decimal_text
 from app.kernel.statements import in_utc
 from app.kernel.uow import UnitOfWork
-from app.tenants.billing.periods import Period, seconds_between
+from app.tenants.billing.periods import Period, seconds_between, whole_hour
 
 if TYPE_CHECKING:
     from app.kernel.schedules import ScheduledRun
@@ -107,7 +107,7 @@ FROM events e FULL JOIN own o USING (start, until, metric) ORDER BY start, metri
 _ROLL: Final = f"""
 WITH taken AS (
   DELETE FROM kernel.usage_records WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM kernel.usage_records LIMIT {STEP}))
+    SELECT ctid FROM kernel.usage_records WHERE $2::uuid IS NULL OR tenant_id = $2 LIMIT {STEP}))
   RETURNING tenant_id, metric, at, quantity::numeric AS value
 ), kept AS (
   INSERT INTO kernel.usage_totals AS t (tenant_id, metric, total)
@@ -205,7 +205,8 @@ class Meter:
     ) -> dict[Period, list[MetricUsage]]:
         """The same of several periods that begin at different moments; one statement, however many.
 
-        It reads the sums of hours; with `arrived`, the events themselves, without those that came later.
+        One that ends within an hour, as the last one of a company that leaves, takes the whole of it: nothing is used
+        after it. It reads the sums of hours; with `arrived`, the events themselves, without those that came later.
         """
         found: dict[Period, list[MetricUsage]] = {period: [] for period in periods}
         begin = {period.start: period for period in periods}
@@ -213,7 +214,7 @@ class Meter:
             _ARRIVED if arrived else _OF_PERIODS,
             self._uow.tenant_id,
             [period.start for period in periods],
-            [period.end for period in periods],
+            [whole_hour(period.end + timedelta(minutes=59, seconds=59)) for period in periods],
             *([arrived] if arrived else []),
         )
         for row in rows:
@@ -269,4 +270,13 @@ async def roll(run: ScheduledRun) -> None:
     while taken == STEP:
         async with run.kernel.database.control() as connection:
             await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", ROLLING)
-            taken = await connection.fetchval(_ROLL, list(KEPT))
+            taken = await connection.fetchval(_ROLL, list(KEPT), None)
+
+
+async def roll_tenant(uow: UnitOfWork) -> None:
+    """The same of the tenant at hand alone, with its control transaction."""
+    await uow.fetch("SELECT pg_advisory_xact_lock_shared($1)", ROLLING)
+    taken = STEP
+    while taken == STEP:
+        [row] = await uow.fetch(_ROLL, list(KEPT), uow.tenant_id)
+        taken = row[0]

@@ -7,6 +7,7 @@ plan to choose, and changes nobody's bill by itself.
 from __future__ import annotations
 
 from decimal import Decimal
+from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -72,13 +73,21 @@ class UsagePrice(Output):
         )
 
 
+class Timing(StrEnum):
+    IN_ADVANCE = "in_advance"
+    IN_ARREARS = "in_arrears"
+
+
 class PlanPrice(Output):
     """A plan's price in one currency and for one interval; amounts in major units."""
 
     currency: Currency
     interval: BillingInterval
-    flat: UnitAmount = Field("0", description="For the company, each period, in advance.")
-    seat: UnitAmount = Field(description="For each seat, each period, in advance.")
+    flat: UnitAmount = Field("0", description="For the company, each period.")
+    seat: UnitAmount = Field(description="For each seat, each period.")
+    timing: Timing = Field(
+        Timing.IN_ADVANCE, description="Whether these two are paid when a period begins, or when it is over."
+    )
     minimum_seats: int = Field(0, ge=0, description="So many seats are paid at least.")
     free_seats: int = Field(0, ge=0, description="So many of them cost nothing.")
     minimum_commitment: UnitAmount = Field("0", description="Usage of a period is filled up to this.")

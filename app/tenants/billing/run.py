@@ -6,6 +6,7 @@ bill moves moves with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -19,7 +20,7 @@ from app.tenants.auth.actors import PROFILE_COLUMNS, profile_of
 from app.tenants.auth.control import control_transaction
 from app.tenants.billing import metering
 from app.tenants.billing.amounts import GRACE
-from app.tenants.billing.issuing import Issuer
+from app.tenants.billing.issuing import ENROL, Issuer
 from app.tenants.models import TenantStatus
 
 log = structlog.get_logger(__name__)
@@ -34,22 +35,24 @@ BILLED: Final = (
     TenantStatus.SUSPENDED,
 )
 
-_ENROL: Final = """
-INSERT INTO tenants.billing_accounts (tenant_id, begins_at, next_bill_at)
-SELECT t.id, date_trunc('hour', t.created_at, 'UTC'), date_trunc('hour', t.created_at, 'UTC') + $1::interval
-FROM tenants.tenants t
-WHERE ($2::uuid IS NULL OR t.id = $2)
-  AND NOT EXISTS (SELECT 1 FROM tenants.billing_accounts a WHERE a.tenant_id = t.id)
-ON CONFLICT DO NOTHING"""
+_DUE: Final = """
+  SELECT b.tenant_id FROM tenants.billing_accounts b JOIN tenants.tenants s ON s.id = b.tenant_id
+  WHERE b.next_bill_at <= $1 AND (b.claimed_until IS NULL OR b.claimed_until <= $1) AND s.status = ANY($3::text[])
+    AND s.suspended_for IS DISTINCT FROM 'trial_over' AND (s.cancel_at IS NULL OR s.cancel_at > $1)
+  ORDER BY b.next_bill_at, b.tenant_id LIMIT $4 FOR UPDATE OF b SKIP LOCKED"""
+
+# Who left has a last bill, as soon as nothing is awaited any more that was used until then.
+_LEFT: Final = f"""
+  SELECT b.tenant_id FROM tenants.subscription_ends e JOIN tenants.billing_accounts b ON b.tenant_id = e.tenant_id
+  JOIN tenants.tenants s ON s.id = b.tenant_id
+  WHERE e.settled_at IS NULL AND e.ended_at <= $1::timestamptz - interval '{GRACE.total_seconds()} s'
+    AND s.status = ANY($3::text[])
+    AND (b.claimed_until IS NULL OR b.claimed_until <= $1)
+  ORDER BY e.ended_at, e.tenant_id LIMIT $4 FOR UPDATE OF b SKIP LOCKED"""
 
 _CLAIM: Final = f"""
 UPDATE tenants.billing_accounts a SET claimed_until = $1::timestamptz + $2::interval
-FROM (
-  SELECT b.tenant_id FROM tenants.billing_accounts b JOIN tenants.tenants s ON s.id = b.tenant_id
-  WHERE b.next_bill_at <= $1 AND (b.claimed_until IS NULL OR b.claimed_until <= $1) AND s.status = ANY($3::text[])
-    AND s.suspended_for IS DISTINCT FROM 'trial_over'
-  ORDER BY b.next_bill_at, b.tenant_id LIMIT {BATCH} FOR UPDATE OF b SKIP LOCKED
-) due JOIN tenants.tenants t ON t.id = due.tenant_id
+FROM ({{due}}) due JOIN tenants.tenants t ON t.id = due.tenant_id
 WHERE a.tenant_id = due.tenant_id
 RETURNING {PROFILE_COLUMNS}"""
 
@@ -63,8 +66,13 @@ async def bill_all(kernel: Kernel) -> int:
     """
     await metering.roll(ScheduledRun(kernel))
     await _enrol(kernel)
+    made = await _bill_claimed(kernel, _DUE, BILLED)
+    return made + await _bill_claimed(kernel, _LEFT, (TenantStatus.CANCELLED,))
+
+
+async def _bill_claimed(kernel: Kernel, due: str, statuses: Sequence[TenantStatus]) -> int:
     made = 0
-    while claimed := await _claim(kernel):
+    while claimed := await _claim(kernel, due, statuses):
         done = []
         for tenant in claimed:
             try:
@@ -101,10 +109,12 @@ async def _enrol(kernel: Kernel, tenant_id: UUID | None = None) -> None:
     """Let those who signed up since, or one of them, be billed from the end of their trial on."""
     trial = timedelta(days=kernel.settings.trial_days)
     async with kernel.database.control() as connection:
-        await connection.execute(_ENROL, trial + GRACE, tenant_id)
+        await connection.execute(ENROL, trial + GRACE, tenant_id)
 
 
-async def _claim(kernel: Kernel) -> list[TenantProfile]:
+async def _claim(kernel: Kernel, due: str, statuses: Sequence[TenantStatus]) -> list[TenantProfile]:
     async with kernel.database.control() as connection:
-        rows = await connection.fetch(_CLAIM, kernel.clock.now(), CLAIM, [status.value for status in BILLED])
+        rows = await connection.fetch(
+            _CLAIM.format(due=due), kernel.clock.now(), CLAIM, [status.value for status in statuses], BATCH
+        )
     return [profile_of(row) for row in rows]

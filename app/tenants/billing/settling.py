@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid
@@ -23,6 +23,12 @@ from app.tenants.billing.numbers import next_bill_number
 from app.tenants.interface import BillCreditNoteIssued, BillGivenUp, BillPaid, BillVoided
 
 OBJECT = "bill"
+
+_TO_SPEND_ON: Final = """
+SELECT b.id FROM tenants.bills b WHERE b.tenant_id = $1 AND b.currency = $2 AND b.status IN ('open', 'uncollectible')
+  AND NOT EXISTS (SELECT 1 FROM tenants.payment_attempts a
+    WHERE a.tenant_id = b.tenant_id AND a.bill_id = b.id AND a.ended_at IS NULL)
+ORDER BY b.period_end"""
 
 
 class PaymentReferenceReused(Conflict):
@@ -208,6 +214,29 @@ class Bills:
         )
         self._uow.publish(BillGivenUp(id=bill_id, number=bill.number or "", reason=reason))
         return await self._become(bill, after, reason)
+
+    async def spend_balance(self, currency: str) -> int:
+        """Pay what is due of bills from the company's balance, the oldest first; how much, in minor units.
+
+        For who has left: there is no next bill that would take it.
+        """
+        await hold_billing(self._uow)
+        left = before = await self._ledger.balance(currency)
+        for row in await self._uow.fetch(_TO_SPEND_ON, self._uow.tenant_id, currency) if left > 0 else []:
+            bill = await self.get(row["id"])
+            applied = min(left, bill.due)
+            if not applied or (bill.provider_reference is not None and applied < bill.due):
+                continue  # an invoice that a provider sent is paid whole, or there
+            await self._ledger.post(
+                "balance",
+                currency,
+                {Account.CUSTOMER_BALANCE: applied, _owed(bill): -applied},
+                bill_id=bill.id,
+                reference=bill.number,
+            )
+            await self._reduce(bill, applied, balance_applied=bill.balance_applied + applied)
+            left -= applied
+        return before - left
 
     async def adjust(self, currency: str, amount: int, reason: str) -> int:
         """Give a company so much credit, or with a negative amount take it back; the balance after, in minor units.

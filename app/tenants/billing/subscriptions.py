@@ -106,11 +106,24 @@ class Subscriptions:
         await access_changed(self.uow)
         return self._at_hand(await read_history(self.uow))
 
+    async def restart(self, at: datetime, *, since: datetime) -> None:
+        """Count periods anew from `at` on, at what was chosen last: who had left at `since` is back."""
+        history = await read_history(self.uow)
+        last = history.held[-1]
+        if not history.stored:
+            await self.keep(history.held[0], chosen_by=None)
+        for held in history.held:
+            if held.at > since:
+                await self._drop(held)
+        await self.keep(replace(last, at=at, anchor=at), chosen_by=None)
+
     async def upcoming(self) -> Upcoming:
-        """The bill that the period at hand ends with. Three statements."""
+        """The bill that the period at hand ends with; of no time for who left and was billed. Three statements."""
         uow = self.uow
         history = await read_history(uow)
         over = history.period_at(uow.now)
+        if any(end.settled and end.resumed is None for end in history.ends):
+            over = Period(over.end, over.end)
         seats = seats_of(over, await Seats(uow).through(over))
         usage = await Meter(uow).of_periods([*history.reopened(over), over])
         tax = tax_for(history.buyer, uow.kernel.settings)

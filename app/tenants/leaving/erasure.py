@@ -30,10 +30,13 @@ from app.kernel.signatures import Signatures
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.actors import PROFILE_COLUMNS, profile_of
 from app.tenants.auth.control import access_changed, control_transaction
+from app.tenants.billing import metering
+from app.tenants.billing.issuing import Issuer
 from app.tenants.billing.locks import hold_billing
 from app.tenants.interface import MovedBy
 from app.tenants.leaving import erase_list
 from app.tenants.leaving.certificates import PURPOSE, statement
+from app.tenants.leaving.payment_customers import forget_customers, note_customers
 from app.tenants.lifecycle.moves import move
 from app.tenants.models import Tenant, TenantStatus
 
@@ -68,13 +71,18 @@ class Request:
 async def request(uow: UnitOfWork, *, requested_by: str, reason: str, by: MovedBy) -> UUID:
     """Have the company at hand erased, whatever its status, in a control transaction; the erasure's id.
 
-    From the commit on nobody signs in or changes anything; there is no way back.
+    What it used and did not pay for is billed first, for afterwards nobody could say what it was. From the commit on
+    nobody signs in or changes anything; there is no way back.
     """
+    await metering.roll_tenant(uow)
     await hold_billing(uow)
     tenant = await uow.get(Tenant, uow.tenant_id, lock="update")
-    for step in (TenantStatus.CANCELLED, TenantStatus.ERASED):
-        if tenant.status != TenantStatus.ERASED:
-            tenant = await move(uow, step, reason=reason, by=by)
+    if tenant.status not in (TenantStatus.CANCELLED, TenantStatus.ERASED):
+        tenant = await move(uow, TenantStatus.CANCELLED, reason=reason, by=by)
+    if tenant.status != TenantStatus.ERASED:
+        await uow.flush()
+        await Issuer(uow).settle_account()
+        await move(uow, TenantStatus.ERASED, reason=reason, by=by)
     await uow.settle()
     return await _record(uow.connection, uow.tenant_id, Request(requested_by, reason, uow.now))
 
@@ -178,12 +186,14 @@ class Erasure:
         await self._list(row)
         await self._wait_for_writers()
         await self._seal(tenant_id)
+        await note_customers(self.kernel, self.id)
         await self._erase_people(tenant_id)
         await self._erase_files(tenant_id)
         await self._pass(tenant_id)
         await self._wait_for_writers()
         while await self._pass(tenant_id) + await self._erase_files(tenant_id):
             await self._wait_for_writers()
+        await forget_customers(self.kernel, self.id)
         return await self._certify()
 
     async def sweep(self) -> int:
@@ -322,7 +332,8 @@ class Erasure:
         async with control_transaction(self.kernel) as uow:
             await access_changed(uow, row["tenant_id"])  # what processes remember of its people is over, too
             await uow.connection.execute(
-                "UPDATE tenants.erasures SET completed_at = $2, certificate = $3, key_id = $4, signature = $5"
+                "UPDATE tenants.erasures SET completed_at = $2, certificate = $3, key_id = $4, signature = $5,"
+                " payment_customers = '[]'"
                 " WHERE id = $1 AND completed_at IS NULL",
                 self.id,
                 datetime.fromisoformat(document["completed_at"]),
@@ -345,6 +356,9 @@ def _document(row: asyncpg.Record, now: datetime) -> dict[str, Any]:
         "users": row["users"],
         "files": row["files"],
         "file_bytes": row["file_bytes"],
+        "payment_customers": [
+            {"provider": one["provider"], "outcome": one["outcome"]} for one in row["payment_customers"]
+        ],
         "audit": {
             "entries": row["audit_sequence"],
             "hash": row["audit_hash"].hex() if row["audit_hash"] is not None else None,

@@ -120,5 +120,5 @@ async def forget_archives(run: ScheduledRun) -> None:
             await kernel.files.delete(found.key)
 
 
-EXPORT = JobKind(JOB, NoPayload, run_export)
+EXPORT = JobKind(JOB, NoPayload, run_export, while_closed=True)
 SCHEDULE = Schedule("tenants.forget_archives", timedelta(days=1), forget_archives, per_tenant=True)

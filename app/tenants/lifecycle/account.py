@@ -53,17 +53,17 @@ class Account:
         """How the account stands."""
         return await self.uow.get(Tenant, self.uow.tenant_id)
 
-    async def cancel(self, when: CancelWhen, reason: str) -> Tenant:
+    async def cancel(self, when: CancelWhen, reason: str, *, by: MovedBy = MovedBy.CUSTOMER) -> Tenant:
         """End the subscription at once, or when what is paid for is over: the trial, or the period at hand.
 
         Raises: InvalidTransition for an account that is cancelled.
         """
         await hold_billing(self.uow)
         if when is CancelWhen.NOW:
-            return await move(self.uow, TenantStatus.CANCELLED, reason=reason, by=MovedBy.CUSTOMER)
+            return await move(self.uow, TenantStatus.CANCELLED, reason=reason, by=by)
         tenant = await self.uow.get(Tenant, self.uow.tenant_id, lock="update")
         if TenantStatus(tenant.status) in (TenantStatus.CANCELLED, TenantStatus.ERASED):
-            return await move(self.uow, TenantStatus.CANCELLED, reason=reason, by=MovedBy.CUSTOMER)
+            return await move(self.uow, TenantStatus.CANCELLED, reason=reason, by=by)
         if tenant.status == TenantStatus.TRIALING and tenant.trial_ends_at is not None:
             return await self._plan(tenant, tenant.trial_ends_at, reason)
         return await self._plan(tenant, (await Subscriptions(self.uow).current()).period.end, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from app.kernel.errors import InvalidTransition
 from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork, transaction
 from app.tenants.auth.control import access_changed
+from app.tenants.billing.ending import end_billing, resume_billing
 from app.tenants.billing.locks import hold_billing
 from app.tenants.interface import MovedBy, TenantStatusChanged
 from app.tenants.lifecycle.trials import postpone_billing, slept_through
@@ -37,11 +38,13 @@ async def move(
     reason: str,
     by: MovedBy,
     suspended_for: SuspendedFor = SuspendedFor.OPERATOR,
+    since: datetime | None = None,
 ) -> Tenant:
     """Move the account of the tenant at hand; audited, published, and in force with the commit.
 
     An account that is there already stays as it is, and nothing is written. `suspended_for` says what ends a
-    suspension: a payment ends one that is for what is unpaid. Raises: InvalidTransition, also for the return of a
+    suspension: a payment ends one that is for what is unpaid. `since` is when a cancellation took effect, where that
+    is past: nothing is charged from then on. Raises: InvalidTransition, also for the return of a
     cancelled account whose export window is over.
     """
     await hold_billing(uow)
@@ -51,8 +54,14 @@ async def move(
         return tenant
     _require_way(uow, tenant, before, to)
     changes = {"status": to.value} | _left_behind(uow, to, suspended_for)
-    if to is TenantStatus.ACTIVE and slept_through(tenant, uow.now):
+    if to is TenantStatus.CANCELLED:
+        changes["cancelled_at"] = since or uow.now
+        if not slept_through(tenant, uow.now):
+            await end_billing(uow, since or uow.now)
+    elif to is TenantStatus.ACTIVE and slept_through(tenant, uow.now):
         changes |= await postpone_billing(uow, tenant)
+    elif before is TenantStatus.CANCELLED and to is not TenantStatus.ERASED:
+        await resume_billing(uow)
     moved = await uow.update(tenant, **changes)
     diff = {name: [getattr(tenant, name), getattr(moved, name)] for name in changes}
     uow.record_audit(
@@ -110,7 +119,7 @@ def _left_behind(uow: UnitOfWork, to: TenantStatus, suspended_for: SuspendedFor)
         return {"suspended_at": now, "suspended_for": suspended_for.value}
     if to is TenantStatus.CANCELLED:
         window = timedelta(days=uow.kernel.settings.export_window_days)
-        return {"cancel_at": None, "cancelled_at": now, "export_until": now + window}
+        return {"cancel_at": None, "export_until": now + window}
     if to is TenantStatus.ERASED:
         return {"erased_at": now}
     return dict.fromkeys(("past_due_since", "suspended_at", "suspended_for", "cancelled_at", "export_until"))

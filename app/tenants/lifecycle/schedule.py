@@ -17,6 +17,7 @@ from app.kernel.registry import Schedule
 from app.kernel.runtime import Kernel
 from app.kernel.schedules import ScheduledRun
 from app.kernel.uow import UnitOfWork
+from app.tenants.billing.ending import unsettled
 from app.tenants.billing.locks import hold_billing
 from app.tenants.billing.settling import Bills
 from app.tenants.interface import MovedBy, TenantErasure
@@ -66,7 +67,13 @@ async def _cancel(uow: UnitOfWork, tenant: Tenant) -> bool:
     over = (TenantStatus.CANCELLED, TenantStatus.ERASED)
     if tenant.status in over or tenant.cancel_at is None or tenant.cancel_at > uow.now:
         return False
-    await move(uow, TenantStatus.CANCELLED, reason="cancelled as planned", by=MovedBy.SCHEDULE)
+    await move(
+        uow,
+        TenantStatus.CANCELLED,
+        reason="cancelled as planned",
+        by=MovedBy.SCHEDULE,
+        since=tenant.cancel_at,
+    )
     return True
 
 
@@ -98,7 +105,7 @@ async def _give_up(uow: UnitOfWork, tenant: Tenant) -> bool:
 async def _erase(uow: UnitOfWork, tenant: Tenant) -> bool:
     if tenant.status != TenantStatus.CANCELLED or tenant.export_until is None:
         return False
-    if tenant.export_until > uow.now:
+    if tenant.export_until > uow.now or await unsettled(uow):  # what was used is billed first
         return False
     for port in uow.ports(TenantErasure):
         await port.begin(reason="the export window is over")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -18,7 +19,7 @@ from app.tenants.auth import email_tokens
 from app.tenants.auth.actors import PROFILE_COLUMNS
 from app.tenants.auth.email_tokens import Purpose
 from app.tenants.auth.sign_in import find_user
-from app.tenants.billing.models import Bill
+from app.tenants.billing.models import Bill, BillCreditNote
 from app.tenants.billing.operations import OFFLINE
 from app.tenants.billing.periods import BillingInterval
 from app.tenants.billing.settling import Bills
@@ -27,6 +28,7 @@ from app.tenants.directory import NewTenant, found_tenant, insert_user
 from app.tenants.interface import MovedBy
 from app.tenants.leaving.certificates import certified
 from app.tenants.leaving.erasure import request
+from app.tenants.lifecycle.account import Account, CancelWhen
 from app.tenants.lifecycle.moves import move
 from app.tenants.models import Tenant, TenantStatus
 from app.tenants.operators.acts import note
@@ -137,6 +139,12 @@ async def reactivate(uow: UnitOfWork, reason: str) -> Tenant:
     return await move(uow, TenantStatus.ACTIVE, reason=reason, by=MovedBy.OPERATOR)
 
 
+async def cancel(uow: UnitOfWork, when: CancelWhen, reason: str) -> Tenant:
+    """Cancel what the company at hand subscribes to, at once or later. Raises: InvalidTransition."""
+    await note(uow, "cancelled_by_operator", reason=reason, details={"when": when.value})
+    return await Account(uow).cancel(when, reason, by=MovedBy.OPERATOR)
+
+
 async def move_plan(uow: UnitOfWork, plan: str, interval: BillingInterval | None, reason: str) -> Subscribed:
     """Choose a plan for the company at hand, as its owner might. Raises: Invalid; SamePlan."""
     details = {"plan": plan, "interval": interval.value if interval else None}
@@ -201,6 +209,39 @@ async def void(uow: UnitOfWork, bill_id: UUID, reason: str) -> Bill:
     """Take a bill back whole. Raises: as `Bills.void`."""
     await note(uow, "bill_voided_by_operator", reason=reason, details={"bill_id": str(bill_id)})
     return await Bills(uow).void(bill_id, reason)
+
+
+async def give_up(uow: UnitOfWork, bill_id: UUID, reason: str) -> Bill:
+    """Give up what is due of a bill. Raises: as `Bills.mark_uncollectible`."""
+    await note(uow, "bill_given_up_by_operator", reason=reason, details={"bill_id": str(bill_id)})
+    return await Bills(uow).mark_uncollectible(bill_id, reason)
+
+
+async def credit_bill(
+    uow: UnitOfWork,
+    bill_id: UUID,
+    amount: int | Mapping[int, int | None],
+    reason: str,
+    *,
+    refund: bool = False,
+) -> BillCreditNote:
+    """Give back an amount or lines of a bill, in a control transaction. Raises: as `Bills.credit`."""
+    made = await Bills(uow).credit(bill_id, amount, reason, refund=refund)
+    details = {"bill_id": str(bill_id), "credit_note": made.number, "total": made.total}
+    await note(uow, "bill_credited_by_operator", reason=reason, details=details)
+    return made
+
+
+async def find_bill(uow: UnitOfWork, name: str) -> Bill:
+    """A bill of the company at hand by its number or id. Raises: NotFound."""
+    try:
+        named = Bill.id == UUID(name)
+    except ValueError:
+        named = Bill.number == name.upper()
+    found = await uow.first(uow.select(Bill).where(named))
+    if found is None:
+        raise NotFound(f"This company has no bill {name}.")
+    return found
 
 
 # -- the end -------------------------------------------------------------------------------------------------

@@ -98,10 +98,10 @@ async def test_a_hostile_card_fails_alone(company: Company, owner: Client) -> No
 
 
 def test_a_line_of_many_pieces_is_joined_once() -> None:
-    since = time.perf_counter()
+    since = time.process_time()
     found = lead(b"BEGIN:VCARD\nVERSION:4.0\nFN:" + b"\n a" * 300_000 + b"\nEND:VCARD\n")
     assert len(found["name"]) == 300_000
-    assert time.perf_counter() - since < 2
+    assert time.process_time() - since < 2
 
 
 @given(st.lists(st.sampled_from([b"BEGIN:VCARD\n", b"VERSION:4.0\n", b"END:VCARD\n", b"FN:", b"N;X=", b" ", b'"', b"=\n",

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from app.kernel.clock import FixedClock, SystemClock
+from app.kernel.forms.visits import stamp
 from app.modules.leads.services.capture.listing import statistics, submissions
-from app.modules.leads.services.capture.submissions import stamp
 from tests.modules.leads.forms import SHOP, label, leads, make_form, outcomes, rows, send
 from tests.modules.support import acting, count, make
 from tests.support.api import Client, Company

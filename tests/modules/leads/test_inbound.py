@@ -171,10 +171,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_mail_that_would_take_long_is_refused(company: Company, owner: Client, name: str) -> None:
-    since = time.perf_counter()
+    since = time.process_time()
     with pytest.raises(Invalid):
         read_mail(HOSTILE[name])
-    assert time.perf_counter() - since < 2
+    assert time.process_time() - since < 2
     refused = await take(owner, HOSTILE[name])
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "invalid_mail")
     assert (await count(company, "leads.leads"), await rows(company, "leads.captured_mails")) == (0, 0)
@@ -185,10 +185,10 @@ async def test_a_mail_that_would_take_long_is_refused(company: Company, owner: C
     "=  ", "<title></titl",
 ])  # fmt: skip
 def test_html_takes_one_pass(text: str) -> None:
-    since = time.perf_counter()
+    since = time.process_time()
     raw = mail("Hello " + text * 20_000, **{"Content-Type": "text/html"})
     assert read_mail(raw).text.startswith("Hello")
-    assert time.perf_counter() - since < 2
+    assert time.process_time() - since < 2
 
 
 @pytest.mark.parametrize(

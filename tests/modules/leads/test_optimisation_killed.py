@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from app.modules.leads.services.optimisation.solver.search import load_kernels
 from tests.modules.leads.optimising import members, sales_of
 from tests.support.api import running, sign_up
 from tests.support.postgres import ROOT
+from tests.support.waiting import until
 from tests.tenants.people import Look
 
 
@@ -47,11 +47,12 @@ async def test_a_killed_search_is_done_again_and_ends_with_one_result(own_databa
             plan = await sales.ask(ids=ids, members=members(sales, 25, 25))
             process = worker(own_database, tmp_path)
             try:
-                for _ in range(3_000):
-                    if (await sales.read(plan))["state"] != "draft":
-                        break
+
+                async def begun() -> bool:
                     assert process.poll() is None, "the worker ended by itself"
-                    await asyncio.sleep(0.01)
+                    return (await sales.read(plan))["state"] != "draft"
+
+                await until(begun)
             finally:
                 process.send_signal(signal.SIGKILL)
                 process.wait()

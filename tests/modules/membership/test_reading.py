@@ -56,7 +56,7 @@ async def test_an_order_of_many_lines_earns_in_as_many_statements_as_one_of_few(
         order = await stepped(company.owner, order, "confirm")
         await ship(company.owner, order)
         async with acting(company) as uow:
-            await OrderPoints(uow).earn(UUID(order["id"]))
+            await OrderPoints(uow).earn([UUID(order["id"])])
             counts.append(uow.statements)
         await react(company)
     assert counts[0] == counts[1] <= 20

@@ -110,6 +110,19 @@ async def test_a_calendar_year_decides_for_the_next(
     assert await tier(company, member) == (None, None)
 
 
+async def test_a_tier_by_qualifying_points_counts_what_a_rolling_window_holds(
+    company: Company, account: Json, clock: FixedClock
+) -> None:
+    points = {"key": "points", "name_en": "P", "qualify_by": "points", "threshold": "150", "period_months": 3}
+    member = await enrol(company.owner, await programme(company.owner, tiers=[points]), account)
+    await delivered(company, account, line("1", "100.00"))
+    clock.set(datetime(2026, 6, 2, 12, tzinfo=UTC))  # the first order has left the window
+    await delivered(company, account, line("1", "100.00"))
+    assert await tier(company, member) == (None, None)
+    await delivered(company, account, line("1", "50.00"))
+    assert await tier(company, member) == ("points", "2026-09-02")
+
+
 async def test_members_tiers_stay_in_the_programme(company: Company, account: Json) -> None:
     club = await programme(company.owner, tiers=[SILVER])
     await enrol(company.owner, club, account)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,6 @@ from app.main import Application
 from tests.kernel.conftest import Unchanged
 from tests.support.api import Company, sign_up
 from tests.support.fingerprint import changes, fingerprint
-from tests.tenants.billing.months import at
 from tests.tenants.people import Look
 
 
@@ -37,18 +35,6 @@ def _guard(company: Company, look: Look) -> Unchanged:
         assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}
 
     return guard
-
-
-@pytest.fixture
-async def clock(app: Any, look: Look) -> AsyncIterator[FixedClock]:
-    """The application's clock, standing at the beginning of April 2027, before any bill of another test.
-
-    A bill is never issued before the one numbered before it, so what a test left in autumn would move those of spring.
-    """
-    await look.run("UPDATE tenants.bill_numbers SET last_at = $1", at(4, 1))
-    former, app.kernel.clock = app.kernel.clock, FixedClock(at(4, 1))
-    yield app.kernel.clock
-    app.kernel.clock = former
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ import pytest
 
 from app.tenants.billing.aggregation import Aggregation
 from app.tenants.billing.amounts import GRACE, Tax
+from app.tenants.billing.bills import Occupied, Terms, bill
 from app.tenants.billing.computing import Computed, compute, line_documents, seats_of
 from app.tenants.billing.histories import Buyer, EarlierBill, Held, History, Redeemed
 from app.tenants.billing.metering import MetricUsage
-from app.tenants.billing.periods import BillingInterval, nth_period
-from app.tenants.billing.plans import Plan, PlanPrice, PlanTier, UsagePrice
+from app.tenants.billing.periods import BillingInterval, Period, nth_period
+from app.tenants.billing.plans import Plan, PlanPrice, PlanTier, Timing, UsagePrice
 from app.tenants.billing.rating import RatingModel
 
 START = datetime(2027, 4, 1, tzinfo=UTC)
@@ -60,6 +61,41 @@ def amounts(made: Computed) -> list[tuple[str, int]]:
 def test_seats_with_usage_included(quantity, total):
     usage = priced(RatingModel.PER_UNIT, unit="0.04", included="1000")
     assert bill_of(history(usage, seat="100"), quantity, seats=3).amounts.totals.total == total
+
+
+def test_what_is_paid_in_arrears_is_split_by_day_where_the_plan_changed():
+    january = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+    dear, cheap = (
+        PlanPrice(
+            currency="EUR", interval=BillingInterval.MONTHLY, flat=flat, seat="0", timing=Timing.IN_ARREARS
+        )
+        for flat in ("200", "100")
+    )
+    terms = [
+        Terms(january.start, "cheap", 1, cheap), Terms(datetime(2026, 1, 15, tzinfo=UTC), "dear", 1, dear),
+    ]  # fmt: skip
+    following = Period(january.end, datetime(2026, 3, 1, tzinfo=UTC))
+    seats = [Occupied(january.start, 1)]
+    lines = bill(january, following, terms, seats, {}, whole=january)
+    assert [(line.kind, line.what, str(line.factor), line.amount) for line in lines] == [
+        ("flat", "cheap", "14/31", 4516), ("flat", "dear", "17/31", 10968),
+    ]  # fmt: skip
+    left = Period(january.start, datetime(2026, 1, 20, tzinfo=UTC))
+    lines = bill(left, following, terms, seats, {}, whole=january, last_one=True)
+    assert [(str(line.factor), line.amount) for line in lines] == [("14/31", 4516), ("5/31", 3226)]
+
+
+def test_from_paid_in_advance_to_paid_in_arrears_each_part_is_paid_once():
+    advance = PlanPrice(currency="USD", interval=BillingInterval.MONTHLY, seat="10")
+    arrears = PlanPrice(currency="USD", interval=BillingInterval.MONTHLY, seat="20", timing=Timing.IN_ARREARS)
+    half, seats = datetime(2027, 4, 16, tzinfo=UTC), [Occupied(APRIL.start, 2)]
+    there = [Terms(APRIL.start, "before", 1, advance), Terms(half, "after", 1, arrears)]
+    lines = bill(APRIL, MAY, there, seats, {}, whole=APRIL)
+    assert [(line.quantity, line.amount) for line in lines] == [(-2, -1000), (2, 2000)]
+    back = [Terms(APRIL.start, "after", 1, arrears), Terms(half, "before", 1, advance)]
+    lines = bill(APRIL, MAY, back, seats, {}, whole=APRIL)
+    assert [(line.quantity, line.amount) for line in lines] == [(2, 1000), (2, 2000), (2, 2000)]
+    assert lines[-1].start == MAY.start
 
 
 def test_late_usage_is_a_second_line_of_the_difference():

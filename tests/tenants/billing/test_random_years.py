@@ -18,7 +18,7 @@ from app.tenants.billing.computing import Computed, compute, line_documents, sea
 from app.tenants.billing.histories import Buyer, EarlierBill, Held, History, Redeemed
 from app.tenants.billing.metering import PAST, MetricUsage
 from app.tenants.billing.periods import BillingInterval, Period, nth_period
-from app.tenants.billing.plans import Plan, PlanPrice, PlanTier, UsagePrice
+from app.tenants.billing.plans import Plan, PlanPrice, PlanTier, Timing, UsagePrice
 from app.tenants.billing.rating import RatingModel
 
 START = datetime(2027, 1, 1, tzinfo=UTC)
@@ -48,6 +48,12 @@ def plan(key: str, seat: int, **more: Any) -> Plan:
 
 BASIC = plan("basic", CHEAP, minimum_seats=1, minimum_commitment="50")
 PRO = plan("pro", 3 * CHEAP, minimum_seats=3, free_seats=1, flat=str(Decimal(2 * CHEAP).scaleb(-2)))
+
+
+def afterwards(plan: Plan) -> Plan:
+    """The same plan, paid when a period is over."""
+    price = plan.prices[0].model_copy(update={"timing": Timing.IN_ARREARS})
+    return plan.model_copy(update={"prices": [price]})
 
 
 @dataclass(frozen=True)
@@ -118,11 +124,13 @@ def years(draw: st.DrawFn) -> Year:
         st.lists(st.tuples(moments(), st.integers(-2, 3)), max_size=12, unique_by=lambda one: one[0])
     )
     changes = draw(st.lists(moments(), max_size=5, unique=True))
-    plans: list[tuple[datetime, Plan]] = [(START, BASIC)]
+    basic = BASIC if draw(st.booleans()) else afterwards(BASIC)
+    pro = PRO if draw(st.booleans()) else afterwards(PRO)
+    plans: list[tuple[datetime, Plan]] = [(START, basic)]
     for moment in sorted(changes):
         # A dearer plan from now on, a cheaper one from the next month on.
         now, month = plans[-1], next(one for one in MONTHS if moment in one)
-        after = (moment, PRO) if now[1] is BASIC else (month.end, BASIC)
+        after = (moment, pro) if now[1] is basic else (month.end, basic)
         if after[0] > now[0]:
             plans.append(after)
     delays = st.one_of(st.just(0), st.integers(0, int(PAST.total_seconds())))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,25 +18,11 @@ from app.tenants.billing.plans import BUILT_IN, price_list
 from app.tenants.billing.subscriptions import Subscriptions
 from tests.kernel.conftest import refusal
 from tests.support.api import Company, sign_in, sign_up, stranger
+from tests.tenants.conftest import APRIL
 from tests.tenants.people import colleague
 
 Json = dict[str, Any]
-APRIL = datetime(2027, 4, 1, tzinfo=UTC)
 URL = "/v1/billing/subscription"
-
-
-@pytest.fixture
-def clock(app: Any) -> Iterator[FixedClock]:
-    """The application's clock, standing at the beginning of April."""
-    former, app.kernel.clock = app.kernel.clock, FixedClock(APRIL)
-    yield app.kernel.clock
-    app.kernel.clock = former
-
-
-@pytest.fixture
-async def april(app: Any, clock: FixedClock) -> Company:
-    """A company that signed up when April began: starter, USD, one seat at 15.00."""
-    return await sign_up(app)
 
 
 async def later(company: Company, clock: FixedClock, moment: datetime) -> None:

@@ -155,19 +155,20 @@ async def test_several_that_erase_at_once_make_one_certificate(company, app, loo
 
 
 async def test_whoever_writes_meanwhile_leaves_nothing_behind(company, app, look):
-    stop = asyncio.Event()
+    begun, stop = asyncio.Event(), asyncio.Event()
 
     async def write() -> int:
         written = 0
         while not stop.is_set():
             answer = await company.owner.post("/v1/accounts", {"name": f"Late {uuid4().hex}"})
             written += answer.status_code == 201
+            begun.set()
             await asyncio.sleep(0.1 if answer.is_error else 0)
             assert answer.status_code in (201, 401, 403)
         return written
 
     writers = [asyncio.create_task(write()) for _ in range(4)]
-    await asyncio.sleep(0.2)
+    await begun.wait()
     document = await erased(app.kernel, company.tenant_id)
     stop.set()
     written = sum(await asyncio.gather(*writers))

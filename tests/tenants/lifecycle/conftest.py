@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -16,23 +16,12 @@ from tests.support.api import Company, running, sign_in, sign_up
 from tests.support.fingerprint import changes, fingerprint
 from tests.tenants.people import Look
 
-APRIL = datetime(2027, 4, 1, tzinfo=UTC)
-
 
 @pytest.fixture(scope="package")
 async def app(worker_database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Application]:
     """The application as it comes, with two weeks of trial."""
     async with running(worker_database, tmp_path_factory.mktemp("data"), trial_days=14) as application:
         yield application
-
-
-@pytest.fixture
-def clock(app: Application) -> Iterator[FixedClock]:
-    """The application's clock, standing at the beginning of April 2027."""
-    assert app.kernel is not None
-    former, app.kernel.clock = app.kernel.clock, FixedClock(APRIL)
-    yield app.kernel.clock
-    app.kernel.clock = former
 
 
 @pytest.fixture

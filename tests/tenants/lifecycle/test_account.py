@@ -26,7 +26,8 @@ from app.tenants.models import SuspendedFor, Tenant, TenantStatus
 from tests.kernel.conftest import refusal
 from tests.support.api import PASSWORD, Company, running, sign_up
 from tests.support.fingerprint import changes, fingerprint
-from tests.tenants.lifecycle.conftest import APRIL, at, standing
+from tests.tenants.conftest import APRIL
+from tests.tenants.lifecycle.conftest import at, standing
 from tests.tenants.people import stranger_from
 from tests.tenants.test_sign_in import attempt
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,6 @@ from app.kernel.clock import FixedClock
 from app.main import Application
 from tests.support.api import Company, running, sign_up
 from tests.support.stripe_fake import KEY, SECRET, StripeFake, stripe_fake
-from tests.tenants.billing.months import at
 from tests.tenants.payments.money import billed_once
 
 
@@ -35,15 +34,6 @@ async def app(
     folder = tmp_path_factory.mktemp("data")
     async with running(worker_database, folder, **settings) as application:
         yield application
-
-
-@pytest.fixture
-def clock(app: Application) -> Iterator[FixedClock]:
-    """The application's clock, standing at the beginning of April 2027."""
-    assert app.kernel is not None
-    former, app.kernel.clock = app.kernel.clock, FixedClock(at(4, 1))
-    yield app.kernel.clock
-    app.kernel.clock = former
 
 
 @pytest.fixture

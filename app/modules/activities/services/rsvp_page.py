@@ -10,11 +10,10 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 from starlette.responses import HTMLResponse
 
-from app.kernel.access import TenantProfile, system_actor
+from app.kernel.access import OPEN_TENANT_STATES, TenantProfile, system_actor
 from app.kernel.errors import Invalid, NotFound, Problem
 from app.kernel.links import read_link
 from app.kernel.pages.public import NOBODYS, look_of, page
-from app.kernel.routing import OPEN_TENANT_STATES
 from app.kernel.runtime import Kernel
 from app.kernel.uow import transaction
 from app.modules.activities.interface import InvitationAnswered

@@ -36,7 +36,7 @@ class CaseComment(TenantOwned):
 
 
 class CaseAttachment(TenantOwned):
-    """A file on a case; whoever may read the case may open it."""
+    """A file on a case; whoever may read the case may open it. `comment_id`: with which words it came or went."""
 
     __tablename__ = "case_attachments"
     __table_args__ = ({"schema": "after_sales"},)
@@ -49,6 +49,7 @@ class CaseAttachment(TenantOwned):
     public: Mapped[bool]
     created_at: Mapped[datetime]
     created_by: Mapped[UUID | None]
+    comment_id: Mapped[UUID | None]
 
 
 class CaseSkillRule(Versioned):

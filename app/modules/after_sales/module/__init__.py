@@ -6,11 +6,12 @@ from app.kernel.registry import combined
 from app.modules.after_sales.module.assets import PART as ASSETS
 from app.modules.after_sales.module.cases import PART as CASES
 from app.modules.after_sales.module.desk import PART as DESK
+from app.modules.after_sales.module.forms import PART as FORMS
 from app.modules.after_sales.module.knowledge import PART as KNOWLEDGE
 from app.modules.after_sales.module.mail import PART as MAIL
 
 MODULE = combined(
     "after_sales",
     "Service after the sale: cases, deadlines, routing, knowledge, assets, work orders, surveys, calls.",
-    (CASES, MAIL, DESK, ASSETS, KNOWLEDGE),
+    (CASES, MAIL, FORMS, DESK, ASSETS, KNOWLEDGE),
 )

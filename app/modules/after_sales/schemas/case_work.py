@@ -25,6 +25,11 @@ class CommentCreate(Input):
         CommentAuthor.MEMBER, description="`customer`: their words, that came by mail, chat or phone."
     )
     contact_id: UUID | None = Field(None, description="Who of the customer; absent: the case's contact.")
+    attachment_ids: Annotated[list[UUID], Field(max_length=10)] = Field(
+        default_factory=list,
+        description="Files of the case that go with it. What the customer sees, they see too, and get by mail: at"
+        " most 10 MiB in all.",
+    )
 
     @model_validator(mode="after")
     def _who(self) -> CommentCreate:
@@ -65,6 +70,7 @@ class CaseAttachmentRead(Output):
     public: bool
     created_at: datetime
     created_by: UUID | None
+    comment_id: UUID | None = Field(description="The words with which it came or went.")
 
 
 class CaseAttachments(Output):

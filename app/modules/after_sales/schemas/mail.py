@@ -20,3 +20,5 @@ class CaseMailAnswer(Output):
     repeated: bool
     case_id: UUID | None
     comment_id: UUID | None
+    attachments: int = Field(description="Files that were kept.")
+    left_out: list[str] = Field(description="Why each file was not kept: `too_many`, `no_room`.")

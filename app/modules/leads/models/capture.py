@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import Base, Json, TenantOwned, Versioned, one_of
+from app.kernel.forms.models import WebForm
+from app.kernel.models import Base, Json, TenantOwned, one_of
 
 
 class SubmissionStatus(StrEnum):
@@ -32,33 +33,20 @@ class ConsentChannel(StrEnum):
     POST = "post"
 
 
-class LeadForm(Versioned):
-    """A form that strangers fill in. `limit_per_address` and `limit_per_form` are submissions per hour."""
+class LeadForm(WebForm):
+    """A form that captures leads."""
 
     __tablename__ = "forms"
     __table_args__ = ({"schema": "leads"},)
 
-    name_en: Mapped[str]
-    name_zh: Mapped[str | None]
-    public_key: Mapped[str]
-    enabled: Mapped[bool]
-    fields: Mapped[list[Any]]
     consents: Mapped[list[Any]]
-    allowed_origins: Mapped[list[str]]
-    redirect_url: Mapped[str | None]
-    thanks_en: Mapped[str | None]
-    thanks_zh: Mapped[str | None]
     owner_id: Mapped[UUID | None]
     team_id: Mapped[UUID | None]
     source: Mapped[str | None]
     channel: Mapped[str | None]
     campaign: Mapped[str | None]
-    honeypot: Mapped[str]
-    min_seconds: Mapped[int]
     double_opt_in: Mapped[bool]
     touch_open_leads: Mapped[bool]
-    limit_per_address: Mapped[int]
-    limit_per_form: Mapped[int]
 
 
 class FormSubmission(TenantOwned):

@@ -9,10 +9,9 @@ from uuid import UUID
 from fastapi import Path, Query
 from pydantic import TypeAdapter
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.kernel.errors import (
-    NotFound,
     PayloadTooLarge,
     StaleVersion,
     TooManyRequests,
@@ -20,21 +19,17 @@ from app.kernel.errors import (
     VersionRequired,
     problems,
 )
+from app.kernel.forms import pages
+from app.kernel.forms.pages import submission_body
+from app.kernel.forms.requests import media_type_of
+from app.kernel.forms.schemas import SubmissionReceipt
+from app.kernel.forms.visits import OriginNotAllowed
 from app.kernel.inbound_mail import SIZE_LIMIT as MAIL_LIMIT
-from app.kernel.record_router import json_response, tag
-from app.kernel.records import to_json
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.validation import parse_body
 from app.modules.leads.models.capture import SubmissionStatus
-from app.modules.leads.router.form_requests import (
-    FORM_TYPE,
-    form_for,
-    media_type_of,
-    sent_by,
-    visit_of,
-    wanted_language,
-)
 from app.modules.leads.schemas.capture import (
     CardsAnswer,
     CardsInput,
@@ -45,13 +40,12 @@ from app.modules.leads.schemas.capture import (
     FormUpdate,
     LeadConsents,
     MailAnswer,
-    SubmissionReceipt,
 )
 from app.modules.leads.services.capture import listing
 from app.modules.leads.services.capture.cards import leads_from_cards
-from app.modules.leads.services.capture.forms import Forms, form_read
+from app.modules.leads.services.capture.forms import KIND, Forms, form_read
 from app.modules.leads.services.capture.inbound import MailRefused, take_mail
-from app.modules.leads.services.capture.submissions import OriginNotAllowed, submit
+from app.modules.leads.services.capture.submissions import take
 from app.modules.leads.services.leads import LeadService
 
 MANAGE = "lead_form:manage"
@@ -72,40 +66,7 @@ _CARDS_BODY: dict[str, Any] = {
     }
 }
 _MAIL_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {"message/rfc822": _TEXT}}}
-_SENT: dict[str, Any] = {
-    "type": "object",
-    "description": "The form's fields by name (`email`, `custom.budget`), `consent.<channel>` for boxes that were"
-    " ticked, and what is known of the visit.",
-    "properties": {
-        "token": {
-            "type": "string",
-            "maxLength": 100,
-            "description": "Your own key: sent twice, it counts once.",
-        },
-        "seconds": {"type": "number", "description": "How long the visitor took."},
-        "opened": {"type": "string", "description": "The stamp of the hosted page, instead of `seconds`."},
-        "language": {"type": "string", "examples": ["en"]},
-        "referrer": {"type": "string"},
-        "landing_page": {"type": "string"},
-        "utm_source": {"type": "string"},
-        "utm_medium": {"type": "string"},
-        "utm_campaign": {"type": "string"},
-        "utm_term": {"type": "string"},
-        "utm_content": {"type": "string"},
-        "first_touch": {
-            "type": "object",
-            "description": "`utm_*`, `referrer`, `landing_page` of the first visit.",
-        },
-    },
-    "additionalProperties": True,
-    "example": {"name": "Li Hua", "email": "li.hua@example.com", "seconds": 21, "utm_source": "newsletter"},
-}
-_SUBMISSION_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": _SENT}, FORM_TYPE: {"schema": _SENT}},
-    }
-}
+_EXAMPLE = {"name": "Li Hua", "email": "li.hua@example.com", "seconds": 21, "utm_source": "newsletter"}
 FormKey = Annotated[str, Path(alias="id", max_length=200, description="The form's `public_key`.")]
 
 
@@ -182,7 +143,7 @@ async def delete_form(id: UUID, version: IfMatch, uow: Uow) -> None:
     response_model=SubmissionReceipt,
     responses=problems(OriginNotAllowed, TooManyRequests)
     | {303: {"description": "Sent as a form: go to the thanks, or where the form says."}},
-    openapi_extra=_SUBMISSION_BODY,
+    openapi_extra=submission_body(_EXAMPLE),
 )
 async def submit_form(key: FormKey, request: Request) -> Response:
     """Send what a visitor filled in, without signing in. Every answer is alike, whoever is known here.
@@ -190,14 +151,7 @@ async def submit_form(key: FormKey, request: Request) -> Response:
     A page that sends it needs an origin of the form's list. Sent as JSON, unknown fields are refused; sent as a
     form, they are left out and the answer redirects. `Idempotency-Key` serves as the token, too.
     """
-    form = await form_for(request, key, visit_of(request))
-    sent, is_json = await sent_by(request)
-    visit = visit_of(request, language=wanted_language(sent), strict=is_json, fallback=form.company.locale)
-    receipt = await submit(form.for_visit(visit), sent, key=request.headers.get("idempotency-key"))
-    if is_json:
-        return json_response(to_json(receipt.model_dump()), 202)
-    where = receipt.redirect_url or f"/forms/{key}/thanks?lang={visit.language}"
-    return RedirectResponse(where, 303)
+    return await pages.receive(KIND, take, key, request)
 
 
 @router.operation(
@@ -210,21 +164,7 @@ async def submit_form(key: FormKey, request: Request) -> Response:
 )
 async def preflight_form(key: FormKey, request: Request) -> Response:
     """Whether a page of this origin may send to the form; for reading submissions the operator's list counts."""
-    if request.headers.get("access-control-request-method", "POST") != "POST":
-        answer: Response = request.scope["app"].cors.preflight(request.headers, ["GET"])
-        return answer
-    try:
-        await form_for(request, key, visit_of(request))
-    except (NotFound, OriginNotAllowed):
-        return Response(status_code=403)
-    return Response(
-        status_code=204,
-        headers={
-            "Access-Control-Allow-Methods": "POST",
-            "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key",
-            "Access-Control-Max-Age": "600",
-        },
-    )
+    return await pages.preflight(KIND, key, request)
 
 
 @router.get("/v1/forms/{id}/submissions", access=MANAGE)

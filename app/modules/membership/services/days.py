@@ -73,13 +73,17 @@ def _comes_back_as(day: date, year: int) -> Iterable[date]:
         yield date(year, 2, 29)
 
 
-async def day_factors(uow: UnitOfWork, member_ids: Collection[UUID], day: date) -> dict[UUID, Decimal]:
-    """By what the points of an order of this day are multiplied, of members whose day it is; of several the highest.
+async def day_factors(
+    uow: UnitOfWork, member_days: Collection[tuple[UUID, date]]
+) -> dict[tuple[UUID, date], Decimal]:
+    """By what the points of orders of these days are multiplied, of members whose day it is; of several the highest.
 
     Whoever had the benefit of the year on another day has it no second time. One statement.
     """
-    found: dict[UUID, Decimal] = {}
-    for row in await uow.fetch(_DAYS, uow.tenant_id, list(member_ids), day.year, day):
+    found: dict[tuple[UUID, date], Decimal] = {}
+    members, days = [id for id, _ in member_days], [day for _, day in member_days]
+    for row in await uow.fetch(_DAYS, uow.tenant_id, members, days):
+        day: date = row["day"]
         for rule in map(OccasionRule.model_validate, row["occasions"]):
             of = row["birthday"] if rule.occasion is Occasion.BIRTHDAY else row["since"]
             first = first_day(rule.occasion, row["since"])
@@ -87,14 +91,16 @@ async def day_factors(uow: UnitOfWork, member_ids: Collection[UUID], day: date) 
                 continue
             factors = [Decimal(one.factor) for one in rule.rewards if one.factor is not None]
             if factors:
-                found[row["id"]] = max([*factors, found.get(row["id"], Decimal(0))])
+                key = (row["id"], day)
+                found[key] = max([*factors, found.get(key, Decimal(0))])
     return found
 
 
 _DAYS: Final = """
-SELECT m.id, m.birthday, m.since, s.occasions, ARRAY(
+SELECT m.id, m.birthday, m.since, w.day, s.occasions, ARRAY(
   SELECT g.occasion FROM membership.benefit_grants g
-  WHERE g.tenant_id = $1 AND g.member_id = m.id AND g.year = $3 AND g.day <> $4) AS had
-FROM membership.loyalty_members m
+  WHERE g.tenant_id = $1 AND g.member_id = m.id AND g.year = extract(year FROM w.day)::int AND g.day <> w.day) AS had
+FROM unnest($2::uuid[], $3::date[]) AS w(member_id, day)
+JOIN membership.loyalty_members m ON m.tenant_id = $1 AND m.id = w.member_id
 JOIN membership.reward_settings s ON s.tenant_id = m.tenant_id AND s.id = m.programme_id
-WHERE m.tenant_id = $1 AND m.id = ANY($2::uuid[]) AND s.occasions <> '[]'"""
+WHERE s.occasions <> '[]'"""

@@ -47,7 +47,7 @@ class Ledger:
         await self._read_lots(found, _OPEN_LOTS, list(found))
         self._holdings |= found
         for holding in found.values():
-            self._settle(holding)
+            self.settle(holding)
         return found
 
     @property
@@ -89,7 +89,7 @@ class Ledger:
         self._postings.append(made)
         return made
 
-    def _settle(self, holding: Holding) -> None:
+    def settle(self, holding: Holding) -> None:
         """What has matured can be spent, and what is past its last day is gone."""
         key = f"{holding.member_id}:{self.today}"
         if any(lot.matures_on is not None and lot.matures_on <= self.today for lot in holding.lots):
@@ -102,7 +102,10 @@ class Ledger:
                 self._uow.publish(PointsExpired(id=holding.member_id, points=expired))
 
     async def close(self) -> None:
-        """Write everything: transactions with their entries, lots, balances. Five statements, however many."""
+        """Write everything: transactions with their entries, lots, balances. Five statements, however many.
+
+        It can go on afterwards.
+        """
         uow = self._uow
         posted = [one for one in self._postings if any(one.entries.values())]
         await uow.insert_many(LedgerTransaction, [self._transaction(one) for one in posted])

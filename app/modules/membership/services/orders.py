@@ -7,38 +7,38 @@ of the past, which are brought in as delivered, earn in the same way.
 Only what is refunded is lost; what is repaired or replaced stays bought. A line loses that part of its points that
 came back of its quantity, rounded half up on the sum of all parts, so that what comes back whole loses exactly all.
 What is told of a return before its order has earned waits for it.
+
+Many orders, or returns, go through in as many statements as one: their orders are locked and their members held, in
+one order each, and what one does to the next is worked out in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+from app.kernel.ids import new_id
 from app.kernel.locks import lock_keys
 from app.kernel.periods import add_months
+from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
-from app.modules.membership.interface import PointsEarned, PointsReversed
-from app.modules.membership.models.programmes import Burn, BurnStatus, Earning, OrderShare
+from app.modules.membership.interface import PointsEarned
+from app.modules.membership.models.programmes import Earning
+from app.modules.membership.services.caps import Rooms, capped
 from app.modules.membership.services.days import day_factors
-from app.modules.membership.services.earning import Earned, EarningLine, Room, earned
-from app.modules.membership.services.holdings import Holding, Posting
+from app.modules.membership.services.earning import Earned, EarningLine, earned
+from app.modules.membership.services.holdings import Holding
 from app.modules.membership.services.ledger import Ledger
-from app.modules.membership.services.programmes import ProgrammeRules, ProgrammeService
-from app.modules.membership.services.shares import (
-    difference,
-    less,
-    part_of,
-    release,
-    restore,
-    write_reversals,
-    write_shares,
-)
-from app.modules.membership.services.tiers import TierService
-from app.modules.orders.interface import OrderLineRef, OrderRef, Orders
+from app.modules.membership.services.order_book import OrderBook
+from app.modules.membership.services.programmes import ProgrammeRules
+from app.modules.membership.services.shares import write_shares
+from app.modules.membership.services.tiers import Rising, TierService
+from app.modules.orders.interface import OrderLineRef, OrderRef, Orders, ReturnLineRef
 
 _REFUNDED = "refunded"
 _DELIVERED = frozenset({"fulfilled", "closed"})
@@ -46,44 +46,123 @@ ORDER_LOCK = "loyalty-order"
 """What happens to the points of one order happens one after the other; taken before any member is held."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """An order that is to earn, on the day of its delivery, for these members."""
+
+    order: OrderRef
+    day: date
+    member_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What earning rests on, read once for many orders."""
+
+    rising: Rising
+    rooms: Rooms
+    factors: Mapping[tuple[UUID, date], Decimal]
+    lines: Mapping[UUID, Sequence[EarningLine]]
+
+
 class OrderPoints:
-    """What orders do to points, for all members whom an order concerns."""
+    """What orders do to points, for all members whom they concern. For one call."""
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
         self._ledger = Ledger(uow)
-        self._touched: set[UUID] = set()
+        self._earnings: list[Earning] = []
+        self._shares: list[dict[str, Any]] = []
 
-    async def earn(self, order_id: UUID) -> None:
-        """Give the points of an order that was delivered; a second time does nothing."""
-        order = (await self._uow.of(Orders).get_many([order_id])).get(order_id)
-        if order is None or order.status not in _DELIVERED or order.fulfilled_at is None:
+    async def earn(self, order_ids: Collection[UUID]) -> None:
+        """Give the points of orders that were delivered, one after the other; a second time does nothing."""
+        due = await self._with_members(await self._delivered(order_ids))
+        if not due:
             return
-        day = self._uow.actor.tenant.day_of(order.fulfilled_at)
-        members = _first_of_each(await self._members(order, day), order)
-        if not members:
-            return
-        await lock_keys(self._uow, ORDER_LOCK, [str(order_id)])
-        holdings = await self._ledger.hold([row["id"] for row in members])
-        done = await self._uow.fetch(_EARNED, self._uow.tenant_id, order_id, list(holdings))
-        due = [row for row in members if row["id"] in holdings.keys() - {one["member_id"] for one in done}]
-        programmes = await ProgrammeService(self._uow).get_many({row["programme_id"] for row in due})
-        lines = await self._lines(order_id) if due else []
-        factors = await day_factors(self._uow, [row["id"] for row in due], day) if due else {}
-        for row in due:
-            factor = factors.get(row["id"], Decimal(1))
-            await self._earn(row, programmes[row["programme_id"]], order, lines, day, factor)
+        ids = [one.order.id for one in due]
+        await lock_keys(self._uow, ORDER_LOCK, [str(id) for id in ids])
+        returned = await self._returned(ids)
+        sharers = await self._sharers(returned) if returned else set()
+        await self._ledger.hold({id for one in due for id in one.member_ids} | sharers)
+        due = await self._not_yet(due)
         if due:
-            await self._take_back(order_id, await self._returned(order_id))
+            await self._earn_all(due, returned)
         await self._finish()
 
-    async def _members(self, order: OrderRef, day: date) -> list[Any]:
-        return await self._uow.fetch(
-            _MEMBERS, self._uow.tenant_id, order.contact_id, order.account_id, order.total.currency, day
+    async def _earn_all(self, due: Sequence[_Due], returned: Mapping[UUID, Mapping[UUID, Decimal]]) -> None:
+        """One after the other in memory; what came back of one already is taken off before the next earns."""
+        known = await self._known(due)
+        for one in due:
+            if one.order.id not in returned:
+                self._earn(one, known)
+                continue
+            await self._write_earned(known)
+            self._earn(one, known, rises=False)
+            await self._write_earned(known)
+            await self._take_back_at_once(one, returned[one.order.id])
+            known = replace(known, rising=await self._rising(due))
+        await self._write_earned(known)
+
+    async def _delivered(self, order_ids: Collection[UUID]) -> list[tuple[OrderRef, date]]:
+        """Those that went out whole, in the order given, each with its day."""
+        found = await self._uow.of(Orders).get_many(order_ids)
+        day_of = self._uow.actor.tenant.day_of
+        orders = [found[id] for id in dict.fromkeys(order_ids) if id in found]
+        return [
+            (order, day_of(order.fulfilled_at))
+            for order in orders
+            if order.status in _DELIVERED and order.fulfilled_at is not None
+        ]
+
+    async def _with_members(self, orders: Sequence[tuple[OrderRef, date]]) -> list[_Due]:
+        """Those that concern members."""
+        rows = await self._uow.fetch(
+            _MEMBERS,
+            self._uow.tenant_id,
+            [order.id for order, _ in orders],
+            [order.contact_id for order, _ in orders],
+            [order.account_id for order, _ in orders],
+            [order.total.currency for order, _ in orders],
+            [day for _, day in orders],
+        )
+        by_order: dict[UUID, dict[UUID, UUID]] = {}
+        for row in rows:  # one member for each programme: the contact before the account
+            by_order.setdefault(row["order_id"], {}).setdefault(row["programme_id"], row["id"])
+        return [
+            _Due(order, day, tuple(by_order[order.id].values()))
+            for order, day in orders
+            if order.id in by_order
+        ]
+
+    async def _not_yet(self, due: Sequence[_Due]) -> list[_Due]:
+        """Without those members who have had the points of an order, or are gone."""
+        members = list({id for one in due for id in one.member_ids})
+        rows = await self._uow.fetch(_EARNED, self._uow.tenant_id, [one.order.id for one in due], members)
+        done = {(row["order_id"], row["member_id"]) for row in rows}
+        left = [
+            _Due(one.order, one.day, ids)
+            for one in due
+            if (ids := tuple(id for id in one.member_ids if (one.order.id, id) not in done))
+        ]
+        held = self._ledger.known
+        return [one for one in left if held.issuperset(one.member_ids)]
+
+    async def _known(self, due: Sequence[_Due]) -> _Known:
+        member_days = {(id, one.day) for one in due for id in one.member_ids}
+        rising = await self._rising(due)
+        watched = {(id, day) for id, day in member_days if capped(rising.programme(id))}
+        return _Known(
+            rising,
+            await Rooms.read(self._uow, watched),
+            await day_factors(self._uow, member_days),
+            await self._lines([one.order.id for one in due]),
         )
 
-    async def _lines(self, order_id: UUID) -> list[EarningLine]:
-        lines = await self._uow.of(Orders).lines_of([order_id])
+    async def _rising(self, due: Sequence[_Due]) -> Rising:
+        return await TierService(self._uow).rising({id for one in due for id in one.member_ids})
+
+    async def _lines(self, order_ids: Sequence[UUID]) -> dict[UUID, list[EarningLine]]:
+        lines = await self._uow.of(Orders).lines_of(order_ids)
         ids = {line.product_id for line in lines if line.product_id is not None}
         catalog = self._uow.of(Catalog)
         products = await catalog.get_many(ids) if ids else {}
@@ -91,244 +170,163 @@ class OrderPoints:
         trees = await catalog.category_trees(set(categories.values())) if categories else {}
         of_product = {id: trees.get(category, frozenset()) for id, category in categories.items()}
         none: frozenset[UUID] = frozenset()
-        return [
-            _earning_line(line, none if line.product_id is None else of_product.get(line.product_id, none))
-            for line in lines
-            if line.fulfilled > 0
-        ]
+        found: dict[UUID, list[EarningLine]] = {id: [] for id in order_ids}
+        for line in lines:
+            if line.fulfilled > 0:
+                above = none if line.product_id is None else of_product.get(line.product_id, none)
+                found[line.order_id].append(_earning_line(line, above))
+        return found
 
-    async def _earn(
+    def _earn(self, due: _Due, known: _Known, *, rises: bool = True) -> None:
+        """Give an order's points in memory; where something of it came back already, tiers are looked at later."""
+        for member_id in due.member_ids:
+            programme, holding = known.rising.programme(member_id), self._ledger.held(member_id)
+            self._ledger.settle(holding)  # what an order before it brought may have expired already
+            found = earned(
+                programme,
+                known.lines[due.order.id],
+                day=due.day,
+                tier_multiplier=known.rising.multiplier(member_id)
+                * known.factors.get((member_id, due.day), Decimal(1)),
+                room=known.rooms.left(programme, member_id, due.day),
+            )
+            known.rooms.take(member_id, due.day, found.spendable)
+            pending_until = self._credit(due, holding, programme, found, known.lines[due.order.id])
+            self._uow.publish(
+                PointsEarned(
+                    id=member_id, points=found.spendable, order_id=due.order.id, pending_until=pending_until
+                )
+            )
+            if rises:
+                measures = {"amount": found.amount, "points": found.qualifying, "visits": 1}
+                known.rising.add(member_id, measures, due.day)
+
+    def _credit(
         self,
-        row: Any,
+        due: _Due,
+        holding: Holding,
         programme: ProgrammeRules,
-        order: OrderRef,
+        found: Earned,
         lines: Sequence[EarningLine],
-        day: date,
-        factor: Decimal,
-    ) -> None:
-        holding = self._ledger.held(row["id"])
-        tier = programme.tier(row["tier"])
-        room = await room_left(self._uow, programme, row["id"], day)
-        found = earned(
-            programme,
-            lines,
-            day=day,
-            tier_multiplier=factor if tier is None else tier.multiplier * factor,
-            room=room,
-        )
-        earning = await self._uow.insert(
+    ) -> date | None:
+        """An earning with its shares, which are written later; the day from which it can be spent."""
+        earning = entity(
             Earning,
-            member_id=row["id"],
-            order_id=order.id,
-            earned_on=day,
-            visits=1,
-            amount=found.amount,
-            amount_returned=0,
-            spendable=found.spendable,
-            spendable_reversed=0,
-            qualifying=found.qualifying,
-            qualifying_reversed=0,
+            {"id": new_id(), "member_id": holding.member_id, "order_id": due.order.id, "earned_on": due.day}
+            | {"visits": 1, "amount": found.amount, "amount_returned": 0}
+            | {"spendable": found.spendable, "spendable_reversed": 0}
+            | {"qualifying": found.qualifying, "qualifying_reversed": 0},
         )
-        await self._share(row["id"], order.id, lines, found)
-        pending_until = credit(self._ledger, holding, programme, earning, order_id=order.id)
-        self._touched.add(row["id"])
-        self._uow.publish(
-            PointsEarned(id=row["id"], points=found.spendable, order_id=order.id, pending_until=pending_until)
-        )
-
-    async def _share(
-        self, member_id: UUID, order_id: UUID, lines: Sequence[EarningLine], found: Earned
-    ) -> None:
-        """What belongs to which line; lines that points were burned on are there already."""
-        shares = [
+        self._earnings.append(earning)
+        self._shares += [
             {
-                "member_id": member_id,
-                "order_id": order_id,
+                "member_id": holding.member_id,
+                "order_id": due.order.id,
                 "order_line_id": line.id,
                 "quantity": line.quantity,
+                "amount": found.amounts[place],
+                "spendable": found.spendable_by_line[place],
+                "qualifying": found.qualifying_by_line[place],
+                "burned": 0,
             }
-            | {"returned": Decimal(0), "amount": found.amounts[place], "spendable_reversed": 0}
-            | {"spendable": found.spendable_by_line[place], "qualifying": found.qualifying_by_line[place]}
-            | {"qualifying_reversed": 0, "burned": 0, "burned_restored": 0}
             for place, line in enumerate(lines)
         ]
-        await write_shares(self._uow, shares)
+        return credit(self._ledger, holding, programme, earning, order_id=due.order.id)
+
+    async def _write_earned(self, known: _Known) -> None:
+        """Write what orders have earned in memory; lines that points were burned on are there already."""
+        earnings, self._earnings = self._earnings, []
+        shares, self._shares = self._shares, []
+        if earnings:
+            await self._uow.insert_many(Earning, [one.__dict__ for one in earnings])
+            await write_shares(self._uow, shares)
+            await self._ledger.close()
+        await known.rising.write()
+
+    async def _take_back_at_once(self, due: _Due, returned: Mapping[UUID, Decimal]) -> None:
+        """What was told of before the order earned; tiers are reached by what is left."""
+        book = OrderBook(self._uow, self._ledger)
+        await book.read([due.order.id])
+        book.take_back(due.order.id, returned)
+        await book.write()
+        await self._ledger.close()
+        await TierService(self._uow).raise_those_who_qualify(due.member_ids)
 
     # -- what comes back -------------------------------------------------------------------------------------
 
-    async def give_back(self, return_id: UUID) -> None:
-        """Take a return that was completed into account, each of its lines once."""
+    async def give_back(self, return_ids: Collection[UUID]) -> None:
+        """Take returns that were completed into account, one after the other, each of their lines once."""
         lines = [
             line
-            for line in await self._uow.of(Orders).return_lines_of([return_id])
+            for line in await self._uow.of(Orders).return_lines_of(return_ids)
             if line.status == _REFUNDED and line.order_line_id is not None and line.order_id is not None
         ]
-        order_ids = {line.order_id for line in lines if line.order_id is not None}
-        concerned = sorted([id for id in order_ids if await self._concerns_somebody(id)])
-        await lock_keys(self._uow, ORDER_LOCK, [str(id) for id in concerned])
-        for order_id in concerned:
-            rows = [line for line in lines if line.order_id == order_id]
-            new = await self._uow.fetch(
-                _RETURNED,
-                self._uow.tenant_id,
-                [line.id for line in rows],
-                return_id,
-                order_id,
-                [line.order_line_id for line in rows],
-                [line.quantity for line in rows],
-                self._uow.now,
-            )
-            if new:
-                await self._take_back(order_id, await self._returned(order_id), key=return_id)
-        await self._finish()
-
-    async def cancel(self, order_id: UUID) -> None:
-        """An order was cancelled: reservations end, and all that it earned and burned is undone."""
-        await lock_keys(self._uow, ORDER_LOCK, [str(order_id)])
-        await self._take_back(order_id, None)
-        await self._finish()
-
-    async def _concerns_somebody(self, order_id: UUID) -> bool:
-        """Whether the order is a member's: others' returns leave no trace."""
-        order = (await self._uow.of(Orders).get_many([order_id])).get(order_id)
-        if order is None:
-            return False
-        found = await self._uow.fetchrow(
-            "SELECT 1 FROM membership.loyalty_members WHERE tenant_id = $1 AND (contact_id = $2 OR account_id = $3)"
-            " UNION ALL SELECT 1 FROM membership.order_shares WHERE tenant_id = $1 AND order_id = $4 LIMIT 1",
-            self._uow.tenant_id,
-            order.contact_id,
-            order.account_id,
-            order_id,
-        )
-        return found is not None
-
-    async def _returned(self, order_id: UUID) -> Mapping[UUID, Decimal]:
-        rows = await self._uow.fetch(
-            "SELECT order_line_id, quantity FROM membership.returned_lines WHERE tenant_id = $1 AND order_id = $2",
-            self._uow.tenant_id,
-            order_id,
-        )
-        return _by_line(rows)
-
-    async def _take_back(
-        self, order_id: UUID, returned: Mapping[UUID, Decimal] | None, *, key: UUID | None = None
-    ) -> None:
-        """Reverse what belongs to all that came back of lines by now; None means to everything, reservations too."""
-        if returned is not None and not returned:
+        if not lines:
             return
-        statement = self._uow.select(OrderShare).where(OrderShare.order_id == order_id)
-        shares = await self._uow.all(statement.order_by(OrderShare.id))
-        burns = await self._uow.all(self._uow.select(Burn).where(Burn.order_id == order_id).order_by(Burn.id))
-        member_ids = {share.member_id for share in shares} | {burn.member_id for burn in burns}
-        missing = member_ids - self._ledger.known
-        if missing:
-            await self._ledger.hold(missing)
-            # Read again: what was read before the members were held may have changed.
-            shares = await self._uow.all(statement.order_by(OrderShare.id))
-            burns = await self._uow.all(
-                self._uow.select(Burn).where(Burn.order_id == order_id).order_by(Burn.id)
-            )
-        earnings = {
-            one.member_id: one
-            for one in await self._uow.all(self._uow.select(Earning).where(Earning.order_id == order_id))
-        }
-        await self._ledger.also(earning_ids=[one.id for one in earnings.values()])
-        for member_id in sorted(member_ids):
-            own = [share for share in shares if share.member_id == member_id]
-            after = [less(share, returned) for share in own]
-            await self._reverse(
-                order_id,
-                self._ledger.held(member_id),
-                own,
-                after,
-                earnings.get(member_id),
-                [burn for burn in burns if burn.member_id == member_id],
-                key or order_id,
-                whole=returned is None,
-            )
+        concerned = await self._concerned({line.order_id for line in lines if line.order_id is not None})
+        await lock_keys(self._uow, ORDER_LOCK, [str(id) for id in concerned])
+        new = await self._note([line for line in lines if line.order_id in concerned])
+        if not new:
+            return
+        order_ids = {row["order_id"] for row in new}
+        book = OrderBook(self._uow, self._ledger)
+        await book.read(order_ids)
+        returned = await self._returned(order_ids)
+        for row in new:
+            returned[row["order_id"]][row["order_line_id"]] -= row["quantity"]
+        for return_id in dict.fromkeys(return_ids):
+            own = [row for row in new if row["return_id"] == return_id]
+            for row in own:
+                returned[row["order_id"]][row["order_line_id"]] += row["quantity"]
+            for order_id in sorted({row["order_id"] for row in own}):
+                book.take_back(order_id, returned[order_id], key=return_id)
+        await book.write()
+        await self._finish()
 
-    async def _reverse(
-        self,
-        order_id: UUID,
-        holding: Holding,
-        before: Sequence[OrderShare],
-        after: Sequence[Mapping[str, Any]],
-        earning: Earning | None,
-        burns: Sequence[Burn],
-        key: UUID,
-        *,
-        whole: bool,
-    ) -> None:
-        """Give back what was burned first, then take back what was earned, in one transaction of the ledger."""
-        kind = "cancel" if whole else "return"
-        source = f"{key}:{order_id}:{holding.member_id}"
-        if not whole:
-            source = f"{source}:{sum((one['returned'] for one in after), Decimal(0))}"
-        posting = self._ledger.post(kind, holding, source, order_id=order_id)
-        if whole:
-            await self._release_reserved(posting, holding, burns)
-        restored = difference(before, after, "burned_restored")
-        await restore(self._uow, self._ledger, posting, holding, burns, restored)
-        lost, owed = difference(before, after, "spendable_reversed"), 0
-        qualifying = difference(before, after, "qualifying_reversed")
-        if earning is not None:
-            lot = next((lot for lot in holding.lots if lot.earning_id == earning.id), None)
-            if lot is not None and lost:
-                owed = holding.reverse(posting, lot, lost)
-            holding.qualify(posting, -qualifying)
-            await self._less_earning(earning, before, after, lost, qualifying)
-        await write_reversals(self._uow, after)
-        if lost or restored or qualifying:
-            self._uow.publish(
-                PointsReversed(
-                    id=holding.member_id,
-                    order_id=order_id,
-                    earned_reversed=lost,
-                    burned_restored=restored,
-                    debt=owed,
-                )
-            )
+    async def _note(self, lines: Sequence[ReturnLineRef]) -> list[Any]:
+        """Note lines that came back; those that had not been noted."""
+        names = ("id", "return_id", "order_id", "order_line_id", "quantity")
+        columns = [[getattr(line, name) for line in lines] for name in names]
+        return await self._uow.fetch(_RETURNED, self._uow.tenant_id, *columns, self._uow.now)
 
-    async def _release_reserved(self, posting: Posting, holding: Holding, burns: Sequence[Burn]) -> None:
-        for burn in burns:
-            if burn.status == BurnStatus.RESERVED:
-                await release(self._uow, self._ledger, posting, holding, burn)
+    async def cancel(self, order_ids: Collection[UUID]) -> None:
+        """Orders were cancelled: reservations end, and all that they earned and burned is undone."""
+        await lock_keys(self._uow, ORDER_LOCK, [str(id) for id in order_ids])
+        book = OrderBook(self._uow, self._ledger)
+        await book.read(order_ids)
+        for order_id in dict.fromkeys(order_ids):
+            book.take_back(order_id, None)
+        await book.write()
+        await self._finish()
 
-    async def _less_earning(
-        self,
-        earning: Earning,
-        before: Sequence[OrderShare],
-        after: Sequence[Mapping[str, Any]],
-        lost: int,
-        qualifying: int,
-    ) -> None:
-        """The order counts less towards tiers and groups; not at all once nothing of it was kept."""
-        worth = sum(part_of(one.amount, row) for one, row in zip(before, after, strict=True))
-        kept = any(row["returned"] < row["quantity"] for row in after)
-        await self._uow.update(
-            earning,
-            visits=1 if kept else 0,
-            amount_returned=worth,
-            spendable_reversed=earning.spendable_reversed + lost,
-            qualifying_reversed=earning.qualifying_reversed + qualifying,
+    async def _concerned(self, order_ids: Collection[UUID]) -> set[UUID]:
+        """The orders that are members': others' returns leave no trace."""
+        orders = (await self._uow.of(Orders).get_many(order_ids)).values()
+        rows = await self._uow.fetch(
+            _CONCERNED,
+            self._uow.tenant_id,
+            [order.id for order in orders],
+            [order.contact_id for order in orders],
+            [order.account_id for order in orders],
         )
+        return {row["id"] for row in rows}
+
+    async def _returned(self, order_ids: Collection[UUID]) -> dict[UUID, dict[UUID, Decimal]]:
+        """What has come back of these orders, by order and line."""
+        found: dict[UUID, dict[UUID, Decimal]] = {}
+        for row in await self._uow.fetch(_CAME_BACK, self._uow.tenant_id, list(order_ids)):
+            lines = found.setdefault(row["order_id"], {})
+            lines[row["order_line_id"]] = lines.get(row["order_line_id"], Decimal(0)) + row["quantity"]
+        return found
+
+    async def _sharers(self, order_ids: Collection[UUID]) -> set[UUID]:
+        """Whose points stand on orders already."""
+        rows = await self._uow.fetch(_SHARERS, self._uow.tenant_id, list(order_ids))
+        return {row["member_id"] for row in rows}
 
     async def _finish(self) -> None:
         if self._ledger.known:
             await self._ledger.close()
-        if self._touched:
-            await TierService(self._uow).raise_those_who_qualify(self._touched)
-
-
-def _first_of_each(rows: Iterable[Any], order: OrderRef) -> list[Any]:
-    """One member for each programme: the contact before the account."""
-    found: dict[UUID, Any] = {}
-    for row in sorted(
-        rows, key=lambda row: row["contact_id"] != order.contact_id or row["contact_id"] is None
-    ):
-        found.setdefault(row["programme_id"], row)
-    return list(found.values())
 
 
 def _earning_line(line: OrderLineRef, category_ids: frozenset[UUID]) -> EarningLine:
@@ -358,42 +356,37 @@ def credit(
     return matures_on if matures_on > ledger.today else None
 
 
-async def room_left(uow: UnitOfWork, programme: ProgrammeRules, member_id: UUID, day: date) -> Room:
-    """What the caps leave a held member; returns give no room back."""
-    row = programme.row
-    if row.cap_day is None and row.cap_member is None:
-        return Room()
-    (found,) = await uow.fetch(
-        "SELECT coalesce(sum(spendable), 0)::bigint AS ever,"
-        " coalesce(sum(spendable) FILTER (WHERE earned_on = $3), 0)::bigint AS today"
-        " FROM membership.earnings WHERE tenant_id = $1 AND member_id = $2",
-        uow.tenant_id,
-        member_id,
-        day,
-    )
-    return Room(
-        None if row.cap_day is None else max(row.cap_day - found["today"], 0),
-        None if row.cap_member is None else max(row.cap_member - found["ever"], 0),
-    )
-
-
-def _by_line(rows: Iterable[Any]) -> dict[UUID, Decimal]:
-    found: dict[UUID, Decimal] = {}
-    for row in rows:
-        found[row["order_line_id"]] = found.get(row["order_line_id"], Decimal(0)) + row["quantity"]
-    return found
-
-
-_MEMBERS = """
-SELECT m.id, m.programme_id, m.contact_id, m.tier FROM membership.loyalty_members m
-JOIN membership.programmes p ON p.tenant_id = m.tenant_id AND p.id = m.programme_id AND p.active AND p.currency = $4
-WHERE m.tenant_id = $1 AND m.deleted_at IS NULL AND m.status = 'active' AND m.since <= $5
-  AND (m.contact_id = $2 OR m.account_id = $3)
-ORDER BY m.id"""
-_EARNED = """
-SELECT member_id FROM membership.earnings WHERE tenant_id = $1 AND order_id = $2 AND member_id = ANY($3::uuid[])"""
-_RETURNED = """
+_MEMBERS: Final = """
+WITH o AS (SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::date[])
+  AS o(id, contact_id, account_id, currency, day)),
+found AS (
+  SELECT o.id AS order_id, o.currency, m.id, m.programme_id, 0 AS turn FROM o
+  JOIN membership.loyalty_members m ON m.tenant_id = $1 AND m.contact_id = o.contact_id
+  WHERE m.deleted_at IS NULL AND m.status = 'active' AND m.since <= o.day
+  UNION ALL
+  SELECT o.id, o.currency, m.id, m.programme_id, 1 FROM o
+  JOIN membership.loyalty_members m ON m.tenant_id = $1 AND m.account_id = o.account_id
+  WHERE m.deleted_at IS NULL AND m.status = 'active' AND m.since <= o.day
+)
+SELECT f.order_id, f.id, f.programme_id FROM found f
+JOIN membership.programmes p ON p.tenant_id = $1 AND p.id = f.programme_id AND p.active AND p.currency = f.currency
+ORDER BY f.turn, f.id"""
+_EARNED: Final = """
+SELECT order_id, member_id FROM membership.earnings
+WHERE tenant_id = $1 AND order_id = ANY($2::uuid[]) AND member_id = ANY($3::uuid[])"""
+_RETURNED: Final = """
 INSERT INTO membership.returned_lines (tenant_id, id, return_id, order_id, order_line_id, quantity, at)
-SELECT $1, n.id, $3, $4, n.line, n.quantity, $7 FROM unnest($2::uuid[], $5::uuid[], $6::numeric[])
-  AS n(id, line, quantity)
-ON CONFLICT DO NOTHING RETURNING order_line_id, quantity"""
+SELECT $1, n.*, $7 FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::numeric[])
+  AS n(id, return_id, order_id, line, quantity) ORDER BY n.id
+ON CONFLICT DO NOTHING RETURNING return_id, order_id, order_line_id, quantity"""
+_CAME_BACK: Final = """
+SELECT order_id, order_line_id, quantity FROM membership.returned_lines
+WHERE tenant_id = $1 AND order_id = ANY($2::uuid[])"""
+_CONCERNED: Final = """
+SELECT o.id FROM unnest($2::uuid[], $3::uuid[], $4::uuid[]) AS o(id, contact_id, account_id)
+WHERE EXISTS (SELECT 1 FROM membership.loyalty_members m WHERE m.tenant_id = $1 AND m.contact_id = o.contact_id)
+  OR EXISTS (SELECT 1 FROM membership.loyalty_members m WHERE m.tenant_id = $1 AND m.account_id = o.account_id)
+  OR EXISTS (SELECT 1 FROM membership.order_shares s WHERE s.tenant_id = $1 AND s.order_id = o.id)"""
+_SHARERS: Final = """
+SELECT member_id FROM membership.order_shares WHERE tenant_id = $1 AND order_id = ANY($2::uuid[])
+UNION SELECT member_id FROM membership.burns WHERE tenant_id = $1 AND order_id = ANY($2::uuid[])"""

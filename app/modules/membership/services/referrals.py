@@ -56,10 +56,10 @@ class Referrals:
         self._uow = uow
         self._today = uow.actor.tenant.day_of(uow.now)
 
-    async def qualify(self, order_id: UUID) -> None:
-        """An order has earned: those who were brought in and kept enough of it have qualified."""
-        rows = await self._uow.fetch(_QUALIFY, self._uow.tenant_id, order_id)
-        for row in rows:
+    async def qualify(self, order_ids: Sequence[UUID]) -> None:
+        """Orders have earned: those who were brought in qualify by the first of which they kept enough."""
+        rows = await self._uow.fetch(_QUALIFY, self._uow.tenant_id, list(order_ids))
+        for row in sorted(rows, key=lambda row: (row["place"], row["id"])):
             self._uow.publish(
                 ReferralQualified(
                     id=row["referrer_id"],
@@ -145,13 +145,20 @@ INSERT INTO membership.referral_codes (tenant_id, id, code) SELECT $1, $2, $3
 WHERE NOT EXISTS (SELECT 1 FROM membership.coupon_codes c WHERE c.tenant_id = $1 AND c.code = $3)
 ON CONFLICT DO NOTHING"""
 _QUALIFY: Final = """
-UPDATE membership.referrals r SET status = 'qualified', order_id = e.order_id,
-  due_on = e.earned_on + p.return_window_days::int
-FROM membership.earnings e, membership.programmes p
-WHERE r.tenant_id = $1 AND r.status = 'pending' AND e.tenant_id = $1 AND e.order_id = $2
-  AND e.member_id = r.referred_id AND e.visits > 0 AND e.amount - e.amount_returned >= r.minimum_spend
-  AND p.tenant_id = $1 AND p.id = r.programme_id
-RETURNING r.id, r.referrer_id, r.referred_id, r.due_on"""
+WITH first AS (
+  SELECT DISTINCT ON (r.id) r.id, o.place, e.order_id, e.earned_on FROM (
+    SELECT DISTINCT o.id, o.place, s.member_id FROM unnest($2::uuid[]) WITH ORDINALITY AS o(id, place)
+    JOIN membership.order_shares s ON s.tenant_id = $1 AND s.order_id = o.id) o
+  JOIN membership.earnings e ON e.tenant_id = $1 AND e.order_id = o.id AND e.member_id = o.member_id
+  JOIN membership.referrals r ON r.tenant_id = $1 AND r.referred_id = e.member_id AND r.status = 'pending'
+  WHERE e.visits > 0 AND e.amount - e.amount_returned >= r.minimum_spend
+  ORDER BY r.id, o.place
+)
+UPDATE membership.referrals r SET status = 'qualified', order_id = f.order_id,
+  due_on = f.earned_on + p.return_window_days::int
+FROM first f, membership.programmes p
+WHERE r.tenant_id = $1 AND r.id = f.id AND r.status = 'pending' AND p.tenant_id = $1 AND p.id = r.programme_id
+RETURNING r.id, r.referrer_id, r.referred_id, r.due_on, f.place"""
 _DUE: Final = """
 SELECT r.*, CASE
   WHEN e.id IS NULL OR e.visits = 0 OR e.amount - e.amount_returned < r.minimum_spend THEN 'order_returned'

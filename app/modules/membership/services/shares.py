@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
 from app.kernel.money import half_up
+from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.models.programmes import Burn, BurnStatus, OrderShare
 from app.modules.membership.services.holdings import Holding, Lot, Posting, Taken
@@ -52,9 +54,80 @@ async def write_reversals(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) ->
     await uow.fetch(_REVERSALS, uow.tenant_id, *[[row[name] for row in rows] for name in names])
 
 
-async def takes_of(uow: UnitOfWork, burn_ids: Collection[UUID]) -> list[Any]:
-    """What burns took, the last first."""
-    return await uow.fetch(_TAKES, uow.tenant_id, list(burn_ids))
+class BurnBook:
+    """What burns took of lots, and how it goes back, in memory. Members are held, and so is what the burns are for."""
+
+    def __init__(self, uow: UnitOfWork, ledger: Ledger, burns: Sequence[Burn]) -> None:
+        self._uow = uow
+        self._ledger = ledger
+        self._burns = {burn.id: burn for burn in burns}
+        self._takes: dict[UUID, list[_Take]] = {burn.id: [] for burn in burns}
+
+    async def read(self) -> None:
+        """Two statements, none without burns."""
+        if not self._burns:
+            return
+        rows = await self._uow.fetch(_TAKES, self._uow.tenant_id, list(self._burns))
+        for row in rows:
+            self._takes[row["burn_id"]].append(_Take(**dict(row)))
+        await self._ledger.also(lot_ids=[row["lot_id"] for row in rows])
+
+    def restore(self, posting: Posting, holding: Holding, burn_ids: Iterable[UUID], points: int) -> None:
+        """Give back so many points of what those burns took that are committed, the last first."""
+        committed = {id for id in burn_ids if self._burns[id].status == BurnStatus.COMMITTED}
+        if not points or not committed:
+            return
+        parts = []
+        for id in sorted(committed, reverse=True):
+            for take in self._takes[id]:
+                part = min(points, take.points - take.restored)
+                if part:
+                    points -= part
+                    parts.append(Taken(_lot(holding, take.lot_id), part))
+                    take.restored += part
+        holding.give_back(posting, parts, self._ledger.today, reserved=False)
+        for id in committed:
+            self._change(id, restored=sum(take.restored for take in self._takes[id]))
+
+    def release(self, posting: Posting, holding: Holding, burn_ids: Iterable[UUID]) -> None:
+        """End those that are reservations: their points go back where they came from."""
+        for id in burn_ids:
+            if self._burns[id].status != BurnStatus.RESERVED:
+                continue
+            takes = self._takes[id]
+            parts = [Taken(_lot(holding, take.lot_id), take.points) for take in takes]
+            holding.give_back(posting, parts, self._ledger.today, reserved=True)
+            for take in takes:
+                take.restored = take.points
+            now = self._uow.now
+            self._change(
+                id, status=BurnStatus.RELEASED.value, restored=self._burns[id].points, settled_at=now
+            )
+
+    def _change(self, id: UUID, **changes: Any) -> None:
+        self._burns[id] = entity(Burn, self._burns[id].__dict__ | changes)
+
+    async def write(self) -> None:
+        """Two statements, none without burns."""
+        if not self._burns:
+            return
+        uow, burns = self._uow, list(self._burns.values())
+        takes = [take for of_burn in self._takes.values() for take in of_burn]
+        ids, restored = [take.id for take in takes], [take.restored for take in takes]
+        await uow.fetch(_RESTORED, uow.tenant_id, ids, restored)
+        names = ("id", "status", "restored", "settled_at")
+        await uow.fetch(_BURNS, uow.tenant_id, *[[getattr(one, name) for one in burns] for name in names])
+
+
+@dataclass(slots=True)
+class _Take:
+    """What a burn took of a lot, and what of it went back."""
+
+    id: UUID
+    burn_id: UUID
+    lot_id: UUID
+    points: int
+    restored: int
 
 
 async def restore(
@@ -65,35 +138,19 @@ async def restore(
     burns: Sequence[Burn],
     points: int,
 ) -> None:
-    """Give back so many points of what committed burns took, the last first."""
-    committed = {burn.id: burn for burn in burns if burn.status == BurnStatus.COMMITTED}
-    if not points or not committed:
-        return
-    takes = await takes_of(uow, committed)
-    await ledger.also(lot_ids=[row["lot_id"] for row in takes])
-    parts, changed, by_burn = [], [], dict.fromkeys(committed, 0)
-    for row in takes:
-        part = min(points, row["points"] - row["restored"])
-        if part:
-            points -= part
-            parts.append(Taken(_lot(holding, row["lot_id"]), part))
-            changed.append((row["id"], row["restored"] + part))
-            by_burn[row["burn_id"]] += part
-    holding.give_back(posting, parts, ledger.today, reserved=False)
-    await uow.fetch(_RESTORED, uow.tenant_id, [id for id, _ in changed], [count for _, count in changed])
-    for id, count in by_burn.items():
-        if count:
-            await uow.update(committed[id], restored=committed[id].restored + count)
+    """Give back so many points of what committed burns took, the last first, and write that."""
+    book = BurnBook(uow, ledger, burns)
+    await book.read()
+    book.restore(posting, holding, [burn.id for burn in burns], points)
+    await book.write()
 
 
 async def release(uow: UnitOfWork, ledger: Ledger, posting: Posting, holding: Holding, burn: Burn) -> None:
-    """End a reservation: its points go back where they came from."""
-    takes = await takes_of(uow, [burn.id])
-    await ledger.also(lot_ids=[row["lot_id"] for row in takes])
-    parts = [Taken(_lot(holding, row["lot_id"]), row["points"]) for row in takes]
-    holding.give_back(posting, parts, ledger.today, reserved=True)
-    await uow.fetch(_RESTORED, uow.tenant_id, [row["id"] for row in takes], [row["points"] for row in takes])
-    await uow.update(burn, status=BurnStatus.RELEASED.value, restored=burn.points, settled_at=uow.now)
+    """End a reservation, and write that."""
+    book = BurnBook(uow, ledger, [burn])
+    await book.read()
+    book.release(posting, holding, [burn.id])
+    await book.write()
 
 
 def _lot(holding: Holding, id: UUID) -> Lot:
@@ -121,4 +178,8 @@ SELECT id, burn_id, lot_id, points, restored FROM membership.burn_takes
 WHERE tenant_id = $1 AND burn_id = ANY($2::uuid[]) ORDER BY burn_id DESC, position DESC"""
 _RESTORED = """
 UPDATE membership.burn_takes t SET restored = n.restored FROM unnest($2::uuid[], $3::bigint[]) AS n(id, restored)
-WHERE t.tenant_id = $1 AND t.id = n.id"""
+WHERE t.tenant_id = $1 AND t.id = n.id AND t.restored <> n.restored"""
+_BURNS = """
+UPDATE membership.burns b SET status = n.status, restored = n.restored, settled_at = n.settled_at
+FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::timestamptz[]) AS n(id, status, restored, settled_at)
+WHERE b.tenant_id = $1 AND b.id = n.id AND (b.status, b.restored) IS DISTINCT FROM (n.status, n.restored)"""

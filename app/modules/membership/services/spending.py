@@ -40,10 +40,11 @@ from app.modules.membership.schemas.members import (
     TransferInput,
     TransferRead,
 )
+from app.modules.membership.services.caps import Rooms
 from app.modules.membership.services.earning import for_event, shared
 from app.modules.membership.services.ledger import Ledger
 from app.modules.membership.services.members import LoyaltyMemberService
-from app.modules.membership.services.orders import ORDER_LOCK, credit, room_left
+from app.modules.membership.services.orders import ORDER_LOCK, credit
 from app.modules.membership.services.programmes import ProgrammeRules, worth_of
 from app.modules.membership.services.shares import release, write_shares
 from app.modules.membership.services.tiers import TierService
@@ -248,7 +249,7 @@ class Spending:
             body.reference,
         ):
             raise DuplicateValue("It has earned its points.")
-        room = await room_left(self._uow, programme, id, today)
+        room = (await Rooms.read(self._uow, [(id, today)])).left(programme, id, today)
         caps = [cap for cap in (programme.row.cap_order, room.day, room.member) if cap is not None]
         holding = (await self._ledger.hold([id]))[id]
         earning = await self._uow.insert(

@@ -30,6 +30,9 @@ class OfflineProvider:
     async def customer(self, facts: CustomerFacts) -> str:
         return str(facts.tenant_id)
 
+    async def forget(self, customer: str) -> None:
+        """Nobody was told of it."""
+
     async def charge(self, charge: Charge) -> Outcome:
         raise PaidByHand
 

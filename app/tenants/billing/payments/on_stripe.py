@@ -92,6 +92,14 @@ class StripeProvider:
             )
         return str(made.id)
 
+    async def forget(self, customer: str) -> None:
+        try:
+            async with _asking():
+                await self._api.customers.delete_async(customer)
+        except ProviderRefused as refusal:
+            if refusal.members["reason"] != "resource_missing":
+                raise
+
     async def charge(self, charge: Charge) -> Outcome:
         amount = to_stripe(charge.amount, charge.currency)
         if amount is None:

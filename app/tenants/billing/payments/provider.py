@@ -157,6 +157,9 @@ class PaymentProvider(Protocol):
     async def customer(self, facts: CustomerFacts) -> str:
         """Make a company known, once; its reference."""
 
+    async def forget(self, customer: str) -> None:
+        """Delete a company with all that it stored; one that is gone stays gone. Payments that were made stay."""
+
     async def charge(self, charge: Charge) -> Outcome:
         """Take money, once per key, however often and from wherever it is asked."""
 

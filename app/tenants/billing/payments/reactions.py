@@ -108,8 +108,8 @@ async def refund(context: Any, order: RefundOrder) -> None:
 
 
 JOBS: Final = (
-    JobKind(WITHDRAW, WithdrawOrder, withdraw, attempts=8),
-    JobKind(REFUND, RefundOrder, refund, attempts=8),
+    JobKind(WITHDRAW, WithdrawOrder, withdraw, attempts=8, while_closed=True),
+    JobKind(REFUND, RefundOrder, refund, attempts=8, while_closed=True),
 )
 SUBSCRIPTIONS: Final = (
     Subscription("tenants.bill.paid.v1", BillOver, settled, name="tenants.open_when_paid"),

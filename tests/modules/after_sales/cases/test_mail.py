@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from datetime import timedelta
 from email import message_from_bytes, policy
 from typing import Any
@@ -10,14 +11,16 @@ from typing import Any
 import httpx
 import pytest
 
+from app.kernel.access import system_actor
 from app.kernel.clock import FixedClock, SystemClock
-from app.kernel.mail import Message, compose
+from app.kernel.jobs import JobContext
+from app.kernel.mail import MAIL_SEND, Message, compose
 from app.modules.after_sales.services.mail.taking import MOST_PER_HOUR, said
 from tests.modules.after_sales.cases.cases import again, case_of, stepped
 from tests.modules.after_sales.desk.desk import queue_of, relayed
 from tests.modules.after_sales.sla.sla import policy_of
 from tests.modules.opportunities.conftest import clock
-from tests.modules.support import acting, count, make
+from tests.modules.support import acting, actor_of, count, make
 from tests.support.api import Client, Company
 
 __all__ = ["clock"]
@@ -187,6 +190,8 @@ async def test_mail_of_machines_and_our_own_is_left_alone(
         "repeated": False,
         "case_id": None,
         "comment_id": None,
+        "attachments": 0,
+        "left_out": [],
     }
     assert await count(company, "after_sales.cases") == 0
 
@@ -274,6 +279,175 @@ async def test_answers_to_a_merged_case_find_the_one_that_survives(company: Comp
     assert (await take(owner, mail(**references)))["case_id"] == kept["id"]
 
 
+async def test_answers_to_what_was_split_off_find_the_new_case(company: Company, li: Json) -> None:
+    owner = company.owner
+    case = await case_of(owner, contact_id=li["id"])
+    await say(owner, case, "Which pump is it?")
+    await say(owner, case, "The invoice is another matter.")
+    about_pump, about_invoice = await mailed(company)
+    moved = (await comments(owner, case))[1]
+    body = {"subject": "The invoice is wrong", "comment_ids": [moved["id"]]}
+    part = await stepped(owner, case, "split", body)
+    await say(owner, part, "We look into the invoice.")
+    own = (await mailed(company))[-1]
+    assert (own["subject"], own["answers"]) == (
+        f"Re: [{part['number']}] The invoice is wrong",
+        [about_invoice["message_id"]],
+    )
+    assert own["reply_to"] != about_invoice["reply_to"] == about_pump["reply_to"]
+    answers = {
+        "<a@x>": (own["reply_to"], None, part),  # the address is the new case's own
+        "<b@x>": (
+            about_invoice["reply_to"],
+            about_invoice,
+            part,
+        ),  # the address is the old one's, the mail went along
+        "<c@x>": (about_pump["reply_to"], about_pump, case),
+        "<d@x>": (about_pump["reply_to"], None, case),
+    }
+    for message_id, (to, answered, expected) in answers.items():
+        about = {"In_Reply_To": answered["message_id"]} if answered else {}
+        told = await take(owner, mail(To=to, Message_ID=message_id, **about))
+        assert (message_id, told["case_id"]) == (message_id, expected["id"])
+
+
+# -- files ---------------------------------------------------------------------------------------------------
+
+
+def with_files(*parts: str, text: str = "See the picture.", **headers: str) -> bytes:
+    """A mail of several parts."""
+    body = [f"Content-Type: text/plain; charset=utf-8\r\n\r\n{text}", *parts]
+    joined = "".join(f"--B\r\n{part}\r\n" for part in body)
+    return mail(joined + "--B--", Content_Type="multipart/mixed; boundary=B", **headers)
+
+
+def part_of(name: str, content: bytes, kind: str = "image/png") -> str:
+    head = f"Content-Type: {kind}\r\nContent-Disposition: attachment; {name}\r\n"
+    return f"{head}Content-Transfer-Encoding: base64\r\n\r\n{b64encode(content).decode()}"
+
+
+async def files_of(owner: Client, case_id: str) -> list[Json]:
+    found: list[Json] = (await owner.ok("GET", f"/v1/cases/{case_id}/attachments"))["data"]
+    return found
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+async def test_files_that_come_by_mail_are_files_of_the_case(company: Company, li: Json) -> None:
+    owner = company.owner
+    raw = with_files(
+        part_of('filename="..\\..\\etc/leak.png"', PNG),
+        part_of("filename*=utf-8''%E6%B3%B5.txt", b"hello", "text/plain"),
+        "Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n" + b64encode(PNG).decode(),
+    )
+    opened = await take(owner, raw)
+    assert (opened["attachments"], opened["left_out"]) == (3, [])
+    files = await files_of(owner, opened["case_id"])
+    assert [(one["name"], one["media_type"], one["public"], one["comment_id"]) for one in files] == [
+        ("leak.png", "image/png", True, None),
+        ("泵.txt", "text/plain", True, None),
+        ("attachment-3.png", "image/png", True, None),
+    ]
+    got = await owner.get(f"/v1/cases/{opened['case_id']}/attachments/{files[0]['id']}/content")
+    assert (got.content, got.headers["content-type"]) == (PNG, "application/octet-stream")
+    assert await take(owner, raw) == opened | {"repeated": True, "attachments": 0}
+    case = await again(owner, {"id": opened["case_id"]})
+    assert case["description"] == "See the picture."
+    answer = await take(
+        owner,
+        with_files(part_of("filename=b.png", PNG), Message_ID="<2@x>", Subject=f"Re: [{case['number']}]"),
+    )
+    assert (await files_of(owner, case["id"]))[-1]["comment_id"] == answer["comment_id"]
+    assert await stored_files(company) == 4
+
+
+async def stored_files(company: Company) -> int:
+    """Files of the company in the store."""
+    kernel = company.app.kernel
+    assert kernel is not None
+    return len([found async for found in kernel.files.of_tenant(company.tenant_id)])
+
+
+async def test_more_files_than_there_is_room_for_are_left_out(company: Company, li: Json) -> None:
+    owner = company.owner
+    opened = await take(owner, with_files(*(part_of(f"filename={n}.png", PNG) for n in range(12))))
+    assert (opened["attachments"], opened["left_out"]) == (10, ["too_many", "too_many"])
+    for n in range(2, 11):
+        raw = with_files(*(part_of("filename=x.png", PNG) for _ in range(10)), Message_ID=f"<{n}@x>")
+        case = await again(owner, {"id": opened["case_id"]})
+        raw = raw.replace(b"Subject: A leak", f"Subject: Re: [{case['number']}]".encode())
+        assert (await take(owner, raw))["attachments"] == 10
+    raw = raw.replace(b"<10@x>", b"<11@x>")
+    last = await take(owner, raw)
+    assert (last["status"], last["attachments"], last["left_out"]) == ("commented", 0, ["too_many"] * 10)
+    assert (len(await files_of(owner, opened["case_id"])), await stored_files(company)) == (100, 100)
+
+
+async def test_a_mail_that_is_ignored_or_too_large_leaves_no_file(company: Company, li: Json) -> None:
+    owner = company.owner
+    assert (await take(owner, with_files(part_of("filename=a.png", PNG), Precedence="bulk")))[
+        "status"
+    ] == "ignored"
+    large = await sent(owner, with_files(part_of("filename=a.bin", bytes(16 << 20))))
+    assert (large.status_code, large.json()["limit"]) == (413, 20 << 20)
+    assert (await stored_files(company), await count(company, "after_sales.cases")) == (0, 0)
+
+
+async def test_of_fifty_deliveries_at_once_the_file_is_kept_once(company: Company, li: Json) -> None:
+    raw = with_files(part_of("filename=a.png", PNG))
+    answers = await asyncio.gather(*(take(company.owner, raw) for _ in range(50)))
+    assert sum(answer["attachments"] for answer in answers) == 1
+    assert await stored_files(company) == 1
+
+
+async def test_files_go_to_the_customer_with_what_is_said(company: Company, li: Json) -> None:
+    owner = company.owner
+    case, other = await case_of(owner, contact_id=li["id"]), await case_of(owner)
+    attached = [await attached_to(owner, case, f"{n}.png", PNG) for n in range(2)]
+    strange = await attached_to(owner, other, "x.png", PNG)
+    path = f"/v1/cases/{case['id']}/comments"
+    refused = await owner.post(path, {"body": "Here", "public": True, "attachment_ids": [strange["id"]]})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/attachment_ids")
+    assert await comments(owner, case) == []
+    said = {"body": "The drawing", "public": True, "attachment_ids": [attached[0]["id"]]}
+    comment = await owner.ok("POST", path, json=said)
+    first, second = await files_of(owner, case["id"])
+    assert (first["public"], first["comment_id"], second["public"]) == (True, comment["id"], False)
+    [out] = await mailed(company)
+    assert [(file["name"], file["media_type"]) for file in out["files"]] == [("0.png", "image/png")]
+    kernel = company.app.kernel
+    assert kernel is not None
+    actor = system_actor((await actor_of(company)).tenant)
+    before = set(kernel.mailer.folder.glob("*.eml"))
+    context = JobContext(kernel, actor, company.tenant_id, out, 1)
+    await MAIL_SEND.run(context, Message.model_validate(out))
+    [path_of_mail] = set(kernel.mailer.folder.glob("*.eml")) - before
+    message = message_from_bytes(path_of_mail.read_bytes(), policy=policy.default)
+    [went] = message.iter_attachments()
+    assert (went.get_filename(), went.get_content()) == ("0.png", PNG)
+
+
+async def attached_to(owner: Client, case: Json, name: str, content: bytes) -> Json:
+    file = await owner.request(
+        "POST", f"/v1/files?filename={name}", content=content, headers={"Content-Type": "image/png"}
+    )
+    body = {"file_id": file.json()["id"]}
+    made: Json = await owner.ok("POST", f"/v1/cases/{case['id']}/attachments", json=body)
+    return made
+
+
+async def test_what_is_too_large_for_a_mail_is_not_promised(company: Company, li: Json) -> None:
+    owner = company.owner
+    case = await case_of(owner, contact_id=li["id"])
+    attached = await attached_to(owner, case, "large.png", PNG + bytes(10 << 20))
+    said = {"body": "Here", "public": True, "attachment_ids": [attached["id"]]}
+    refused = await owner.post(f"/v1/cases/{case['id']}/comments", said)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "too_large")
+    [file] = await files_of(owner, case["id"])
+    assert (file["public"], file["comment_id"], await comments(owner, case)) == (False, None, [])
+
+
 async def test_an_address_of_another_company_finds_nothing(
     company: Company, rival: Company, li: Json
 ) -> None:
@@ -286,7 +460,7 @@ async def test_an_address_of_another_company_finds_nothing(
 
 
 async def test_what_is_no_mail_is_refused(company: Company) -> None:
-    for raw, status in ((b"", 422), (mail(From="nobody"), 422), (b"x" * 1_048_577, 413)):
+    for raw, status in ((b"", 422), (mail(From="nobody"), 422), (b"x" * (20 * 1_048_576 + 1), 413)):
         assert (await sent(company.owner, raw)).status_code == status
     answer = await company.owner.request(
         "POST", "/v1/cases/from-email", content=mail(), headers={"Content-Type": "text/plain"}

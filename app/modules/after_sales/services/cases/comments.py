@@ -13,6 +13,7 @@ from app.modules.after_sales.interface import CaseCommented
 from app.modules.after_sales.models.case_work import CaseComment, CommentAuthor
 from app.modules.after_sales.models.cases import Case
 from app.modules.after_sales.schemas.case_work import CommentCreate, CommentRead
+from app.modules.after_sales.services.cases.attachments import CaseFiles
 from app.modules.after_sales.services.cases.cases import CaseService
 from app.modules.after_sales.services.cases.ports import ReplyFollower
 from app.modules.after_sales.services.cases.states import ENDED
@@ -78,6 +79,9 @@ class CaseComments:
             body=body.body,
             at=self._uow.now,
             email=email,
+        )
+        await CaseFiles(self._uow).go_with(
+            row.id, body.attachment_ids, made.id, public=public, mailed=public and not by_customer
         )
         told = f"{body.author}, {'public' if public else 'internal'}"
         self._uow.record_audit("case", row.id, "commented", {"comments": [None, told]})

@@ -57,8 +57,17 @@ def addresses(uow: UnitOfWork) -> LinkColumn:
     return LinkColumn(uow, "after_sales.case_addresses", "case_id", kind="case_addresses", objects=["case"])
 
 
+def submissions(uow: UnitOfWork) -> LinkColumn:
+    """What was sent by forms."""
+    return LinkColumn(
+        uow, "after_sales.case_form_submissions", "case_id", kind="case_form_submissions", objects=["case"]
+    )
+
+
 async def split(uow: UnitOfWork, id: UUID, body: CaseSplit, *, expected_version: int) -> Case:
-    """Make a case of a part of another one: same customer, same thing, the named comments go along.
+    """Make a case of a part of another one: same customer, same thing; the named comments go along.
+
+    So do the mails and files of these.
 
     Raises: NotFound; Forbidden; StaleVersion; CaseEnded; Invalid for a comment of another case.
     """
@@ -86,6 +95,13 @@ async def split(uow: UnitOfWork, id: UUID, body: CaseSplit, *, expected_version:
         if len(moved) < len(wanted):
             raise Invalid.at(
                 "/comment_ids", "unknown_reference", "Some of these are no comments of this case."
+            )
+        for table in ("case_mails", "case_attachments"):  # what came or went with these words
+            await uow.fetch(
+                f"UPDATE after_sales.{table} SET case_id = $3 WHERE tenant_id = $1 AND comment_id = ANY($2::uuid[])",
+                uow.tenant_id,
+                wanted,
+                made.id,
             )
     uow.record_audit("case", row.id, "split", {"split_into": [None, str(made.id)]})
     return made

@@ -88,13 +88,14 @@ class QueueService:
         )
         if used and used[0]:
             raise QueueInUse(cases=used[0])
-        await self.uow.fetch(
-            "UPDATE after_sales.case_settings SET mail_queue_id = NULL, version = version + 1, updated_at = $3"
-            " WHERE tenant_id = $1 AND mail_queue_id = $2",
-            self.uow.tenant_id,
-            id,
-            self.uow.now,
-        )
+        for table, column in (("case_settings", "mail_queue_id"), ("case_forms", "queue_id")):
+            await self.uow.fetch(
+                f"UPDATE after_sales.{table} SET {column} = NULL, version = version + 1, updated_at = $3"
+                f" WHERE tenant_id = $1 AND {column} = $2",
+                self.uow.tenant_id,
+                id,
+                self.uow.now,
+            )
         await self.uow.delete(row, audit="queue")
 
     async def _check(self, values: Mapping[str, Any]) -> None:

@@ -9,12 +9,13 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from app.kernel.ids import new_id
-from app.kernel.mail import Message, domain_of
+from app.kernel.mail import Message, StoredAttachment, domain_of
 from app.kernel.registry import Subscription
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import CaseCommented
 from app.modules.after_sales.models.case_work import CaseComment, CommentAuthor, MailDirection
 from app.modules.after_sales.models.cases import Case
+from app.modules.after_sales.services.cases.attachments import CaseFiles
 from app.modules.after_sales.services.cases.settings import CaseSettingsService
 from app.modules.after_sales.services.mail.addresses import answers_go_to, is_ours, key_of
 from app.modules.customers.interface import Customers
@@ -48,7 +49,7 @@ async def on_commented(uow: UnitOfWork, event: Commented) -> None:
     case = None if comment is None else await uow.find(Case, comment.case_id, lock="update")
     if comment is None or case is None or case.deleted_at is not None:
         return
-    address = await _address(uow, case)
+    address = await address_of(uow, case)
     if address is None or is_ours(uow.kernel.settings, address):
         return
     message = await _message(uow, case, comment, address)
@@ -56,7 +57,7 @@ async def on_commented(uow: UnitOfWork, event: Commented) -> None:
         uow.enqueue("mail.send", message.model_dump(exclude_none=True))
 
 
-async def _address(uow: UnitOfWork, case: Case) -> str | None:
+async def address_of(uow: UnitOfWork, case: Case) -> str | None:
     """Of the case's contact, else of whoever asked."""
     if case.contact_id is not None:
         contact = (await uow.of(Customers).get_contacts([case.contact_id])).get(case.contact_id)
@@ -70,23 +71,12 @@ async def _message(uow: UnitOfWork, case: Case, comment: CaseComment, address: s
     settings = uow.kernel.settings
     earlier = await uow.fetch(_EARLIER, uow.tenant_id, case.id, _MOST_ANSWERED)
     message_id = f"<{comment.id}@{domain_of(settings.mail_reply_to)}>"
-    noted = await uow.fetch(
-        _NOTE,
-        uow.tenant_id,
-        new_id(),
-        case.id,
-        comment.id,
-        MailDirection.OUT.value,
-        hashlib.sha256(message_id.encode()).digest(),
-        message_id,
-        address,
-        uow.now,
-    )
-    if not noted:
+    if not await note_sent(uow, case, comment.id, message_id, address):
         return None
-    above, below = _TEXTS[uow.actor.tenant.language]
+    language = uow.actor.tenant.language
+    below = _TEXTS[language][1]
     subject = f"[{case.number}] {case.subject}"
-    parts = (f"{MARK} {above} {MARK}", comment.body, f"-- \n{uow.actor.tenant.name}, {case.number}\n{below}")
+    parts = (instruction(language), comment.body, f"-- \n{uow.actor.tenant.name}, {case.number}\n{below}")
     return Message(
         to=address,
         subject=f"Re: {subject}" if earlier else subject,
@@ -95,7 +85,35 @@ async def _message(uow: UnitOfWork, case: Case, comment: CaseComment, address: s
         message_id=message_id,
         answers=_thread(earlier),
         automatic=comment.member_id is None,
+        files=[
+            StoredAttachment(key=file.key, name=one.name, media_type=file.media_type)
+            for one, file in await CaseFiles(uow).of_comment(comment.id)
+        ],
     )
+
+
+async def note_sent(
+    uow: UnitOfWork, case: Case, comment_id: UUID | None, message_id: str, address: str
+) -> bool:
+    """Note a mail that goes out, so that answers to it find the case; False where it went out before."""
+    noted = await uow.fetch(
+        _NOTE,
+        uow.tenant_id,
+        new_id(),
+        case.id,
+        comment_id,
+        MailDirection.OUT.value,
+        hashlib.sha256(message_id.encode()).digest(),
+        message_id,
+        address,
+        uow.now,
+    )
+    return bool(noted)
+
+
+def instruction(language: str) -> str:
+    """The line above which is answered."""
+    return f"{MARK} {_TEXTS[language][0]} {MARK}"
 
 
 def _thread(earlier: list[Any]) -> list[str]:

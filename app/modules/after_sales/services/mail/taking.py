@@ -1,29 +1,35 @@
 """Mail that a gateway hands on: an answer becomes a comment on its case, anything else a case of its own.
 
 Which case is meant says, in this order, the key in the address that it was sent to, the mails that it answers, and
-the number in its subject, if the sender is the case's customer. Mail of machines and of ourselves is left alone, or
-two machines would answer each other for ever; and whoever sends more than a person writes is not listened to.
+the number in its subject, if the sender is the case's customer. What went along with a split is answered in the new
+case, although the address in it is the old one's. Mail of machines and of ourselves is left alone, or two machines
+would answer each other for ever; and whoever sends more than a person writes is not listened to.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from app.kernel.allowances import PlanLimitReached
+from app.kernel.config import Settings
 from app.kernel.contact import normalise_email
 from app.kernel.ids import new_id
-from app.kernel.inbound_mail import Mail, read_mail
+from app.kernel.inbound_mail import Mail
 from app.kernel.locks import lock_name
 from app.kernel.uow import UnitOfWork
+from app.kernel.uploads import Received, record_upload
 from app.modules.after_sales.interface import CaseChannel, NewCase
 from app.modules.after_sales.models.case_work import CaseMail, CommentAuthor, MailDirection
 from app.modules.after_sales.models.cases import Case
 from app.modules.after_sales.schemas.case_work import CommentCreate
 from app.modules.after_sales.schemas.mail import CaseMailAnswer
+from app.modules.after_sales.services.cases.attachments import MOST_FILES, CaseFiles
 from app.modules.after_sales.services.cases.cases import CaseService
 from app.modules.after_sales.services.cases.comments import CaseComments
 from app.modules.after_sales.services.cases.settings import CaseSettingsService
@@ -35,25 +41,23 @@ MOST_PER_HOUR: Final = 60
 _NUMBER: Final = re.compile(r"\[(C-[0-9]{4}-[0-9]{5,})\]")
 
 
-async def take_mail(uow: UnitOfWork, raw: bytes) -> CaseMailAnswer:
-    """Raises: Invalid for what is no mail, or has no sender; Forbidden."""
-    mail = read_mail(raw)
-    reason = mail.machine or ("own_mail" if is_ours(uow.kernel.settings, mail.address) else None)
+async def take_mail(
+    uow: UnitOfWork, mail: Mail, files: list[Received]
+) -> tuple[CaseMailAnswer, list[Received]]:
+    """Take a mail with its files, which are stored already; answers the files that no case has, too.
+
+    Raises: Forbidden.
+    """
+    reason = to_ignore(uow.kernel.settings, mail)
     if reason is not None:
-        return _ignored(reason)
+        return _ignored(reason), files
     # Held until the end, so that of two deliveries at once the second finds the first.
     await lock_name(uow, f"case-mail:{mail.fingerprint.hex()}")
     known = await uow.first(uow.select(CaseMail).where(CaseMail.message_hash == mail.fingerprint))
     if known is not None:
-        return CaseMailAnswer(
-            status="commented" if known.comment_id else "opened",
-            reason=None,
-            repeated=True,
-            case_id=known.case_id,
-            comment_id=known.comment_id,
-        )
+        return _answer(known.case_id, known.comment_id, repeated=True), files
     if await _too_many(uow, mail.address):
-        return _ignored("too_many")
+        return _ignored("too_many"), files
     contact_id = await _contact(uow, mail.address)
     case = await _meant(uow, mail, contact_id)
     comment_id = None
@@ -62,17 +66,70 @@ async def take_mail(uow: UnitOfWork, raw: bytes) -> CaseMailAnswer:
     else:
         comment_id = await _comment(uow, case, mail, contact_id)
     await _note(uow, mail, case.id, comment_id)
+    left_out = await _keep(uow, case.id, comment_id, files, more=mail.more_files)
+    answer = _answer(
+        case.id,
+        comment_id,
+        attachments=len(files) - len(left_out),
+        left_out=[why for _, why in left_out] + ["too_many"] * mail.more_files,
+    )
+    return answer, [file for file, _ in left_out]
+
+
+def to_ignore(settings: Settings, mail: Mail) -> str | None:
+    """Why nobody has to read a mail: a machine wrote it, or we did."""
+    return mail.machine or ("own_mail" if is_ours(settings, mail.address) else None)
+
+
+async def _keep(
+    uow: UnitOfWork, case_id: UUID, comment_id: UUID | None, files: Sequence[Received], *, more: int
+) -> list[tuple[Received, str]]:
+    """Put files on a held case, as far as there is room; those that are left out, and why. `more` came with them."""
+    service = CaseFiles(uow)
+    room = MOST_FILES - len(await service.list(case_id)) if files else 0
+    left_out = [(file, "too_many") for file in files[max(room, 0) :]]
+    for file in files[: max(room, 0)]:
+        try:
+            async with uow.savepoint():
+                stored = await record_upload(uow, file)
+                await service.put(case_id, stored, public=True, comment_id=comment_id)
+        except PlanLimitReached:
+            left_out.append((file, "no_room"))
+    if left_out or more:
+        told = {"attachments": [None, len(left_out) + more]}
+        uow.record_audit("case", case_id, "attachments_left_out", told)
+    return left_out
+
+
+def _answer(
+    case_id: UUID,
+    comment_id: UUID | None,
+    *,
+    repeated: bool = False,
+    attachments: int = 0,
+    left_out: Sequence[str] = (),
+) -> CaseMailAnswer:
     return CaseMailAnswer(
         status="commented" if comment_id else "opened",
         reason=None,
-        repeated=False,
-        case_id=case.id,
+        repeated=repeated,
+        case_id=case_id,
         comment_id=comment_id,
+        attachments=attachments,
+        left_out=list(left_out),
     )
 
 
 def _ignored(reason: str) -> CaseMailAnswer:
-    return CaseMailAnswer(status="ignored", reason=reason, repeated=False, case_id=None, comment_id=None)
+    return CaseMailAnswer(
+        status="ignored",
+        reason=reason,
+        repeated=False,
+        case_id=None,
+        comment_id=None,
+        attachments=0,
+        left_out=[],
+    )
 
 
 async def _too_many(uow: UnitOfWork, address: str) -> bool:
@@ -163,14 +220,22 @@ def said(text: str) -> str:
 
 
 _MEANT: Final = """
+WITH keyed AS (
+  SELECT a.case_id FROM after_sales.case_addresses a WHERE a.tenant_id = $1 AND a.key = ANY($2::text[])
+), nearest AS (
+  SELECT m.case_id FROM after_sales.case_mails m WHERE m.tenant_id = $1 AND m.message_hash = ANY($3::bytea[])
+  ORDER BY array_position($3::bytea[], m.message_hash) LIMIT 1
+)
 SELECT c.id FROM (
-  SELECT 1 AS way, 0 AS place, a.case_id FROM after_sales.case_addresses a
-  WHERE a.tenant_id = $1 AND a.key = ANY($2::text[])
+  SELECT 0 AS way, s.id AS case_id FROM nearest
+  JOIN after_sales.cases s ON s.tenant_id = $1 AND s.id = nearest.case_id
+  JOIN keyed ON keyed.case_id = s.split_from_id
   UNION ALL
-  SELECT 2, array_position($3::bytea[], m.message_hash), m.case_id FROM after_sales.case_mails m
-  WHERE m.tenant_id = $1 AND m.message_hash = ANY($3::bytea[])
+  SELECT 1, keyed.case_id FROM keyed
   UNION ALL
-  SELECT 3, 0, n.id FROM after_sales.cases n WHERE n.tenant_id = $1 AND n.number = ANY($4::text[])
+  SELECT 2, nearest.case_id FROM nearest
+  UNION ALL
+  SELECT 3, n.id FROM after_sales.cases n WHERE n.tenant_id = $1 AND n.number = ANY($4::text[])
     AND (n.contact_id = $5::uuid OR lower(n.email) = $6)
 ) found JOIN after_sales.cases c ON c.tenant_id = $1 AND c.id = found.case_id AND c.deleted_at IS NULL
-ORDER BY found.way, found.place LIMIT 1"""
+ORDER BY found.way LIMIT 1"""

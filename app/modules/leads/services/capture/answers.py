@@ -8,17 +8,16 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from app.kernel.custom_fields.values import ValueRefused, from_text
-from app.kernel.errors import FieldError, Invalid
+from app.kernel.errors import FieldError
+from app.kernel.forms.answers import custom_in, given_in, refuse
+from app.kernel.forms.kinds import CONSENT, CUSTOM, TOUCH_NAMES, visible
 from app.kernel.uow import UnitOfWork
 from app.modules.leads.models.capture import LeadForm
 from app.modules.leads.schemas import LeadCreate
-from app.modules.leads.services.capture.forms import CUSTOM, META_NAMES, NAMING, TOUCH_NAMES, text_version
+from app.modules.leads.services.capture.forms import NAMING, text_version
 
-CONSENT: Final = "consent."
 _LONG: Final = frozenset({"referrer", "landing_page"})
 _TICKED: Final = frozenset({"on", "true", "1", "yes"})
-MAX_TOKEN: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +39,14 @@ class Answers:
         return cls(**stored)
 
 
-def visible_fields(form: LeadForm) -> list[dict[str, Any]]:
-    """The fields that a visitor is asked for."""
-    return [found for found in form.fields if not found["hidden"]]
-
-
-def refuse_unknown(form: LeadForm, sent: Mapping[str, Any]) -> None:
-    """Raises `Invalid` for every name that the form does not have."""
-    known = {found["name"] for found in visible_fields(form)} | META_NAMES | {form.honeypot}
-    known |= {CONSENT + consent["channel"] for consent in form.consents}
-    unknown = [
-        FieldError(f"/{name}", "unknown_field", "The form has no such field.")
-        for name in sent
-        if name not in known
-    ]
-    if unknown:
-        raise Invalid("The form has no such field.", errors=unknown[:100])
-
-
 async def read_answers(uow: UnitOfWork, form: LeadForm, sent: Mapping[str, Any], language: str) -> Answers:
     """Raises `Invalid` with all that is wrong, at `/<field>`."""
     errors: list[FieldError] = []
-    given = _given(form, sent, errors)
-    custom = await _custom(uow, given, errors)
+    given = given_in(form.fields, sent, errors)
+    custom = await custom_in(uow, "lead", given, errors)
     lead = _lead(form, {name: value for name, value in given.items() if not name.startswith(CUSTOM)}, errors)
     consents = _consents(form, sent, language, errors)
-    if errors:
-        raise Invalid("; ".join(f"{error.pointer}: {error.detail}" for error in errors[:3]), errors=errors)
+    refuse(errors)
     first = sent.get("first_touch")
     touch = _touch(form, sent)
     return Answers(
@@ -74,47 +54,12 @@ async def read_answers(uow: UnitOfWork, form: LeadForm, sent: Mapping[str, Any],
     )
 
 
-def _given(form: LeadForm, sent: Mapping[str, Any], errors: list[FieldError]) -> dict[str, Any]:
-    """What fields have: blanks are nothing; hidden ones have their default."""
-    given: dict[str, Any] = {}
-    for found in form.fields:
-        name = found["name"]
-        value = found["default"] if found["hidden"] else sent.get(name)
-        if isinstance(value, str):
-            value = value.strip()
-        if value is None or value == "":
-            if found["required"] and not found["hidden"]:
-                errors.append(FieldError(f"/{name}", "required", "Please fill this in."))
-        elif found["options"] and value not in [option["value"] for option in found["options"]]:
-            errors.append(FieldError(f"/{name}", "unknown_option", "Please choose one of the options."))
-        else:
-            given[name] = value
-    return given
-
-
-async def _custom(uow: UnitOfWork, given: Mapping[str, Any], errors: list[FieldError]) -> dict[str, Any]:
-    """Values of custom fields; one that is out of use by now is left out."""
-    known = (await uow.kernel.custom_fields.of(uow, "lead")).by_key
-    checked: dict[str, Any] = {}
-    for name, value in given.items():
-        definition = known.get(name.removeprefix(CUSTOM)) if name.startswith(CUSTOM) else None
-        if definition is None:
-            continue
-        if isinstance(value, str):
-            value = from_text(definition.type, value, definition.option_names, uow.actor.tenant.currency)
-        try:
-            checked[definition.key] = definition.check(value)
-        except ValueRefused as refused:
-            errors.append(FieldError(f"/{name}", refused.code, refused.detail))
-    return checked
-
-
 def _lead(form: LeadForm, given: dict[str, Any], errors: list[FieldError]) -> dict[str, Any]:
     """The lead's own fields as stored. Without a name it is called by its company, address or number."""
     nameless = next((given[name] for name in NAMING if given.get(name)), None)
     if nameless is None:
         if not errors:
-            asked = next(found["name"] for found in visible_fields(form) if found["name"] in NAMING)
+            asked = next(found["name"] for found in visible(form.fields) if found["name"] in NAMING)
             errors.append(FieldError(f"/{asked}", "required", "Please fill this in."))
         return {}
     try:

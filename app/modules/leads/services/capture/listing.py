@@ -8,8 +8,7 @@ from uuid import UUID
 
 from app.kernel.access import Scope
 from app.kernel.errors import Invalid
-from app.kernel.listing import Bindings
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.forms.listing import page_of_submissions
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import GivenConsent
@@ -34,27 +33,15 @@ async def submissions(
 ) -> Page[FormSubmissionRead]:
     """The newest first. Raises `NotFound`, `InvalidCursor`."""
     await uow.get(LeadForm, form_id)
-    limit = min(limit, MAX_LIMIT)
-    name = f"form-submissions:{form_id}:{status}"
-    bind = Bindings(uow.tenant_id, form_id)
-    where = f" AND status = {bind(status.value)}" if status else ""
-    after = read_position(uow, name, cursor)
-    if after:
-        at, last_id = bind(after[0]), bind(after[1])
-        where += f" AND (created_at, id) < ({at}::text::timestamptz, {last_id}::text::uuid)"
-    rows = await uow.fetch(
-        f"SELECT {', '.join(_SHOWN)} FROM leads.form_submissions WHERE tenant_id = $1 AND form_id = $2{where}"
-        f" ORDER BY created_at DESC, id DESC LIMIT {limit + 1}",
-        *bind.values,
-    )
-    shown, more = rows[:limit], len(rows) > limit
-    last = [shown[-1]["created_at"].isoformat(), shown[-1]["id"]] if more else []
-    return Page[FormSubmissionRead](
-        data=[_shown(uow, row) for row in shown],
-        next_cursor=sign_position(uow, name, last) if more else None,
-        has_more=more,
-        total=None,
-        total_is_estimate=None,
+    return await page_of_submissions(
+        uow,
+        "leads.form_submissions",
+        _SHOWN,
+        form_id,
+        lambda row: _shown(uow, row),
+        status=status.value if status else None,
+        limit=limit,
+        cursor=cursor,
     )
 
 

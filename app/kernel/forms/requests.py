@@ -9,15 +9,10 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from app.kernel.errors import BadRequest, Invalid, UnsupportedMediaType
+from app.kernel.forms.kinds import FormKind, Row
+from app.kernel.forms.visits import BODY_LIMIT, OpenForm, OriginNotAllowed, Visit, open_form
 from app.kernel.pages.languages import language_of
 from app.kernel.routing import parse_json
-from app.modules.leads.services.capture.submissions import (
-    BODY_LIMIT,
-    OpenForm,
-    OriginNotAllowed,
-    Visit,
-    open_form,
-)
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _MAX_FIELDS: Final = 200
@@ -73,14 +68,14 @@ def _form_fields(body: bytes) -> dict[str, str]:
     return dict(pairs)
 
 
-async def form_for(request: Request, key: str, visit: Visit) -> OpenForm:
+async def form_for(kind: FormKind[Row], request: Request, key: str, visit: Visit) -> OpenForm[Row]:
     """The form that a page sends to; the browser is told what it may read.
 
     An origin that is not on the form's list gets no CORS header, not even of the operator's own.
     Raises: NotFound, OriginNotAllowed.
     """
     request.scope["rapport.cors"] = _VARY
-    form = await open_form(visit, key)
+    form = await open_form(kind, visit, key)
     origin = request.headers.get("origin")
     if origin is None:
         return form
@@ -95,4 +90,5 @@ async def form_for(request: Request, key: str, visit: Visit) -> OpenForm:
 
 
 def wanted_language(sent: Mapping[str, Any]) -> object:
+    """The language that a submission asks to be answered in."""
     return sent.get("language")

@@ -1,0 +1,1 @@
+"""Forms by which customers open cases."""
