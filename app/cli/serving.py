@@ -104,6 +104,7 @@ async def _work(settings: Settings) -> None:
     from app.kernel.startup import open_kernel, settle_memory
     from app.main import build_registry
     from app.tenants.leaving.erase_list import require_applied
+    from app.tenants.privacy import people_list
     from app.worker import run_worker
 
     logging.configure(settings)
@@ -115,6 +116,7 @@ async def _work(settings: Settings) -> None:
     with metrics.served(settings.host, settings.worker_metrics_port):
         async with open_kernel(settings, build_registry()) as kernel:
             await require_applied(kernel)
+            await people_list.require_applied(kernel)
             settle_memory()
             await run_worker(kernel, stop)
     tracing.shutdown()

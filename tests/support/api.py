@@ -72,7 +72,7 @@ class Contract:
                     f"{method} {template} {status} answers {media}, declared {sorted(content)}"
                 )
             return
-        if media.endswith("json") and method != "HEAD":
+        if media.endswith(("/json", "+json")) and method != "HEAD":
             self._validate(f"{method} {template} {status}", content[media].get("schema", {}), body)
 
     def _validate(self, name: str, schema: dict[str, Any], body: bytes) -> None:
