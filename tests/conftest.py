@@ -83,7 +83,8 @@ WITH events AS (UPDATE kernel.outbox SET published_at = now() WHERE published_at
   jobs AS (UPDATE kernel.jobs SET state = 'cancelled' WHERE state IN ('queued', 'running')),
   usage AS (DELETE FROM kernel.usage_records),
   bills AS (UPDATE tenants.bill_numbers SET last_at = '2000-01-01')
-UPDATE tenants.tenants SET status = 'erased' WHERE status <> 'erased'
+UPDATE tenants.tenants SET status = 'cancelled', export_until = NULL
+WHERE status <> 'erased' AND (status <> 'cancelled' OR export_until IS NOT NULL)
 """
 """What a file's tests leave in their process's database that others' would come upon: work that waits for whoever
 looks first, companies that what is done for all companies is done for, and the day of the last bill."""

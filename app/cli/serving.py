@@ -83,6 +83,11 @@ def worker() -> None:
         run_work(ready)
 
 
+# Seconds after which a thread that computes makes room for one that has an answer of the server's: an import's reader
+# kept its writer, and the server with it, waiting for the usual 5 ms.
+SWITCH_SECONDS = 0.001
+
+
 def run_work(settings: Settings) -> None:
     """Run the worker until SIGINT or SIGTERM; what it is doing is finished or given back."""
     import uvloop
@@ -90,6 +95,7 @@ def run_work(settings: Settings) -> None:
     from app.kernel.startup import share_one_arena
 
     share_one_arena()
+    sys.setswitchinterval(SWITCH_SECONDS)
     uvloop.run(_work(settings))
 
 

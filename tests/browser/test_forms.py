@@ -13,6 +13,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from app.main import Application
+from tests.browser.conftest import patient
 from tests.modules.after_sales.cases.test_forms import form_of
 from tests.modules.after_sales.cases.test_mail import mailed
 from tests.modules.leads.forms import leads, make_form, outcomes
@@ -93,8 +94,10 @@ async def test_the_hosted_page_works_on_a_phone_without_scripts(
     form = await make_form(
         owner, consents=[{"channel": "email", "text": {"en": "News, please", "zh": "接收资讯"}}]
     )
-    context = await browser.new_context(
-        viewport={"width": 360, "height": 740}, java_script_enabled=False, locale="zh-CN"
+    context = patient(
+        await browser.new_context(
+            viewport={"width": 360, "height": 740}, java_script_enabled=False, locale="zh-CN"
+        )
     )
     page = await context.new_page()
     complaints = complaints_of(page, url)
@@ -119,7 +122,9 @@ async def test_a_customer_opens_a_case_on_a_phone_and_sees_where_it_stands(
     browser: Browser, url: str, company: Company
 ) -> None:
     form = await form_of(company.owner)
-    context = await browser.new_context(viewport={"width": 360, "height": 740}, java_script_enabled=False)
+    context = patient(
+        await browser.new_context(viewport={"width": 360, "height": 740}, java_script_enabled=False)
+    )
     page = await context.new_page()
     complaints = complaints_of(page, url)
     await page.goto(f"{url}/case-forms/{form['public_key']}?lang=en")
@@ -145,7 +150,7 @@ async def test_the_page_does_not_scroll_sideways_and_is_styled(
     browser: Browser, url: str, owner: Client
 ) -> None:
     form = await make_form(owner)
-    page = await browser.new_page(viewport={"width": 320, "height": 600})
+    page = patient(await browser.new_page(viewport={"width": 320, "height": 600}))
     complaints = complaints_of(page, url)
     await page.goto(f"{url}/forms/{form['public_key']}")
     assert await page.evaluate("document.documentElement.scrollWidth") == 320
@@ -161,7 +166,7 @@ async def test_the_script_sends_from_a_listed_origin_and_keeps_the_first_visit(
 ) -> None:
     form = await make_form(owner, allowed_origins=[shop.url], min_seconds=1)
     shop.body = f"<!doctype html><title>Shop</title>{form['snippet']}"
-    page = await browser.new_page(locale="en-GB")
+    page = patient(await browser.new_page(locale="en-GB"))
     complaints = complaints_of(page, url)
     await page.goto(f"{shop.url}/first?utm_source=baidu&utm_campaign=winter")
     await page.wait_for_selector("form.rapport-form")
@@ -190,7 +195,7 @@ async def test_the_script_cannot_send_from_another_origin(
 ) -> None:
     form = await make_form(owner, allowed_origins=["https://www.example.com"])
     shop.body = f"<!doctype html><title>Copy</title>{form['snippet']}"
-    page = await browser.new_page(locale="en-GB")
+    page = patient(await browser.new_page(locale="en-GB"))
     await page.goto(shop.url)
     await page.get_by_label("Your name (required)").fill("Ann")
     await page.get_by_label("E-mail (required)").fill("ann@lee.example.com")

@@ -13,6 +13,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from app.kernel.clock import FixedClock
 from app.main import Application
+from tests.browser.conftest import patient
 from tests.browser.test_forms import complaints_of
 from tests.kernel.test_pdf import picture
 from tests.modules.quotes.offers import account_of, again, line, lines_of, sent_quote, step
@@ -48,7 +49,7 @@ async def url(app: Application, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 @pytest.fixture
 async def phone(browser: Browser) -> AsyncIterator[BrowserContext]:
-    context = await browser.new_context(**PHONE, java_script_enabled=False)
+    context = patient(await browser.new_context(**PHONE, java_script_enabled=False))
     yield context
     await context.close()
 
@@ -169,7 +170,7 @@ async def test_no_page_scrolls_sideways_and_targets_are_large(
     browser: Browser, url: str, owner: Client, width: int
 ) -> None:
     quote = await robots(owner)
-    page = await browser.new_page(viewport={"width": width, "height": 700})
+    page = patient(await browser.new_page(viewport={"width": width, "height": 700}))
     complaints = complaints_of(page, url)
     await page.goto(url + await link_of(owner, quote))
     assert await width_of(page) == width
@@ -186,7 +187,7 @@ async def test_no_page_scrolls_sideways_and_targets_are_large(
 
 async def test_an_offer_is_accepted_by_keyboard_alone(browser: Browser, url: str, owner: Client) -> None:
     quote = await robots(owner, language="en", signature_required=True)
-    page = await browser.new_page()
+    page = patient(await browser.new_page())
     await page.goto(url + await link_of(owner, quote))
 
     async def tab_to(name: str) -> None:
@@ -271,7 +272,7 @@ async def test_every_state_of_the_page_is_accessible_in_any_colour(
     tenant = await owner.ok("GET", "/v1/tenant")
     await owner.ok("PATCH", "/v1/tenant", json={"brand_color": color}, if_match=tenant["version"])
     quote = await robots(owner, language="en", signature_required=True)
-    page = await browser.new_page()
+    page = patient(await browser.new_page())
     complaints = complaints_of(page, url)
     await page.goto(url + await link_of(owner, quote))
     await page.get_by_text("Decline this offer").click()

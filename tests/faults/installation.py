@@ -7,8 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +19,7 @@ import httpx
 
 from app.kernel import migrate
 from app.kernel.postgres import EmbeddedPostgres
-from tests.support.postgres import ROOT
+from tests.support import warm
 from tests.support.waiting import PATIENCE
 
 PASSWORD = "correct horse battery staple"
@@ -84,7 +82,7 @@ class Installation:
         self.postgres = EmbeddedPostgres(folder / "cluster")
         self.door = Door()
         self.api_port = free_port()
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, warm.Started] = {}
 
     @property
     def url(self) -> str:
@@ -130,10 +128,7 @@ class Installation:
             "RAPPORT_LOG_LEVEL": "ERROR",
             **self.settings,
         }
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", *command], cwd=ROOT, env=environment, stdout=log, stderr=log
-            )
+        self._processes[name] = warm.start(command, environment, self.folder / f"{name}.log")
 
     def pid(self, name: str) -> int:
         """Of the process of that name that was started last."""
@@ -146,9 +141,7 @@ class Installation:
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
             return
-        process = self._processes[name]
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        self._processes[name].kill()
 
     async def kill_and_restart(self, name: str) -> None:
         self.kill(name)
