@@ -195,6 +195,13 @@ class UnitOfWork:
         self.statements += 1
         return await self._connection.fetchrow(sql, *arguments)
 
+    async def fetchone(self, sql: str, *arguments: Any) -> asyncpg.Record:
+        """The row of a statement that always has one: of an aggregate, of what is inserted or else updated."""
+        row = await self.fetchrow(sql, *arguments)
+        if row is None:
+            raise RuntimeError(f"no row where one always is: {sql}")
+        return row
+
     async def fetchrow_alone(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
         """As `fetchrow`, for the only statement of a request whose transaction has not begun: without one.
 

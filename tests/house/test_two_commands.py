@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.support.installation import Installation, free_port
+from tests.support.waiting import PATIENCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,11 +27,15 @@ LAST_LINE = "Ctrl-C stops everything."
 
 @dataclass(frozen=True)
 class FirstStart:
-    """What the first start left behind: the folder, what it printed, how long it took, what outlived it."""
+    """What the first start left behind: the folder, what it printed, how long it took, what outlived it.
+
+    `importing` is how long this machine took just before for what every start does first.
+    """
 
     place: Installation
     said: str
     seconds: float
+    importing: float
     survivors: list[psutil.Process]
 
     @property
@@ -49,15 +54,16 @@ def first() -> Iterator[FirstStart]:
     with tempfile.TemporaryDirectory(prefix="rapport-") as folder:
         Path(folder).chmod(0o711)
         place = Installation(Path(folder), free_port())
+        importing = seconds_to_import()
         started = place.start()
         try:
-            said = started.await_text(LAST_LINE, 180)
+            said = started.await_text(LAST_LINE, 5 * PATIENCE)
         except BaseException:
             started.kill_everything()
             raise
         seconds = started.serving_after
         survivors = started.interrupt()
-        yield FirstStart(place, said, seconds, survivors)
+        yield FirstStart(place, said, seconds, importing, survivors)
 
 
 def test_the_first_start_says_how_to_use_what_it_started(first: FirstStart):
@@ -67,7 +73,9 @@ def test_the_first_start_says_how_to_use_what_it_started(first: FirstStart):
     for role in ("Owner", "Manager", "Salesperson"):
         assert re.search(rf"{role} +\S+@farsail\.example\.com +password \S+", first.said), role
     assert len(first.curls) == 3
-    assert first.seconds <= 20  # 10 s on a machine that does nothing else
+    assert first.seconds <= max(
+        20, first.importing * 4
+    )  # 10 s on a machine that does nothing else; in a crowd, longer
 
 
 def test_ctrl_c_leaves_no_process(first: FirstStart):
@@ -106,33 +114,39 @@ def sign_ins(said: str) -> list[str]:
     return found
 
 
-def test_the_lines_to_paste_work(first: FirstStart):
-    with first.place.running("--no-demo"):
-        listed, created, found = (paste(line) for line in first.curls)
-    assert [lead["status"] for lead in listed["data"]] == ["new", "new"]
-    assert created["name"] == "孙悟空"
-    assert created["id"] in [lead["id"] for lead in found["data"]]
-
-
 def paste(line: str) -> Any:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("role", ["Owner", "Manager", "Salesperson"])
-def test_the_printed_people_can_sign_in(first: FirstStart, role: str):
-    found = re.search(rf"{role} +(\S+) +password (\S+)", first.said)
-    assert found
+@pytest.fixture(scope="class")
+def started_again(first: FirstStart) -> Iterator[None]:
+    """One more start, which serves all who try what the first one printed."""
     with first.place.running("--no-demo"):
+        yield
+
+
+@pytest.mark.usefixtures("started_again")
+class TestWhatWasPrinted:
+    def test_the_lines_to_paste_work(self, first: FirstStart):
+        listed, created, found = (paste(line) for line in first.curls)
+        assert [lead["status"] for lead in listed["data"]] == ["new", "new"]
+        assert created["name"] == "孙悟空"
+        assert created["id"] in [lead["id"] for lead in found["data"]]
+
+    @pytest.mark.parametrize("role", ["Owner", "Manager", "Salesperson"])
+    def test_the_printed_people_can_sign_in(self, first: FirstStart, role: str):
+        found = re.search(rf"{role} +(\S+) +password (\S+)", first.said)
+        assert found
         answer = httpx.post(
             f"{first.place.url}/v1/sessions",
             json={"email": found[1], "password": found[2]},
-            timeout=20,
+            timeout=PATIENCE,
             trust_env=False,
         )
         token = answer.json()["access_token"]
         me = first.place.get("/v1/me", token)
-    assert me["role_keys"] == [role.lower()]
+        assert me["role_keys"] == [role.lower()]
 
 
 def test_after_kill_9_of_everything_nothing_acknowledged_is_lost(first: FirstStart):
@@ -143,7 +157,7 @@ def test_after_kill_9_of_everything_nothing_acknowledged_is_lost(first: FirstSta
             f"{place.url}/v1/leads",
             json={"name": "Written Just Before", "external_id": "before-the-crash"},
             headers={"Authorization": f"Bearer {key}"},
-            timeout=20,
+            timeout=PATIENCE,
             trust_env=False,
         )
         assert answer.status_code == 201
@@ -163,9 +177,10 @@ def test_an_interrupted_demo_goes_on_where_it_was(tmp_path_factory: pytest.TempP
         with place.running() as started:
             while '"accounts"' not in (state.read_text() if state.exists() else ""):
                 assert started.process.poll() is None, started.said
+                time.sleep(0.02)
             started.kill_everything()
         password = json.loads(state.read_text())["password"]
-        with place.running(until=LAST_LINE, seconds=180):
+        with place.running(until=LAST_LINE, seconds=5 * PATIENCE):
             done = json.loads(state.read_text())
             totals = {
                 plural: place.get(f"/v1/{plural}?include=total&limit=1", done["api_key"])["total"]
@@ -178,20 +193,20 @@ def test_an_interrupted_demo_goes_on_where_it_was(tmp_path_factory: pytest.TempP
 def test_a_second_one_on_the_same_folder_is_refused(first: FirstStart):
     with first.place.running("--no-demo"):
         other = Installation(first.place.folder, free_port()).start("--no-demo")
-        assert other.process.wait(30) == 1
+        assert other.process.wait(PATIENCE) == 1
         assert "already" in other.said
         assert "RAPPORT_DATA_DIR" in other.said
 
 
 def test_when_the_worker_dies_everything_stops_and_says_so(first: FirstStart):
     started = first.place.start("--no-demo")
-    started.await_text("Rapport is running", 60)
+    started.await_text("Rapport is running", PATIENCE)
     tree = started.processes()
     children = [
         p for p in psutil.Process(started.process.pid).children() if not p.name().startswith("postgres")
     ]
     assert len(children) == 2
     children[1].kill()
-    assert started.process.wait(30) == 1
+    assert started.process.wait(PATIENCE) == 1
     assert "The worker ended" in started.said
-    assert psutil.wait_procs(tree, timeout=5)[1] == []
+    assert psutil.wait_procs(tree, timeout=PATIENCE)[1] == []

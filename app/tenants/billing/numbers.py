@@ -14,7 +14,7 @@ async def next_bill_number(uow: UnitOfWork, series: str) -> tuple[str, datetime]
     this one waited for it. Only `rapport_control` may count (docs/adr/0020-bills-are-immutable.md).
     """
     year = uow.now.astimezone(UTC).year
-    row = await uow.fetchrow(
+    row = await uow.fetchone(
         "INSERT INTO tenants.bill_numbers AS n (series, year, last_number, last_at) VALUES ($1, $2, 1, $3)"
         " ON CONFLICT (series, year) DO UPDATE SET last_number = n.last_number + 1,"
         " last_at = greatest(n.last_at, EXCLUDED.last_at) RETURNING last_number, last_at",
@@ -22,6 +22,4 @@ async def next_bill_number(uow: UnitOfWork, series: str) -> tuple[str, datetime]
         year,
         uow.now,
     )
-    if row is None:
-        raise RuntimeError("a counter answers")
     return f"{series}-{year}-{row['last_number']:06d}", row["last_at"]

@@ -143,22 +143,11 @@ async def list_survey_answers(query: Annotated[AnswerQuery, Query()], uow: Uow) 
 @router.get("/s/{token}", **_PAGE)
 async def show_survey(token: str, request: Request) -> Response:
     """The page of a survey; `?lang=zh` and `?lang=en` choose the language."""
-    return await show(_visitor(request, token))
+    return await show(Visitor.of(request, token))
 
 
 @router.post("/s/{token}", raw_body=True, **_PAGE)
 async def answer_survey(token: str, request: Request) -> Response:
     """What the form of the page sends."""
     request.scope["rapport.body_limit"] = min(request.scope["rapport.body_limit"], BODY_LIMIT)
-    return await answer(_visitor(request, token), await request.body())
-
-
-def _visitor(request: Request, token: str) -> Visitor:
-    return Visitor(
-        kernel=request.scope["rapport.kernel"],
-        token=token[:400],
-        address=request.client.host if request.client else "",
-        request_id=request.scope["rapport.request_id"],
-        wanted=request.query_params.get("lang"),
-        accepted=request.headers.get("accept-language"),
-    )
+    return await answer(Visitor.of(request, token), await request.body())

@@ -43,8 +43,7 @@ class Tree:
         Raises: `Invalid` for an unknown parent, `HierarchyLoop`, `HierarchyTooDeep`.
         """
         await self.lock(uow)
-        row = await uow.fetchrow(_LEVELS.format(**self._names), uow.tenant_id, parent_id, id, self.levels)
-        assert row is not None  # noqa: S101 - an aggregate always has a row
+        row = await uow.fetchone(_LEVELS.format(**self._names), uow.tenant_id, parent_id, id, self.levels)
         if not row["above"]:
             raise Invalid.at(f"/{self.column}", "unknown_reference", "There is no such record.")
         if row["loops"]:
@@ -59,8 +58,7 @@ class Tree:
         """
         parents = await uow.fetch(_ABOVE.format(**self._names), uow.tenant_id, list(ids))
         for id, parent_id in parents:
-            row = await uow.fetchrow(_LEVELS.format(**self._names), uow.tenant_id, parent_id, id, self.levels)
-            assert row is not None  # noqa: S101 - an aggregate always has a row
+            row = await uow.fetchone(_LEVELS.format(**self._names), uow.tenant_id, parent_id, id, self.levels)
             if row["loops"]:
                 raise HierarchyLoop(pointer=f"/{self.column}")
             if row["above"] + row["below"] > self.levels:

@@ -51,7 +51,7 @@ class HomeAmounts:
         rates = self._uow.of(ExchangeRates)
         home = self._uow.actor.tenant.currency
         known = await rates.rates(None if currency is None else [currency])
-        row = await self._uow.fetchrow(
+        row = await self._uow.fetchone(
             _CONVERT,
             self._uow.tenant_id,
             after,
@@ -63,7 +63,6 @@ class HomeAmounts:
             [rate.until for rate in known],
             [rate.rate.scaleb(EXPONENTS[home] - EXPONENTS[rate.currency]) for rate in known],
         )
-        assert row is not None  # noqa: S101 - an aggregate always answers
         return int(row["changed"]), row["last"] if row["seen"] == BATCH else None
 
 

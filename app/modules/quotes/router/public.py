@@ -61,20 +61,20 @@ async def get_quote_pdf(
 @router.get("/q/{token}", **_PAGE)
 async def show_offer(token: str, request: Request) -> Response:
     """The page of an offer; `?lang=zh` and `?lang=en` choose the language."""
-    return await show(_visitor(request, token))
+    return await show(Visitor.of(request, token))
 
 
 @router.post("/q/{token}", raw_body=True, **_PAGE)
 async def answer_offer(token: str, request: Request) -> Response:
     """What the forms of the page send."""
     request.scope["rapport.body_limit"] = min(request.scope["rapport.body_limit"], BODY_LIMIT)
-    return await answer(_visitor(request, token), await request.body())
+    return await answer(Visitor.of(request, token), await request.body())
 
 
 @router.get("/q/{token}/pdf", **_PAGE)
 async def download_offer(token: str, request: Request) -> Response:
     """The PDF behind a link."""
-    visitor = _visitor(request, token)
+    visitor = Visitor.of(request, token)
     try:
         pdf, name = await download(visitor)
     except NotFound:
@@ -82,17 +82,6 @@ async def download_offer(token: str, request: Request) -> Response:
     except TooManyRequests as refusal:
         return html.too_many_page(visitor.language, refusal.headers["Retry-After"])
     return _file(pdf, name, "no-store")
-
-
-def _visitor(request: Request, token: str) -> Visitor:
-    return Visitor(
-        kernel=request.scope["rapport.kernel"],
-        token=token[:400],
-        address=request.client.host if request.client else "",
-        request_id=request.scope["rapport.request_id"],
-        wanted=request.query_params.get("lang"),
-        accepted=request.headers.get("accept-language"),
-    )
 
 
 def _file(pdf: Pdf, name: str, caching: str) -> Response:

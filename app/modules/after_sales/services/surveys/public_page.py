@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from html import escape
 from typing import Final
 from urllib.parse import parse_qs
@@ -16,7 +15,7 @@ from app.kernel.figures import Figures, Language
 from app.kernel.links import Link, open_company, read_link
 from app.kernel.pages.languages import language_of
 from app.kernel.pages.public import alert, look_of, message_page, page
-from app.kernel.runtime import Kernel
+from app.kernel.pages.visitors import PageVisitor
 from app.kernel.uow import transaction
 from app.modules.after_sales.models.surveys import SurveyKind
 from app.modules.after_sales.services.surveys.answering import COMMENT_LENGTH, Asked, SurveyAnswers, checked
@@ -30,16 +29,10 @@ _LINK_SHARE: Final = 10
 _GONE: Final = frozenset({"expired", "withdrawn"})
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who asks, for what, and in which language if the address says so."""
+class Visitor(PageVisitor):
+    """A customer who opens a survey."""
 
-    kernel: Kernel
-    token: str
-    address: str
-    request_id: str
-    wanted: str | None
-    accepted: str | None
+    __slots__ = ()
 
     def language(self, company: TenantProfile | None = None) -> Language:
         """What was asked for, else what the browser prefers, else the company's."""

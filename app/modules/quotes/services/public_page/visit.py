@@ -7,7 +7,6 @@ besides that its sender saw our page and accepts the total that it showed. What 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -20,8 +19,8 @@ from app.kernel.errors import Invalid, NotFound, Problem, TooManyRequests
 from app.kernel.figures import Language
 from app.kernel.links import Link, open_company, read_link
 from app.kernel.pages.languages import language_of
+from app.kernel.pages.visitors import PageVisitor
 from app.kernel.pdf.kept import Pdf
-from app.kernel.runtime import Kernel
 from app.kernel.uow import transaction
 from app.modules.quotes.interface import QuoteExpired, QuoteNotOpen, QuoteSuperseded, QuoteWithdrawn
 from app.modules.quotes.schemas.steps import Acceptance, QuoteRefusal
@@ -49,16 +48,10 @@ LINK_SHARE: Final = 10
 _TEXT_FIELDS: Final = ("name", "job_title", "signature", "payment_reference", "note")
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who asks, for what, and in which language if the address says so."""
+class Visitor(PageVisitor):
+    """A customer who opens an offer."""
 
-    kernel: Kernel
-    token: str
-    address: str
-    request_id: str
-    wanted: str | None
-    accepted: str | None
+    __slots__ = ()
 
     @property
     def language(self) -> Language:
