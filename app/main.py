@@ -29,6 +29,7 @@ from app.kernel.startup import open_kernel
 from app.modules import MODULES
 from app.tenants.leaving.erase_list import require_applied
 from app.tenants.module import MODULE as TENANTS
+from app.tenants.privacy import people_list
 
 
 def all_modules() -> list[Module]:
@@ -172,6 +173,7 @@ def create_app(settings: Settings | None = None, extra_modules: Sequence[Module]
     async def lifespan(app: Any) -> AsyncIterator[None]:
         async with open_kernel(settings, registry) as kernel:
             await require_applied(kernel)
+            await people_list.require_applied(kernel)
             app.kernel = kernel
             yield
 

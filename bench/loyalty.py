@@ -31,6 +31,7 @@ MEMBERS = 20
 """Who earn the orders that are measured; as many more have all the history of their own."""
 SCALES = (1, 10, 100)
 BURNS = 200
+CHUNK = 500
 Json = dict[str, Any]
 
 
@@ -124,10 +125,10 @@ class _Bench:
         self._bring("returns", back)
 
     def _bring(self, plural: str, items: list[Json]) -> None:
-        for start in range(0, len(items), 500):
+        for start in range(0, len(items), CHUNK):
             answer = self._http.post(
                 f"/v1/{plural}/batch/import",
-                content=orjson.dumps({plural: items[start : start + 500]}),
+                content=orjson.dumps({plural: items[start : start + CHUNK]}),
                 headers={"Content-Type": "application/json"},
             )
             if answer.raise_for_status().json()["failed"]:

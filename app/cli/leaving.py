@@ -114,18 +114,21 @@ def certificate(tenant_id: Id, as_json: AsJson = False) -> None:
 
 
 def reapply() -> None:
-    """After a restore: erase again whatever the list of erasures says was erased."""
+    """After a restore: erase again whatever the lists of erasures say was erased, companies and people."""
 
-    async def work(kernel: Kernel) -> list[UUID]:
+    async def work(kernel: Kernel) -> tuple[list[UUID], list[UUID]]:
         from app.tenants.leaving.erasure import Erasure, Erasures
+        from app.tenants.privacy.restoring import erase_people_again
 
         erasures = Erasures(kernel)
         again = await erasures.reapply()
         for id in await erasures.open():
             await Erasure(kernel, id).run()
-        return again
+        return again, await erase_people_again(kernel)
 
-    found = with_kernel(work)
+    found, people = with_kernel(work)
     for tenant_id in found:
         out.print(f"{tenant_id} is erased again.")
     out.print(f"{len(found)} erasures were missing from this database.")
+    if people:
+        out.print(f"{len(people)} people were erased again.")

@@ -83,6 +83,11 @@ def worker() -> None:
         run_work(ready)
 
 
+# Seconds after which a thread that computes makes room for one that has an answer of the server's: an import's reader
+# kept its writer, and the server with it, waiting for the usual 5 ms.
+SWITCH_SECONDS = 0.001
+
+
 def run_work(settings: Settings) -> None:
     """Run the worker until SIGINT or SIGTERM; what it is doing is finished or given back."""
     import uvloop
@@ -90,6 +95,7 @@ def run_work(settings: Settings) -> None:
     from app.kernel.startup import share_one_arena
 
     share_one_arena()
+    sys.setswitchinterval(SWITCH_SECONDS)
     uvloop.run(_work(settings))
 
 
@@ -98,6 +104,7 @@ async def _work(settings: Settings) -> None:
     from app.kernel.startup import open_kernel, settle_memory
     from app.main import build_registry
     from app.tenants.leaving.erase_list import require_applied
+    from app.tenants.privacy import people_list
     from app.worker import run_worker
 
     logging.configure(settings)
@@ -109,6 +116,7 @@ async def _work(settings: Settings) -> None:
     with metrics.served(settings.host, settings.worker_metrics_port):
         async with open_kernel(settings, build_registry()) as kernel:
             await require_applied(kernel)
+            await people_list.require_applied(kernel)
             settle_memory()
             await run_worker(kernel, stop)
     tracing.shutdown()

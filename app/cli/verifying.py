@@ -53,6 +53,7 @@ def verify(
         out.print(
             f"{report.tenant_id}  {state}  {report.sealed:,} entries sealed, {report.unsealed:,} waiting,"
             f" {report.checkpoints:,} signatures up to entry {report.signed_to:,}"
+            + (f", {report.redacted:,} redacted with a person" if report.redacted else "")
         )
         if report.broken:
             out.print(f"  {report.broken}", markup=False)

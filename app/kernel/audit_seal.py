@@ -32,11 +32,14 @@ CHECKPOINT_ENTRIES = 1_000
 CHECKPOINT_EVERY = timedelta(minutes=10)
 GENESIS = bytes(32)
 _PURPOSE = "audit-checkpoint"
+REDACTION_PURPOSE = "audit-redaction"
 
 _ENTRY = (
     "e.id, e.tx::text AS tx, e.at, e.actor_kind, e.actor_id, e.actor_name, e.request_id, e.object,"
     " e.record_id, e.action, e.changes::text AS changes, e.reason"
 )
+ENTRY_COLUMNS = _ENTRY
+"""What `link` reads of an entry `e`."""
 
 
 def link(previous: bytes, tenant_id: UUID, entry: Mapping[str, Any] | asyncpg.Record) -> bytes:
@@ -59,6 +62,22 @@ def link(previous: bytes, tenant_id: UUID, entry: Mapping[str, Any] | asyncpg.Re
         ]
     )
     return hashlib.sha256(previous + canonical).digest()
+
+
+def content_of(tenant_id: UUID, entry: Mapping[str, Any] | asyncpg.Record) -> bytes:
+    """The hash of an entry by itself: what a redaction says that it was redacted to."""
+    return link(b"", tenant_id, entry)
+
+
+def redaction_statement(
+    tenant_id: UUID, sequence: int, *, previous: bytes, digest: bytes, content: bytes
+) -> bytes:
+    """What is signed of a redacted entry: its place, the hashes around it, and what it is afterwards.
+
+    The chain goes on from `digest`, which the words gave that are gone: nobody can put others in their place.
+    """
+    place = tenant_id.bytes + struct.pack(">q", sequence)
+    return b"rapport audit redaction 1\0" + place + previous + digest + content
 
 
 # -- sealing -------------------------------------------------------------------------------------------------
@@ -233,6 +252,8 @@ class VerifyReport:
     checkpoints: int
     signed_to: int
     broken: ChainBreak | None
+    redacted: int = 0
+    """Entries whose words were taken out when a person was erased; a key of ours signed each redaction."""
 
     @property
     def intact(self) -> bool:
@@ -258,8 +279,10 @@ class _Verification:
         self.connection = connection
         self.tenant_id = tenant_id
         self.signatures = Signatures(keys, _PURPOSE)
+        self.redactions = Signatures(keys, REDACTION_PURPOSE)
         self.sequence = 0
         self.hash = GENESIS
+        self.redacted = 0
 
     async def run(self) -> VerifyReport:
         points = await self.connection.fetch(
@@ -274,7 +297,9 @@ class _Verification:
             self.tenant_id,
         )
         signed_to = points[-1]["sequence"] if points else 0
-        return VerifyReport(self.tenant_id, self.sequence, unsealed, len(points), signed_to, broken)
+        return VerifyReport(
+            self.tenant_id, self.sequence, unsealed, len(points), signed_to, broken, self.redacted
+        )
 
     async def _chain(self, points: list[asyncpg.Record]) -> ChainBreak | None:
         points.reverse()
@@ -284,7 +309,9 @@ class _Verification:
                 return ChainBreak("seal_missing", expected, None, f"the seal number {expected} is gone")
             if row["id"] is None:
                 return self._at("deleted", row, "the entry is gone")
-            if link(self.hash, self.tenant_id, row) != row["hash"]:
+            if row["redaction_key_id"] is not None and self._redacted(row):
+                self.redacted += 1
+            elif link(self.hash, self.tenant_id, row) != row["hash"]:
                 return self._at("changed", row, "the entry, or the chain up to it, is not what was sealed")
             self.sequence, self.hash = expected, row["hash"]
             while points and points[-1]["sequence"] == expected:
@@ -302,8 +329,10 @@ class _Verification:
         last = 0
         while True:
             rows = await self.connection.fetch(
-                f"SELECT s.sequence, s.entry_id, s.hash, {_ENTRY} FROM kernel.audit_seals s"
+                f"SELECT s.sequence, s.entry_id, s.hash, {_ENTRY}, r.content AS redacted_content,"
+                " r.key_id AS redaction_key_id, r.signature AS redaction_signature FROM kernel.audit_seals s"
                 " LEFT JOIN kernel.audit_entries e ON e.tenant_id = s.tenant_id AND e.id = s.entry_id"
+                " LEFT JOIN kernel.audit_redactions r ON r.tenant_id = s.tenant_id AND r.entry_id = s.entry_id"
                 " WHERE s.tenant_id = $1 AND s.sequence > $2 ORDER BY s.sequence LIMIT 5000",
                 self.tenant_id,
                 last,
@@ -313,6 +342,17 @@ class _Verification:
             if len(rows) < 5_000:
                 return
             last = rows[-1]["sequence"]
+
+    def _redacted(self, row: asyncpg.Record) -> bool:
+        """Whether the entry is what a key of ours says that it was redacted to, at this place in this chain."""
+        content = content_of(self.tenant_id, row)
+        statement = redaction_statement(
+            self.tenant_id, row["sequence"], previous=self.hash, digest=row["hash"], content=content
+        )
+        return bool(
+            content == row["redacted_content"]
+            and self.redactions.ours(row["redaction_key_id"], row["redaction_signature"], statement)
+        )
 
     def _checkpoint(self, point: asyncpg.Record) -> ChainBreak | None:
         statement = _statement(self.tenant_id, point["sequence"], point["hash"], point["signed_at"])

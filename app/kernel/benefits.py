@@ -115,6 +115,8 @@ def names_of(benefits: Sequence[Benefit]) -> list[tuple[str, int]]:
 
 def by_line(benefits: Sequence[Benefit], count: int) -> list[int]:
     """What all of them together take off each of `count` lines."""
+    if not benefits:
+        return [0] * count
     return [sum(one.discounts[place] for one in benefits) for place in range(count)]
 
 

@@ -1,12 +1,17 @@
 """Counters that are counted up in a moment of their own: callers of one process who meet share a statement.
 
 The first caller asks the database at once. Those who come while it answers wait, and are served together by the next
-statement, so that a counter that everybody wants costs one statement at a time and nobody queues for its row.
+statement, so that a counter that everybody wants costs one statement at a time and nobody queues for its row. Where
+several met, as many numbers again are taken ahead for those who come within a second; what is left of them goes back
+with the next statement, unless another process has counted on meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -23,11 +28,27 @@ ON CONFLICT (tenant_id, series, year) DO UPDATE SET last_number = n.last_number 
 RETURNING last_number
 """
 # The counter need not be on disk when its own transaction ends, while others wait for its row: the log is written in
-# order, so whoever commits with the number brings its counter there first.
+# order, so whoever commits with the number brings its counter there first. `$6` numbers up to `$5` come back.
 _COUNT_UP_ALONE = COUNT_UP.replace(
     "VALUES ($1, $2, $3, $4)",
     "SELECT $1::uuid, $2::text, $3::integer, $4::bigint FROM set_config('synchronous_commit', 'off', true)",
+).replace(
+    "n.last_number + $4",
+    "n.last_number + $4 - CASE WHEN n.last_number = $5::bigint THEN $6::bigint ELSE 0 END",
 )
+_FRESH = 1.0
+_MOST_AHEAD = 64
+_MOST_KEPT = 10_000
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """Numbers that nobody has yet: the last `left` up to `end`, of `size` that were taken at a time."""
+
+    end: int
+    left: int
+    size: int
+    at: float
 
 
 class Counters:
@@ -35,6 +56,7 @@ class Counters:
 
     def __init__(self) -> None:
         self._waiting: dict[Counter, _Waiting] = {}  # there is a key while a statement for it is under way
+        self._ahead: OrderedDict[Counter, _Ahead] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def take(self, database: Database, counter: Counter, count: int) -> int:
@@ -44,11 +66,29 @@ class Counters:
             turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             waiting.append((count, turn))
             return await turn
+        ahead = self._ahead.get(counter)
+        fresh = ahead is not None and monotonic() - ahead.at < _FRESH
+        if ahead is not None and fresh and ahead.left >= count:
+            ahead.left -= count
+            return ahead.end - ahead.left
         self._waiting[counter] = []
         try:
-            return await _count_up(database, counter, count)
+            return await self._count_up(database, counter, count, ahead.size if ahead and fresh else 0)
         finally:
             self._next(database, counter)
+
+    async def _count_up(self, database: Database, counter: Counter, count: int, more: int) -> int:
+        """Count up by `count`, and by `more` for those who will come; the last of the caller's numbers."""
+        back = self._ahead.pop(counter, None)
+        left = (back.end, back.left) if back else (0, 0)
+        # The control pool: a second connection of the pool that our caller holds one of could wait for itself.
+        async with database.control_session() as connection:
+            end = int(await connection.fetchval(_COUNT_UP_ALONE, *counter, count + more, *left))
+        if more:
+            self._ahead[counter] = _Ahead(end, more, more, monotonic())
+            if len(self._ahead) > _MOST_KEPT:
+                self._ahead.popitem(last=False)
+        return end - more
 
     def _next(self, database: Database, counter: Counter) -> None:
         """Serve those who came meanwhile, and still want it."""
@@ -61,7 +101,8 @@ class Counters:
 
     async def _serve(self, database: Database, counter: Counter, group: _Waiting) -> None:
         try:
-            last = await _count_up(database, counter, sum(count for count, _ in group))
+            wanted = sum(count for count, _ in group)
+            last = await self._count_up(database, counter, wanted, min(len(group), _MOST_AHEAD))
         except Exception as error:  # noqa: BLE001 - it is everybody's who waits
             for _, turn in group:
                 if not turn.done():
@@ -77,9 +118,3 @@ class Counters:
                 last -= count
         finally:
             self._next(database, counter)
-
-
-async def _count_up(database: Database, counter: Counter, count: int) -> int:
-    # The control pool: a second connection of the pool that our caller holds one of could wait for itself.
-    async with database.control_session() as connection:
-        return int(await connection.fetchval(_COUNT_UP_ALONE, *counter, count))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from app.kernel.duplicates import NAME_THRESHOLD, DuplicateAction, DuplicateAware, name_likeness
 from app.kernel.imports.rules import ImportOptions, ImportRow
+from app.kernel.statements import joined, split
 
 _NEIGHBOURS = 3
 _MATCHES = 5
@@ -99,8 +100,10 @@ async def _known(
     arguments: list[Any] = [service.uow.tenant_id]
     parts: list[str] = []
     for reason, pairs in wanted.items():
-        arguments += zip(*pairs, strict=True)
-        source = f"unnest(${len(arguments) - 1}::int[], ${len(arguments)}::text[]) AS w(n, value)"
+        numbers, values = (joined(items) for items in zip(*pairs, strict=True))
+        first = len(arguments) + 1
+        arguments += (numbers, values)
+        source = f"unnest({split(first, 'int', numbers)}, {split(first + 1, 'text', values)}) AS w(n, value)"
         parts += _look_ups(service, reason, columns.get(reason, reason), source)
     found: dict[int, dict[UUID, set[str]]] = {}
     for row in await service.uow.fetch(" UNION ALL ".join(parts), *arguments):

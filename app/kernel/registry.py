@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from app.kernel.access import Reach
     from app.kernel.db import Connection
+    from app.kernel.personal_data import Holding, Person
     from app.kernel.records import RecordType
     from app.kernel.routing import Router
     from app.kernel.runtime import Authenticator, Kernel
@@ -122,6 +123,8 @@ class Module:
     reach: tuple[str, ReachOf] | None = None
     parts: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     """Audited parts of records: the record's object, and which of its fields hides a field of the part."""
+    people: Sequence[Person] = ()
+    personal_data: Sequence[Holding] = ()
     authenticator: Callable[[Kernel], AbstractAsyncContextManager[Authenticator]] | None = None
 
 
@@ -141,6 +144,8 @@ def combined(name: str, description: str, parts: Sequence[Module]) -> Module:
         permissions=[permission for part in parts for permission in part.permissions],
         notifications=[kind for part in parts for kind in part.notifications],
         parts={key: of for part in parts for key, of in part.parts.items()},
+        people=[person for part in parts for person in part.people],
+        personal_data=[holding for part in parts for holding in part.personal_data],
     )
 
 
@@ -158,6 +163,8 @@ class Registry:
         self._interfaces: dict[type[Any], Factory] = {}
         self._ports: dict[type[Any], list[Factory]] = {}
         self.parts: dict[str, tuple[str, Mapping[str, str]]] = {}
+        self.people: dict[str, Person] = {}
+        self.personal_data: list[Holding] = []
         self.reaches: list[tuple[str, ReachOf]] = [m.reach for m in modules if m.reach is not None]
         for module in modules:
             self._add(module)
@@ -175,6 +182,8 @@ class Registry:
         self.jobs.update({job.name: job for job in module.jobs})
         self.schedules.extend(module.schedules)
         self.parts.update(module.parts)
+        self.people.update({person.object: person for person in module.people})
+        self.personal_data.extend(module.personal_data)
         self.notifications.update({kind.name: kind for kind in module.notifications})
         self.permissions.update({permission.name: permission for permission in module.permissions})
 

@@ -280,7 +280,6 @@ def _joined(folded: str) -> str:
     return without if len(without) <= 6 else folded
 
 
-@lru_cache(maxsize=1_024)
 def _run_tokens(run: str) -> tuple[str, ...]:
     pairs = [run[i : i + 2] for i in range(min(len(run) - 1, _MAX_PAIRS))]
     tokens = [*pairs, *run[:_SINGLES]]

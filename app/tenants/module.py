@@ -45,6 +45,7 @@ from app.tenants.people.exchange_rates import RatesOfTenant
 from app.tenants.people.lookups import Lookups, TeamLookups, TenantLookups
 from app.tenants.people.working_time import ColleagueLookups, WorkingTimeOfTenant
 from app.tenants.permissions import PERMISSIONS
+from app.tenants.privacy import module as privacy
 from app.tenants.schedules import SCHEDULES
 
 MODULE = Module(
@@ -61,6 +62,7 @@ MODULE = Module(
         "exchange-rates": "What foreign currencies are worth in the company's own, from which day on.",
         "billing": "What plans cost, what the company subscribes to and uses, its invoices and its balance.",
         "api-keys": "Keys for programs, with their own scopes.",
+        **privacy.TAG,
         "operator": "For whoever runs the installation, with a key of their own: companies and their accounts.",
     },
     routers=[
@@ -74,6 +76,7 @@ MODULE = Module(
         organisation_router.teams_router,
         organisation_router.tenant_router,
         export_router.router,
+        *privacy.ROUTERS,
         logo_router.router,
         logo_router.public_router,
         calendar_router.calendars_router,
@@ -103,13 +106,13 @@ MODULE = Module(
         Metering: MeteringOfTenant,
     },
     ports=[(TenantErasure, WhenDue)],
-    permissions=PERMISSIONS,
+    permissions=(*PERMISSIONS, *privacy.PERMISSIONS),
     notifications=(
         *NOTIFICATIONS,
         NotificationKind(USAGE_WARNING, "The plan's limits", "套餐用量提醒", mail=True),
     ),
     subscriptions=[*SUBSCRIPTIONS, *reactions.SUBSCRIPTIONS],
-    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES, *dunning.SCHEDULES],
-    jobs=[EXPORT, *reactions.JOBS],
+    schedules=[*SCHEDULES, *LIFECYCLE_SCHEDULES, *dunning.SCHEDULES, *privacy.SCHEDULES],
+    jobs=[EXPORT, *privacy.JOBS, *reactions.JOBS],
     authenticator=open_authenticator,
 )

@@ -1,7 +1,7 @@
 """Forms by which customers open cases, what was submitted, and how often.
 
 Revision ID: 0325
-Revises: 0310
+Revises: 0315
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from migrations.support import protect
 
 revision = "0325"
-down_revision = "0310"
+down_revision = "0315"
 branch_labels = None
 depends_on = None
 

@@ -196,6 +196,8 @@ async def test_functions_run_as_their_caller_but_the_declared_one(superuser):
         "kernel.analyze_table(text,text[])",
         # Only their owner deletes rows that are otherwise only added to: those of a tenant that is being erased.
         "tenants.erase_rows(uuid,text,integer)",
+        # Only their owner redacts such rows: for the erasure of a person that was confirmed and is under way.
+        "tenants.redact_rows(uuid,uuid,text,uuid[],jsonb[])",
     ]
     assert all("search_path=pg_catalog" in row["settings"] and row["for_app"] is False for row in rows)
 

@@ -107,7 +107,9 @@ def test_files_come_along_with_their_content(opened):
 PLAIN_BYTES = {
     "after_sales.case_mails.message_hash",
     "kernel.audit_checkpoints.hash", "kernel.audit_checkpoints.signature", "kernel.audit_heads.hash",
-    "kernel.audit_seals.hash", "leads.captured_mails.message_hash", "tenants.logos.content",
+    "kernel.audit_redactions.content", "kernel.audit_redactions.hash", "kernel.audit_redactions.previous",
+    "kernel.audit_redactions.signature", "kernel.audit_seals.hash", "tenants.privacy_refusals.key_hash",
+    "tenants.privacy_requests.signature", "leads.captured_mails.message_hash", "tenants.logos.content",
     "tenants.tenants.logo_hash", "tenants.usage_events.hash",
 }  # fmt: skip
 

@@ -75,6 +75,7 @@ NOT_AT_ONCE = {
     "list_usage_events": 422,  # of which metric, it does not say
     "get_bill": 404, "get_bill_pdf": 404, "redeem_billing_coupon": 404,  # nothing was billed, and no coupon is on offer
     "pull_queue": 403, "take_next_case": 409,  # nobody serves the queue, and the caller is not at the desk
+    "get_privacy_request_certificate": 404, "get_privacy_request_content": 409,  # it is a draft
     "get_tenant_export": 404, "get_tenant_export_content": 409,  # no worker has written one
     "delete_tenant_logo": 412,  # setting the logo made a newer version of the company
     "generate_product_variants": 422,  # it has no options

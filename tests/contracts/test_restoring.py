@@ -34,9 +34,10 @@ SEALED = {"kernel.audit_seals", "kernel.audit_heads", "kernel.audit_checkpoints"
 
 
 async def program(name: str, *arguments: str) -> None:
-    done = await asyncio.to_thread(
-        subprocess.run, [BINARIES / name, *arguments], capture_output=True, text=True, check=False
-    )
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([BINARIES / name, *arguments], capture_output=True, text=True, check=False)
+
+    done = await asyncio.to_thread(run)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -48,6 +49,7 @@ def restored(postgres: TestServer) -> Iterator[str]:
     postgres.drop(url)
 
 
+@pytest.mark.slow
 async def test_a_restored_dump_is_not_served_before_the_list_of_erasures_is_replayed(
     ours: World,
     theirs: World,

@@ -88,7 +88,14 @@ class World:
         self.ids["jobs"] = export.json()["id"]
         plan = await self.request(self.by_id["optimise_assignment"]).send(self.owner)
         self.ids["assignments"] = plan.json()["id"]
-        for operation_id in ("top_up_wallet", "report_usage", "create_calendar_feed"):
+        self.ids["privacy"] = (await self._sent("create_privacy_request"))["id"]
+        for operation_id in (
+            "top_up_wallet",
+            "report_usage",
+            "create_calendar_feed",
+            "record_lead_behaviour",
+            "add_work_order_time",
+        ):
             await self._sent(operation_id)  # what stands in tables of their own
 
     def _order(self) -> list[str]:
@@ -161,6 +168,8 @@ class World:
         if operation.resource == "members":
             member = await colleague(self.company, self.look, "salesperson")
             self.ids["members"] = str(member.facts["member_id"])
+        elif operation.resource == "privacy":
+            self.ids["privacy"] = (await self._sent("create_privacy_request"))["id"]
         else:
             await self.replace(operation)
 
@@ -337,6 +346,10 @@ class World:
                 "type": "text",
                 "labels": {"en": number},
             },
+            "create_privacy_request": {
+                "kind": "export",
+                "subjects": [{"object": "contact", "record_id": self.ids.get("contacts", NOWHERE)}],
+            },
             "create_saved_view": {"object": "lead"},
             "create_import": {"object": "lead"},
             "create_export": {"object": "lead"},
@@ -482,6 +495,7 @@ QUERIES = {
     "compare_quotes": "with={quotes}",
     "get_timeline": "object=account&record_id={accounts}",
     "list_import_fields": "object=lead",
+    "find_people": "email=somebody@example.com",
     "get_opportunity_statistics": "group_by=stage",
     "get_win_loss": "group_by=reason",
     "get_activity_report": "from=2026-01-01&before=2026-04-01",

@@ -17,7 +17,7 @@ import pytest
 from app.main import Application
 from tests.journeys.importing import imported, written
 from tests.journeys.online_retail import Back, Line, OnlineRetail, both, by, cents, file, month
-from tests.support.api import Client, Company, sign_up
+from tests.support.api import Client, Company, sign_up, with_key
 
 pytestmark = [
     pytest.mark.journey,
@@ -53,6 +53,7 @@ async def shop(app: Application) -> Shop:
     found = Shop(
         await sign_up(app, company="Gift Shop", time_zone="UTC", currency="GBP"), OnlineRetail.load(), {}
     )
+    await with_key(found.company)
     await _products(found)
     await _accounts(found)
     placed = found.data.placed

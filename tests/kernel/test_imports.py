@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import orjson
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from app.kernel.statements import joined
 from tests.support.bulk import Bench, bench
 
 MAPPING: dict[str, str | None] = {"Id": "external_id", "Name": "name", "Price": "price", "Sold": "sold_on"}
@@ -42,3 +46,38 @@ async def test_each_row_becomes_a_record_with_its_audit_entry_event_and_usage(to
         "SELECT sum(quantity) FROM kernel.usage_records WHERE metric = 'records.created'"
     )
     assert usage == 2
+
+
+async def test_texts_arrive_as_they_are_whatever_they_hold(toys: Bench):
+    """Rows travel joined, and what stands between them may stand in them."""
+    names = ["a\x1eb", "\x1d", "c\x1d\x1fd", "NULL", 'q"uo,te', "back\\slash", "{curly}", "'", "平\u3000安"]
+    tags = [["NULL", ""], ['q"', "b\\"], ["{", "}"], [","], ["a b", "\x1e"], [], ["x"], ["'"], ["平"]]
+    told = [[tag for tag in row if tag] for row in tags]
+    lines = [
+        ",".join('"' + cell.replace('"', '""') + '"' for cell in (f"t{n}", name, orjson.dumps(row).decode()))
+        for n, (name, row) in enumerate(zip(names, told, strict=True))
+    ]
+    mapping: dict[str, str | None] = {"Id": "external_id", "Name": "name", "Tags": "tags"}
+    done = await toys.run("\n".join(["Id,Name,Tags", *lines]).encode(), mapping)
+    assert (done.state, done.created, done.failed) == ("completed", len(names), 0)
+    rows = await toys.fetch(
+        "SELECT external_id, name, tags, email, pieces FROM toys.toys ORDER BY external_id"
+    )
+    assert [tuple(row) for row in rows] == [
+        (f"t{n}", name, row, None, None) for n, (name, row) in enumerate(zip(names, told, strict=True))
+    ]
+    events = await toys.fetch("SELECT data->'record'->>'name' AS name FROM kernel.outbox ORDER BY id")
+    assert [event["name"] for event in events] == names
+
+
+@given(st.lists(st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))))
+@example([""])
+@example(["\x1d", None])
+@example(["a\x1eb", "c"])
+def test_joined_texts_say_all_of_what_was_joined(values: list[str | None]):
+    found = joined(values)
+    if isinstance(found, str):  # as string_to_array parts it: PostgreSQL manual, 9.19
+        assert [None if part == "\x1d" else part for part in found.split("\x1e")] == values
+        assert found
+    else:
+        assert found == values

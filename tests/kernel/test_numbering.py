@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.kernel.clock import FixedClock
+from app.kernel.counters import Counters
 from app.kernel.numbering import next_number, next_numbers
 from app.kernel.runtime import Kernel
 from app.kernel.uow import transaction
@@ -61,6 +62,34 @@ async def test_what_fails_fails_for_everybody_who_waits_and_the_next_try_works(k
     found = await asyncio.gather(*(take(2**62) for _ in range(5)), return_exceptions=True)
     assert any(isinstance(one, Exception) for one in found)
     assert isinstance(await kernel.counters.take(kernel.database, (counter[0], "fine", 0), 1), int)
+
+
+async def test_numbers_taken_ahead_are_used_and_the_rest_of_them_comes_back(kernel: Kernel):
+    counter = (new_tenant().tenant.id, "ahead", 0)
+
+    async def take(count: int = 1) -> int:
+        return await kernel.counters.take(kernel.database, counter, count)
+
+    first = await asyncio.gather(*(take() for _ in range(20)))
+    assert sorted(first) == list(range(1, 21))
+    assert [await take() for _ in range(3)] == [21, 22, 23]  # of those taken ahead
+    assert await take(200) == 223  # more than there are: no gap
+    assert await take() == 224
+
+
+async def test_numbers_taken_ahead_stay_behind_where_another_process_counted_on(kernel: Kernel):
+    counter = (new_tenant().tenant.id, "two", 0)
+    others = Counters()
+
+    async def take(counters: Counters, count: int = 1) -> range:
+        last = await counters.take(kernel.database, counter, count)
+        return range(last - count + 1, last + 1)
+
+    taken = await asyncio.gather(*(take(kernel.counters) for _ in range(20)))
+    both = (others, kernel.counters)
+    taken += await asyncio.gather(*(take(both[n % 2], n % 5 + 1) for n in range(60)))
+    numbers = [number for run in taken for number in run]
+    assert len(numbers) == len(set(numbers)) == 20 + 180
 
 
 class Undone(Exception):

@@ -23,7 +23,7 @@ from app.kernel.imports.sets import SetWriter, columns_of
 from app.kernel.imports.targets import Plan
 from app.kernel.listing import Bindings
 from app.kernel.quality.guard import guard_rows
-from app.kernel.statements import BETWEEN_TOKENS, entity
+from app.kernel.statements import BETWEEN_TOKENS, entity, entity_over
 from app.kernel.tabular import Fault
 
 _ROW_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, TypeError, ValueError, OverflowError)
@@ -172,7 +172,7 @@ class ChunkWriter:
         if not made:
             return
         self.uow.meter("records.created", len(made))
-        await self.rules.after_import([entity(self.record.model, row.values) for row in made])
+        await self.rules.after_import([entity_over(self.record.model, row.values) for row in made])
         outcome.created += made
 
     async def _keep_limit(self, rows: Sequence[ImportRow]) -> None:

@@ -175,7 +175,6 @@ async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> 
             run.calm.clear()
             following = asyncio.create_task(asyncio.to_thread(_next, rows, run))
             await write_chunk(context, run, chunk)
-            run.calm.set()  # for the rest of the next chunk
             written += 1
             if written in _ANALYZE_AFTER:
                 await _analyze(context, run.record)
@@ -227,6 +226,7 @@ async def write_chunk(context: JobContext, run: _Run, rows: list[ImportRow]) -> 
         await _hold(uow, run.id, rows[0].number)
         if outcome is None:
             outcome = await _writer(uow, run).write(rows)
+        run.calm.set()  # for the rest of the next chunk
         await _record(uow, run, rows, outcome)
 
 

@@ -27,13 +27,13 @@ from app.kernel.imports.rules import ImportRow
 from app.kernel.models import RecordTable
 from app.kernel.outbox import nobody_hears
 from app.kernel.records import RecordType, to_json
-from app.kernel.statements import BETWEEN_TOKENS, audited_columns, picker, split_tokens
+from app.kernel.statements import BETWEEN_TOKENS, audited_columns, joined, picker, split, split_tokens
 from app.kernel.statements import columns_of as _columns_of
 from app.kernel.uow import UnitOfWork
 
-SLICE = 250
+FIRST_SLICE = 100  # the server waits while it is made ready
+SLICE = 400
 
-_BETWEEN, _NOTHING = "\x1e", "\x1d"  # what stands between joined values, and for null
 _TEXT_LIKE = (
     "TEXT",
     "VARCHAR",
@@ -143,9 +143,7 @@ class Shape:
         as_text = {"tokens", *self.json_columns, *self.array_columns}
         kinds = {name: "text" if name in as_text else self.types[name] for name in names} | _SIDE_COLUMNS
         arrays = [
-            f"string_to_array(${number}, E'\\x1e', E'\\x1d'){'' if kind == 'text' else f'::{kind}[]'}"
-            if isinstance(value, str)
-            else f"${number}::{kind}[]"
+            split(number, kind, value)
             for number, (kind, value) in enumerate(zip(kinds.values(), values, strict=True), first)
         ]
         rows = f"unnest({', '.join(arrays)}) AS s({', '.join(kinds)})"
@@ -157,7 +155,7 @@ class _Ready:
     """A set made ready: the values of each column, the side columns last, and those of one value in all rows."""
 
     names: tuple[str, ...]
-    values: list[str | list[Any]]
+    values: list[str | Sequence[Any]]
     shared: Mapping[str, Any]
 
 
@@ -175,7 +173,7 @@ class SetWriter:
 
     async def insert(self, rows: Sequence[ImportRow]) -> set[UUID]:
         """Insert new rows; the ids of those that no unique key kept out."""
-        slices = [rows[start : start + SLICE] for start in range(0, len(rows), SLICE)]
+        slices = [rows[:FIRST_SLICE], *(rows[n : n + SLICE] for n in range(FIRST_SLICE, len(rows), SLICE))]
         # What nobody waits for need not be found, claimed and marked by the relay.
         published = "$2" if await nobody_hears(self.uow, self.record.created.type) else _WAITING
         made: set[UUID] = set()
@@ -278,7 +276,7 @@ class SetWriter:
         record = self.record.rendered(values)
         return {"id": values["id"], "version": values["version"], "changed": changed, "record": record}
 
-    def _wire_column(self, name: str, held: list[Any]) -> str | list[Any]:
+    def _wire_column(self, name: str, held: list[Any]) -> str | Sequence[Any]:
         if name in self.shape.json_columns:
             return joined([None if value is None else _json(value) for value in held])
         if name in self.shape.array_columns:
@@ -286,12 +284,12 @@ class SetWriter:
         return joined(held) if name in self.shape.text_like else held
 
     @staticmethod
-    def _beside(audit: list[str], events: list[str]) -> Iterator[str | list[Any]]:
+    def _beside(audit: list[str], events: list[str]) -> Iterator[str | Sequence[Any]]:
         """The side columns, in the order of `_SIDE_COLUMNS`."""
         yield joined(new_ids(len(audit)))
-        yield joined(audit)
+        yield audit  # long texts, which the server would have to search for what stands between them
         yield joined(new_ids(len(events)))
-        yield joined(events)
+        yield events
 
     async def _run(self, sql: str, action: str, event: str, *more: Any) -> list[asyncpg.Record]:
         uow, actor = self.uow, self.uow.actor
@@ -307,14 +305,6 @@ def columns_of(record: RecordType[Any]) -> tuple[str, ...]:
     """The columns of a record type's table."""
     model: type[RecordTable] = record.model
     return _columns_of(model)
-
-
-def joined(values: list[Any]) -> str | list[Any]:
-    """Values as one text for `string_to_array`; as they are where the text would not say the same."""
-    texts = [_NOTHING if value is None else value if type(value) is str else str(value) for value in values]
-    found = _BETWEEN.join(texts)
-    clear = found and found.count(_BETWEEN) == len(texts) - 1 and _NOTHING not in values
-    return found if clear else values
 
 
 def _array(items: Sequence[Any]) -> str:

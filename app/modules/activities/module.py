@@ -15,6 +15,7 @@ from app.modules.activities.services.counts import DoneActivities
 from app.modules.activities.services.for_others import ActivitiesOfTenant
 from app.modules.activities.services.invitations import INVITED
 from app.modules.activities.services.merging import ActivitySubjects, attendees
+from app.modules.activities.services.personal_data import PERSONAL_DATA
 from app.modules.activities.services.reminders import REMINDER, remind
 from app.modules.activities.services.to_dos import ActivityToDos
 
@@ -44,4 +45,5 @@ MODULE = Module(
         NotificationKind(MENTIONED, "Somebody mentions you", "提到您", mail=True),
         NotificationKind(REMINDER, "Reminders", "提醒", mail=True),
     ),
+    personal_data=PERSONAL_DATA,
 )

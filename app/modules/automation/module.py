@@ -12,6 +12,7 @@ from app.modules.automation.router import ROUTERS
 from app.modules.automation.services import chasing, telling
 from app.modules.automation.services.asking import ApprovalsOfTenant
 from app.modules.automation.services.merging import ApprovalSubjects
+from app.modules.automation.services.personal_data import PERSONAL_DATA
 from app.modules.automation.services.reading import MANAGE
 from app.modules.automation.services.timeline import ApprovalTimeline
 from app.modules.automation.services.to_dos import ApprovalToDos
@@ -54,4 +55,5 @@ MODULE = Module(
             telling.STUCK, "Nobody is left to approve what you asked for", "已无人可以审批", mail=True
         ),
     ),
+    personal_data=PERSONAL_DATA,
 )

@@ -12,6 +12,7 @@ from app.modules.catalog.router.products import router as products
 from app.modules.catalog.services.agreed_prices import AGREED_PRICE
 from app.modules.catalog.services.categories import PRODUCT_CATEGORY
 from app.modules.catalog.services.for_others import CatalogOfTenant
+from app.modules.catalog.services.personal_data import PERSONAL_DATA
 from app.modules.catalog.services.price_books import PRICE_BOOK, PRICE_BOOK_ENTRY
 from app.modules.catalog.services.products import PRODUCT
 from app.modules.catalog.services.rules import CONFIGURATION_RULE
@@ -30,4 +31,5 @@ MODULE = Module(
             {"owner": Scope.ALL, "admin": Scope.ALL},
         ),
     ),
+    personal_data=PERSONAL_DATA,
 )

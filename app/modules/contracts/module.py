@@ -25,6 +25,7 @@ from app.modules.contracts.services.on_accounts import (
     ContractUses,
     ContractWork,
 )
+from app.modules.contracts.services.personal_data import PERSONAL_DATA
 from app.modules.contracts.services.to_dos import ContractToDos
 from app.modules.customers.interface import AccountPanel, AccountUser
 
@@ -71,4 +72,5 @@ MODULE = Module(
             dict(_RUNS_IT),
         ),
     ),
+    personal_data=PERSONAL_DATA,
 )

@@ -17,6 +17,7 @@ from app.modules.customers.services.matching import CustomersOfTenant
 from app.modules.customers.services.mergers import MERGERS
 from app.modules.customers.services.open_work import AccountPeople
 from app.modules.customers.services.people import ContactDirectory
+from app.modules.customers.services.personal_data import PEOPLE, PERSONAL_DATA
 from app.modules.customers.services.pools.accounts import AccountsInPools
 from app.modules.customers.services.pools.desk import MANAGE
 from app.modules.customers.services.pools.for_modules import PoolsOfTenant
@@ -59,4 +60,6 @@ MODULE = Module(
     schedules=SCHEDULES,
     permissions=(*PERMISSIONS, *POOL_PERMISSIONS),
     reach=(MANAGE, pool_reach),
+    people=PEOPLE,
+    personal_data=PERSONAL_DATA,
 )

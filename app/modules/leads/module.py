@@ -17,6 +17,7 @@ from app.modules.leads.services.for_activities import LeadDirectory, LeadToDos
 from app.modules.leads.services.for_others import LeadsOfTenant, ResponsesInActivities
 from app.modules.leads.services.leads import LEAD
 from app.modules.leads.services.merging import behaviours, consents
+from app.modules.leads.services.personal_data import PEOPLE, PERSONAL_DATA
 from app.modules.leads.services.pools import LeadsInPools, PoolsAsTarget
 
 MODULE = Module(
@@ -90,4 +91,6 @@ MODULE = Module(
             {"owner": Scope.ALL, "admin": Scope.ALL},
         ),
     ),
+    people=PEOPLE,
+    personal_data=PERSONAL_DATA,
 )

@@ -27,6 +27,7 @@ from app.modules.opportunities.services.on_accounts import (
     OpportunityWork,
 )
 from app.modules.opportunities.services.opportunities import OPPORTUNITY
+from app.modules.opportunities.services.personal_data import PERSONAL_DATA
 from app.modules.opportunities.services.pool_facts import OpenOpportunityFact, WonOpportunityFact
 from app.modules.opportunities.services.presales import PRESALES_REQUEST
 from app.modules.opportunities.services.rotting import EVERY, mark_rotting
@@ -110,4 +111,5 @@ MODULE = Module(
             _RUNS_IT | {"manager": Scope.TEAM_AND_BELOW},
         ),
     ),
+    personal_data=PERSONAL_DATA,
 )

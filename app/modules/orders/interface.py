@@ -20,7 +20,8 @@ class NewOrderLine:
     """A line as it was agreed, price and tax included: the order copies it and never prices it again.
 
     `unit_price` and `gross` are in major units as in `kernel.totals`, `discount_amount` in minor units.
-    `component_of` is the index of the bundle's line that this one is a component of.
+    `component_of` is the index of the bundle's line that this one is a component of. What was `entered` of `price`,
+    `tax` and `cost` stays whatever else of a draft changes; the rest is asked of the catalogue again.
     """
 
     product_id: UUID | None
@@ -36,6 +37,9 @@ class NewOrderLine:
     unit_cost: Decimal | None = None
     component_of: int | None = None
     quote_line_id: UUID | None = None
+    price_entered: bool = True
+    tax_entered: bool = True
+    cost_entered: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

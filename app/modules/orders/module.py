@@ -25,6 +25,7 @@ from app.modules.orders.services.on_accounts import (
 )
 from app.modules.orders.services.on_products import OrderedProducts
 from app.modules.orders.services.orders import ORDER
+from app.modules.orders.services.personal_data import PERSONAL_DATA
 from app.modules.orders.services.placing import ORDER_HELD, OrderSubject
 from app.modules.orders.services.receivables import mailing, overdue
 from app.modules.orders.services.receivables.checks import ReceivablesCheck
@@ -37,6 +38,7 @@ from app.modules.orders.services.receivables.on_accounts import (
     ReceivableUses,
 )
 from app.modules.orders.services.receivables.payments import PAYMENT
+from app.modules.orders.services.receivables.settling import CASH_OUT
 from app.modules.orders.services.receivables.stored_value import PaymentsFromStoredValue
 from app.modules.orders.services.returns import RETURN
 from app.modules.orders.services.stock import OnHandStock
@@ -122,6 +124,8 @@ MODULE = Module(
             _RUNS_IT | {"manager": Scope.ALL},
         ),
         Permission("invoice:issue", "Issue invoices and credit notes.", ISSUES),
+        Permission(CASH_OUT, "Pay out in other ways what credit notes have left of stored value.", _RUNS_IT),
         Permission("credit:manage", "Say how orders beyond a credit limit are treated.", _RUNS_IT),
     ),
+    personal_data=PERSONAL_DATA,
 )

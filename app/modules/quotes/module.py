@@ -28,6 +28,7 @@ from app.modules.quotes.services.on_accounts import (
     QuoteUses,
     QuoteWork,
 )
+from app.modules.quotes.services.personal_data import PERSONAL_DATA
 from app.modules.quotes.services.price_changes import PRICE_CHANGED
 from app.modules.quotes.services.quotes import QUOTE
 from app.modules.quotes.services.to_dos import QuoteToDos
@@ -62,4 +63,5 @@ MODULE = Module(
         NotificationKind(DECLINED, "A customer declined your quote", "客户拒绝了报价"),
     ),
     parts={"quote_answer": ("quote", {"total": "total", "prepayment": "total"})},
+    personal_data=PERSONAL_DATA,
 )

@@ -35,10 +35,13 @@ BILLED: Final = (
     TenantStatus.SUSPENDED,
 )
 
+# Whoever was suspended when the trial ended is billed from when they are back; see lifecycle/trials.py.
 _DUE: Final = """
   SELECT b.tenant_id FROM tenants.billing_accounts b JOIN tenants.tenants s ON s.id = b.tenant_id
   WHERE b.next_bill_at <= $1 AND (b.claimed_until IS NULL OR b.claimed_until <= $1) AND s.status = ANY($3::text[])
-    AND s.suspended_for IS DISTINCT FROM 'trial_over' AND (s.cancel_at IS NULL OR s.cancel_at > $1)
+    AND (s.cancel_at IS NULL OR s.cancel_at > $1)
+    AND NOT (s.status = 'suspended'
+      AND (s.suspended_for = 'trial_over' OR coalesce(s.suspended_at <= s.trial_ends_at, false)))
   ORDER BY b.next_bill_at, b.tenant_id LIMIT $4 FOR UPDATE OF b SKIP LOCKED"""
 
 # Who left has a last bill, as soon as nothing is awaited any more that was used until then.

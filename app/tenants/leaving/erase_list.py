@@ -63,9 +63,11 @@ def path_of(settings: Settings) -> Path:
     return settings.erasure_list or settings.data_dir / "erasures.ndjson"
 
 
-def append(kernel: Kernel, kind: str, document: dict[str, Any]) -> tuple[str, bytes]:
+def append(
+    kernel: Kernel, kind: str, document: dict[str, Any], *, path: Path | None = None, purpose: str = PURPOSE
+) -> tuple[str, bytes]:
     """Sign a line and write it so that it survives a power cut; the key and the signature."""
-    key_id, signature = Signatures(kernel.secrets, PURPOSE).sign(statement(document | {"kind": kind}))
+    key_id, signature = Signatures(kernel.secrets, purpose).sign(statement(document | {"kind": kind}))
     line = orjson.dumps(
         {
             "kind": kind,
@@ -74,7 +76,7 @@ def append(kernel: Kernel, kind: str, document: dict[str, Any]) -> tuple[str, by
             "signature": encode_base64url(signature),
         }
     )
-    path = path_of(kernel.settings)
+    path = path or path_of(kernel.settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -88,12 +90,12 @@ def append(kernel: Kernel, kind: str, document: dict[str, Any]) -> tuple[str, by
     return key_id, signature
 
 
-def read(kernel: Kernel) -> Iterator[Listed]:
+def read(kernel: Kernel, *, path: Path | None = None, purpose: str = PURPOSE) -> Iterator[Listed]:
     """The lines that a key of ours signed, in order; whatever else stands there counts for nothing."""
-    path = path_of(kernel.settings)
+    path = path or path_of(kernel.settings)
     if not path.exists():
         return
-    signatures = Signatures(kernel.secrets, PURPOSE)
+    signatures = Signatures(kernel.secrets, purpose)
     with path.open("rb") as lines:
         for line in lines:
             try:

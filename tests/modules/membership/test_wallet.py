@@ -10,6 +10,7 @@ import pytest
 
 from app.kernel.clock import FixedClock
 from app.kernel.ids import new_id
+from tests.modules.membership.conftest import Hire
 from tests.modules.membership.points import adds_up, calendar, enrol, programme, react
 from tests.modules.orders.orders import line, order_of, ship, stepped
 from tests.modules.orders.test_returns import ARRIVED, back, go
@@ -395,6 +396,59 @@ async def test_stored_value_is_neither_paid_nor_taken_back_by_hand(
     assert (answer.status_code, answer.json()["code"]) == (409, "paid_from_stored_value")
     assert await holds(owner, member) == ("0.00", "0.00")
     assert len((await owner.ok("GET", "/v1/payments"))["data"]) == 1
+
+
+async def test_a_credit_note_of_what_a_wallet_paid_goes_back_there_and_not_out_as_cash(
+    company: Company, account: Json, member: Json, hire: Hire
+) -> None:
+    owner = company.owner
+    names = (
+        "account:read",
+        "invoice:read",
+        "invoice:update",
+        "payment:read",
+        "payment:create",
+        "payment:assign",
+    )
+    role = await owner.ok("POST", "/v1/roles", json={"name": "Books", "grants": dict.fromkeys(names, "all")})
+    manager = await hire(role["key"])
+    await top_up(owner, member, "60.00")
+    order = await ordered(company, account)
+    await ship(owner, order)
+    bill = await invoiced(owner, order)
+    await pay(owner, member, "60.00", invoice_id=bill["id"])
+    rest = await make(owner, "payments", account_id=account["id"], amount=usd("40.00"), method="cash")
+    await owner.ok("POST", f"/v1/payments/{rest['id']}/allocate", if_match=rest["version"], json={})
+    bill = await owner.ok("GET", f"/v1/invoices/{bill['id']}")
+    note = await owner.ok(
+        "POST",
+        f"/v1/invoices/{bill['id']}/credit",
+        if_match=bill["version"],
+        json={"reason": "late", "amount": usd("70.00")},
+    )
+    path_of_note = f"/v1/invoices/{note['id']}"
+    for body in ({"method": "cash"}, {"method": "cash", "amount": usd("10.01")}):
+        refused = await manager.post(f"{path_of_note}/refund", body, if_match=note["version"])
+        assert (refused.status_code, refused.json()["code"]) == (409, "paid_from_stored_value")
+        assert refused.json()["left"] == usd("10.00")
+    assert await owner.ok("GET", path_of_note) == note
+    assert len((await owner.ok("GET", "/v1/payments"))["data"]) == 2
+    cash = {"method": "cash", "amount": usd("10.00")}
+    assert (await manager.post(f"{path_of_note}/refund", cash, if_match=note["version"])).status_code == 201
+    paid = (await owner.ok("GET", path(member, "/transactions")))["data"][0]
+    await owner.ok(
+        "POST", path(member, "/refund"), json={"transaction_id": paid["id"], "amount": usd("50.00")}
+    )
+    assert await holds(owner, member) == ("50.00", "0.00")
+    note = await owner.ok("GET", path_of_note)
+    assert note["open_amount"] == usd("10.00")
+    last = await manager.post(f"{path_of_note}/refund", {"method": "cash"}, if_match=note["version"])
+    assert last.json()["left"] == usd("0.00")
+    # Whoever may pay it out in another way, as owners may, does.
+    assert (
+        await owner.post(f"{path_of_note}/refund", {"method": "cash"}, if_match=note["version"])
+    ).status_code == 201
+    await adds_up(company)
 
 
 async def test_the_database_keeps_the_ledger_of_money(company: Company, member: Json) -> None:

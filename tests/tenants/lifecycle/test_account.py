@@ -294,6 +294,23 @@ async def test_where_a_way_to_pay_is_asked_for_a_trial_without_one_ends_suspende
         assert await look.value(ends, company.tenant_id) == TRIAL_END + 5 * DAY
 
 
+async def test_who_was_suspended_when_the_trial_ended_is_billed_from_the_return_on(app, april, clock, look):
+    await move_tenant(
+        app.kernel, april.tenant_id, TenantStatus.SUSPENDED, reason="abuse", by=MovedBy.OPERATOR
+    )
+    clock.set(TRIAL_END + 5 * DAY)
+    await bill_all(app.kernel)
+    count = "SELECT count(*) FROM tenants.bills WHERE tenant_id = $1"
+    assert await look.value(count, april.tenant_id) == 0
+    await reactivate_tenant(app.kernel, april.tenant_id, reason="it was a mistake")
+    clock.set(TRIAL_END + 7 * DAY)
+    await bill_all(app.kernel)
+    rows = await look.rows(
+        "SELECT period_end, total FROM tenants.bills WHERE tenant_id = $1", april.tenant_id
+    )
+    assert [tuple(row) for row in rows] == [(TRIAL_END + 5 * DAY, 1500)]
+
+
 _WAITING = """
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

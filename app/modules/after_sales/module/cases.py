@@ -10,7 +10,7 @@ from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import TimelineSource, ToDoSource
 from app.modules.after_sales.interface import Cases
 from app.modules.after_sales.router import case_work, cases, sla
-from app.modules.after_sales.services.cases import closing
+from app.modules.after_sales.services.cases import closing, reskilling
 from app.modules.after_sales.services.cases.cases import CASE
 from app.modules.after_sales.services.cases.for_others import CasesOfTenant
 from app.modules.after_sales.services.cases.merging import attachments, commenters, comments
@@ -51,7 +51,7 @@ PART = Module(
         (Merger, attachments),
         (CalendarUser, PolicyCalendars),
     ),
-    jobs=(recompute.JOB,),
+    jobs=(recompute.JOB, reskilling.JOB),
     schedules=(
         Schedule("after_sales.sla", watch.EVERY, watch.watch, per_tenant=True),
         Schedule("after_sales.close_resolved", closing.EVERY, closing.close_resolved, per_tenant=True),

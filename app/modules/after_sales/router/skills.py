@@ -33,7 +33,7 @@ async def list_case_skill_rules(uow: Uow) -> CaseSkillRules:
 async def create_case_skill_rule(
     body: CaseSkillRuleCreate, uow: Uow, response: Response
 ) -> CaseSkillRuleRead:
-    """Ask for skills, in cases that are opened or changed from here on. What somebody said of a case goes first."""
+    """Ask for skills, in new cases and, soon, in those that wait for an owner. What somebody said goes first."""
     row = await CaseSkillRuleService(uow).create(body)
     response.headers["Location"] = f"/v1/case-skill-rules/{row.id}"
     tag(response, row)

@@ -25,7 +25,7 @@ class Facts:
         self._uow = uow
         self._query = query
         self._hidden = "costs" in uow.actor.hidden("product")
-        self._products: Mapping[UUID, Any] = {}
+        self._products: Mapping[int, Any] = {}  # by the number of the id, which hashes without Python
         self._components: Mapping[tuple[UUID, UUID], Any] = {}
 
     async def load(self) -> None:
@@ -34,7 +34,7 @@ class Facts:
         rows = await self._uow.fetch(
             _FACTS,
             self._uow.tenant_id,
-            list({line.product_id for line in query.lines}),
+            list({line.product_id.int: line.product_id for line in query.lines}.values()),
             query.currency,
             query.on,
             query.contract_id,
@@ -44,7 +44,7 @@ class Facts:
             query.account_id,
             query.country or self._uow.actor.tenant.country,
         )
-        self._products = {row["id"]: row for row in rows}
+        self._products = {row["id"].int: row for row in rows}
         if rows and any(line.component_of is not None for line in query.lines):
             await self._load_components()
 
@@ -58,13 +58,10 @@ class Facts:
 
     def of(self, line: PriceQueryLine) -> LineFacts:
         """The facts of one line, whose product is known."""
-        row = self._products[line.product_id]
+        row = self._products[line.product_id.int]
         currency = self._query.currency
-        priced = [
-            (one, of_parent)
-            for of_parent, found in ((False, row["priced"]), (True, row["parent_priced"]))
-            for one in found or ()
-        ]
+        own, above = row["priced"], row["parent_priced"]
+        priced = [(one, False) for one in own or ()] + [(one, True) for one in above or ()]
         list_price = amount_in(row["prices"], currency)
         if list_price is None and row["parent_prices"]:
             list_price = amount_in(row["parent_prices"], currency)
@@ -81,7 +78,7 @@ class Facts:
         )
 
     def _refusal(self, index: int, line: PriceQueryLine) -> Refusal | None:
-        row = self._products.get(line.product_id)
+        row = self._products.get(line.product_id.int)
         if row is None:
             return Refusal(index, "product_id", "unknown_reference", "There is no product with this id.")
         if row["is_template"]:
@@ -95,7 +92,7 @@ class Facts:
     def _is_bundle(self, of: int, index: int) -> bool:
         if not 0 <= of < len(self._query.lines) or of == index:
             return False
-        row = self._products.get(self._query.lines[of].product_id)
+        row = self._products.get(self._query.lines[of].product_id.int)
         return row is not None and row["is_bundle"] and self._query.lines[of].component_of is None
 
     def _component(self, line: PriceQueryLine, row: Any) -> Component | None:
@@ -110,9 +107,10 @@ class Facts:
         return None
 
     async def _load_components(self) -> None:
-        family = {*self._products, *(row["parent_id"] for row in self._products.values() if row["parent_id"])}
-        rows = await self._uow.fetch(_COMPONENTS, self._uow.tenant_id, list(family))
-        self._components = {(row["bundle_id"], row["product_id"]): row for row in rows}
+        rows = self._products.values()
+        family = {row["id"] for row in rows} | {row["parent_id"] for row in rows if row["parent_id"]}
+        found = await self._uow.fetch(_COMPONENTS, self._uow.tenant_id, list(family))
+        self._components = {(row["bundle_id"], row["product_id"]): row for row in found}
 
 
 async def product_rows(uow: UnitOfWork, ids: Collection[UUID], *, hold: bool = False) -> dict[UUID, Any]:

@@ -14,6 +14,7 @@ from app.kernel.listing import Bindings
 from app.kernel.merging.tombstones import get_current
 from app.kernel.money import Money
 from app.kernel.records import RecordService
+from app.kernel.statements import entity, rows_by_id
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import (
     AccountProfile,
@@ -34,6 +35,7 @@ from app.modules.customers.services.contacts import ContactService
 from app.modules.customers.services.phones import by_phone
 
 _STAGES = list(LifecycleStage)
+_REFERENCE = ("id", "name", "owner_id", "team_id", "lifecycle_stage", "country", "language")
 
 
 def account_ref(row: Account, hidden: Collection[str] = ("country", "language")) -> AccountRef:
@@ -62,9 +64,20 @@ class Directory:
     async def get_many(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, AccountRef]:
         if not ids:
             return {}
-        rows = await _rows(AccountService(self._uow), ids, hold)
         hidden = self._uow.actor.hidden("account")
+        if hold and not self._uow.read_only:
+            return {id: account_ref(row, hidden) for id, row in (await self._held(ids)).items()}
+        rows = await get_current(AccountService(self._uow), ids)
         return {id: account_ref(row, hidden) for id, row in rows.items()}
+
+    async def _held(self, ids: Collection[UUID]) -> Mapping[UUID, Account]:
+        """Visible accounts that nobody deletes before this transaction ends: what a reference shows, no more."""
+        bind = Bindings(self._uow.tenant_id, list(ids))
+        readable = visible_rows(self._uow.actor, "account", "read", bind)
+        rows = await self._uow.fetch(
+            rows_by_id(Account, readable, readable, "share", _REFERENCE), *bind.values
+        )
+        return {row["id"]: entity(Account, row) for row in rows}
 
     async def get_contacts(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContactRef]:
         if not ids:

@@ -254,7 +254,7 @@ class LeadService(LeadImport):
 
 def touched(given: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     """The columns of a last touch."""
-    touch: dict[str, Any] = {name: given.get(name) for name in TOUCH_FIELDS}
+    touch: dict[str, Any] = dict(zip(TOUCH_FIELDS, map(given.get, TOUCH_FIELDS), strict=True))
     columns: dict[str, Any] = {column: touch[name] for column, name in _LAST.items()}
     touch["touched_at"] = at.isoformat().replace("+00:00", "Z")
     columns["last_touch"] = touch

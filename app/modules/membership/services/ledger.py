@@ -207,4 +207,4 @@ UPDATE membership.lots l SET matures_on = n.matures_on, remaining = n.remaining,
   reversed = n.reversed
 FROM unnest($2::uuid[], $3::date[], $4::bigint[], $5::bigint[], $6::bigint[])
   AS n(id, matures_on, remaining, expired, reversed)
-WHERE l.tenant_id = $1 AND l.id = n.id"""
+WHERE l.tenant_id = $1 AND l.id = n.id AND l.id = ANY($2::uuid[])"""

@@ -43,10 +43,12 @@ class OrderBook:
         for burn in burns:
             if burn.order_id is not None:
                 self._burns.setdefault((burn.order_id, burn.member_id), []).append(burn.id)
-        members = {member_id for _, member_id in self._shares.keys() | self._burns.keys()}
+        keys = sorted(self._shares.keys() | self._burns.keys())
+        members = {member_id for _, member_id in keys}
         if members - self._ledger.known:
             await self._ledger.hold(members - self._ledger.known)
-        for one in entities(Earning, await uow.fetch(_EARNINGS, uow.tenant_id, ids, list(members))):
+        earned_by = [order_id for order_id, _ in keys], [member_id for _, member_id in keys]
+        for one in entities(Earning, await uow.fetch(_EARNINGS, uow.tenant_id, *earned_by)):
             if one.order_id is not None:
                 self._earnings[one.order_id, one.member_id] = one
         await self._ledger.also(earning_ids=[one.id for one in self._earnings.values()])
@@ -135,12 +137,13 @@ SELECT * FROM membership.order_shares WHERE tenant_id = $1 AND order_id = ANY($2
 _BURNS: Final = """
 SELECT * FROM membership.burns WHERE tenant_id = $1 AND order_id = ANY($2::uuid[]) ORDER BY id"""
 _EARNINGS: Final = """
-SELECT * FROM membership.earnings
-WHERE tenant_id = $1 AND order_id = ANY($2::uuid[]) AND member_id = ANY($3::uuid[])"""
+SELECT e.* FROM unnest($2::uuid[], $3::uuid[]) AS w(order_id, member_id) CROSS JOIN LATERAL (
+  SELECT * FROM membership.earnings e
+  WHERE e.tenant_id = $1 AND e.member_id = w.member_id AND e.order_id = w.order_id OFFSET 0) e"""
 _OF_EARNINGS: Final = ("id", "visits", "amount_returned", "spendable_reversed", "qualifying_reversed")
 _LESS_EARNED: Final = """
 UPDATE membership.earnings e SET visits = n.visits, amount_returned = n.returned, spendable_reversed = n.spendable,
   qualifying_reversed = n.qualifying
 FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
   AS n(id, visits, returned, spendable, qualifying)
-WHERE e.tenant_id = $1 AND e.id = n.id"""
+WHERE e.tenant_id = $1 AND e.id = n.id AND e.id = ANY($2::uuid[])"""

@@ -148,8 +148,11 @@ _QUALIFY: Final = """
 WITH first AS (
   SELECT DISTINCT ON (r.id) r.id, o.place, e.order_id, e.earned_on FROM (
     SELECT DISTINCT o.id, o.place, s.member_id FROM unnest($2::uuid[]) WITH ORDINALITY AS o(id, place)
-    JOIN membership.order_shares s ON s.tenant_id = $1 AND s.order_id = o.id) o
-  JOIN membership.earnings e ON e.tenant_id = $1 AND e.order_id = o.id AND e.member_id = o.member_id
+    CROSS JOIN LATERAL (
+      SELECT s.member_id FROM membership.order_shares s WHERE s.tenant_id = $1 AND s.order_id = o.id OFFSET 0) s) o
+  CROSS JOIN LATERAL (
+    SELECT * FROM membership.earnings e
+    WHERE e.tenant_id = $1 AND e.order_id = o.id AND e.member_id = o.member_id OFFSET 0) e
   JOIN membership.referrals r ON r.tenant_id = $1 AND r.referred_id = e.member_id AND r.status = 'pending'
   WHERE e.visits > 0 AND e.amount - e.amount_returned >= r.minimum_spend
   ORDER BY r.id, o.place

@@ -55,7 +55,7 @@ async def write_reversals(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) ->
 
 
 class BurnBook:
-    """What burns took of lots, and how it goes back, in memory. Members are held, and so is what the burns are for."""
+    """What burns took of lots, and how it goes back, in memory. Members are held, and what the burns are for too."""
 
     def __init__(self, uow: UnitOfWork, ledger: Ledger, burns: Sequence[Burn]) -> None:
         self._uow = uow
@@ -172,7 +172,7 @@ UPDATE membership.order_shares s SET returned = n.returned, spendable_reversed =
   qualifying_reversed = n.qualifying, burned_restored = n.burned
 FROM unnest($2::uuid[], $3::numeric[], $4::bigint[], $5::bigint[], $6::bigint[])
   AS n(id, returned, spendable, qualifying, burned)
-WHERE s.tenant_id = $1 AND s.id = n.id"""
+WHERE s.tenant_id = $1 AND s.id = n.id AND s.id = ANY($2::uuid[])"""
 _TAKES = """
 SELECT id, burn_id, lot_id, points, restored FROM membership.burn_takes
 WHERE tenant_id = $1 AND burn_id = ANY($2::uuid[]) ORDER BY burn_id DESC, position DESC"""

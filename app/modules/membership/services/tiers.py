@@ -112,7 +112,7 @@ class TierService:
     async def _measures(
         self, members: Iterable[Any], tiers: Sequence[Tier], days: Mapping[UUID, date]
     ) -> dict[tuple[UUID, UUID], dict[str, int]]:
-        """What counts for members towards each tier of theirs in the period that ends on a day, by member and tier."""
+        """What counts towards each tier of members in the period that ends on a day, by member and tier."""
         ids, wanted, starts, ends = [], [], [], []
         for row in members:
             for tier in tiers:
@@ -253,13 +253,14 @@ WHERE m.tenant_id = $1 AND m.deleted_at IS NULL AND m.tier IS NOT NULL AND m.tie
   AND m.tier_until + coalesce(t.grace_days, 0)::int < $2
 ORDER BY m.id LIMIT $3 FOR UPDATE OF m SKIP LOCKED"""
 _MEASURES = """
-SELECT w.member_id, w.tier_id, coalesce(sum(e.amount - e.amount_returned), 0)::bigint AS amount,
-  coalesce(sum(e.qualifying - e.qualifying_reversed), 0)::bigint AS points,
-  coalesce(sum(e.visits), 0)::bigint AS visits
+SELECT w.member_id, w.tier_id, e.*
 FROM unnest($2::uuid[], $3::uuid[], $4::date[], $5::date[]) AS w(member_id, tier_id, first_day, last_day)
-LEFT JOIN membership.earnings e ON e.tenant_id = $1 AND e.member_id = w.member_id
-  AND e.earned_on BETWEEN w.first_day AND w.last_day
-GROUP BY w.member_id, w.tier_id"""
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(e.amount - e.amount_returned), 0)::bigint AS amount,
+    coalesce(sum(e.qualifying - e.qualifying_reversed), 0)::bigint AS points,
+    coalesce(sum(e.visits), 0)::bigint AS visits
+  FROM membership.earnings e WHERE e.tenant_id = $1 AND e.member_id = w.member_id
+    AND e.earned_on BETWEEN w.first_day AND w.last_day) e"""
 _WRITE = """
 UPDATE membership.loyalty_members m SET tier = n.tier, tier_until = n.until,
   tier_since = CASE WHEN n.tier IS NULL THEN NULL WHEN m.tier IS NOT DISTINCT FROM n.tier THEN m.tier_since

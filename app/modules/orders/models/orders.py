@@ -142,8 +142,9 @@ class OrderLine(TenantOwned):
     """One thing on an order. Amounts are in minor units and of what was not cancelled.
 
     `exact_gross` is the price of the whole quantity in major units where that is not quantity x `unit_price`.
-    `component_of` is the position of the bundle that this is a component of. `return_claimed` is what returns that
-    were not rejected speak of, `returned` what those have finished, and `refunded_…` what that came to.
+    `component_of` is the position of the bundle that this is a component of. What was not entered (`price_entered`,
+    `tax_entered`, `cost_entered`) follows the catalogue while the order is a draft. `return_claimed` is what returns
+    that were not rejected speak of, `returned` what those have finished, and `refunded_…` what that came to.
     """
 
     __tablename__ = "order_lines"
@@ -172,6 +173,9 @@ class OrderLine(TenantOwned):
     unit_cost: Mapped[Decimal | None]
     cost: Mapped[int | None]
     component_of: Mapped[int | None]
+    price_entered: Mapped[bool]
+    tax_entered: Mapped[bool]
+    cost_entered: Mapped[bool]
     quote_line_id: Mapped[UUID | None]
     external_id: Mapped[str | None]
     fulfilled: Mapped[Decimal]

@@ -24,8 +24,16 @@ from app.modules.orders.schemas.orders import OrderLineRead
 
 MAX_MINOR = 10**15  # sums of thousands of orders still fit where money is kept
 _EXACT = Context(prec=100)
+_EXACT_PRICES = ("unit_price", "exact_gross", "tax_rate", "unit_cost")
 AMOUNTS = ("gross", "discount", "subtotal", "header_discount", "net", "tax", "total")
 _amounts_of = attrgetter(*AMOUNTS)
+_PRICED = (*AMOUNTS, "cost", "benefit_discount", *_EXACT_PRICES)
+_RETOTAL = (
+    f"UPDATE orders.order_lines l SET {', '.join(f'{name} = n.{name}' for name in _PRICED)}"
+    " FROM jsonb_to_recordset($3::jsonb) AS n(position bigint, "
+    + ", ".join(f"{name} {'numeric' if name in _EXACT_PRICES else 'bigint'}" for name in _PRICED)
+    + ") WHERE l.tenant_id = $1 AND l.order_id = $2 AND l.position = n.position"
+)
 LINES = Parts(
     "lines",
     OrderLineRead,
@@ -145,8 +153,17 @@ def _row(line: NewOrderLine, position: int, amounts: dict[str, int], currency: s
         "unit_cost": line.unit_cost,
         "cost": cost,
         "component_of": line.component_of,
+        "price_entered": line.price_entered,
+        "tax_entered": line.tax_entered,
+        "cost_entered": line.cost_entered,
         "quote_line_id": line.quote_line_id,
     }
+
+
+def has_amounts(line: OrderLine) -> bool:
+    """Whether somebody entered an amount of it, which is in the order's currency."""
+    cost = line.cost_entered and line.unit_cost is not None
+    return line.price_entered or cost or bool(line.discount_amount)
 
 
 def as_new(line: OrderLine) -> NewOrderLine:
@@ -165,6 +182,9 @@ def as_new(line: OrderLine) -> NewOrderLine:
         unit_cost=line.unit_cost,
         component_of=line.component_of,
         quote_line_id=line.quote_line_id,
+        price_entered=line.price_entered,
+        tax_entered=line.tax_entered,
+        cost_entered=line.cost_entered,
     )
 
 
@@ -203,20 +223,9 @@ class OrderLines:
         await self.write(order_id, rows)
 
     async def retotal(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the amounts of lines that stay what they are, by position."""
-        names = (*AMOUNTS, "cost", "benefit_discount")
-        arrays = [[row[name] for row in rows] for name in names]
-        sets = ", ".join(f"{name} = n.{name}" for name in names)
-        values = ", ".join(f"${number}::bigint[]" for number in range(4, 4 + len(names)))
-        await self._uow.fetch(
-            f"UPDATE orders.order_lines l SET {sets}"
-            f" FROM unnest($3::bigint[], {values}) AS n(position, {', '.join(names)})"
-            " WHERE l.tenant_id = $1 AND l.order_id = $2 AND l.position = n.position",
-            self._uow.tenant_id,
-            order_id,
-            [row["position"] for row in rows],
-            *arrays,
-        )
+        """Write the prices and amounts of lines that stay what they are, by position."""
+        told = [{name: row[name] for name in ("position", *_PRICED)} for row in rows]
+        await self._uow.fetch(_RETOTAL, self._uow.tenant_id, order_id, told)
 
 
 def summary(lines: Sequence[NewOrderLine] | Sequence[OrderLine]) -> list[str]:

@@ -60,6 +60,13 @@ _TOTALLED = frozenset(
         "coupon_codes", "points",
     }
 )  # fmt: skip
+_PRICING = frozenset(
+    {
+        "account_id", "contract_id", "partner_id", "channel", "currency", "ordered_on", "shipping_address",
+        "billing_address",
+    }
+)  # fmt: skip
+"""What prices and taxes of the catalogue depend on."""
 UNSAID: dict[str, Any] = {
     "external_id": None, "tags": [], "custom": {}, "partner_name": None, "commission_percent": None,
     "ordered_on": None, "requested_on": None, "shipping_address": None, "billing_address": None,
@@ -232,7 +239,8 @@ class OrderService(RecordService[Order]):
             {name: given[name] for name in ("ordered_on", "coupon_codes", "points") if name in given}
         )
         others = row.status == DRAFT and row.benefits and {"account_id", "contact_id"} & given.keys()
-        if not others and not _TOTALLED & given.keys():
+        priced = row.status == DRAFT and _PRICING & given.keys()
+        if not others and not priced and not _TOTALLED & given.keys():
             return await super().change(row, plain(given, row.currency), action=action)
         stored = (await self.lines.of([row.id]))[row.id]
         sent = given.pop("lines", None)
@@ -240,14 +248,7 @@ class OrderService(RecordService[Order]):
         given = plain(given, currency)
         if "currency" in given:
             given["currency"] = currency
-        if sent is None:
-            if currency != row.currency and stored:
-                raise Invalid.at("/currency", "other_currency", "Send the lines in the new currency as well.")
-            lines = [of_lines.as_new(line) for line in stored]
-        else:
-            after_change = {**row.__dict__, **given}
-            sale = Sale.of(after_change, [line.product_id for line in stored])
-            lines = await self.pricing.lines(sent, sale)
+        lines = await self._lines_for(row, given, stored, sent)
         benefits = await self.benefits.tried({**row.__dict__, **given}, lines, order_id=row.id)
         inputs = of_lines.header_inputs(row, given)
         self._header, rows = of_lines.totalled(lines, benefits=benefits, **inputs)
@@ -263,6 +264,32 @@ class OrderService(RecordService[Order]):
         await self.lines.replace(row.id, rows)
         was, now = of_lines.summary(stored), of_lines.summary(lines)
         return await self._lines_changed(after, row, was, now)
+
+    async def _lines_for(
+        self,
+        row: Order,
+        changes: Mapping[str, Any],
+        stored: Sequence[OrderLine],
+        sent: Sequence[OrderLineInput] | None,
+    ) -> list[NewOrderLine]:
+        """The lines after these changes: as sent, or as they were, priced and taxed anew where they depend on them.
+
+        Raises: Invalid, also for amounts that somebody entered in another currency.
+        """
+        after = {**row.__dict__, **changes}
+        if sent is None and not any(after[name] != getattr(row, name) for name in _PRICING):
+            return [of_lines.as_new(line) for line in stored]
+        if after["currency"] != row.currency:
+            if sent is None and any(map(of_lines.has_amounts, stored)):
+                raise Invalid.at("/currency", "other_currency", "Send the lines in the new currency as well.")
+            if row.discount_amount and "discount_amount" not in changes:
+                raise Invalid.at("/discount_amount", "other_currency", "Send it in the new currency as well.")
+        # Before anything is priced: an account, contract or day that cannot be taken is told first.
+        await self.references.check(after, {"account_id", "contract_id"} & changes.keys())
+        if changes.keys() & {"account_id", "shipping_address", "billing_address"}:
+            after["country"] = await self.references.country(after)
+        sale = Sale.of(after, [line.product_id for line in stored])
+        return await (self.pricing.again(stored, sale) if sent is None else self.pricing.lines(sent, sale))
 
     async def _lines_changed(self, after: Order, before: Order, was: list[str], now: list[str]) -> Order:
         """Tell of other lines; where the header stayed what it was, the order gets a version for them."""

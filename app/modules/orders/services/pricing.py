@@ -10,10 +10,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from app.kernel.decimals import decimal_text
 from app.kernel.errors import FieldError, Forbidden, Invalid
+from app.kernel.money import Money, UnitPrice
 from app.kernel.uow import UnitOfWork
-from app.modules.catalog.interface import Catalog, PricedLine, PriceQuery, PriceQueryLine
+from app.modules.catalog.interface import Catalog, ChargeKind, PricedLine, PriceQuery, PriceQueryLine
 from app.modules.orders.interface import NewOrderLine
+from app.modules.orders.models.orders import OrderLine
 from app.modules.orders.schemas.orders import OrderLineInput
 
 
@@ -52,6 +55,13 @@ class Pricing:
         errors = [error for place, line in enumerate(sent) for error in _faults(line, place, sale.currency)]
         if errors:
             raise Invalid(errors[0].detail, errors=errors)
+        return await self._made(sent, sale)
+
+    async def again(self, stored: Sequence[OrderLine], sale: Sale) -> list[NewOrderLine]:
+        """What the catalogue says of a draft's lines for another sale; what was entered stays. Raises `Invalid`."""
+        return await self._made([_as_sent(line, sale.currency) for line in stored], sale)
+
+    async def _made(self, sent: Sequence[OrderLineInput], sale: Sale) -> list[NewOrderLine]:
         priced = await self._priced(sent, sale)
         return [_new(line, priced.get(place)) for place, line in enumerate(sent)]
 
@@ -152,5 +162,26 @@ def _new(line: OrderLineInput, priced: PricedLine | None) -> NewOrderLine:
         tax_rate=rate if line.tax_rate is None else Decimal(line.tax_rate),
         charge=charge if line.charge is None else line.charge.value,
         unit_cost=cost,
+        component_of=line.component_of,
+        price_entered=line.unit_price is not None,
+        tax_entered=line.tax_rate is not None,
+        cost_entered=line.unit_cost is not None,
+    )
+
+
+def _as_sent(line: OrderLine, currency: str) -> OrderLineInput:
+    """A stored line as it was written. Only what is the catalogue's is absent, and `currency` is its order's."""
+    cost = line.unit_cost if line.cost_entered else None
+    return OrderLineInput.model_construct(
+        product_id=line.product_id,
+        description=line.description,
+        unit=line.unit,
+        quantity=decimal_text(line.quantity),
+        unit_price=UnitPrice(line.unit_price, currency) if line.price_entered else None,
+        discount_percent=decimal_text(line.discount_percent),
+        discount_amount=Money(line.discount_amount, currency) if line.discount_amount else None,
+        tax_rate=decimal_text(line.tax_rate) if line.tax_entered else None,
+        charge=ChargeKind(line.charge),
+        unit_cost=None if cost is None else UnitPrice(cost, currency),
         component_of=line.component_of,
     )

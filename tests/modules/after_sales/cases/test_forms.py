@@ -48,9 +48,7 @@ async def form_of(owner: Client, **changes: Any) -> Json:
     return made
 
 
-async def send(
-    company: Company, form: Json, *, headers: dict[str, str] | None = None, **sent: Any
-) -> httpx.Response:
+async def send(company: Company, form: Json, *, headers: Any = None, **sent: Any) -> httpx.Response:
     """A submission by nobody in particular."""
     body = {"email": LI, "subject": "The pump leaks"} | sent
     path = f"/v1/case-forms/{form['public_key']}/submissions"
@@ -205,7 +203,7 @@ async def test_custom_fields_are_asked_for_too(company: Company) -> None:
         {"name": name, "label": {"en": name}} for name in ("email", "subject", "custom.floor", "severity")
     ]
     form = await form_of(owner, fields=asked)
-    refused = await send(company, form, **{"custom.floor": "third", "severity": "awful"})
+    refused = await send(company, form, severity="awful", **{"custom.floor": "third"})
     assert {error["pointer"] for error in refused.json()["errors"]} == {"/custom.floor", "/severity"}
     assert await cases(owner) == []
     assert (await send(company, form, **{"custom.floor": 3, "severity": "major"})).status_code == 202

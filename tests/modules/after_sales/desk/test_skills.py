@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
+from app.kernel.access import system_actor
 from app.kernel.clock import FixedClock
-from tests.modules.after_sales.cases.cases import again, case_of
+from app.kernel.jobs import JobContext
+from app.modules.after_sales.services.cases.reskilling import Nothing, reskill, reskill_chunk
+from app.modules.after_sales.services.cases.skills import RESKILL
+from app.modules.after_sales.services.desk.queues import ROUTE
+from app.modules.after_sales.services.desk.routing import route
+from tests.modules.after_sales.cases.cases import again, case_of, stepped
 from tests.modules.after_sales.conftest import Hire
 from tests.modules.after_sales.desk.desk import bear, member_id, online, queue_of, relayed
 from tests.modules.opportunities.conftest import clock
-from tests.modules.support import acting, make
+from tests.modules.support import acting, actor_of, make
 from tests.support.api import Client, Company
+from tests.tenants.people import Look
 
 __all__ = ["clock"]
 
@@ -100,6 +108,100 @@ async def test_rules_add_up_and_what_somebody_said_goes_first(company: Company) 
     path = f"/v1/case-skill-rules/{german['id']}"
     assert (await owner.delete(path, if_match=german["version"])).status_code == 204
     assert (await case_of(owner, language="de"))["required_skills"] == []
+
+
+async def reskilled(company: Company) -> dict[str, int]:
+    """Run the job that changed rules ordered, and deliver what it says; how many orders there were comes along."""
+    kernel = company.app.kernel
+    assert kernel is not None
+    actor = system_actor((await actor_of(company)).tenant)
+    async with acting(company, actor) as uow:
+        orders = await uow.fetch(
+            "SELECT id FROM kernel.jobs WHERE tenant_id = $1 AND name = $2", uow.tenant_id, RESKILL
+        )
+    found = await reskill(JobContext(kernel, actor, orders[-1]["id"], {}, 1), Nothing())
+    await relayed(company)
+    return found | {"orders": len(orders)}
+
+
+async def skills_of(owner: Client, *cases: Json) -> list[list[str]]:
+    return [[one["skill"] for one in (await again(owner, case))["required_skills"]] for case in cases]
+
+
+async def test_waiting_cases_go_by_rules_that_changed_since(company: Company, hire: Hire) -> None:
+    owner, agent = company.owner, await hire()
+    queue = await queue_of(owner, agent, routing="push")
+    german = await rule(owner, "German", GERMAN, {"skill": "german"})
+    names = {"queue_id": queue["id"], "language": "de"}
+    waiting, plain = await case_of(owner, **names), await case_of(owner, **names | {"language": "en"})
+    said = await case_of(owner, **names, skills=[{"skill": "french"}])
+    owned = await case_of(owner, language="de")
+    ended = await stepped(owner, await case_of(owner, **names), "resolve")
+    everything = (waiting, plain, said, owned, ended)
+    assert await skills_of(owner, *everything) == [["german"], [], ["french"], ["german"], ["german"]]
+    path = f"/v1/case-skill-rules/{german['id']}"
+    body = {"conditions": None, "skills": [{"skill": "dutch"}]}
+    changed = await owner.ok("PATCH", path, json=body, if_match=german["version"])
+    assert await reskilled(company) == {"cases": 2, "changed": 2, "orders": 2}
+    assert await skills_of(owner, *everything) == [["dutch"], ["dutch"], ["french"], ["german"], ["german"]]
+    assert (await again(owner, waiting))["version"] == waiting["version"] + 1
+    assert await reskilled(company) == {"cases": 2, "changed": 0, "orders": 2}
+    # Without the rule nobody has to speak anything, and who is at the desk gets what waited.
+    await online(agent)
+    await relayed(company)
+    assert (await again(owner, waiting))["owner_id"] is None
+    assert (await owner.delete(path, if_match=changed["version"])).status_code == 204
+    assert await reskilled(company) == {"cases": 2, "changed": 2, "orders": 3}
+    me = await member_id(agent)
+    assert [(await again(owner, case))["owner_id"] for case in (waiting, plain)] == [me, me]
+
+
+async def test_a_change_of_skills_is_told_and_takes_as_many_statements_however_many_wait(
+    company: Company, look: Look
+) -> None:
+    owner = company.owner
+    queue = await queue_of(owner, owner)
+    await rule(
+        owner, "Half", {"or": [{"and": [{"field": "language", "op": "eq", "value": "de"}]}]}, {"skill": "a"}
+    )
+    for n in range(3):
+        await case_of(owner, queue_id=queue["id"], language="de" if n % 2 else "en")
+    asked = (await owner.ok("GET", "/v1/case-skill-rules"))["data"][0]
+    used = []
+    for skill, more in (("b", 20), ("c", 0)):
+        path = f"/v1/case-skill-rules/{asked['id']}"
+        asked = await owner.ok("PATCH", path, json={"skills": [{"skill": skill}]}, if_match=asked["version"])
+        actor = system_actor((await actor_of(company)).tenant)
+        async with acting(company, actor) as uow:
+            assert await reskill_chunk(uow, UUID(int=0)) is not None
+            used.append(uow.statements)
+        for _ in range(more):
+            await case_of(owner, queue_id=queue["id"], language="de")
+    assert used[0] == used[1]
+    told = await look.value(
+        "SELECT count(*) FROM kernel.audit_entries WHERE tenant_id = $1 AND action = 'reskilled'",
+        company.tenant_id,
+    )
+    assert told == 1 + 21
+
+
+async def test_a_queue_that_asks_for_less_gives_its_cases_away_at_once(company: Company, hire: Hire) -> None:
+    agent = await hire()
+    queue = await queue_of(company.owner, agent, routing="push", skills=[{"skill": "german"}])
+    await online(agent)
+    case = await case_of(company.owner, queue_id=queue["id"])
+    await relayed(company)
+    assert (await again(company.owner, case))["owner_id"] is None
+    path = f"/v1/queues/{queue['id']}"
+    await company.owner.ok("PATCH", path, json={"skills": []}, if_match=queue["version"])
+    async with acting(company) as uow:
+        orders = await uow.fetch(
+            "SELECT 1 FROM kernel.jobs WHERE tenant_id = $1 AND name = $2", uow.tenant_id, ROUTE
+        )
+    assert len(orders) == 1
+    async with acting(company, system_actor((await actor_of(company)).tenant)) as uow:
+        await route(uow)
+    assert (await again(company.owner, case))["owner_id"] == await member_id(agent)
 
 
 async def test_rules_refuse_what_makes_no_sense(company: Company) -> None:

@@ -233,6 +233,16 @@ async def test_the_chain_tells_and_reassigns_one_level_at_a_time(
     assert kinds == ["case.escalated"]
 
 
+async def test_a_chain_that_is_set_later_has_all_that_it_does_not_say(company: Company) -> None:
+    policy = await policy_of(company.owner, resolution_minutes=60)
+    changes = {"escalations": [{"after_minutes": 5}]}
+    path = f"/v1/sla-policies/{policy['id']}"
+    changed = await company.owner.ok("PATCH", path, json=changes, if_match=policy["version"])
+    created = await policy_of(company.owner, name="Same", resolution_minutes=60, **changes)
+    assert changed["escalations"] == created["escalations"]
+    assert (changed["escalations"][0]["to"], changed["resolution_minutes"]) == ("manager", 60)
+
+
 async def test_another_promise_measures_running_clocks_anew(
     company: Company, office: Json, clock: FixedClock
 ) -> None:

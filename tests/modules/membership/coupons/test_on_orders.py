@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import UUID
+
+import asyncpg
 
 from app.kernel.clock import FixedClock
 from app.kernel.record_router import fields_of
@@ -407,3 +410,60 @@ async def test_a_number_of_statements_that_depends_on_neither_codes_nor_lines(
 
     plain, few, many = await cost(lines=1), await cost(codes[0], lines=1), await cost(*codes, lines=50)
     assert few == many == plain + 7
+
+
+async def test_of_many_first_orders_at_once_with_a_coupon_each_one_is_the_first(company: Company) -> None:
+    owner = company.owner
+    codes = [f"NEW{n}" for n in range(12)]
+    coupons = [await coupon(owner, code, first_order_only=True) for code in codes]
+    new = await make(owner, "accounts", name="New")
+    answers = await asyncio.gather(
+        *(
+            owner.post(
+                "/v1/orders/place",
+                {"account_id": new["id"], "lines": THREE, "coupon_codes": [code], "customer_reference": code},
+            )
+            for code in codes
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 11
+    refused = {answer.json()["coupons"][0]["reason"] for answer in answers if answer.status_code == 409}
+    assert refused == {"first_order_only"}
+    assert sorted([await used(company, one) for one in coupons]) == [(0, "0.00")] * 11 + [(1, "10.00")]
+    assert await count(company, "orders.orders") == 1
+    await adds_up(company)
+
+
+async def test_a_reservation_renewed_while_old_ones_are_freed_stays(
+    company: Company, account: Json, clock: FixedClock, worker_database: str
+) -> None:
+    owner = company.owner
+    ten = await coupon(owner, "TEN")
+    order = await order_of(owner, account, *THREE, coupon_codes=["TEN"])
+    clock.advance(hours=73)
+    async with acting(company) as uow:
+        service = OrderService(uow)
+        row = await service.locked(UUID(order["id"]))
+        await service.change(row, {"discount_percent": "10"})
+        await uow.settle()  # the coupon is held, and reserved anew, from here on
+        freeing = asyncio.create_task(release_old(await scheduled(company)))
+        await _until_somebody_waits(worker_database)
+    await freeing
+    assert (await statuses(company, ten), await used(company, ten)) == (["reserved"], (1, "9.00"))
+    clock.advance(hours=73)
+    await release_old(await scheduled(company))
+    assert (await statuses(company, ten), await used(company, ten)) == (["released"], (0, "0.00"))
+
+
+async def _until_somebody_waits(database: str) -> None:
+    """Until a transaction waits for a row that another holds."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    connection = await asyncpg.connect(database)
+    try:
+        for _ in range(6_000):
+            if await connection.fetchval(waiting):
+                return
+            await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+    raise AssertionError("nobody waits")

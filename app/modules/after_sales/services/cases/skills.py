@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.conditions import check_tree, groups_of, holding
 from app.kernel.errors import Conflict, require_version
 from app.kernel.locks import lock_name
-from app.kernel.memory import Remembered
+from app.kernel.memory import STALE_SECONDS, Remembered
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import refuse_nulls
 from app.modules.after_sales.models.case_work import CaseSkillRule
 from app.modules.after_sales.schemas.skills import CaseSkillRuleCreate, CaseSkillRuleUpdate
 
 MOST_RULES: Final = 200
+RESKILL: Final = "after_sales.reskill"
+AFTER: Final = timedelta(seconds=2 * STALE_SECONDS)
+"""How long after a change of rules waiting cases go by the new ones: nobody opens one by the former ones by then."""
 
 
 class TooManySkillRules(Conflict):
@@ -37,7 +41,8 @@ def combined(asked: Iterable[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any
     return [found[name] for name in sorted(found)]
 
 
-async def _load(uow: UnitOfWork) -> tuple[CaseSkillRule, ...]:
+async def rules_in_force(uow: UnitOfWork) -> tuple[CaseSkillRule, ...]:
+    """The rules as they are stored just now."""
     rules = CaseSkillRule.__table__.c
     return tuple(
         await uow.all(uow.select(CaseSkillRule).where(rules.enabled.is_(True)).order_by(CaseSkillRule.id))
@@ -45,7 +50,7 @@ async def _load(uow: UnitOfWork) -> tuple[CaseSkillRule, ...]:
 
 
 _RULES: Final[Remembered[tuple[CaseSkillRule, ...]]] = Remembered(
-    "after_sales.case_skill_rules", _load, empty=()
+    "after_sales.case_skill_rules", rules_in_force, empty=()
 )
 
 
@@ -54,17 +59,26 @@ async def required(uow: UnitOfWork, case: Mapping[str, Any]) -> list[dict[str, A
     if case.get("skills") is not None:
         return combined([case["skills"]])
     rules = await uow.kernel.memory.of(uow, _RULES)
-    asked = [rule for rule in rules if rule.conditions]
-    if asked:
-        trees = [groups_of(rule.conditions, "/conditions") for rule in asked]
-        [answers] = await holding(uow, uow.kernel.registry.records["case"], [case], trees)
-        holds = dict(zip((rule.id for rule in asked), answers, strict=True))
-        rules = tuple(rule for rule in rules if holds.get(rule.id, True))
-    return combined(rule.skills for rule in rules)
+    [found] = await asked_of(uow, rules, [case])
+    return found
+
+
+async def asked_of(
+    uow: UnitOfWork, rules: Sequence[CaseSkillRule], cases: Sequence[Mapping[str, Any]]
+) -> list[list[dict[str, Any]]]:
+    """What each of these cases, by its columns, asks for by these rules; at most one statement."""
+    conditional = [rule for rule in rules if rule.conditions]
+    trees = [groups_of(rule.conditions, "/conditions") for rule in conditional]
+    held = await holding(uow, uow.kernel.registry.records["case"], cases, trees)
+    found = []
+    for answers in held:
+        holds = dict(zip((rule.id for rule in conditional), answers, strict=True))
+        found.append(combined(rule.skills for rule in rules if holds.get(rule.id, True)))
+    return found
 
 
 class CaseSkillRuleService:
-    """The rules as settings. They decide about cases that are opened or changed from then on."""
+    """The rules as settings. Cases that wait for an owner go by them soon after a change, by a job."""
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
@@ -86,16 +100,20 @@ class CaseSkillRuleService:
             raise TooManySkillRules(limit=MOST_RULES)
         values = body.model_dump(mode="json", by_alias=True)
         await self._told(values)
+        self._reskill()
         return await self._uow.insert(CaseSkillRule, audit="case_skill_rule", **values)
 
     async def update(self, id: UUID, body: CaseSkillRuleUpdate, *, expected_version: int) -> CaseSkillRule:
         """Raises: NotFound; StaleVersion; Invalid; DuplicateValue."""
         row = await self._uow.get(CaseSkillRule, id, lock="update")
         require_version(row.version, expected=expected_version)
-        changes = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        changes = body.model_dump(mode="json", by_alias=True, include=body.model_fields_set)
         refuse_nulls(changes, {"conditions"})
         await self._told(changes)
-        return await self._uow.update(row, audit="case_skill_rule", **changes)
+        changed = await self._uow.update(row, audit="case_skill_rule", **changes)
+        if changed.version != row.version:
+            self._reskill()
+        return changed
 
     async def delete(self, id: UUID, *, expected_version: int) -> None:
         """Raises: NotFound; StaleVersion."""
@@ -103,6 +121,10 @@ class CaseSkillRuleService:
         require_version(row.version, expected=expected_version)
         self._uow.kernel.memory.forget(_RULES, self._uow.tenant_id)
         await self._uow.delete(row, audit="case_skill_rule")
+        self._reskill()
+
+    def _reskill(self) -> None:
+        self._uow.enqueue(RESKILL, {}, run_at=self._uow.now + AFTER)
 
     async def _told(self, values: Mapping[str, Any]) -> None:
         self._uow.kernel.memory.forget(_RULES, self._uow.tenant_id)

@@ -18,6 +18,8 @@ from app.modules.after_sales.models.desk import DeskSettings, Queue
 from app.modules.after_sales.schemas.desk import AWAY_AFTER_MINUTES
 from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL
 
+ROUTE: Final = "after_sales.route"
+"""The job that gives waiting cases away."""
 MAX_QUEUES: Final = 500
 DEFAULT_CAPACITY: Final = 6
 DEFAULT_WEIGHT: Final = 2
@@ -75,7 +77,10 @@ class QueueService:
         row = await self.uow.get(Queue, id, lock="update")
         require_version(row.version, expected=expected_version)
         await self._check(changes)
-        return await self.uow.update(row, audit="queue", **changes)
+        changed = await self.uow.update(row, audit="queue", **changes)
+        if changed.version != row.version:  # what it asks for, of whom, counts at once for those who pull
+            self.uow.enqueue(ROUTE, {})
+        return changed
 
     async def delete(self, id: UUID, *, expected_version: int) -> None:
         """Raises: NotFound; StaleVersion; QueueInUse."""

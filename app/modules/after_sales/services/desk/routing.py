@@ -28,11 +28,10 @@ from app.modules.after_sales.services.cases.cases import CASE
 from app.modules.after_sales.services.cases.states import UNRESOLVED_SQL
 from app.modules.after_sales.services.desk.agents import AgentPresenceChanged, AgentService, took
 from app.modules.after_sales.services.desk.presence import SILENT, expire
-from app.modules.after_sales.services.desk.queues import Bearing, bearing
+from app.modules.after_sales.services.desk.queues import ROUTE, Bearing, bearing
 from app.modules.after_sales.services.desk.taking import Terms, burdens, open_queues, take
 from app.tenants.interface import Colleague, Colleagues, MemberDeactivated
 
-JOB: Final = "after_sales.route"
 EVERY: Final = timedelta(minutes=1)
 AT_ONCE: Final = 100
 """Cases that one transaction gives away at most: agents who pull wait for it."""
@@ -121,7 +120,7 @@ async def _candidates(uow: UnitOfWork, queues: list[Queue], held: Bearing) -> li
 async def route(uow: UnitOfWork) -> None:
     """Distribute; a job goes on with what is more than one transaction should do."""
     if await distribute(uow) == AT_ONCE:
-        uow.enqueue(JOB, {})
+        uow.enqueue(ROUTE, {})
 
 
 class Nothing(BaseModel):
@@ -214,5 +213,5 @@ SUBSCRIPTIONS: Final = (
     Subscription(CallEnded.type, Something, _route, NAME),
     Subscription(MemberDeactivated.type, Something, _on_deactivated, NAME),
 )
-JOBS: Final = (JobKind(JOB, Nothing, run_job),)
-SCHEDULES: Final = (Schedule(JOB, EVERY, _every_minute, per_tenant=True),)
+JOBS: Final = (JobKind(ROUTE, Nothing, run_job),)
+SCHEDULES: Final = (Schedule(ROUTE, EVERY, _every_minute, per_tenant=True),)

@@ -50,7 +50,7 @@ class SlaPolicyService:
         """Raises: NotFound; StaleVersion; Invalid; DuplicateValue."""
         row = await self._uow.get(SlaPolicy, id, lock="update")
         require_version(row.version, expected=expected_version)
-        changes = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        changes = body.model_dump(mode="json", by_alias=True, include=body.model_fields_set)
         if "calendar_id" in changes:
             changes["calendar_id"] = body.calendar_id
         refuse_nulls(changes, _NULLABLE)

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from app.kernel.locks import lock_keys
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.models.coupons import CouponStatus
 from app.modules.membership.models.programmes import MemberStatus
@@ -79,8 +80,14 @@ class Finding:
         """
         await self._uow.fetch(_HOLD, self._uow.tenant_id, list(codes), order_id)
 
-    async def circumstances(self, found: Sequence[Found], buyer: Buyer) -> Circumstances:
-        """A statement for memberships and one for earlier orders, where a coupon asks for them."""
+    async def circumstances(
+        self, found: Sequence[Found], buyer: Buyer, *, redeeming: bool = False
+    ) -> Circumstances:
+        """A statement for memberships and one for earlier orders, where a coupon asks for them.
+
+        Whoever is `redeeming` what is for a first order waits until no other first order of the account is under way:
+        two of them have no coupon in common that one could wait for.
+        """
         known = Circumstances(self.today)
         if any(one.row["programme_id"] or one.row["member_id"] for one in found):
             known.members = await self._uow.fetch(
@@ -92,6 +99,8 @@ class Finding:
                 buyer.contact_id,
             )
         if buyer.account_id is not None and any(one.row["first_order_only"] for one in found):
+            if redeeming:
+                await lock_keys(self._uow, "first-order", [str(buyer.account_id)])
             known.bought_before = await self._uow.of(Orders).bought_before(
                 buyer.account_id, other_than=buyer.order_id
             )

@@ -46,7 +46,8 @@ class CouponUses:
             order_id=claim.order_id,
         )
         found = await self._finding.behind(list(wanted), buyer, hold=True)
-        known = await self._finding.circumstances(found, buyer)
+        redeeming = status is UseStatus.REDEEMED
+        known = await self._finding.circumstances(found, buyer, redeeming=redeeming)
         refused = {code: Reason.UNKNOWN_CODE for code in wanted if code not in {one.code for one in found}}
         for one in found:
             reason = refusal(one, buyer, known)
@@ -60,7 +61,7 @@ class CouponUses:
         await self._end(claim.order_id, UseStatus.RELEASED, but=[one.row["id"] for one in same])
         await self._write(claim, status, [one for one in found if one not in same], wanted)
         await self._go_on(claim, status, same, wanted)
-        if status is UseStatus.REDEEMED:
+        if redeeming:
             for one in found:
                 self._tell_redeemed(one.row["id"], claim, wanted[one.code].discount)
 
@@ -149,13 +150,17 @@ class CouponUses:
                 )
 
     async def release_old(self, limit: int) -> int:
-        """Free what drafts reserved and did not confirm in time, the oldest first; how many at most `limit`."""
-        due = await self._uow.fetch(_DUE, self._uow.tenant_id, self._uow.now - HELD_FOR, limit)
+        """Free what drafts reserved and did not confirm in time, the oldest first; how many at most `limit`.
+
+        What a draft reserved anew, before its coupon was held here, stays.
+        """
+        before = self._uow.now - HELD_FOR
+        due = await self._uow.fetch(_DUE, self._uow.tenant_id, before, limit)
         ids = [row["id"] for row in due]
         if not ids:
             return 0
         await self._uow.fetch(_HOLD_COUPONS, self._uow.tenant_id, ids)
-        rows = await self._uow.fetch(_RELEASE, self._uow.tenant_id, ids, self._uow.now)
+        rows = await self._uow.fetch(_RELEASE, self._uow.tenant_id, ids, self._uow.now, before)
         await self._uncount(rows)
         return len(ids)
 
@@ -224,5 +229,5 @@ SELECT 1 FROM membership.coupons WHERE tenant_id = $1 AND id IN (
 ORDER BY id FOR NO KEY UPDATE"""
 _RELEASE = """
 UPDATE membership.coupon_uses SET status = 'released', settled_at = $3
-WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND status = 'reserved'
+WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND status = 'reserved' AND created_at < $4
 RETURNING coupon_id, code_id, amount"""

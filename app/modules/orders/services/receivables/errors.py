@@ -72,5 +72,7 @@ class PaymentFinal(Conflict):
 
 
 class PaidFromStoredValue(Conflict):
+    """Of a credit note, carries `left`: the money that may be paid out in other ways."""
+
     code = "paid_from_stored_value"
     title = "Whoever keeps the stored value pays with it and takes it back"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.access import visible_rows
@@ -24,11 +24,28 @@ from app.modules.orders.services.receivables.errors import (
     AllocationExceeded,
     AllocationFinal,
     NotAllocatable,
+    PaidFromStoredValue,
 )
 from app.modules.orders.services.receivables.invoices import ISSUED, InvoiceService
 from app.modules.orders.services.receivables.ledger import Ledger, Settling, Source, all_of, standing
 from app.modules.orders.services.receivables.payments import PaymentService
 from app.modules.orders.services.receivables.shown import require_amounts
+
+CASH_OUT: Final = "payment:cash_out"
+# What stored value paid for the order, or for the invoice without one, less what went back to it from credit notes.
+_STORED_VALUE = """
+WITH papers AS MATERIALIZED (
+  SELECT i.id FROM orders.invoices i WHERE i.tenant_id = $1 AND i.order_id = $2 AND i.deleted_at IS NULL
+  UNION SELECT i.id FROM orders.invoices i WHERE i.tenant_id = $1
+    AND (i.id = $3 OR i.id = $4 OR i.corrects_id = $3) AND i.deleted_at IS NULL
+)
+SELECT coalesce(sum(CASE WHEN p.kind = 'payment' THEN a.amount ELSE -a.amount END), 0)::bigint AS paid
+FROM papers
+JOIN orders.allocations a ON a.tenant_id = $1
+  AND (a.invoice_id = papers.id AND a.payment_id IS NOT NULL
+    OR a.credit_note_id = papers.id AND a.refund_id IS NOT NULL)
+JOIN orders.payments p ON p.tenant_id = $1 AND p.id = coalesce(a.payment_id, a.refund_id)
+WHERE p.method = 'stored_value'"""
 
 
 class SettlingService:
@@ -172,9 +189,29 @@ class SettlingService:
         return await self.pay_back(row, row.unallocated, given)
 
     async def refund_credit_note(self, id: UUID, given: RefundCreate, *, expected_version: int) -> Payment:
-        """Pay back what a credit note has left. Raises as `refund_payment`."""
+        """Pay back what a credit note has left. Raises as `refund_payment`.
+
+        What stored value paid of the order, or of the invoice without one, goes back there, unless the actor may pay
+        it out in another way.
+        """
         row = await self._credit_note(id, expected_version)
+        if not self._uow.actor.may(CASH_OUT):
+            await self._leave_stored_value(row, given.amount)
         return await self.pay_back(row, row.open_amount, given)
+
+    async def _leave_stored_value(self, row: Invoice, amount: Money | None) -> None:
+        """Raises `PaidFromStoredValue` for more than what was paid in other ways."""
+        (kept,) = await self._uow.fetch(
+            _STORED_VALUE, self._uow.tenant_id, row.order_id, row.corrects_id, row.id
+        )
+        left = max(0, row.open_amount - max(0, kept["paid"]))
+        wanted = row.open_amount if amount is None else amount.amount_minor
+        if wanted > left:
+            money = Money(left, row.currency)
+            raise PaidFromStoredValue(
+                f"{money} of it may be paid out; the rest was paid from stored value and goes back there.",
+                left=money.to_wire(),
+            )
 
     async def pay_back(self, source: Source, left: int, given: RefundCreate) -> Payment:
         """A refund out of a locked source, allocated at once."""
