@@ -50,7 +50,7 @@ async def test_a_killed_search_is_done_again_and_ends_with_one_result(own_databa
 
                 async def begun() -> bool:
                     assert process.poll() is None, "the worker ended by itself"
-                    return str((await sales.read(plan))["state"]) != "draft"
+                    return bool((await sales.read(plan))["state"] != "draft")
 
                 await until(begun)
             finally:

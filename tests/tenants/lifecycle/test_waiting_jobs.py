@@ -18,7 +18,8 @@ from app.tenants.lifecycle.moves import move_tenant
 from app.tenants.models import TenantStatus
 from app.tenants.operators.keys import create_key
 from tests.support.api import Client, Company, sign_in, stranger
-from tests.tenants.conftest import APRIL, at
+from tests.tenants.conftest import APRIL
+from tests.tenants.lifecycle.conftest import at
 
 GO_ON = {"exports.run", "tenants.export", "tenants.refund", "tenants.withdraw_bill", "mail.send"}
 CLAIM = (
