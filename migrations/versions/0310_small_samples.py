@@ -3,9 +3,9 @@
 Revision ID: 0310
 Revises: 0302
 
-An analysis of some columns weighs each sampled row against the condition of each partial index: with the usual sample
-of 30,000 rows that took a tenth of an import. What the look-ups of an import need is whether values repeat; autovacuum
-gathers the finer picture.
+An analysis of some columns weighs each sampled row against the condition of each partial index: with the usual
+sample of 30,000 rows that took a tenth of an import. What the look-ups of an import need is whether values repeat;
+autovacuum gathers the finer picture.
 """
 
 from __future__ import annotations
