@@ -86,6 +86,7 @@ class World:
         await self._merge()
         export = await self.request(self.by_id["create_export"]).send(self.owner)
         self.ids["jobs"] = export.json()["id"]
+        await self._sent("submit_case_form")
         plan = await self.request(self.by_id["optimise_assignment"]).send(self.owner)
         self.ids["assignments"] = plan.json()["id"]
         self.ids["privacy"] = (await self._sent("create_privacy_request"))["id"]

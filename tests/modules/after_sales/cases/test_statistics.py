@@ -8,6 +8,7 @@ from app.kernel.clock import FixedClock
 from app.modules.after_sales.schemas.case_statistics import CaseQuestion
 from app.modules.after_sales.services.cases.statistics import CaseStatisticsService
 from tests.modules.after_sales.cases.cases import case_of, stepped
+from tests.modules.after_sales.desk.desk import queue_of
 from tests.modules.after_sales.sla.sla import MONDAY_NINE, calendar_of, policy_of, sweep
 from tests.modules.orders.orders import product
 from tests.modules.support import acting
@@ -65,6 +66,21 @@ async def test_figures_of_ten_cases(company: Company, clock: FixedClock) -> None
     assert agents["data"][0]["label"] is not None
     nobody = await owner.ok("GET", f"/v1/cases/statistics?{asked}&channel=chat")
     assert (nobody["data"], nobody["total"]["opened"], nobody["total"]["sla_attainment"]) == ([], 0, None)
+
+
+async def test_figures_by_queue(company: Company, clock: FixedClock) -> None:
+    owner = company.owner
+    clock.set(MONDAY_NINE)
+    first, second = [await queue_of(owner, owner, name=name) for name in ("Repairs", "Invoices")]
+    cases = [await case_of(owner, queue_id=queue["id"]) for queue in (first, first, second)]
+    clock.advance(hours=2)
+    await answer_case(owner, cases[0])
+    await stepped(owner, cases[0], "resolve")
+    found = await owner.ok("GET", "/v1/cases/statistics?group_by=queue&from_day=2027-03-01&to_day=2027-03-01")
+    assert {
+        one["label"]: (one["opened"], one["resolved"], one["backlog"], one["resolution_p90"])
+        for one in found["data"]
+    } == {"Repairs": (2, 1, 1, 2 * HOURS), "Invoices": (1, 0, 1, None)}
 
 
 async def test_a_question_takes_the_same_statements_however_many_cases(company: Company) -> None:

@@ -29,7 +29,7 @@ from tests.modules.after_sales.surveys.asked import (
     worked,
 )
 from tests.modules.opportunities.conftest import clock
-from tests.modules.support import acting
+from tests.modules.support import acting, make
 from tests.support.api import Client, Company
 from tests.tenants.people import Look, stranger_from
 
@@ -372,6 +372,21 @@ async def test_satisfaction_by_its_formulas(company: Company, told: list[Json]) 
     assert (len(rest["data"]), rest["has_more"]) == (1, False)
     elsewhere = await company.owner.get("/v1/survey-answers", params={"cursor": unhappy["next_cursor"]})
     assert (elsewhere.status_code, elsewhere.json()["code"]) == (400, "invalid_cursor")
+
+
+async def test_satisfaction_by_product(company: Company) -> None:
+    owner = company.owner
+    made = await survey(owner)
+    for name, scores in (("Pump", (5, 1)), ("Valve", (5,))):
+        thing = await make(owner, "products", name=name, code=name)
+        for score in scores:
+            case = await resolved(owner, await customer(owner), product_id=thing["id"])
+            await answer(company.app, await asked(owner, made, case), score)
+    found = await owner.ok("GET", "/v1/surveys/statistics", params={"group_by": "product"})
+    assert {one["label"]: (one["csat_answers"], one["csat_percent"]) for one in found["data"]} == {
+        "Pump": (2, "50"),
+        "Valve": (1, "100"),
+    }
 
 
 async def test_who_sees_no_cases_learns_nothing_of_their_answers(

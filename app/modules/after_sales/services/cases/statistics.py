@@ -116,7 +116,15 @@ class CaseStatisticsService:
             return await uow.of(Customers).account_names(keys)
         if group_by == "team":
             return {id: team.name for id, team in (await uow.of(Teams).get_many(keys)).items()}
+        if group_by == "queue":
+            rows = await uow.fetch(_QUEUES, uow.tenant_id, keys, uow.actor.tenant.language)
+            return {row["id"]: row["name"] for row in rows}
         return {}
+
+
+_QUEUES: Final = """
+SELECT id, CASE WHEN $3 = 'zh' THEN coalesce(name_zh, name_en) ELSE name_en END AS name
+FROM after_sales.queues WHERE tenant_id = $1 AND id = ANY($2::uuid[])"""
 
 
 def _figures(case: Mapping[str, Any] | None, clock: tuple[int, int] | None) -> dict[str, Any]:
