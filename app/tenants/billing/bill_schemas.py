@@ -25,12 +25,12 @@ class BillSummary(Output):
     number: str
     status: BillState
     period: SpanRead = Field(description="What is over: its usage, and what changed in it.")
-    following: SpanRead = Field(description="What is paid in advance.")
+    following: SpanRead = Field(description="What is paid in advance; of no time on the last invoice.")
     subtotal: MoneyOut
     discount: MoneyOut = Field(description="What coupons took off, before tax.")
     tax: MoneyOut
     total: MoneyOut = Field(description="Below zero: to your balance.")
-    balance_applied: MoneyOut = Field(description="Taken from your balance when it was issued.")
+    balance_applied: MoneyOut = Field(description="Taken from your balance.")
     paid: MoneyOut
     credited: MoneyOut = Field(description="By credit notes.")
     due: MoneyOut
