@@ -29,6 +29,7 @@ CONTROL_INDEXES: dict[str, str] = {
     "tenants.ix_sessions_expires_at": "the nightly purge runs over all tenants",
     "tenants.ix_operator_acts_id": "operators read what they did across tenants",
     "tenants.ix_billing_accounts_next_bill_at": "the billing run takes the tenants whose bill is due in turn",
+    "tenants.ix_subscription_ends_unsettled": "the billing run takes those who left and have no last bill yet in turn",
     "kernel.ix_outbox_at": "the purge of old events runs over all tenants",
     "kernel.ix_idempotency_keys_created_at": "the purge of old answers runs over all tenants",
     "kernel.ix_webhook_deliveries_due": "the sender takes due deliveries of all tenants in turn",
