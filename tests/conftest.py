@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from app.kernel.startup import settle_memory
 from tests.support.network import refuse_foreign_connections
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from tests.support.api import Client, Company
 
 refuse_foreign_connections()
+
+# A change is judged by the same examples each time; `HYPOTHESIS_PROFILE=search` looks for others.
+settings.register_profile("same", derandomize=True, database=None)
+settings.register_profile("search")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 _worker_databases: list[str] = []
 """The database of this process, once a test has asked for it."""

@@ -168,8 +168,23 @@ class Installation:
         return (self.folder / f"{name}.log").read_text()[-3_000:]
 
 
-async def let_leases_run_out(site: Installation) -> None:
-    """What the killed had in hand is anybody's at once, as it would be in two minutes: nobody need wait for that."""
+@asynccontextmanager
+async def in_haste(site: Installation) -> AsyncIterator[None]:
+    """Within the block nobody waits for what minutes would bring: what the killed had in hand is anybody's, and what
+    failed beside a kill is tried again."""
+
+    async def hurry() -> None:
+        while True:
+            await _let_minutes_pass(site)
+            await asyncio.sleep(5)
+
+    async with asyncio.TaskGroup() as group:
+        hurrying = group.create_task(hurry())
+        yield
+        hurrying.cancel()
+
+
+async def _let_minutes_pass(site: Installation) -> None:
     connection = await asyncpg.connect(site.database_url)
     try:
         for table in ("kernel.outbox", "kernel.webhook_deliveries"):

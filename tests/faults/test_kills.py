@@ -17,7 +17,7 @@ from app.kernel.audit_seal import seal, verify
 from app.kernel.config import Settings
 from app.kernel.startup import open_kernel
 from app.main import build_registry
-from tests.faults.installation import Installation, installation, let_leases_run_out, signed_up
+from tests.faults.installation import Installation, in_haste, installation, signed_up
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import PATIENCE, until
 
@@ -97,8 +97,8 @@ async def test_kills_during_writes_lose_and_double_nothing(folder: Path):
         assert writers.failures, "the kills hit nobody: the test proves nothing"
         await stored_once(site, tenant_id, writers.acknowledged)
         wanted = set(writers.acknowledged.values())
-        await let_leases_run_out(site)
-        await until(lambda: wanted <= delivered(receiver), every=0.1)
+        async with in_haste(site):
+            await until(lambda: wanted <= delivered(receiver), every=0.1)
         await audit_verifies(site, tenant_id)
 
 

@@ -16,7 +16,7 @@ from app.kernel.startup import open_kernel
 from app.kernel.uow import transaction
 from app.main import build_registry
 from app.modules.after_sales.services.sla.recompute import recompute_chunk
-from tests.faults.installation import Installation, installation, let_leases_run_out, signed_up
+from tests.faults.installation import Installation, in_haste, installation, signed_up
 from tests.faults.stories import Teller, told
 from tests.support.waiting import until
 
@@ -53,9 +53,9 @@ async def test_kills_lose_or_double_nothing_of_cases_and_their_promises(folder: 
         await told(site, key, first, stories=1, victims=["api"])
         victims = ["postgres", "worker", "api", "postgres"]
         came = await told(site, key, story, stories=STORIES, victims=victims)
-        await let_leases_run_out(site)
-        await happened_once(site, tenant_id, came)
-        await promises_hold(site, tenant_id)
+        async with in_haste(site):
+            await happened_once(site, tenant_id, came)
+            await promises_hold(site, tenant_id)
 
 
 async def tell(teller: Teller, number: int, contact: str) -> Came:

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from tests.faults.installation import Installation, installation, let_leases_run_out, signed_up
+from tests.faults.installation import Installation, in_haste, installation, signed_up
 from tests.faults.stories import Teller, told
 from tests.faults.test_kills_money import adds_up
 from tests.support.waiting import until
@@ -46,8 +46,8 @@ async def test_kills_move_points_once_or_not_at_all(folder: Path) -> None:
         await told(site, key, prepare, stories=1, victims=["api"])
         victims = ["worker", "postgres", "api", "worker", "postgres", "api"]
         came = await told(site, key, story, stories=STORIES, victims=victims)
-        await let_leases_run_out(site)
-        await happened_once(site, tenant_id, came)
+        async with in_haste(site):
+            await happened_once(site, tenant_id, came)
 
 
 async def tell(teller: Teller, number: int, club: str) -> Came:

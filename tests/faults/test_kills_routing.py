@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.faults.installation import PASSWORD, Installation, installation, let_leases_run_out, signed_up
+from tests.faults.installation import PASSWORD, Installation, in_haste, installation, signed_up
 from tests.faults.stories import Teller, told
 from tests.support.waiting import PATIENCE, until
 
@@ -118,8 +118,8 @@ async def happened_once(site: Installation, tenant_id: UUID, came: list[Came], a
             waiting = "SELECT 1 FROM after_sales.cases WHERE tenant_id = $1 AND owner_id IS NULL"
             return await all_of(waiting) == []
 
-        await let_leases_run_out(site)
-        await until(routed, every=0.2)
+        async with in_haste(site):
+            await until(routed, every=0.2)
         owners = dict(
             await all_of("SELECT id::text, owner_id::text FROM after_sales.cases WHERE tenant_id = $1")
         )

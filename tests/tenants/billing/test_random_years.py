@@ -148,7 +148,7 @@ def years(draw: st.DrawFn) -> Year:
         ),
         moments(), st.integers(1, 100), st.sampled_from(["percent", "amount"]), st.integers(0, 4),
     )  # fmt: skip
-    coupons = draw(st.lists(coupon, max_size=3))
+    coupons = draw(st.lists(coupon, max_size=3, unique_by=lambda one: one.code))
     return Year(seats, plans, events, sorted(coupons, key=lambda one: one.at))
 
 
