@@ -234,6 +234,18 @@ async def test_a_restored_backup_does_not_bring_somebody_back(owner, app, compan
     assert again["valid"] is True
 
 
+async def test_a_backup_from_before_the_person_does_not_stop_the_service_for_ever(owner, app, company, look):
+    contact = await a_contact(owner)
+    done = await erased(owner, app.kernel, ("contact", contact["id"]))
+    for name in ("tenants.privacy_requests", "customers.contacts", "kernel.audit_redactions"):
+        await look.run(f"DELETE FROM {name} WHERE tenant_id = $1", company.tenant_id)
+    assert UUID(done["id"]) in await people_list.unapplied(app.kernel)
+    assert await erase_people_again(app.kernel) == [UUID(done["id"])]
+    await people_list.require_applied(app.kernel)
+    again = await owner.ok("GET", f"/v1/privacy/requests/{done['id']}")
+    assert (again["state"], again["held"]) == ("completed", [])
+
+
 async def test_a_redaction_that_nobody_signed_breaks_the_chain(owner, app, company, look):
     contact = await a_contact(owner)
     await seal_tenant(app.kernel, company.tenant_id)
