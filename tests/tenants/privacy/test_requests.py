@@ -262,6 +262,34 @@ async def test_a_redaction_that_nobody_signed_breaks_the_chain(owner, app, compa
     assert report.broken.kind == "changed"
 
 
+async def test_an_erasure_does_not_make_genuine_what_was_forged_before(owner, app, company, look):
+    contact = await a_contact(owner)
+    await seal_tenant(app.kernel, company.tenant_id)
+    await look.run(
+        "UPDATE kernel.audit_entries SET actor_name = 'Somebody else' WHERE tenant_id = $1 AND record_id = $2",
+        company.tenant_id,
+        UUID(str(contact["id"])),
+    )
+    await erased(owner, app.kernel, ("contact", contact["id"]))
+    assert await tables_with(look.connection, company.tenant_id, "Quimby") == {}
+    report = await verify(app.kernel, company.tenant_id)
+    assert report.broken is not None
+    assert report.broken.kind == "changed"
+
+
+async def test_what_two_people_are_in_is_redacted_twice_and_the_chain_holds(owner, app, company, look):
+    contact = await a_contact(owner)
+    other = await a_contact(owner, name="Ottilie Brandauer", email="ottilie@brandauer.example", mobile=None)
+    lead = {"name": "Zelda Quimby and Ottilie Brandauer"}
+    await owner.ok("POST", "/v1/leads", json=lead)
+    await seal_tenant(app.kernel, company.tenant_id)
+    for one in (contact, other):
+        await erased(owner, app.kernel, ("contact", one["id"]))
+    await seal_tenant(app.kernel, company.tenant_id)
+    report = await verify(app.kernel, company.tenant_id)
+    assert (report.intact, report.redacted >= 3) == (True, True), report
+
+
 async def test_rows_are_redacted_for_a_confirmed_erasure_only(owner, app, company):
     contact = await a_contact(owner)
     draft = await asked(owner, "erasure", ("contact", contact["id"]))
