@@ -16,7 +16,9 @@ _MOMENT: Final = r"\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+(?:Z|[+-]\d{2}:\d{2})?)?"
 _WORD: Final = r"[a-z][a-z0-9]*(?:[_.:][a-z0-9_]+)*|[A-Z]{2,3}|[A-Z]{1,6}-\d{4}-\d+|-?\d{1,13}\.\d+"
 _SURE: Final = re.compile(f"(?:{_UUID}|{_MOMENT})")
 _HARMLESS: Final = re.compile(f"(?:{_UUID}|{_MOMENT}|{_WORD})")
-_OWN: Final = frozenset({"custom", "tags", "name", "email", "phone", "note", "answers"})
+_ID: Final = re.compile(_UUID)
+_OWN: Final = frozenset({"custom", "tags", "name", "email", "phone", "note", "answers", "birthday"})
+_COMPANYS: Final = "custom"
 _NEVER: Final = "$^x"
 REDACTED: Final = "[redacted]"
 MIN_DIGITS: Final = 7
@@ -83,21 +85,21 @@ class Identifiers:
         """Whether a text of somebody else's names the person."""
         return self._found_everywhere.search(text) is not None
 
-    def blanked(self, value: Any, *, strict: bool = False, key: str = "") -> Any:
+    def blanked(self, value: Any, *, strict: bool = False, keys: frozenset[str] = frozenset()) -> Any:
         """JSON about the person without what it says: ids, moments and numbers stay.
 
         Words of lists of choices (`status: open`) stay too unless `strict`, which is for the person's own records.
+        Of what says something of people by nature, days go as well, and numbers of a company's own fields: a birthday
+        is as good as a name. `keys` are the keys of the objects that the value lies in.
         """
         if isinstance(value, dict):
-            return {
-                name: self.blanked(one, strict=strict or key in _OWN, key=name) for name, one in value.items()
-            }
+            return {name: self.blanked(one, strict=strict, keys=keys | {name}) for name, one in value.items()}
         if isinstance(value, list):
-            return [self.blanked(one, strict=strict, key=key) for one in value]
+            return [self.blanked(one, strict=strict, keys=keys) for one in value]
         if isinstance(value, str) and value:
-            plain = (_SURE if strict or key in _OWN else _HARMLESS).fullmatch(value)
-            return value if plain and not self._found_here.search(value) else REDACTED
-        return value
+            harmless = _ID if keys & _OWN else _SURE if strict else _HARMLESS
+            return value if harmless.fullmatch(value) and not self._found_here.search(value) else REDACTED
+        return None if _COMPANYS in keys and isinstance(value, int | float) else value
 
     def swept(self, value: Any) -> Any:
         """JSON about others with the person's names and addresses replaced."""
