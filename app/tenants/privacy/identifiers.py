@@ -20,6 +20,9 @@ _ID: Final = re.compile(_UUID)
 _OWN: Final = frozenset({"custom", "tags", "name", "email", "phone", "note", "answers", "birthday"})
 _COMPANYS: Final = "custom"
 _NEVER: Final = "$^x"
+_BEFORE: Final = r"(?:(?<![A-Za-z0-9_])(?<![A-Za-z0-9][.+%-])|(?<=\\[bfnrt]))"
+"""An address begins here: also amid Chinese, and after the end of a line as JSON writes it."""
+_AFTER: Final = r"(?![A-Za-z0-9_]|-[A-Za-z0-9])"
 REDACTED: Final = "[redacted]"
 MIN_DIGITS: Final = 7
 
@@ -59,19 +62,19 @@ class Identifiers:
     @cached_property
     def here(self) -> str:
         """A regular expression that finds the person in what is theirs anyway; understood by both sides."""
-        return _either([*self.names, *self._addresses()])
+        return f"{self.addresses}|{_either(self.names)}"
 
     @cached_property
     def everywhere(self) -> str:
         """A regular expression for texts of others: without names that many people or things may have."""
-        return _either([*(name for name in self.names if _distinct(name)), *self._addresses()])
+        return f"{self.addresses}|{_either(name for name in self.names if _distinct(name))}"
 
-    def _addresses(self) -> list[str]:
-        return [
-            *self.emails,
-            *self.email_keys,
-            *(one for one in self.phone_keys if len(phone_digits(one)) >= MIN_DIGITS),
-        ]
+    @cached_property
+    def addresses(self) -> str:
+        """A regular expression that finds addresses and numbers, and not longer ones that these are a part of."""
+        found = [one for one in self.phone_keys if len(phone_digits(one)) >= MIN_DIGITS]
+        found += [*self.emails, *self.email_keys, *(name for name in self.names if "@" in name)]
+        return f"{_BEFORE}(?:{_either(found)}){_AFTER}"
 
     @cached_property
     def _found_here(self) -> re.Pattern[str]:
@@ -111,6 +114,8 @@ class Identifiers:
 
 
 def _distinct(name: str) -> bool:
+    if "@" in name:  # an address, which is looked for whole
+        return False
     wide = sum(ord(char) > 0x2E80 for char in name)
     return wide >= 3 or len(name) >= 8 or (len(name) >= 5 and " " in name)
 
