@@ -302,6 +302,34 @@ async def test_rows_are_redacted_for_a_confirmed_erasure_only(owner, app, compan
     assert (await owner.ok("GET", f"/v1/contacts/{contact['id']}"))["name"] == "Zelda Quimby"
 
 
+async def test_an_erasure_redacts_what_it_found_and_only_the_words(owner, app, company, look):
+    contact = await a_contact(owner)
+    other = UUID(str((await a_contact(owner, name="Somebody else", email=None, mobile=None))["id"]))
+    draft = await asked(owner, "erasure", ("contact", contact["id"]))
+    await owner.ok("POST", f"/v1/privacy/requests/{draft['id']}/confirm")
+    entry = await look.connection.fetchval(
+        "SELECT id FROM kernel.audit_entries WHERE tenant_id = $1 AND record_id = $2",
+        company.tenant_id,
+        other,
+    )
+
+    async def redact(table: str, row_id: UUID, **change: Any) -> Any:
+        sql = "SELECT tenants.redact_rows($1, $2, $3, $4::uuid[], $5::jsonb[])"
+        async with app.kernel.database.control() as connection:
+            return await connection.fetchval(
+                sql, company.tenant_id, UUID(draft["id"]), table, [row_id], [change]
+            )
+
+    before = await fingerprint(look.connection, company.tenant_id)
+    assert await redact("customers.contacts", other, name="Forged") == 0
+    for change in ({"tenant_id": str(uuid4())}, {"id": str(uuid4())}):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="words"):
+            await redact("customers.contacts", other, **change)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="words"):
+        await redact("kernel.audit_entries", entry, actor_name="Forged")
+    assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}
+
+
 async def test_a_draft_takes_as_many_statements_for_a_long_story_as_for_a_short_one(owner, company, app):
     counts = []
     for notes in (1, 30):
