@@ -193,6 +193,27 @@ async def test_a_refusal_outlives_the_person_without_their_address(owner, app, c
     assert other["refused"] == []
 
 
+async def test_files_of_a_meeting_of_others_stay_when_a_guest_is_forgotten(owner, app, company):
+    guest = await a_contact(owner)
+    host = await a_contact(owner, name="Somebody else", email=None, mobile=None)
+    meeting = {
+        "kind": "meeting",
+        "subject": "The plant",
+        "about": [{"object": "contact", "record_id": host["id"]}],
+        "attendees": [{"email": guest["email"], "name": guest["name"]}],
+        "starts_at": "2031-03-03T09:00:00Z",
+        "ends_at": "2031-03-03T10:00:00Z",
+    }
+    made = await owner.ok("POST", "/v1/activities", json=meeting)
+    file = await owner.ok("POST", "/v1/files?filename=plan.txt", content=b"A plan of the plant")
+    path = f"/v1/activities/{made['id']}/attachments"
+    await owner.ok("POST", path, json={"file_id": file["id"]})
+    done = await erased(owner, app.kernel, ("contact", guest["id"]))
+    assert held(done)["activities.attendees"][0] == 1
+    assert "activities.attachments" not in held(done)
+    assert [one["file_id"] for one in (await owner.ok("GET", path))["data"]] == [file["id"]]
+
+
 async def test_a_killed_erasure_goes_on_where_it_was(owner, app, company, look, monkeypatch):
     contact = await a_contact(owner)
     about = [{"object": "contact", "record_id": contact["id"]}]
