@@ -80,6 +80,30 @@ def redaction_statement(
     return b"rapport audit redaction 1\0" + place + previous + digest + content
 
 
+def was_redacted(
+    redactions: Signatures,
+    tenant_id: UUID,
+    entry: Mapping[str, Any] | asyncpg.Record,
+    *,
+    previous: bytes,
+    digest: bytes,
+) -> bool:
+    """Whether a sealed entry is what a key of ours says that it was redacted to, at this place in this chain.
+
+    `entry` has its redaction as `redacted_content`, `redaction_key_id` and `redaction_signature`: None without one.
+    """
+    if entry["redaction_key_id"] is None:
+        return False
+    content = content_of(tenant_id, entry)
+    statement = redaction_statement(
+        tenant_id, entry["sequence"], previous=previous, digest=digest, content=content
+    )
+    return bool(
+        content == entry["redacted_content"]
+        and redactions.ours(entry["redaction_key_id"], entry["redaction_signature"], statement)
+    )
+
+
 # -- sealing -------------------------------------------------------------------------------------------------
 
 # Tenants with something to seal or to sign: a skip scan over the index, a few microseconds per tenant.
@@ -309,7 +333,7 @@ class _Verification:
                 return ChainBreak("seal_missing", expected, None, f"the seal number {expected} is gone")
             if row["id"] is None:
                 return self._at("deleted", row, "the entry is gone")
-            if row["redaction_key_id"] is not None and self._redacted(row):
+            if was_redacted(self.redactions, self.tenant_id, row, previous=self.hash, digest=row["hash"]):
                 self.redacted += 1
             elif link(self.hash, self.tenant_id, row) != row["hash"]:
                 return self._at("changed", row, "the entry, or the chain up to it, is not what was sealed")
@@ -342,17 +366,6 @@ class _Verification:
             if len(rows) < 5_000:
                 return
             last = rows[-1]["sequence"]
-
-    def _redacted(self, row: asyncpg.Record) -> bool:
-        """Whether the entry is what a key of ours says that it was redacted to, at this place in this chain."""
-        content = content_of(self.tenant_id, row)
-        statement = redaction_statement(
-            self.tenant_id, row["sequence"], previous=self.hash, digest=row["hash"], content=content
-        )
-        return bool(
-            content == row["redacted_content"]
-            and self.redactions.ours(row["redaction_key_id"], row["redaction_signature"], statement)
-        )
 
     def _checkpoint(self, point: asyncpg.Record) -> ChainBreak | None:
         statement = _statement(self.tenant_id, point["sequence"], point["hash"], point["signed_at"])

@@ -92,7 +92,8 @@ class Holding:
 
     `rows` is SQL over `t`. In it `{contact}` is the ids of what was found of a record type, `{schema.table}` of a
     table, `{people}` of the person's own records, `{found}` of everything, `{emails}` and `{phones}` are lists of
-    texts in the compared form, `{sought}` a regular expression of all of them and the names.
+    texts in the compared form, `{addresses}` a regular expression that finds them whole, `{sought}` one of them and
+    the names.
 
     `erase` says what columns hold afterwards, as SQL over `t`; None deletes the rows. `why` says why rows are kept.
     `guarded` rows cannot be changed by the application's own role. `file` is a column with an uploaded file, which

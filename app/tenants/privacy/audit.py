@@ -11,10 +11,13 @@ import orjson
 
 from app.kernel.audit_seal import (
     ENTRY_COLUMNS,
+    GENESIS,
     REDACTION_PURPOSE,
     content_of,
+    link,
     redaction_statement,
     seal_tenant,
+    was_redacted,
 )
 from app.kernel.db import Connection
 from app.kernel.runtime import Kernel
@@ -60,10 +63,12 @@ class AuditLog:
             after,
         )
         entries = await connection.fetch(
-            f"SELECT {ENTRY_COLUMNS}, s.sequence, s.hash, p.hash AS previous"
+            f"SELECT {ENTRY_COLUMNS}, s.sequence, s.hash, p.hash AS previous, r.content AS redacted_content,"
+            " r.key_id AS redaction_key_id, r.signature AS redaction_signature"
             " FROM kernel.audit_entries e"
             " LEFT JOIN kernel.audit_seals s ON s.tenant_id = e.tenant_id AND s.entry_id = e.id"
             " LEFT JOIN kernel.audit_seals p ON p.tenant_id = e.tenant_id AND p.sequence = s.sequence - 1"
+            " LEFT JOIN kernel.audit_redactions r ON r.tenant_id = e.tenant_id AND r.entry_id = e.id"
             " WHERE e.tenant_id = $1 AND e.id > $2 AND ($3::uuid IS NULL OR e.id <= $3)"
             " AND (e.record_id = ANY($4::uuid[]) OR e.changes::text ~* $5 OR e.reason ~* $5)",
             self._tenant,
@@ -113,7 +118,11 @@ class AuditLog:
         return self._who.swept(changes), self._who.swept(reason)
 
     async def _sign(self, connection: Connection, entries: Sequence[asyncpg.Record]) -> None:
-        """Say of sealed entries what they were redacted to, under the hashes that they had in the chain."""
+        """Say of sealed entries what they were redacted to, under the hashes that they had in the chain.
+
+        Nothing is said of those that somebody had changed before: an erasure does not make a forgery genuine.
+        """
+        entries = [entry for entry in entries if self._genuine(entry)]
         if not entries:
             return
         read = await connection.fetch(
@@ -123,7 +132,7 @@ class AuditLog:
         )
         now = {row["id"]: content_of(self._tenant, row) for row in read}
         for entry in entries:
-            previous = entry["previous"] or bytes(32)
+            previous = _previous(entry)
             statement = redaction_statement(
                 self._tenant,
                 entry["sequence"],
@@ -149,3 +158,14 @@ class AuditLog:
                 key_id,
                 signature,
             )
+
+    def _genuine(self, entry: asyncpg.Record) -> bool:
+        previous, digest = _previous(entry), entry["hash"]
+        return link(previous, self._tenant, entry) == digest or was_redacted(
+            self._signatures, self._tenant, entry, previous=previous, digest=digest
+        )
+
+
+def _previous(entry: asyncpg.Record) -> bytes:
+    found: bytes = entry["previous"] or GENESIS
+    return found

@@ -132,7 +132,8 @@ class Copies:
         """Answers kept for repeated requests stay, so that a repetition makes nobody anew, without their words."""
         async with transaction(self._kernel, self._actor) as uow:
             rows = await uow.fetch(
-                "SELECT ctid::text AS place, path, body FROM kernel.idempotency_keys WHERE tenant_id = $1",
+                # Held, or another row could lie in its place by the time that it is written.
+                "SELECT ctid::text AS place, path, body FROM kernel.idempotency_keys WHERE tenant_id = $1 FOR UPDATE",
                 self._tenant,
             )
             changed, sealed = {}, []

@@ -56,10 +56,17 @@ class Finder:
         """To build statements about this request with."""
         return Statements(self._registry, self._uow.tenant_id, self._id, who, self._uow.now)
 
-    async def people(self, subjects: Iterable[Subject]) -> Identifiers:
-        """Note the records that are the person, and what they are known by. Raises: Invalid."""
+    async def people(self, subjects: Iterable[Subject], *, or_gone: bool = False) -> Identifiers:
+        """Note the records that are the person, and what they are known by.
+
+        With `or_gone` a record that no table has any more, or has not yet in a restored backup, is nobody to note.
+        Raises: Invalid.
+        """
         for number, subject in enumerate(subjects):
-            await self._subject(subject, number)
+            if not await self._subject(subject) and not (or_gone and await self._gone(subject)):
+                raise Invalid(
+                    errors=[FieldError(f"/subjects/{number}", "not_a_person", "There is no such person.")]
+                )
         new = 1
         while new:
             new = 0
@@ -125,7 +132,8 @@ class Finder:
         objects = {self._registry.records[name].table: name for name in self._registry.people}
         return {Subject(objects[r["table_name"]], r["row_id"]) for r in rows if r["table_name"] in objects}
 
-    async def _subject(self, subject: Subject, number: int) -> None:
+    async def _subject(self, subject: Subject) -> bool:
+        """Note a record, if it is a person."""
         person = self._registry.people.get(subject.object)
         found: Sequence[Any] = ()
         if person is not None:
@@ -140,10 +148,18 @@ class Finder:
                 self._id,
                 subject.record_id,
             )
-        if not found:
-            raise Invalid(
-                errors=[FieldError(f"/subjects/{number}", "not_a_person", "There is no such person.")]
-            )
+        return bool(found)
+
+    async def _gone(self, subject: Subject) -> bool:
+        record = self._registry.records.get(subject.object)
+        if record is None:
+            return False
+        row = await self._uow.fetchrow(
+            f"SELECT true FROM {record.table} WHERE tenant_id = $1 AND id = $2",
+            self._uow.tenant_id,
+            subject.record_id,
+        )
+        return row is None
 
     async def _note(self, build: Callable[[Statements], str]) -> int:
         statements = self.statements(Identifiers())

@@ -16,8 +16,13 @@ _MOMENT: Final = r"\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+(?:Z|[+-]\d{2}:\d{2})?)?"
 _WORD: Final = r"[a-z][a-z0-9]*(?:[_.:][a-z0-9_]+)*|[A-Z]{2,3}|[A-Z]{1,6}-\d{4}-\d+|-?\d{1,13}\.\d+"
 _SURE: Final = re.compile(f"(?:{_UUID}|{_MOMENT})")
 _HARMLESS: Final = re.compile(f"(?:{_UUID}|{_MOMENT}|{_WORD})")
-_OWN: Final = frozenset({"custom", "tags", "name", "email", "phone", "note", "answers"})
+_ID: Final = re.compile(_UUID)
+_OWN: Final = frozenset({"custom", "tags", "name", "email", "phone", "note", "answers", "birthday"})
+_COMPANYS: Final = "custom"
 _NEVER: Final = "$^x"
+_BEFORE: Final = r"(?:(?<![A-Za-z0-9_])(?<![A-Za-z0-9][.+%-])|(?<=\\[bfnrt]))"
+"""An address begins here: also amid Chinese, and after the end of a line as JSON writes it."""
+_AFTER: Final = r"(?![A-Za-z0-9_]|-[A-Za-z0-9])"
 REDACTED: Final = "[redacted]"
 MIN_DIGITS: Final = 7
 
@@ -57,19 +62,19 @@ class Identifiers:
     @cached_property
     def here(self) -> str:
         """A regular expression that finds the person in what is theirs anyway; understood by both sides."""
-        return _either([*self.names, *self._addresses()])
+        return f"{self.addresses}|{_either(self.names)}"
 
     @cached_property
     def everywhere(self) -> str:
         """A regular expression for texts of others: without names that many people or things may have."""
-        return _either([*(name for name in self.names if _distinct(name)), *self._addresses()])
+        return f"{self.addresses}|{_either(name for name in self.names if _distinct(name))}"
 
-    def _addresses(self) -> list[str]:
-        return [
-            *self.emails,
-            *self.email_keys,
-            *(one for one in self.phone_keys if len(phone_digits(one)) >= MIN_DIGITS),
-        ]
+    @cached_property
+    def addresses(self) -> str:
+        """A regular expression that finds addresses and numbers, and not longer ones that these are a part of."""
+        found = [one for one in self.phone_keys if len(phone_digits(one)) >= MIN_DIGITS]
+        found += [*self.emails, *self.email_keys, *(name for name in self.names if "@" in name)]
+        return f"{_BEFORE}(?:{_either(found)}){_AFTER}"
 
     @cached_property
     def _found_here(self) -> re.Pattern[str]:
@@ -83,21 +88,21 @@ class Identifiers:
         """Whether a text of somebody else's names the person."""
         return self._found_everywhere.search(text) is not None
 
-    def blanked(self, value: Any, *, strict: bool = False, key: str = "") -> Any:
+    def blanked(self, value: Any, *, strict: bool = False, keys: frozenset[str] = frozenset()) -> Any:
         """JSON about the person without what it says: ids, moments and numbers stay.
 
         Words of lists of choices (`status: open`) stay too unless `strict`, which is for the person's own records.
+        Of what says something of people by nature, days go as well, and numbers of a company's own fields: a birthday
+        is as good as a name. `keys` are the keys of the objects that the value lies in.
         """
         if isinstance(value, dict):
-            return {
-                name: self.blanked(one, strict=strict or key in _OWN, key=name) for name, one in value.items()
-            }
+            return {name: self.blanked(one, strict=strict, keys=keys | {name}) for name, one in value.items()}
         if isinstance(value, list):
-            return [self.blanked(one, strict=strict, key=key) for one in value]
+            return [self.blanked(one, strict=strict, keys=keys) for one in value]
         if isinstance(value, str) and value:
-            plain = (_SURE if strict or key in _OWN else _HARMLESS).fullmatch(value)
-            return value if plain and not self._found_here.search(value) else REDACTED
-        return value
+            harmless = _ID if keys & _OWN else _SURE if strict else _HARMLESS
+            return value if harmless.fullmatch(value) and not self._found_here.search(value) else REDACTED
+        return None if _COMPANYS in keys and isinstance(value, int | float) else value
 
     def swept(self, value: Any) -> Any:
         """JSON about others with the person's names and addresses replaced."""
@@ -109,6 +114,8 @@ class Identifiers:
 
 
 def _distinct(name: str) -> bool:
+    if "@" in name:  # an address, which is looked for whole
+        return False
     wide = sum(ord(char) > 0x2E80 for char in name)
     return wide >= 3 or len(name) >= 8 or (len(name) >= 5 and " " in name)
 

@@ -94,7 +94,7 @@ class PersonErasure:
         context = f"{_CONTEXT}{self._id}"
         async with transaction(self._kernel, self._actor) as uow:
             known = await uow.get(PrivacyRequest, self._id, lock="update")
-            who = await Finder(uow, self._id).people(_subjects(request))
+            who = await Finder(uow, self._id).people(_subjects(request), or_gone=True)
             who = Identifiers(who.names - {pseudonym(self._id)}, who.emails, who.phones)
             if known.sought is not None:
                 plain = self._kernel.secrets.decrypt(known.sought, context=context)

@@ -67,6 +67,8 @@ class Statements:
                 return self.bind(who.phone_keys, "text[]", name)
             case "sought":
                 return self.bind(who.here, "text", name)
+            case "addresses":
+                return self.bind(who.addresses, "text", name)
             case "sought_everywhere":
                 return self.bind(who.everywhere, "text", name)
         return None

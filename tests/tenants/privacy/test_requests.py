@@ -193,6 +193,27 @@ async def test_a_refusal_outlives_the_person_without_their_address(owner, app, c
     assert other["refused"] == []
 
 
+async def test_files_of_a_meeting_of_others_stay_when_a_guest_is_forgotten(owner, app, company):
+    guest = await a_contact(owner)
+    host = await a_contact(owner, name="Somebody else", email=None, mobile=None)
+    meeting = {
+        "kind": "meeting",
+        "subject": "The plant",
+        "about": [{"object": "contact", "record_id": host["id"]}],
+        "attendees": [{"email": guest["email"], "name": guest["name"]}],
+        "starts_at": "2031-03-03T09:00:00Z",
+        "ends_at": "2031-03-03T10:00:00Z",
+    }
+    made = await owner.ok("POST", "/v1/activities", json=meeting)
+    file = await owner.ok("POST", "/v1/files?filename=plan.txt", content=b"A plan of the plant")
+    path = f"/v1/activities/{made['id']}/attachments"
+    await owner.ok("POST", path, json={"file_id": file["id"]})
+    done = await erased(owner, app.kernel, ("contact", guest["id"]))
+    assert held(done)["activities.attendees"][0] == 1
+    assert "activities.attachments" not in held(done)
+    assert [one["file_id"] for one in (await owner.ok("GET", path))["data"]] == [file["id"]]
+
+
 async def test_a_killed_erasure_goes_on_where_it_was(owner, app, company, look, monkeypatch):
     contact = await a_contact(owner)
     about = [{"object": "contact", "record_id": contact["id"]}]
@@ -234,6 +255,18 @@ async def test_a_restored_backup_does_not_bring_somebody_back(owner, app, compan
     assert again["valid"] is True
 
 
+async def test_a_backup_from_before_the_person_does_not_stop_the_service_for_ever(owner, app, company, look):
+    contact = await a_contact(owner)
+    done = await erased(owner, app.kernel, ("contact", contact["id"]))
+    for name in ("tenants.privacy_requests", "customers.contacts", "kernel.audit_redactions"):
+        await look.run(f"DELETE FROM {name} WHERE tenant_id = $1", company.tenant_id)
+    assert UUID(done["id"]) in await people_list.unapplied(app.kernel)
+    assert await erase_people_again(app.kernel) == [UUID(done["id"])]
+    await people_list.require_applied(app.kernel)
+    again = await owner.ok("GET", f"/v1/privacy/requests/{done['id']}")
+    assert (again["state"], again["held"]) == ("completed", [])
+
+
 async def test_a_redaction_that_nobody_signed_breaks_the_chain(owner, app, company, look):
     contact = await a_contact(owner)
     await seal_tenant(app.kernel, company.tenant_id)
@@ -250,6 +283,34 @@ async def test_a_redaction_that_nobody_signed_breaks_the_chain(owner, app, compa
     assert report.broken.kind == "changed"
 
 
+async def test_an_erasure_does_not_make_genuine_what_was_forged_before(owner, app, company, look):
+    contact = await a_contact(owner)
+    await seal_tenant(app.kernel, company.tenant_id)
+    await look.run(
+        "UPDATE kernel.audit_entries SET actor_name = 'Somebody else' WHERE tenant_id = $1 AND record_id = $2",
+        company.tenant_id,
+        UUID(str(contact["id"])),
+    )
+    await erased(owner, app.kernel, ("contact", contact["id"]))
+    assert await tables_with(look.connection, company.tenant_id, "Quimby") == {}
+    report = await verify(app.kernel, company.tenant_id)
+    assert report.broken is not None
+    assert report.broken.kind == "changed"
+
+
+async def test_what_two_people_are_in_is_redacted_twice_and_the_chain_holds(owner, app, company, look):
+    contact = await a_contact(owner)
+    other = await a_contact(owner, name="Ottilie Brandauer", email="ottilie@brandauer.example", mobile=None)
+    lead = {"name": "Zelda Quimby and Ottilie Brandauer"}
+    await owner.ok("POST", "/v1/leads", json=lead)
+    await seal_tenant(app.kernel, company.tenant_id)
+    for one in (contact, other):
+        await erased(owner, app.kernel, ("contact", one["id"]))
+    await seal_tenant(app.kernel, company.tenant_id)
+    report = await verify(app.kernel, company.tenant_id)
+    assert (report.intact, report.redacted >= 3) == (True, True), report
+
+
 async def test_rows_are_redacted_for_a_confirmed_erasure_only(owner, app, company):
     contact = await a_contact(owner)
     draft = await asked(owner, "erasure", ("contact", contact["id"]))
@@ -260,6 +321,34 @@ async def test_rows_are_redacted_for_a_confirmed_erasure_only(owner, app, compan
                 sql, company.tenant_id, UUID(draft["id"]), [UUID(str(contact["id"]))], [{"name": "x"}]
             )
     assert (await owner.ok("GET", f"/v1/contacts/{contact['id']}"))["name"] == "Zelda Quimby"
+
+
+async def test_an_erasure_redacts_what_it_found_and_only_the_words(owner, app, company, look):
+    contact = await a_contact(owner)
+    other = UUID(str((await a_contact(owner, name="Somebody else", email=None, mobile=None))["id"]))
+    draft = await asked(owner, "erasure", ("contact", contact["id"]))
+    await owner.ok("POST", f"/v1/privacy/requests/{draft['id']}/confirm")
+    entry = await look.connection.fetchval(
+        "SELECT id FROM kernel.audit_entries WHERE tenant_id = $1 AND record_id = $2",
+        company.tenant_id,
+        other,
+    )
+
+    async def redact(table: str, row_id: UUID, **change: Any) -> Any:
+        sql = "SELECT tenants.redact_rows($1, $2, $3, $4::uuid[], $5::jsonb[])"
+        async with app.kernel.database.control() as connection:
+            return await connection.fetchval(
+                sql, company.tenant_id, UUID(draft["id"]), table, [row_id], [change]
+            )
+
+    before = await fingerprint(look.connection, company.tenant_id)
+    assert await redact("customers.contacts", other, name="Forged") == 0
+    for change in ({"tenant_id": str(uuid4())}, {"id": str(uuid4())}):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="words"):
+            await redact("customers.contacts", other, **change)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="words"):
+        await redact("kernel.audit_entries", entry, actor_name="Forged")
+    assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}
 
 
 async def test_a_draft_takes_as_many_statements_for_a_long_story_as_for_a_short_one(owner, company, app):

@@ -47,6 +47,11 @@ PERSONAL_DATA: Final = (
         why="Others met there too.",
         name="attended",
     ),
-    Holding("activities.attachments", "t.activity_id IN {activities.activities}", file="file_id"),
+    Holding(
+        "activities.attachments",
+        "t.activity_id IN (SELECT l.activity_id FROM activities.links l WHERE l.tenant_id = t.tenant_id"
+        " AND l.record_id IN {people})",
+        file="file_id",
+    ),
     Holding("activities.attendees", "t.record_id IN {people} OR lower(t.email) = ANY({emails})"),
 )

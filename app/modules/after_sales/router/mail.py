@@ -48,9 +48,9 @@ async def take_case_mail(request: Request, kernel: KernelDep, actor: CurrentActo
     loose = stored
     try:
         if to_ignore(kernel.settings, mail) is None:  # before the transaction begins, which waits for nobody
-            stored += [
-                await store_content(kernel, actor.tenant.id, one.name, one.content) for one in mail.files
-            ]
+            for one in mail.files:
+                file = await store_content(kernel, actor.tenant.id, one.name, one.content)
+                stored.append(file)  # known at once, or it would stay when the next one fails
         async with transaction(kernel, actor, request_id=request.scope["rapport.request_id"]) as uow:
             answer, not_kept = await take_mail(uow, mail, stored)
         loose = not_kept

@@ -75,8 +75,7 @@ PERSONAL_DATA: Final = (
     ),
     Holding(
         "after_sales.case_form_submissions",
-        "t.case_id IN {case} OR EXISTS (SELECT 1 FROM unnest({emails}) e"
-        " WHERE position(e IN lower(t.answers::text)) > 0)",
+        "t.case_id IN {case} OR t.answers::text ~* {addresses}",
     ),
     Holding("after_sales.case_attachments", "t.case_id IN {case}", file="file_id"),
     Holding(

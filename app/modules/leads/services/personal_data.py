@@ -49,8 +49,7 @@ PERSONAL_DATA: Final = (
     Holding("leads.behaviours", "t.lead_id IN {lead}"),
     Holding(
         "leads.form_submissions",
-        "t.lead_id IN {lead} OR EXISTS (SELECT 1 FROM unnest({emails}) e"
-        " WHERE position(e IN lower(t.answers::text)) > 0)",
+        "t.lead_id IN {lead} OR t.answers::text ~* {addresses}",
     ),
     Holding(
         "leads.consents",

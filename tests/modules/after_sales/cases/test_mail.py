@@ -15,6 +15,7 @@ from app.kernel.access import system_actor
 from app.kernel.clock import FixedClock, SystemClock
 from app.kernel.jobs import JobContext
 from app.kernel.mail import MAIL_SEND, Message, compose
+from app.kernel.uploads import store_content
 from app.modules.after_sales.services.mail.taking import MOST_PER_HOUR, said
 from tests.modules.after_sales.cases.cases import again, case_of, stepped
 from tests.modules.after_sales.desk.desk import queue_of, relayed
@@ -391,6 +392,20 @@ async def test_a_mail_that_is_ignored_or_too_large_leaves_no_file(company: Compa
     ] == "ignored"
     large = await sent(owner, with_files(part_of("filename=a.bin", bytes(16 << 20))))
     assert (large.status_code, large.json()["limit"]) == (413, 20 << 20)
+    assert (await stored_files(company), await count(company, "after_sales.cases")) == (0, 0)
+
+
+async def test_a_store_that_fails_in_between_keeps_nothing(
+    company: Company, li: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(kernel: Any, tenant_id: Any, name: str, content: bytes) -> Any:
+        if name == "c.png":
+            raise OSError("no space left")
+        return await store_content(kernel, tenant_id, name, content)
+
+    monkeypatch.setattr("app.modules.after_sales.router.mail.store_content", full)
+    raw = with_files(*(part_of(f"filename={name}.png", PNG) for name in "abc"))
+    assert (await sent(company.owner, raw)).status_code == 503
     assert (await stored_files(company), await count(company, "after_sales.cases")) == (0, 0)
 
 

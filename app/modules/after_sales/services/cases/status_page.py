@@ -89,26 +89,32 @@ async def show_status(reader: Reader) -> Response:
             row = await links.behind(link)
             if links.state_of(row) is not LinkState.OPEN:
                 raise NotFound
-            case = await _case(uow, row.record_id)
+            case, subject = await _case(uow, row.record_id)
     except NotFound:
         return _saying(reader, "nothing", 404)
     except TooManyRequests as refusal:
         told = _saying(reader, "too_many", 429)
         told.headers["Retry-After"] = refusal.headers["Retry-After"]
         return told
-    return _page(reader, company, case)
+    return _page(reader, company, case, subject)
 
 
-async def _case(uow: UnitOfWork, id: UUID) -> Case:
-    """The case, or the one that it was merged into. Raises `NotFound`."""
-    id = (await survivors_of(uow, "case", [id])).get(id, id)
-    case = await uow.find(Case, id)
+async def _case(uow: UnitOfWork, id: UUID) -> tuple[Case, str]:
+    """The case, or the one that it was merged into, and what the holder of the link asked. Raises `NotFound`.
+
+    What somebody else asked, whose case was merged with theirs, is not theirs to read.
+    """
+    survivor = (await survivors_of(uow, "case", [id])).get(id, id)
+    case = await uow.find(Case, survivor)
     if case is None or case.deleted_at is not None:
         raise NotFound
-    return case
+    asked = await uow.fetchrow(
+        "SELECT subject FROM after_sales.cases WHERE tenant_id = $1 AND id = $2", uow.tenant_id, id
+    )
+    return case, "" if asked is None else asked["subject"]
 
 
-def _page(reader: Reader, company: TenantProfile, case: Case) -> Response:
+def _page(reader: Reader, company: TenantProfile, case: Case, subject: str) -> Response:
     language = reader.language(company)
     texts, figures = _TEXTS[language], Figures(language, company.currency)
     title = texts["title"].format(number=case.number)
@@ -121,7 +127,7 @@ def _page(reader: Reader, company: TenantProfile, case: Case) -> Response:
         f'<dt>{texts[name]}</dt><dd id="{name}">{escape(value)}</dd>' for name, value in facts.items()
     )
     body = (
-        f"<h1>{escape(title)}</h1><p>{escape(case.subject)}</p><dl>{listed}</dl>"
+        f"<h1>{escape(title)}</h1><p>{escape(subject)}</p><dl>{listed}</dl>"
         f'<p class="soft">{texts["answer"]}</p>'
     )
     return page(title, body, language, look=look_of(reader.kernel, company), secret=True)
