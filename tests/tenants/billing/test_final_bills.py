@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from app.kernel.access import system_actor
 from app.kernel.schedules import ScheduledRun
+from app.tenants.auth.control import control_transaction
+from app.tenants.billing.coupons import NewCoupon, create_coupon, redeem_coupon
 from app.tenants.billing.models import Bill
 from app.tenants.billing.run import bill_all, bill_tenant
 from app.tenants.interface import MovedBy
 from app.tenants.lifecycle.moves import move_tenant
 from app.tenants.lifecycle.schedule import run_lifecycle
 from app.tenants.models import SuspendedFor, TenantStatus
-from tests.support.api import Company
+from tests.support.api import Company, sign_in
 from tests.tenants.billing.months import at, billed, books, kernel_of, later, ledger, lines, profile
 from tests.tenants.billing.plan import allow
 from tests.tenants.billing.test_billing_run import differences, use
@@ -66,6 +70,40 @@ async def test_who_leaves_at_once_pays_what_was_used_and_gets_unused_seats_back(
     clock.set(at(9, 1))
     await bill_all(kernel_of(april))
     assert len(await billed(april)) == 2
+    assert await differences(april) == []
+    await ledger(look, april)
+
+
+@pytest.mark.parametrize(
+    ("duration", "percent", "used", "discounts", "total"),
+    [
+        ("once", 40, 0, [-300], -450),  # 9.00 were paid, and half of it comes back
+        ("once", 40, 1500, [-300], 450),
+        ("forever", 40, 1500, [-300, 360], 90),
+        ("forever", 100, 0, [-750], 0),
+    ],
+)
+async def test_no_more_is_given_back_than_a_coupon_left_to_pay(
+    april, clock, look, duration, percent, used, discounts, total
+):
+    kernel, code = kernel_of(april), f"LESS{april.tenant_id}"
+    await create_coupon(kernel, NewCoupon(code, "percent", Decimal(percent), duration=duration))
+    async with control_transaction(kernel, system_actor(await profile(april))) as uow:
+        await redeem_coupon(uow, code)
+    clock.set(at(4, 3))
+    [first] = await billed(april)
+    assert (first.subtotal, first.discount) == (1500, 15 * percent)
+    await later(april, clock, at(4, 10))
+    if used:
+        await use(april, "a", str(used), "2027-04-09T00:00:00Z")
+    await later(april, clock, at(4, 16))
+    await leaves(april)
+    clock.set(at(4, 18))
+    last = (await billed(april))[-1]
+    assert lines(last)[0] == ("seats", "starter", "-1", "1/2", -750)
+    assert last.lines[0]["discount"] == discounts[0]
+    assert last.discounts == [{"code": code, "amount": amount} for amount in discounts]
+    assert (last.discount, last.total) == (sum(discounts), total)
     assert await differences(april) == []
     await ledger(look, april)
 
@@ -212,6 +250,11 @@ async def test_unpaid_and_cancelled_what_is_given_back_is_taken_off_what_is_owed
     ]  # fmt: skip
     assert (bills[0].id, bills[0].balance_applied) == (first.id, 1403)
     assert await ledger(look, april) == {"bad_debt": 1597, "revenue": -1597}
+    april.owner.token = (await sign_in(april.owner, april.email)).token
+    balance = await april.owner.ok("GET", "/v1/billing/balance")
+    assert [(one["kind"], one["bill_id"], one["amount"]["amount"]) for one in balance["movements"]] == [
+        ("balance", str(first.id), "-14.03"), ("issue", str(bills[-1].id), "14.03"),
+    ]  # fmt: skip
     assert await differences(april) == []
 
 
