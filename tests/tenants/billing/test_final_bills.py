@@ -11,8 +11,10 @@ import pytest
 
 from app.kernel.access import system_actor
 from app.kernel.schedules import ScheduledRun
+from app.kernel.uow import transaction
 from app.tenants.auth.control import control_transaction
 from app.tenants.billing.coupons import NewCoupon, create_coupon, redeem_coupon
+from app.tenants.billing.metering import Meter, UsageEvent
 from app.tenants.billing.models import Bill
 from app.tenants.billing.run import bill_all, bill_tenant
 from app.tenants.interface import MovedBy
@@ -20,6 +22,7 @@ from app.tenants.lifecycle.moves import move_tenant
 from app.tenants.lifecycle.schedule import run_lifecycle
 from app.tenants.models import SuspendedFor, TenantStatus
 from tests.support.api import Company, sign_in
+from tests.support.waiting import until
 from tests.tenants.billing.months import at, billed, books, kernel_of, later, ledger, lines, profile
 from tests.tenants.billing.plan import allow
 from tests.tenants.billing.test_billing_run import differences, use
@@ -27,6 +30,11 @@ from tests.tenants.leaving.support import begun
 
 Json = dict[str, Any]
 UNTIL = "SELECT ended_at, resumed_at FROM tenants.subscription_ends WHERE tenant_id = $1 ORDER BY ended_at"
+
+
+WAITS = """
+SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+  WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted)"""
 
 
 async def leaves(company: Company, when: str = "now") -> Json:
@@ -274,6 +282,28 @@ async def test_an_operator_who_erases_a_company_bills_it_first(april, clock, loo
         (at(4, day), 900 - back, _status(900 - back)),
     ]
     assert (await ledger(look, april))["revenue"] == -(2400 - back)
+
+
+async def test_an_erasure_waits_for_usage_that_is_arriving_and_not_that_for_it(april, clock, look):
+    kernel, now = kernel_of(april), at(4, 10)
+    await later(april, clock, now)
+    await look.run(
+        "INSERT INTO kernel.usage_records (tenant_id, id, at, metric, quantity)"
+        " VALUES ($1, gen_random_uuid(), $2, 'records.created', 1)",
+        april.tenant_id,
+        now,
+    )
+    event = UsageEvent("/s", "late", "records.created", now, now, Decimal(5), None)
+    async with transaction(kernel, system_actor(await profile(april))) as uow:
+        await uow.fetch("SELECT tenants.usage_arrival($1, $2)", april.tenant_id, now)
+        erasing = asyncio.create_task(begun(kernel, april.tenant_id))
+        await until(lambda: look.value(WAITS), every=0.05)
+        assert await Meter(uow).take([event]) == ["accepted"]
+    await erasing
+    used = "SELECT own_count FROM tenants.usage_hours WHERE tenant_id = $1 AND metric = 'records.created'"
+    assert await look.value(used, april.tenant_id) == 1
+    last = (await _all(april))[-1]
+    assert (last.period_end, last.total) == (now, -1050)
 
 
 def _status(total: int) -> str:
