@@ -118,7 +118,7 @@ def total(
     for index, line in enumerate(lines):
         if line.benefit:
             shares[index] += line.benefit
-            if shares[index] > subtotals[index]:
+            if shares[index] > max(subtotals[index], 0):
                 raise DiscountTooLarge(index)
     done = tuple(
         _taxed(gross, discount, share, line.tax_rate, included=tax_included)

@@ -12,9 +12,9 @@ from typing import Final
 from dateutil.relativedelta import relativedelta
 
 from app.kernel.config import Settings
-from app.kernel.money import exponent_of, half_up_ratio
+from app.kernel.money import Money, exponent_of, half_up, half_up_ratio
 from app.kernel.totals import LineInput, Totals, total
-from app.tenants.billing.bills import BillLine
+from app.tenants.billing.bills import LICENCES, BillLine
 from app.tenants.billing.histories import Buyer, Redeemed
 from app.tenants.billing.periods import Period
 from app.tenants.billing.rating import rounded
@@ -33,7 +33,7 @@ class Tax:
 
 @dataclass(frozen=True, slots=True)
 class Discount:
-    """What a coupon took off, in minor units."""
+    """What a coupon took off, in minor units; below zero of what is given back."""
 
     code: str
     amount: int
@@ -56,9 +56,32 @@ def tax_for(buyer: Buyer, settings: Settings) -> Tax:
     return Tax(settings.tax_rates.get(buyer.country, Decimal(0)))
 
 
-def amounts_of(lines: Sequence[BillLine], currency: str, coupons: Sequence[Redeemed], tax: Tax) -> Amounts:
-    """Add a bill up; each line is rounded once as it was made, its tax once on what the discount leaves of it."""
-    discounts = _discounts(sum(line.amount for line in lines), currency, coupons)
+def amounts_of(
+    lines: Sequence[BillLine],
+    currency: str,
+    coupons: Sequence[Redeemed],
+    tax: Tax,
+    *,
+    reduced: tuple[Fraction, Sequence[Discount]] = (Fraction(0), ()),
+) -> Amounts:
+    """Add a bill up; each line is rounded once as it was made, its tax once on what the discount leaves of it.
+
+    `reduced` is the share that coupons took off when the period was paid in advance: seats and flat amounts that are
+    given back come to as much less.
+    """
+    held = [line.amount for line in lines if line.kind in LICENCES]
+    base, back = sum(line.amount for line in lines), min(0, sum(held))
+    kept = half_up(back * reduced[0])
+    shares = [0] * len(lines)
+    returned: tuple[Discount, ...] = ()
+    if kept:
+        base -= back
+        shares = _shared(kept, [-min(0, line.amount) * (line.kind in LICENCES) for line in lines], currency)
+        parts = _shared(kept, [one.amount for one in reduced[1]], currency)
+        returned = tuple(
+            Discount(one.code, part) for one, part in zip(reduced[1], parts, strict=True) if part
+        )
+    discounts = _discounts(base, currency, coupons)
     exponent = exponent_of(currency)
     totals = total(
         [
@@ -67,13 +90,18 @@ def amounts_of(lines: Sequence[BillLine], currency: str, coupons: Sequence[Redee
                 unit_price=Decimal(0),
                 gross=Decimal(line.amount).scaleb(-exponent),
                 tax_rate=tax.rate,
+                benefit=share,
             )
-            for line in lines
+            for line, share in zip(lines, shares, strict=True)
         ],
         currency=currency,
         discount_amount=sum(one.amount for one in discounts),
     )
-    return Amounts(tuple(lines), discounts, tax, totals)
+    return Amounts(tuple(lines), (*returned, *discounts), tax, totals)
+
+
+def _shared(amount: int, weights: Sequence[int], currency: str) -> list[int]:
+    return [share.amount_minor for share in Money(amount, currency).allocate(weights)]
 
 
 def applying(

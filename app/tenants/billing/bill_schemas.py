@@ -27,7 +27,9 @@ class BillSummary(Output):
     period: SpanRead = Field(description="What is over: its usage, and what changed in it.")
     following: SpanRead = Field(description="What is paid in advance; of no time on the last invoice.")
     subtotal: MoneyOut
-    discount: MoneyOut = Field(description="What coupons took off, before tax.")
+    discount: MoneyOut = Field(
+        description="What coupons took off, before tax; below zero where they had reduced what is given back."
+    )
     tax: MoneyOut
     total: MoneyOut = Field(description="Below zero: to your balance.")
     balance_applied: MoneyOut = Field(description="Taken from your balance.")
@@ -92,7 +94,9 @@ class BillCreditNoteRead(Output):
 class BalanceMovement(Output):
     """What changed the balance, and what it was then."""
 
-    kind: Literal["issue", "payment", "credit_note", "void", "adjustment"]
+    kind: Literal["issue", "payment", "credit_note", "void", "adjustment", "balance"] = Field(
+        description="`balance`: it paid an invoice of who has left."
+    )
     bill_id: UUID | None
     reference: str | None
     note: str | None

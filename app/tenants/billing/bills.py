@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from typing import Final
 
 from app.kernel.money import exponent_of
 from app.tenants.billing.aggregation import Aggregation
@@ -20,6 +21,9 @@ from app.tenants.billing.periods import Period
 from app.tenants.billing.plans import PlanPrice, Timing
 from app.tenants.billing.proration import Licence, LicenceLine, billable, in_advance, in_arrears
 from app.tenants.billing.rating import rounded, true_up
+
+LICENCES: Final = ("flat", "seats")
+"""Kinds of lines for what is held, rather than used."""
 
 
 @dataclass(frozen=True, slots=True)

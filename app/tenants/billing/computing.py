@@ -14,8 +14,8 @@ from app.kernel.money import exponent_of
 from app.kernel.statements import in_utc
 from app.kernel.totals import LineTotal
 from app.kernel.uow import UnitOfWork
-from app.tenants.billing.amounts import Amounts, Tax, amounts_of, applying
-from app.tenants.billing.bills import BillLine, Occupied, bill, usage_lines
+from app.tenants.billing.amounts import Amounts, Discount, Tax, amounts_of, applying
+from app.tenants.billing.bills import LICENCES, BillLine, Occupied, bill, usage_lines
 from app.tenants.billing.histories import History, occupied
 from app.tenants.billing.metering import Meter, MetricUsage
 from app.tenants.billing.periods import Period
@@ -61,7 +61,20 @@ def compute(history: History, over: Period, seats: Sequence[Occupied], usage: Us
     before = history.before(over)
     coupons = applying(history.redeemed, over, currency, before)
     own = frozenset(one.metric for found in usage.values() for one in found if one.own == one.count)
-    return Computed(over, following, currency, amounts_of(lines, currency, coupons, tax), own)
+    amounts = amounts_of(lines, currency, coupons, tax, reduced=_reduced(history, over))
+    return Computed(over, following, currency, amounts, own)
+
+
+def _reduced(history: History, over: Period) -> tuple[Fraction, Sequence[Discount]]:
+    """The share that coupons took off of what was asked for a period in advance, and which they were."""
+    start = in_utc(over.start).isoformat()
+    for earlier in history.bills:
+        asked = [one for one in earlier.lines if one["kind"] in LICENCES and one["start"] == start]
+        amount, off = (sum(line[name] for line in asked) for name in ("amount", "discount"))
+        if earlier.period.end == over.start and amount > 0 and off > 0:
+            taken = [Discount(one["code"], one["amount"]) for one in earlier.discounts if one["amount"] > 0]
+            return Fraction(off, amount), taken
+    return Fraction(0), ()
 
 
 def seats_of(period: Period, changes: Sequence[tuple[datetime, int]]) -> list[Occupied]:

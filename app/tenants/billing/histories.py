@@ -25,9 +25,10 @@ SELECT t.name, t.legal_name, t.address, t.tax_number, t.country, t.currency, t.c
   t.cancel_at, (SELECT coalesce(json_agg(e ORDER BY e.ended_at), '[]') FROM tenants.subscription_ends e
    WHERE e.tenant_id = t.tenant_id) AS ends,
   (SELECT coalesce(json_agg(json_build_object('period_start', b.period_start, 'period_end', b.period_end,
-      'usage_until', b.usage_until, 'lines', b.lines) ORDER BY b.period_end), '[]')
-   FROM tenants.bills b WHERE b.tenant_id = t.tenant_id AND b.period_end >
-     (SELECT max(l.usage_until) FROM tenants.bills l WHERE l.tenant_id = t.tenant_id) - $2::interval) AS bills
+      'usage_until', b.usage_until, 'lines', b.lines, 'discounts', b.discounts) ORDER BY b.period_end), '[]')
+   FROM tenants.bills b WHERE b.tenant_id = t.tenant_id AND b.period_end >=
+     (SELECT least(max(l.usage_until) - $2::interval, max(l.period_end)) FROM tenants.bills l
+      WHERE l.tenant_id = t.tenant_id)) AS bills
 FROM tenants.tenants t WHERE t.tenant_id = $1 AND t.id = $1"""
 
 
@@ -69,11 +70,12 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class EarlierBill:
-    """An issued bill, as far as later ones have to know: what it booked for which usage, and what had arrived."""
+    """An issued bill, as far as later ones have to know: what it booked and took off, and what usage had arrived."""
 
     period: Period
     usage_until: datetime
     lines: Sequence[Mapping[str, Any]]
+    discounts: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ def history_of(row: Mapping[str, Any], plans: Sequence[Plan], trial_days: int) -
                 Period(moment(one["period_start"]), moment(one["period_end"])),
                 moment(one["usage_until"]),
                 one["lines"],
+                one["discounts"],
             )
             for one in row["bills"]
         ),

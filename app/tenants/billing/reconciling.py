@@ -69,8 +69,8 @@ _IN_ORDER = "SELECT id FROM tenants.bills WHERE tenant_id = $1 AND status <> 'dr
 
 def _with(history: History, bill: Bill) -> History:
     """The history that the next bill was made of: this one belongs to it; of older ones those that still matter."""
-    lines = [line for line in bill.lines if line["kind"] in ("usage", "commitment")]
-    earlier = EarlierBill(Period(bill.period_start, bill.period_end), bill.usage_until, lines)
+    over = Period(bill.period_start, bill.period_end)
+    earlier = EarlierBill(over, bill.usage_until, bill.lines, bill.discounts)
     following = replace(history, bills=(*history.bills, earlier))
     kept = set(following.reopened(Period(bill.following_start, bill.following_end)))
     return replace(

@@ -32,7 +32,7 @@ from app.tenants.auth.actors import PROFILE_COLUMNS, profile_of
 from app.tenants.auth.control import access_changed, control_transaction
 from app.tenants.billing import metering
 from app.tenants.billing.issuing import Issuer
-from app.tenants.billing.locks import hold_billing
+from app.tenants.billing.locks import hold_billing, hold_usage
 from app.tenants.interface import MovedBy
 from app.tenants.leaving import erase_list
 from app.tenants.leaving.certificates import PURPOSE, statement
@@ -74,8 +74,9 @@ async def request(uow: UnitOfWork, *, requested_by: str, reason: str, by: MovedB
     What it used and did not pay for is billed first, for afterwards nobody could say what it was. From the commit on
     nobody signs in or changes anything; there is no way back.
     """
-    await metering.roll_tenant(uow)
     await hold_billing(uow)
+    await hold_usage(uow)  # before its sums are: whoever reports usage holds this when they add to those
+    await metering.roll_tenant(uow)
     tenant = await uow.get(Tenant, uow.tenant_id, lock="update")
     if tenant.status not in (TenantStatus.CANCELLED, TenantStatus.ERASED):
         tenant = await move(uow, TenantStatus.CANCELLED, reason=reason, by=by)

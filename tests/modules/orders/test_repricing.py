@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.modules.orders.orders import again, line, money, order_of, pointers, product, stepped, stock
+from tests.modules.orders.receivables.test_credit import limited
+from tests.modules.orders.receivables.test_credit_approval import asks, code
 from tests.support.api import Client, Company
 
 Json = dict[str, Any]
@@ -73,6 +75,23 @@ async def test_an_address_in_another_country_is_taxed_there(company: Company) ->
     made = await order_of(owner, await _account(owner, "DE"), {"product_id": sold["id"], "quantity": "1"})
     changed = await _patched(owner, made, shipping_address={"city": "Lyon", "country": "FR"})
     assert (changed["country"], changed["tax"], changed["total"]) == ("FR", money("20.00"), money("120.00"))
+
+
+async def test_what_is_being_approved_is_not_taxed_anew(owner: Client, hire: Any) -> None:
+    await asks(owner, await hire("manager"))
+    sold = await _taxed(owner, DE="19", FR="20")
+    order = await order_of(
+        owner, await limited(owner), {"product_id": sold["id"], "quantity": "2"},
+        shipping_address={"city": "Bonn", "country": "DE"},
+    )  # fmt: skip
+    asked = await stepped(owner, order, "request-approval")
+    assert asked["credit_requested"] == money("238.00")
+    in_france = {"shipping_address": {"city": "Lyon", "country": "FR"}}
+    refused = await owner.patch(f"/v1/orders/{order['id']}", in_france, if_match=asked["version"])
+    assert code(refused) == (409, "approval_pending")
+    assert await again(owner, order) == asked
+    moved = await _patched(owner, asked, shipping_address={"city": "Ulm", "country": "DE"})
+    assert (moved["total"], moved["credit_requested"]) == (money("238.00"), money("238.00"))
 
 
 async def test_another_day_asks_for_the_prices_of_that_day(company: Company, account: Json) -> None:

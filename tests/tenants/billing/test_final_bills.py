@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from app.kernel.access import system_actor
 from app.kernel.schedules import ScheduledRun
+from app.kernel.uow import transaction
+from app.tenants.auth.control import control_transaction
+from app.tenants.billing.coupons import NewCoupon, create_coupon, redeem_coupon
+from app.tenants.billing.metering import Meter, UsageEvent
 from app.tenants.billing.models import Bill
 from app.tenants.billing.run import bill_all, bill_tenant
 from app.tenants.interface import MovedBy
 from app.tenants.lifecycle.moves import move_tenant
 from app.tenants.lifecycle.schedule import run_lifecycle
 from app.tenants.models import SuspendedFor, TenantStatus
-from tests.support.api import Company
+from tests.support.api import Company, sign_in
+from tests.support.waiting import until
 from tests.tenants.billing.months import at, billed, books, kernel_of, later, ledger, lines, profile
 from tests.tenants.billing.plan import allow
 from tests.tenants.billing.test_billing_run import differences, use
@@ -23,6 +30,11 @@ from tests.tenants.leaving.support import begun
 
 Json = dict[str, Any]
 UNTIL = "SELECT ended_at, resumed_at FROM tenants.subscription_ends WHERE tenant_id = $1 ORDER BY ended_at"
+
+
+WAITS = """
+SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+  WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted)"""
 
 
 async def leaves(company: Company, when: str = "now") -> Json:
@@ -66,6 +78,40 @@ async def test_who_leaves_at_once_pays_what_was_used_and_gets_unused_seats_back(
     clock.set(at(9, 1))
     await bill_all(kernel_of(april))
     assert len(await billed(april)) == 2
+    assert await differences(april) == []
+    await ledger(look, april)
+
+
+@pytest.mark.parametrize(
+    ("duration", "percent", "used", "discounts", "total"),
+    [
+        ("once", 40, 0, [-300], -450),  # 9.00 were paid, and half of it comes back
+        ("once", 40, 1500, [-300], 450),
+        ("forever", 40, 1500, [-300, 360], 90),
+        ("forever", 100, 0, [-750], 0),
+    ],
+)
+async def test_no_more_is_given_back_than_a_coupon_left_to_pay(
+    april, clock, look, duration, percent, used, discounts, total
+):
+    kernel, code = kernel_of(april), f"LESS{april.tenant_id}"
+    await create_coupon(kernel, NewCoupon(code, "percent", Decimal(percent), duration=duration))
+    async with control_transaction(kernel, system_actor(await profile(april))) as uow:
+        await redeem_coupon(uow, code)
+    clock.set(at(4, 3))
+    [first] = await billed(april)
+    assert (first.subtotal, first.discount) == (1500, 15 * percent)
+    await later(april, clock, at(4, 10))
+    if used:
+        await use(april, "a", str(used), "2027-04-09T00:00:00Z")
+    await later(april, clock, at(4, 16))
+    await leaves(april)
+    clock.set(at(4, 18))
+    last = (await billed(april))[-1]
+    assert lines(last)[0] == ("seats", "starter", "-1", "1/2", -750)
+    assert last.lines[0]["discount"] == discounts[0]
+    assert last.discounts == [{"code": code, "amount": amount} for amount in discounts]
+    assert (last.discount, last.total) == (sum(discounts), total)
     assert await differences(april) == []
     await ledger(look, april)
 
@@ -212,6 +258,11 @@ async def test_unpaid_and_cancelled_what_is_given_back_is_taken_off_what_is_owed
     ]  # fmt: skip
     assert (bills[0].id, bills[0].balance_applied) == (first.id, 1403)
     assert await ledger(look, april) == {"bad_debt": 1597, "revenue": -1597}
+    april.owner.token = (await sign_in(april.owner, april.email)).token
+    balance = await april.owner.ok("GET", "/v1/billing/balance")
+    assert [(one["kind"], one["bill_id"], one["amount"]["amount"]) for one in balance["movements"]] == [
+        ("balance", str(first.id), "-14.03"), ("issue", str(bills[-1].id), "14.03"),
+    ]  # fmt: skip
     assert await differences(april) == []
 
 
@@ -231,6 +282,28 @@ async def test_an_operator_who_erases_a_company_bills_it_first(april, clock, loo
         (at(4, day), 900 - back, _status(900 - back)),
     ]
     assert (await ledger(look, april))["revenue"] == -(2400 - back)
+
+
+async def test_an_erasure_waits_for_usage_that_is_arriving_and_not_that_for_it(april, clock, look):
+    kernel, now = kernel_of(april), at(4, 10)
+    await later(april, clock, now)
+    await look.run(
+        "INSERT INTO kernel.usage_records (tenant_id, id, at, metric, quantity)"
+        " VALUES ($1, gen_random_uuid(), $2, 'records.created', 1)",
+        april.tenant_id,
+        now,
+    )
+    event = UsageEvent("/s", "late", "records.created", now, now, Decimal(5), None)
+    async with transaction(kernel, system_actor(await profile(april))) as uow:
+        await uow.fetch("SELECT tenants.usage_arrival($1, $2)", april.tenant_id, now)
+        erasing = asyncio.create_task(begun(kernel, april.tenant_id))
+        await until(lambda: look.value(WAITS), every=0.05)
+        assert await Meter(uow).take([event]) == ["accepted"]
+    await erasing
+    used = "SELECT own_count FROM tenants.usage_hours WHERE tenant_id = $1 AND metric = 'records.created'"
+    assert await look.value(used, april.tenant_id) == 1
+    last = (await _all(april))[-1]
+    assert (last.period_end, last.total) == (now, -1050)
 
 
 def _status(total: int) -> str:

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.kernel.errors import NotFound
+from app.tenants.billing.api_calls import flush
+from app.tenants.billing.payments.methods import ensure_customer
 from app.tenants.billing.payments.provider import ProviderUnavailable
 from app.tenants.leaving.certificates import certificate_of
 from app.tenants.leaving.erasure import KEPT, Erasure
@@ -48,6 +51,7 @@ async def test_stripe_deletes_who_was_erased_and_what_they_stored(april, stripe,
 
 async def test_a_stripe_that_does_not_answer_keeps_only_the_certificate_waiting(april, stripe, look):
     await stores(april, stripe)
+    await flush(kernel_of(april))  # which the process would do within a minute, perhaps after the deletion
     customer = await look.value(CUSTOMER, april.tenant_id)
     id = await begun(kernel_of(april), april.tenant_id)
     stripe.down = 3  # it is asked three times
@@ -66,6 +70,22 @@ async def test_who_is_gone_at_stripe_already_is_gone(april, stripe, look):
     del stripe.objects[await look.value(CUSTOMER, april.tenant_id)]
     await Erasure(kernel_of(april), await begun(kernel_of(april), april.tenant_id)).run()
     assert await certified(april) == [{"provider": "stripe", "outcome": "deleted"}]
+
+
+async def test_who_is_erased_while_stripe_answers_is_forgotten_at_once(april, stripe, look):
+    id = await begun(
+        kernel_of(april), april.tenant_id
+    )  # what was asked of Stripe before is answered after it
+    before = set(stripe.objects)
+    with pytest.raises(NotFound):
+        await ensure_customer(kernel_of(april), april.tenant_id)
+    assert set(stripe.objects) == before
+    made = [path for method, path, *_ in stripe.requests if method == "DELETE"][-1].rpartition("/")[2]
+    assert deletions(stripe, made) == 1
+    assert made not in before
+    assert await look.value(CUSTOMER, april.tenant_id) is None
+    await Erasure(kernel_of(april), id).run()
+    assert await certified(april) == []
 
 
 async def test_a_provider_that_is_not_connected_any_more_is_named_by_the_certificate(april, look):

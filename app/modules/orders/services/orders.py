@@ -251,7 +251,10 @@ class OrderService(RecordService[Order]):
         lines = await self._lines_for(row, given, stored, sent)
         benefits = await self.benefits.tried({**row.__dict__, **given}, lines, order_id=row.id)
         inputs = of_lines.header_inputs(row, given)
-        self._header, rows = of_lines.totalled(lines, benefits=benefits, **inputs)
+        header, rows = of_lines.totalled(lines, benefits=benefits, **inputs)
+        if row.credit_requested is not None and header["total"] != row.total:
+            raise ApprovalPending
+        self._header = header
         try:
             after = await super().change(row, given, action=action)
         finally:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from app.kernel.errors import NotFound
 from app.kernel.ids import new_id
 from app.kernel.locks import lock_name
 from app.kernel.runtime import Kernel
@@ -15,7 +16,7 @@ from app.tenants.billing.payments.models import PaymentCustomer, PaymentMethod
 from app.tenants.billing.payments.provider import CustomerFacts, MethodFacts
 from app.tenants.billing.payments.recovering import open_after_trial
 from app.tenants.lifecycle.moves import transaction_of
-from app.tenants.models import Tenant
+from app.tenants.models import Tenant, TenantStatus
 
 _OWNER = """
 SELECT m.email FROM tenants.members m
@@ -25,7 +26,11 @@ WHERE m.tenant_id = $1 AND m.status = 'active' ORDER BY m.id LIMIT 1
 
 
 async def ensure_customer(kernel: Kernel, tenant_id: UUID) -> str:
-    """Who the company is to the provider, which is told of it when it is new there. Raises: as the provider."""
+    """Who the company is to the provider, which is told of it when it is new there.
+
+    A company that is erased before the provider has answered is forgotten there at once.
+    Raises: NotFound for an erased one; as the provider.
+    """
     provider = provider_of(kernel)
     async with transaction_of(kernel, tenant_id) as uow:
         known = await Attempts(uow).customer()
@@ -37,12 +42,23 @@ async def ensure_customer(kernel: Kernel, tenant_id: UUID) -> str:
         tenant_id, tenant.legal_name or tenant.name, owner["email"] if owner else "", tenant.locale
     )
     reference = await provider.customer(facts)
+    try:
+        return await _keep_customer(kernel, tenant_id, provider.name, reference)
+    except NotFound:
+        await provider.forget(reference)
+        raise
+
+
+async def _keep_customer(kernel: Kernel, tenant_id: UUID, provider: str, reference: str) -> str:
+    """Who the company is from now on, unless somebody was quicker. Raises: NotFound for an erased one."""
     async with transaction_of(kernel, tenant_id) as uow:
         await lock_name(uow, "payment_customers")
+        if (await uow.get(Tenant, tenant_id)).status == TenantStatus.ERASED:
+            raise NotFound
         known = await Attempts(uow).customer()
         if known is None:
             await uow.insert(
-                PaymentCustomer, audit="payment_customer", provider=provider.name, reference=reference
+                PaymentCustomer, audit="payment_customer", provider=provider, reference=reference
             )
     return known or reference
 
