@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
+import asyncpg
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -31,9 +32,10 @@ from app.kernel.webhooks.schemas import (
     WebhookEndpointRead,
     WebhookEndpointUpdate,
 )
+from app.worker import supervise
 from tests.support.events import company_actor, worker_kernel
 from tests.support.receiver import Received, Receiver, receiving
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 
 
 class BellRung(Event):
@@ -434,3 +436,30 @@ async def _seconds_of(kernel, actor, urls, live, received):
     stop.set()
     await loop
     return seconds
+
+
+async def test_a_sender_that_lost_the_database_sends_again_when_it_is_back(kernel, receiver, own_database):
+    actor = company_actor()
+    await subscribe(kernel, actor, receiver.url)
+    stop = asyncio.Event()
+    loops: list[int] = []
+    sender = WebhookSender(kernel, poll_seconds=0.01)
+
+    async def loop(stop: asyncio.Event) -> None:
+        loops.append(1)
+        await sender.run(stop)
+
+    supervised = asyncio.create_task(supervise("webhooks", loop, stop, first_pause=0.01))
+    try:
+        await ring(kernel, actor)
+        await until(lambda: len(receiver.received) == 1)
+        owner = await asyncpg.connect(own_database)
+        await owner.execute("ALTER TABLE kernel.webhook_deliveries RENAME TO lost")
+        await until(lambda: len(loops) > 1)
+        await owner.execute("ALTER TABLE kernel.lost RENAME TO webhook_deliveries")
+        await owner.close()
+        await ring(kernel, actor)
+        await until(lambda: len(receiver.received) == 2)
+    finally:
+        stop.set()
+        await supervised

@@ -97,7 +97,11 @@ class WebhookSender:
             await self._close_idle(0)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send until `stop`; requests under way are finished and written down, others given back."""
+        """Send until `stop`; requests under way are finished and written down, others given back.
+
+        It may be run again after it failed, as when the database was away.
+        """
+        self._stopping = False
         flusher = asyncio.create_task(self._flush_loop())
         try:
             while not stop.is_set():
@@ -115,8 +119,9 @@ class WebhookSender:
                 await asyncio.wait(self._tasks)
             flusher.cancel()
             await asyncio.gather(flusher, return_exceptions=True)
+            unsent, self._unsent = self._unsent, []
             await self._flush()
-            await deliveries.give_back(self.kernel, self._unsent)
+            await deliveries.give_back(self.kernel, unsent)
             await self._close_idle(0)
 
     # -- claiming ------------------------------------------------------------------------------------------
