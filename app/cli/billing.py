@@ -130,6 +130,6 @@ def coupon(
 
 
 def _decimal(text: str) -> Decimal:
-    if not text.replace(".", "", 1).isdigit():
+    if not text.replace(".", "", 1).isdecimal():
         raise typer.BadParameter(f"{text} is not a number.")
     return Decimal(text)

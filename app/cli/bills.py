@@ -145,7 +145,7 @@ def _line(text: str, bill: Bill) -> tuple[int, int | None]:
     from app.kernel.errors import Invalid
 
     position, _, amount = text.partition("=")
-    if not position.isdigit():
+    if not position.isdecimal():
         raise Invalid(f"{text!r} is no line: say its position, 2, or a part of it, 2=15.00.")
     return int(position), _money(amount, bill).amount_minor if amount else None
 

@@ -58,7 +58,7 @@ async def receive(request: Request, kernel: Kernel, actor: Actor) -> Received:
     """
     limit = kernel.settings.upload_limit_bytes
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit + _FORM_ALLOWANCE:
+    if declared.isdecimal() and int(declared) > limit + _FORM_ALLOWANCE:
         raise PayloadTooLarge(f"A file may have at most {limit} bytes.", limit=limit)
     if is_multipart(request):
         return await _receive_form(request, kernel, actor, limit)
