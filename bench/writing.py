@@ -47,7 +47,7 @@ WRITTEN: Final[Mapping[str, Written]] = {
     ),
     "contacts": Written(
         lambda n, known: {
-            "last_name": f"Person {n}",
+            "name": f"Person {n}",
             "account_id": known.account_id,
             "allow_duplicates": True,
         },
