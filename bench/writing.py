@@ -164,6 +164,8 @@ def _fresh(value: Any) -> Any:
     """Another value of the same kind."""
     if isinstance(value, int):
         return random.getrandbits(31)
+    if not isinstance(value, str):
+        return value  # unique only beside others that are
     try:
         UUID(value)
     except ValueError:
