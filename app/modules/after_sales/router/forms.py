@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Query, Response
+from fastapi import Query, Response
 from starlette.requests import Request
 from starlette.responses import Response as Answer
 
-from app.kernel.errors import StaleVersion, TooManyRequests, VersionRequired, problems
-from app.kernel.forms import pages
-from app.kernel.forms.pages import PAGE, submission_body
-from app.kernel.forms.schemas import SubmissionReceipt
-from app.kernel.forms.visits import OriginNotAllowed
+from app.kernel.errors import StaleVersion, VersionRequired, problems
+from app.kernel.forms.pages import PAGE
+from app.kernel.forms.routes import add_pages, add_submissions
 from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
@@ -38,7 +36,6 @@ OF = f"{FORMS}/{{id}}"
 router = Router(tags=[TAG])
 _CHANGE = problems(StaleVersion, VersionRequired)
 _EXAMPLE = {"email": "li.hua@example.com", "subject": "The pump is leaking", "seconds": 21}
-FormKey = Annotated[str, Path(alias="id", max_length=200, description="The form's `public_key`.")]
 
 
 @router.get(FORMS, access=CONFIGURE)
@@ -102,37 +99,9 @@ async def delete_case_form(id: UUID, version: IfMatch, uow: Uow) -> None:
 # -- submissions ---------------------------------------------------------------------------------------------
 
 
-@router.post(
-    f"{OF}/submissions",
-    access="public",
-    status_code=202,
-    own_transaction=True,
-    raw_body=True,
-    response_model=SubmissionReceipt,
-    responses=problems(OriginNotAllowed, TooManyRequests)
-    | {303: {"description": "Sent as a form: go to the thanks, or where the form says."}},
-    openapi_extra=submission_body(_EXAMPLE),
+add_submissions(
+    router, KIND, take, name="case_form", says="Open a case without signing in.", example=_EXAMPLE
 )
-async def submit_case_form(key: FormKey, request: Request) -> Answer:
-    """Open a case without signing in. Every answer is alike, whoever is known here.
-
-    A page that sends it needs an origin of the form's list. Sent as JSON, unknown fields are refused; sent as a
-    form, they are left out and the answer redirects. `Idempotency-Key` serves as the token, too.
-    """
-    return await pages.receive(KIND, take, key, request)
-
-
-@router.operation(
-    "OPTIONS",
-    f"{OF}/submissions",
-    access="public",
-    own_transaction=True,
-    include_in_schema=False,
-    operation_id="preflight_case_form",
-)
-async def preflight_case_form(key: FormKey, request: Request) -> Answer:
-    """Whether a page of this origin may send to the form; for reading submissions the operator's list counts."""
-    return await pages.preflight(KIND, key, request)
 
 
 @router.get(f"{OF}/submissions", access=CONFIGURE)
@@ -150,28 +119,7 @@ async def list_case_form_submissions(
 # -- pages ---------------------------------------------------------------------------------------------------
 
 
-@router.get("/case-forms/{key}", **PAGE)
-async def show_case_form(key: str, request: Request) -> Answer:
-    """The form as a page of its own; `?lang=zh` chooses the language."""
-    return await pages.show(KIND, key, request)
-
-
-@router.post("/case-forms/{key}", raw_body=True, **PAGE)
-async def send_case_form(key: str, request: Request) -> Answer:
-    """What the page sends: leads on to the thanks, or shows the form again with what is wrong."""
-    return await pages.send(KIND, take, key, request)
-
-
-@router.get("/case-forms/{key}/thanks", **PAGE)
-async def show_case_form_thanks(key: str, request: Request) -> Answer:
-    """What a visitor sees after sending the form."""
-    return await pages.thank(KIND, key, request)
-
-
-@router.get("/case-forms/{key}/embed.js", **PAGE)
-async def embed_case_form(key: str, request: Request) -> Answer:
-    """A script that shows the form on another page; it needs nothing else and sends JSON."""
-    return await pages.embed(KIND, key, request)
+add_pages(router, KIND, take, name="case_form")
 
 
 @router.get(f"{STATUS}{{token}}", **PAGE)

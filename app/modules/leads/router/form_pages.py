@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kernel.errors import NotFound
-from app.kernel.forms import pages
 from app.kernel.forms.html import gone_page
 from app.kernel.forms.pages import PAGE
 from app.kernel.forms.requests import visit_of
+from app.kernel.forms.routes import add_pages
 from app.kernel.forms.visits import Visit
 from app.kernel.pages.public import look_of
 from app.kernel.routing import Router
@@ -20,28 +20,7 @@ from app.modules.leads.services.capture.submissions import Confirmation, confirm
 router = Router(tags=["pages"])
 
 
-@router.get("/forms/{key}", **PAGE)
-async def show_form(key: str, request: Request) -> Response:
-    """The form as a page of its own; `?lang=zh` chooses the language, `?utm_…` are kept."""
-    return await pages.show(KIND, key, request)
-
-
-@router.post("/forms/{key}", raw_body=True, **PAGE)
-async def send_form(key: str, request: Request) -> Response:
-    """What the page sends: leads on to the thanks, or shows the form again with what is wrong."""
-    return await pages.send(KIND, take, key, request)
-
-
-@router.get("/forms/{key}/thanks", **PAGE)
-async def show_thanks(key: str, request: Request) -> Response:
-    """What a visitor sees after sending the form."""
-    return await pages.thank(KIND, key, request)
-
-
-@router.get("/forms/{key}/embed.js", **PAGE)
-async def embed_form(key: str, request: Request) -> Response:
-    """A script that shows the form on another page; it needs nothing else and sends JSON."""
-    return await pages.embed(KIND, key, request)
+add_pages(router, KIND, take, name="form")
 
 
 # -- links from mails ----------------------------------------------------------------------------------------

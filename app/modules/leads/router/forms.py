@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Path, Query
+from fastapi import Query
 from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,16 +14,12 @@ from starlette.responses import Response
 from app.kernel.errors import (
     PayloadTooLarge,
     StaleVersion,
-    TooManyRequests,
     UnsupportedMediaType,
     VersionRequired,
     problems,
 )
-from app.kernel.forms import pages
-from app.kernel.forms.pages import submission_body
 from app.kernel.forms.requests import media_type_of
-from app.kernel.forms.schemas import SubmissionReceipt
-from app.kernel.forms.visits import OriginNotAllowed
+from app.kernel.forms.routes import add_submissions
 from app.kernel.inbound_mail import SIZE_LIMIT as MAIL_LIMIT
 from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
@@ -67,7 +63,6 @@ _CARDS_BODY: dict[str, Any] = {
 }
 _MAIL_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {"message/rfc822": _TEXT}}}
 _EXAMPLE = {"name": "Li Hua", "email": "li.hua@example.com", "seconds": 21, "utm_source": "newsletter"}
-FormKey = Annotated[str, Path(alias="id", max_length=200, description="The form's `public_key`.")]
 
 
 # -- definitions ---------------------------------------------------------------------------------------------
@@ -134,37 +129,14 @@ async def delete_form(id: UUID, version: IfMatch, uow: Uow) -> None:
 # -- submissions ---------------------------------------------------------------------------------------------
 
 
-@router.post(
-    "/v1/forms/{id}/submissions",
-    access="public",
-    status_code=202,
-    own_transaction=True,
-    raw_body=True,
-    response_model=SubmissionReceipt,
-    responses=problems(OriginNotAllowed, TooManyRequests)
-    | {303: {"description": "Sent as a form: go to the thanks, or where the form says."}},
-    openapi_extra=submission_body(_EXAMPLE),
+add_submissions(
+    router,
+    KIND,
+    take,
+    name="form",
+    says="Send what a visitor filled in, without signing in.",
+    example=_EXAMPLE,
 )
-async def submit_form(key: FormKey, request: Request) -> Response:
-    """Send what a visitor filled in, without signing in. Every answer is alike, whoever is known here.
-
-    A page that sends it needs an origin of the form's list. Sent as JSON, unknown fields are refused; sent as a
-    form, they are left out and the answer redirects. `Idempotency-Key` serves as the token, too.
-    """
-    return await pages.receive(KIND, take, key, request)
-
-
-@router.operation(
-    "OPTIONS",
-    "/v1/forms/{id}/submissions",
-    access="public",
-    own_transaction=True,
-    include_in_schema=False,
-    operation_id="preflight_form",
-)
-async def preflight_form(key: FormKey, request: Request) -> Response:
-    """Whether a page of this origin may send to the form; for reading submissions the operator's list counts."""
-    return await pages.preflight(KIND, key, request)
 
 
 @router.get("/v1/forms/{id}/submissions", access=MANAGE)
