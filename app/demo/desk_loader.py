@@ -40,7 +40,7 @@ RULES: Final[Sequence[Mapping[str, Any]]] = (
 )
 WAITING: Final[Sequence[Mapping[str, Any]]] = (
     {
-        "subject": "设备停机,急需维修",
+        "subject": "设备停机，急需维修",
         "type": "incident",
         "priority": "urgent",
         "channel": "phone",
@@ -49,7 +49,7 @@ WAITING: Final[Sequence[Mapping[str, Any]]] = (
     {"subject": "The display stays dark", "type": "incident", "channel": "email", "language": "en"},
     {"subject": "密封件漏油", "type": "incident", "priority": "high", "channel": "web", "language": "zh"},
     {"subject": "Which oil does it need?", "type": "question", "channel": "chat", "language": "en"},
-    {"subject": "如何安排年度保养?", "type": "question", "channel": "web", "language": "zh"},
+    {"subject": "如何安排年度保养？", "type": "question", "channel": "web", "language": "zh"},
     {
         "subject": "Spare parts for last year's order",
         "type": "question",
@@ -76,10 +76,10 @@ class _DemoCall:
 
 
 _CALLS: Final = (
-    _DemoCall("inbound", 312, "answered", "询问发货时间,已答复。", contact=0),
-    _DemoCall("inbound", 95, "answered", "报修:设备无法启动,已登记。", contact=3),
+    _DemoCall("inbound", 312, "answered", "询问发货时间，已答复。", contact=0),
+    _DemoCall("inbound", 95, "answered", "报修：设备无法启动，已登记。", contact=3),
     _DemoCall("outbound", 0, "no_answer", "回访未接通。", contact=5),
-    _DemoCall("inbound", 148, "answered", "想了解产品价格,请销售跟进。", number="+86 139 0000 4321"),
+    _DemoCall("inbound", 148, "answered", "想了解产品价格，请销售跟进。", number="+86 139 0000 4321"),
     _DemoCall("inbound", 21, "answered", "打错电话。"),
 )
 

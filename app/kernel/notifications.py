@@ -162,7 +162,7 @@ class Notifications:
             if member_id not in people:
                 continue  # gone meanwhile
             name, address = (" ".join(part.split()) for part in people[member_id])
-            greeting = f"{name},您好:" if chinese else f"Hello {name},"
+            greeting = f"{name}，您好：" if chinese else f"Hello {name},"
             parts = [greeting, " ".join(notice.title.split()), notice.body or "", self._link(notice)]
             text = "\n\n".join(part for part in parts if part)
             mail = Message(

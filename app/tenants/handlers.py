@@ -61,9 +61,9 @@ async def tell_of_impersonation(uow: UnitOfWork, event: ImpersonationBegun) -> N
     owners = {row["id"] for row in await uow.fetch(_OWNERS, uow.tenant_id)}
     zone, until = uow.actor.tenant.zone, event.expires_at.astimezone(uow.actor.tenant.zone)
     if uow.actor.tenant.language == "zh":
-        title = f"{event.operator}(平台运营)正以{event.member}的身份操作"
+        title = f"{event.operator}（平台运营）正以{event.member}的身份操作"
         right = "可以修改" if event.may_write else "只读"
-        body = f"原因:{event.reason}\n{right},最晚至 {until:%Y-%m-%d %H:%M}({zone.key})。"
+        body = f"原因：{event.reason}\n{right}，最晚至 {until:%Y-%m-%d %H:%M}（{zone.key}）。"
     else:
         title = f"{event.operator}, who runs this installation, acts in the place of {event.member}"
         right = "May change things" if event.may_write else "Reads only"

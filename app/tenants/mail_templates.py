@@ -26,8 +26,8 @@ VERIFICATION: Final = Template(
     {
         "en": "Hello {name},\n\nplease confirm that this is your address:\n\n{link}\n\n"
         "The link works for seven days. If you did not sign up, you need do nothing.\n",
-        "zh": "{name},您好:\n\n请点击以下链接确认这是您的邮箱地址:\n\n{link}\n\n"
-        "链接七天内有效。如果您没有注册,请忽略本邮件。\n",
+        "zh": "{name}，您好：\n\n请点击以下链接确认这是您的邮箱地址：\n\n{link}\n\n"
+        "链接七天内有效。如果您没有注册，请忽略本邮件。\n",
     },
 )
 PASSWORD_RESET: Final = Template(
@@ -35,8 +35,8 @@ PASSWORD_RESET: Final = Template(
     {
         "en": "Hello {name},\n\nsomebody, probably you, asked for a new password. Choose it here:\n\n{link}\n\n"
         "The link works for one hour and once. If it was not you, you need do nothing: the old password stays.\n",
-        "zh": "{name},您好:\n\n我们收到了重置密码的请求。请通过以下链接设置新密码:\n\n{link}\n\n"
-        "链接一小时内有效,且只能使用一次。如果不是您本人操作,请忽略本邮件,原密码不变。\n",
+        "zh": "{name}，您好：\n\n我们收到了重置密码的请求。请通过以下链接设置新密码：\n\n{link}\n\n"
+        "链接一小时内有效，且只能使用一次。如果不是您本人操作，请忽略本邮件，原密码不变。\n",
     },
 )
 PASSWORD_CHANGED: Final = Template(
@@ -44,8 +44,8 @@ PASSWORD_CHANGED: Final = Template(
     {
         "en": "Hello {name},\n\nyour password was changed just now, and your other sessions were ended.\n"
         "If it was not you, choose a new password at once: {link}\n",
-        "zh": "{name},您好:\n\n您的密码刚刚已更改,其他登录会话已全部结束。\n"
-        "如果不是您本人操作,请立即重置密码:{link}\n",
+        "zh": "{name}，您好：\n\n您的密码刚刚已更改，其他登录会话已全部结束。\n"
+        "如果不是您本人操作，请立即重置密码：{link}\n",
     },
 )
 INVITATION: Final = Template(
@@ -53,7 +53,7 @@ INVITATION: Final = Template(
     {
         "en": "Hello {name},\n\n{inviter} invites you to work with {company} in Rapport. Join here:\n\n{link}\n\n"
         "The link works for seven days.\n",
-        "zh": "{name},您好:\n\n{inviter}邀请您在 Rapport 中加入{company}。请通过以下链接加入:"
+        "zh": "{name}，您好：\n\n{inviter}邀请您在 Rapport 中加入{company}。请通过以下链接加入："
         "\n\n{link}\n\n链接七天内有效。\n",
     },
 )
@@ -62,7 +62,7 @@ TOTP_CHANGED: Final = Template(
     {
         "en": "Hello {name},\n\ntwo-factor sign-in of your account was {change} just now.\n"
         "If it was not you, change your password at once: {link}\n",
-        "zh": "{name},您好:\n\n您账户的两步验证刚刚已{change}。\n如果不是您本人操作,请立即更改密码:{link}\n",
+        "zh": "{name}，您好：\n\n您账户的两步验证刚刚已{change}。\n如果不是您本人操作，请立即更改密码：{link}\n",
     },
 )
 WEBHOOK_DISABLED: Final = Template(
@@ -70,8 +70,8 @@ WEBHOOK_DISABLED: Final = Template(
     {
         "en": "Hello {name},\n\nthe webhook {url} {reason}, so we switched it off.\n"
         "Once its receiver works again, switch it on and replay what it missed: {link}\n",
-        "zh": "{name},您好:\n\nWebhook {url} {reason},我们已将其停用。\n"
-        "接收端恢复后,请重新启用并重放错过的事件:{link}\n",
+        "zh": "{name}，您好：\n\nWebhook {url} {reason}，我们已将其停用。\n"
+        "接收端恢复后，请重新启用并重放错过的事件：{link}\n",
     },
 )
 _REASONS: Final = {

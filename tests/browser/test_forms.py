@@ -111,7 +111,7 @@ async def test_the_hosted_page_works_on_a_phone_without_scripts(
     await page.get_by_label("邮箱").fill("li@sail.example.com")
     await page.get_by_label("接收资讯").check()
     await page.get_by_role("button", name="提交").click()
-    await expect(page.get_by_role("status")).to_have_text("谢谢,我们已收到您的信息。")
+    await expect(page.get_by_role("status")).to_have_text("谢谢，我们已收到您的信息。")
     await context.close()
     [lead] = await leads(owner)
     assert (lead["name"], lead["email"], lead["utm_source"]) == ("李华", "li@sail.example.com", "wechat")

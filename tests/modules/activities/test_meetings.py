@@ -344,7 +344,7 @@ async def test_a_chinese_company_invites_in_chinese(app, look):
     zoe = unique_email("zoe")
     await meeting(company.owner, subject="产品演示", attendees=[{"email": zoe, "name": "周"}])
     (mail,) = await meeting_mails(look, zoe)
-    assert (mail["subject"], mail["to"]) == ("邀请:产品演示", f'"周" <{zoe}>')
+    assert (mail["subject"], mail["to"]) == ("邀请：产品演示", f'"周" <{zoe}>')
     assert "2031-03-03 17:00–18:00 (Asia/Shanghai)" in mail["text"]
     page = await stranger_from(app).get(await link(look, zoe))
     assert "参加" in page.text

@@ -30,8 +30,8 @@ from app.modules.activities.services.planning import (
 
 ASSIGNED: Final = "activity.assigned"
 MENTIONED: Final = "activity.mentioned"
-_ASSIGNED: Final = {"en": "{who} gave you: {what}", "zh": "{who}交给您:{what}"}
-_MENTIONED: Final = {"en": "{who} mentions you: {what}", "zh": "{who}提到了您:{what}"}
+_ASSIGNED: Final = {"en": "{who} gave you: {what}", "zh": "{who}交给您：{what}"}
+_MENTIONED: Final = {"en": "{who} mentions you: {what}", "zh": "{who}提到了您：{what}"}
 _SHOWN: Final = 500
 _NEVER_COPIED: Final = frozenset({"tenant_id", "id", "version", "created_at", "updated_at"})
 _NOT_COPIED: Final = (

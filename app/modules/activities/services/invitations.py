@@ -27,7 +27,7 @@ _SUBJECTS: Final = {
         "update": "Changed: {what}",
         "cancellation": "Cancelled: {what}",
     },
-    "zh": {"invitation": "邀请:{what}", "update": "变更:{what}", "cancellation": "取消:{what}"},
+    "zh": {"invitation": "邀请：{what}", "update": "变更：{what}", "cancellation": "取消：{what}"},
 }
 _OPENINGS: Final = {
     "en": {
@@ -35,7 +35,7 @@ _OPENINGS: Final = {
         "update": "{who} has changed:",
         "cancellation": "{who} has cancelled:",
     },
-    "zh": {"invitation": "{who}邀请您参加:", "update": "{who}更改了:", "cancellation": "{who}取消了:"},
+    "zh": {"invitation": "{who}邀请您参加：", "update": "{who}更改了：", "cancellation": "{who}取消了："},
 }
 _ANSWER: Final = {
     "en": "Please answer here; the link works once:\n\n{link}",

@@ -22,7 +22,7 @@ REMINDER: Final = "activity.reminder"
 STEP: Final = 500
 _TITLES: Final = {
     "en": {True: "{when}: {what}", False: "Due {when}: {what}"},
-    "zh": {True: "{when} 开始:{what}", False: "{when} 到期:{what}"},
+    "zh": {True: "{when} 开始：{what}", False: "{when} 到期：{what}"},
 }
 
 

@@ -29,13 +29,13 @@ _TITLES: Final = {
         ApprovalStatus.RECALLED: "Recalled: {label}",
     },
     "zh": {
-        REQUESTED: "请审批:{label}",
-        REMINDER: "仍在等待您审批:{label}",
-        ESCALATED: "已转交他人审批:{label}",
-        STUCK: "已无人可以审批:{label}",
-        ApprovalStatus.APPROVED: "已批准:{label}",
-        ApprovalStatus.REFUSED: "已拒绝:{label}",
-        ApprovalStatus.RECALLED: "已撤回:{label}",
+        REQUESTED: "请审批：{label}",
+        REMINDER: "仍在等待您审批：{label}",
+        ESCALATED: "已转交他人审批：{label}",
+        STUCK: "已无人可以审批：{label}",
+        ApprovalStatus.APPROVED: "已批准：{label}",
+        ApprovalStatus.REFUSED: "已拒绝：{label}",
+        ApprovalStatus.RECALLED: "已撤回：{label}",
     },
 }
 

@@ -57,11 +57,11 @@ _TITLE: Final = {
         HeldFor.COUPON: "{order} is held: a coupon does not hold any more",
     },
     "zh": {
-        _REFUSED: "订单 {order} 暂缓:超出信用额度的审批未通过",
-        HeldFor.STOCK: "订单 {order} 暂缓:库存不足",
-        HeldFor.CREDIT: "订单 {order} 暂缓:超出信用额度",
-        HeldFor.CONTRACT: "订单 {order} 暂缓:合同额度不足或合同未生效",
-        HeldFor.COUPON: "订单 {order} 暂缓:优惠券已不可用",
+        _REFUSED: "订单 {order} 暂缓：超出信用额度的审批未通过",
+        HeldFor.STOCK: "订单 {order} 暂缓：库存不足",
+        HeldFor.CREDIT: "订单 {order} 暂缓：超出信用额度",
+        HeldFor.CONTRACT: "订单 {order} 暂缓：合同额度不足或合同未生效",
+        HeldFor.COUPON: "订单 {order} 暂缓：优惠券已不可用",
     },
 }
 _PLACED = (

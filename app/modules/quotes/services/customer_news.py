@@ -14,10 +14,10 @@ DECLINED: Final = "quote.declined"
 _TITLES: Final = {
     VIEWED: {
         "en": "{quote}: the customer has looked at it for the first time",
-        "zh": "{quote}:客户首次查看",
+        "zh": "{quote}：客户首次查看",
     },
-    ACCEPTED: {"en": "{quote}: the customer has accepted", "zh": "{quote}:客户已接受"},
-    DECLINED: {"en": "{quote}: the customer has declined", "zh": "{quote}:客户已拒绝"},
+    ACCEPTED: {"en": "{quote}: the customer has accepted", "zh": "{quote}：客户已接受"},
+    DECLINED: {"en": "{quote}: the customer has declined", "zh": "{quote}：客户已拒绝"},
 }
 
 

@@ -11,12 +11,12 @@ from app.tenants.billing.readers import readers
 from app.tenants.mail_templates import Template, send
 
 ISSUED: Final = Template(
-    {"en": "Invoice {number}: {amount} until {day}", "zh": "账单 {number}:请于 {day} 前支付 {amount}"},
+    {"en": "Invoice {number}: {amount} until {day}", "zh": "账单 {number}：请于 {day} 前支付 {amount}"},
     {
         "en": "Hello {name},\n\ninvoice {number} of {company} comes to {amount}, due on {day}. "
         "It says where to pay to:\n\n{link}\n",
-        "zh": "{name},您好:\n\n{company}的账单 {number} 应付 {amount},到期日 {day}。"
-        "付款方式见账单:\n\n{link}\n",
+        "zh": "{name}，您好：\n\n{company}的账单 {number} 应付 {amount}，到期日 {day}。"
+        "付款方式见账单：\n\n{link}\n",
     },
 )
 OVERDUE: Final = Template(
@@ -24,8 +24,8 @@ OVERDUE: Final = Template(
     {
         "en": "Hello {name},\n\n{amount} of invoice {number} of {company} was due on {day}. "
         "Please pay it, so that your account stays open:\n\n{link}\n",
-        "zh": "{name},您好:\n\n{company}的账单 {number} 应付 {amount},已于 {day} 到期。"
-        "请尽快支付,以免账户被停用:\n\n{link}\n",
+        "zh": "{name}，您好：\n\n{company}的账单 {number} 应付 {amount}，已于 {day} 到期。"
+        "请尽快支付，以免账户被停用：\n\n{link}\n",
     },
 )
 DECLINED: Final = Template(
@@ -33,8 +33,8 @@ DECLINED: Final = Template(
     {
         "en": "Hello {name},\n\nwe could not take {amount} for invoice {number} of {company}: {reason}\n"
         "We try again on {day}. You can pay at once, or store another way to pay:\n\n{link}\n",
-        "zh": "{name},您好:\n\n{company}的账单 {number}({amount})扣款失败:{reason}\n"
-        "我们将于 {day} 再次扣款。您也可以立即支付或更换付款方式:\n\n{link}\n",
+        "zh": "{name}，您好：\n\n{company}的账单 {number}（{amount}）扣款失败：{reason}\n"
+        "我们将于 {day} 再次扣款。您也可以立即支付或更换付款方式：\n\n{link}\n",
     },
 )
 SUSPENDED: Final = Template(
@@ -43,15 +43,15 @@ SUSPENDED: Final = Template(
         "en": "Hello {name},\n\ninvoice {number} over {amount} was not paid in two weeks, so your account is "
         "suspended: you can read, export and pay. It opens again as soon as the invoice is paid:\n\n{link}\n\n"
         "After {days} days the account is cancelled.\n",
-        "zh": "{name},您好:\n\n账单 {number}({amount})两周内未支付,您的账户已停用,"
-        "目前仅可查看、导出和支付。支付后账户立即恢复:\n\n{link}\n\n{days} 天后账户将被注销。\n",
+        "zh": "{name}，您好：\n\n账单 {number}（{amount}）两周内未支付，您的账户已停用，"
+        "目前仅可查看、导出和支付。支付后账户立即恢复：\n\n{link}\n\n{days} 天后账户将被注销。\n",
     },
 )
 RECOVERED: Final = Template(
-    {"en": "Thank you: {company} is paid up", "zh": "感谢支付:{company}的账户已恢复正常"},
+    {"en": "Thank you: {company} is paid up", "zh": "感谢支付：{company}的账户已恢复正常"},
     {
         "en": "Hello {name},\n\nnothing is overdue any more, and the account of {company} is open again.\n",
-        "zh": "{name},您好:\n\n{company}已无逾期账单,账户已恢复正常。\n",
+        "zh": "{name}，您好：\n\n{company}已无逾期账单，账户已恢复正常。\n",
     },
 )
 REASONS: Final = {

@@ -22,8 +22,8 @@ _TEXTS: Final = {
     "en": "Hello,\n\nthank you for writing to {company}. Your request has the number {number}.\n\n"
     "Where it stands:\n{link}\n\nAnswer this mail to tell us more.\n\n"
     "If you did not write to us, you need do nothing.",
-    "zh": "您好,\n\n感谢您联系{company}。您的请求编号为 {number}。\n\n查看进度:\n{link}\n\n"
-    "如需补充,请直接回复此邮件。\n\n如果不是您本人操作,请忽略本邮件。",
+    "zh": "您好，\n\n感谢您联系{company}。您的请求编号为 {number}。\n\n查看进度：\n{link}\n\n"
+    "如需补充，请直接回复此邮件。\n\n如果不是您本人操作，请忽略本邮件。",
 }
 
 

@@ -142,7 +142,7 @@ async def _write(uow: UnitOfWork, cases: Mapping[UUID, _Held]) -> None:
 
 
 def _notice(uow: UnitOfWork, row: Mapping[str, Any]) -> Notice:
-    text = "{} was escalated to you: {}" if uow.actor.tenant.language == "en" else "{} 已升级给您:{}"
+    text = "{} was escalated to you: {}" if uow.actor.tenant.language == "en" else "{} 已升级给您：{}"
     return Notice(
         kind=ESCALATED,
         title=text.format(row["number"], row["subject"]),

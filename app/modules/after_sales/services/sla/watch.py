@@ -85,8 +85,8 @@ async def breach_batch(uow: UnitOfWork, limit: int) -> int:
 async def _tell(uow: UnitOfWork, kind: str, rows: list[Any]) -> None:
     chinese = uow.actor.tenant.language == "zh"
     texts = {
-        WARNED: ("{} is due soon: {}", "{} 即将超时:{}"),
-        BREACHED: ("{} is overdue: {}", "{} 已超时:{}"),
+        WARNED: ("{} is due soon: {}", "{} 即将超时：{}"),
+        BREACHED: ("{} is overdue: {}", "{} 已超时：{}"),
     }
     text = texts[kind][chinese]
     await Notifications(uow).tell_each(

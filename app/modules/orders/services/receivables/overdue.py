@@ -55,7 +55,7 @@ async def mark_overdue(run: ScheduledRun) -> None:
 
 def _title(number: str, customer: str, language: str) -> str:
     if language == "zh":
-        return f"发票 {number}({customer})已逾期"
+        return f"发票 {number}（{customer}）已逾期"
     return f"Invoice {number} of {customer} is overdue"
 
 
