@@ -36,6 +36,11 @@ def swept(column: str) -> str:
     return f"regexp_replace(t.{column}, {{sought}}, {{pseudonym}}, 'gi')"
 
 
+def swept_columns(*columns: str) -> Mapping[str, str]:
+    """`swept`, of several columns."""
+    return {column: swept(column) for column in columns}
+
+
 def swept_json(column: str) -> str:
     """As `swept`, of everything within a JSON value."""
     return f"regexp_replace(t.{column}::text, {{sought}}, {{pseudonym}}, 'gi')::jsonb"

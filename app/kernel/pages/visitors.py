@@ -7,6 +7,9 @@ from typing import Self
 
 from starlette.requests import Request
 
+from app.kernel.access import TenantProfile
+from app.kernel.figures import Language
+from app.kernel.pages.languages import language_of
 from app.kernel.runtime import Kernel
 
 _TOKEN_LENGTH = 400  # longer than any that we make
@@ -34,3 +37,7 @@ class PageVisitor:
             wanted=request.query_params.get("lang"),
             accepted=request.headers.get("accept-language"),
         )
+
+    def language(self, company: TenantProfile | None = None) -> Language:
+        """What was asked for, else what the browser prefers, else the company's."""
+        return language_of(self.wanted, self.accepted, company.locale if company else "en")

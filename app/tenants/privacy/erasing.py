@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from app.kernel.uow import UnitOfWork, transaction
 from app.tenants.privacy.identifiers import Identifiers
 from app.tenants.privacy.statements import FILES, Statements, pseudonym
 
+Built = Callable[[Statements, Holding, Mapping[str, str], list[UUID], str], str]
 BATCH: Final = 500
 _MARK: Final = (
     "UPDATE tenants.privacy_rows SET done = true"
@@ -83,21 +84,19 @@ class Rows:
         return changes
 
     async def _change(self, uow: UnitOfWork, holding: Holding, ids: list[UUID]) -> None:
-        statements = self._statements(uow)
-        record = self._records.get(holding.table)
-        answer = "t.id, t.version, t.deleted_at" if record is not None else "t.id"
-        sql = statements.erase(holding, self._changes(holding), ids, answer)
-        rows = await uow.fetch(sql, *statements.arguments)
-        await self._beside(uow, holding, ids)
-        if record is not None:
-            self._tell(uow, record, holding, rows)
+        await self._run(uow, holding, ids, Statements.erase, "t.version")
 
     async def _told(self, uow: UnitOfWork, holding: Holding, ids: list[UUID]) -> Sequence[asyncpg.Record]:
         """What guarded rows will hold; told with it, since the rows themselves are changed by their owner."""
-        statements = self._statements(uow)
+        return await self._run(uow, holding, ids, Statements.erased, "t.version + 1 AS version")
+
+    async def _run(
+        self, uow: UnitOfWork, holding: Holding, ids: list[UUID], built_by: Built, version: str
+    ) -> Sequence[asyncpg.Record]:
         record = self._records.get(holding.table)
-        answer = "t.id, t.version + 1 AS version, t.deleted_at" if record is not None else "t.id"
-        sql = statements.erased(holding, self._changes(holding), ids, answer)
+        answer = "t.id" if record is None else f"t.id, {version}, t.deleted_at"
+        statements = self._statements(uow)
+        sql = built_by(statements, holding, self._changes(holding), ids, answer)
         rows = await uow.fetch(sql, *statements.arguments)
         await self._beside(uow, holding, ids)
         if record is not None:

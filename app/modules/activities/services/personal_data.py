@@ -11,6 +11,7 @@ from app.kernel.personal_data import (
     SWEPT_RECORD,
     Holding,
     swept,
+    swept_columns,
     swept_json,
 )
 
@@ -37,11 +38,7 @@ PERSONAL_DATA: Final = (
         "t.id IN (SELECT a.activity_id FROM activities.attendees a WHERE a.tenant_id = t.tenant_id"
         " AND (a.record_id IN {people} OR lower(a.email) = ANY({emails})))",
         erase={
-            "subject": swept("subject"),
-            "body": swept("body"),
-            "outcome": swept("outcome"),
-            "completion_note": swept("completion_note"),
-            "place": swept("place"),
+            **swept_columns("subject", "body", "outcome", "completion_note", "place"),
             **SWEPT_RECORD,
         },
         why="Others met there too.",

@@ -12,6 +12,7 @@ from starlette.responses import Response as Answer
 from app.kernel.errors import StaleVersion, VersionRequired, problems
 from app.kernel.forms.pages import PAGE
 from app.kernel.forms.routes import add_pages, add_submissions
+from app.kernel.pages.visitors import PageVisitor
 from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
@@ -23,7 +24,7 @@ from app.modules.after_sales.schemas.forms import (
     CaseFormSubmissionRead,
     CaseFormUpdate,
 )
-from app.modules.after_sales.services.cases.status_page import Reader, show_status
+from app.modules.after_sales.services.cases.status_page import show_status
 from app.modules.after_sales.services.forms import listing
 from app.modules.after_sales.services.forms.definitions import KIND, CaseForms, form_read
 from app.modules.after_sales.services.forms.submissions import take
@@ -125,12 +126,4 @@ add_pages(router, KIND, take, name="case_form")
 @router.get(f"{STATUS}{{token}}", **PAGE)
 async def show_case_status(token: str, request: Request) -> Answer:
     """Where a case stands, by a mailed link; `?lang=zh` chooses the language."""
-    reader = Reader(
-        kernel=request.scope["rapport.kernel"],
-        token=token[:400],
-        address=request.client.host if request.client else "",
-        request_id=request.scope["rapport.request_id"],
-        wanted=request.query_params.get("lang"),
-        accepted=request.headers.get("accept-language"),
-    )
-    return await show_status(reader)
+    return await show_status(PageVisitor.of(request, token))

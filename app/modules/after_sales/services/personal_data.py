@@ -12,6 +12,7 @@ from app.kernel.personal_data import (
     SWEPT_RECORD,
     Holding,
     swept,
+    swept_columns,
     when_set,
 )
 
@@ -23,8 +24,7 @@ PERSONAL_DATA: Final = (
         "after_sales.assets",
         _THEIRS,
         erase={
-            "name": swept("name"),
-            "serial_number": swept("serial_number"),
+            **swept_columns("name", "serial_number"),
             "location": NOTHING,
             "warranty_terms": swept("warranty_terms"),
             **SWEPT_RECORD,
@@ -35,8 +35,7 @@ PERSONAL_DATA: Final = (
         "after_sales.maintenance_plans",
         "t.asset_id IN {asset}",
         erase={
-            "name": swept("name"),
-            "instructions": swept("instructions"),
+            **swept_columns("name", "instructions"),
             **SWEPT_RECORD,
         },
         why=_ASSET,

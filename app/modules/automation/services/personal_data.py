@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.kernel.personal_data import Holding, swept
+from app.kernel.personal_data import Holding, swept, swept_columns
 
 _WHY: Final = "Who approved what is proof for the company; the person's name is replaced."
 PERSONAL_DATA: Final = (
@@ -12,9 +12,7 @@ PERSONAL_DATA: Final = (
         "automation.approvals",
         "t.record_id IN {found}",
         erase={
-            "label": swept("label"),
-            "note": swept("note"),
-            "decision_note": swept("decision_note"),
+            **swept_columns("label", "note", "decision_note"),
         },
         why=_WHY,
     ),

@@ -11,6 +11,7 @@ from app.kernel.personal_data import (
     SWEPT_RECORD,
     Holding,
     swept,
+    swept_columns,
     swept_json,
     when_set,
 )
@@ -36,11 +37,7 @@ PERSONAL_DATA: Final = (
         "t.contact_id IN {contact} OR t.id IN (SELECT p.contract_id FROM contracts.parties p"
         " WHERE p.tenant_id = t.tenant_id AND (p.contact_id IN {contact} OR p.account_id IN {account}))",
         erase={
-            "title": swept("title"),
-            "signed_by": swept("signed_by"),
-            "description": swept("description"),
-            "termination_reason": swept("termination_reason"),
-            "void_reason": swept("void_reason"),
+            **swept_columns("title", "signed_by", "description", "termination_reason", "void_reason"),
             **SWEPT_RECORD,
         },
         why=_WHY,
@@ -54,13 +51,13 @@ PERSONAL_DATA: Final = (
     Holding(
         "contracts.clauses",
         "t.contract_id IN {contract}",
-        erase={"title": swept("title"), "body": swept("body"), "merged": swept("merged")},
+        erase={**swept_columns("title", "body", "merged")},
         why=_WHY,
     ),
     Holding(
         "contracts.amendments",
         "t.contract_id IN {contract}",
-        erase={"title": swept("title"), "reason": swept("reason"), "changes": swept_json("changes")},
+        erase={**swept_columns("title", "reason"), "changes": swept_json("changes")},
         why=_WHY,
     ),
     Holding(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.kernel.personal_data import NOTHING, RECORD_TEXTS, Holding, swept, when_set
+from app.kernel.personal_data import NOTHING, RECORD_TEXTS, Holding, swept, swept_columns, when_set
 
 _LEDGER: Final = "Points and money are owed and booked; the books keep sums, and no name."
 _MEMBERS: Final = "t.member_id IN {loyalty_member}"
@@ -22,7 +22,7 @@ PERSONAL_DATA: Final = (
     Holding(
         "membership.wallet_transactions",
         "t.wallet_id IN {membership.wallets}",
-        erase={"note": swept("note"), "source": swept("source"), "reference": swept("reference")},
+        erase={**swept_columns("note", "source", "reference")},
         why=_LEDGER,
         guarded=True,
     ),

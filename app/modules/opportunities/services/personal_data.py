@@ -11,6 +11,7 @@ from app.kernel.personal_data import (
     SWEPT_RECORD,
     Holding,
     swept,
+    swept_columns,
 )
 
 _WHY: Final = "What was won and lost is counted by it."
@@ -22,10 +23,7 @@ PERSONAL_DATA: Final = (
             "name": PSEUDONYM,
             "description": NOTHING,
             "next_step": NOTHING,
-            "product_name": swept("product_name"),
-            "win_reason": swept("win_reason"),
-            "loss_reason": swept("loss_reason"),
-            "source": swept("source"),
+            **swept_columns("product_name", "win_reason", "loss_reason", "source"),
             "outcome_note": NOTHING,
             **RECORD_TEXTS,
         },
@@ -37,14 +35,16 @@ PERSONAL_DATA: Final = (
         "t.contact_id IN {contact} OR t.lead_id IN {lead} OR t.id IN (SELECT c.opportunity_id"
         " FROM opportunities.committee c WHERE c.tenant_id = t.tenant_id AND c.contact_id IN {contact})",
         erase={
-            "name": swept("name"),
-            "description": swept("description"),
-            "next_step": swept("next_step"),
-            "product_name": swept("product_name"),
-            "win_reason": swept("win_reason"),
-            "loss_reason": swept("loss_reason"),
-            "source": swept("source"),
-            "outcome_note": swept("outcome_note"),
+            **swept_columns(
+                "name",
+                "description",
+                "next_step",
+                "product_name",
+                "win_reason",
+                "loss_reason",
+                "source",
+                "outcome_note",
+            ),
             **SWEPT_RECORD,
         },
         why=_WHY,
@@ -54,10 +54,7 @@ PERSONAL_DATA: Final = (
         "opportunities.presales_requests",
         "t.opportunity_id IN {opportunity}",
         erase={
-            "name": swept("name"),
-            "description": swept("description"),
-            "decline_reason": swept("decline_reason"),
-            "result": swept("result"),
+            **swept_columns("name", "description", "decline_reason", "result"),
             **SWEPT_RECORD,
         },
         why="Who worked how long on what is counted by it.",
@@ -68,7 +65,7 @@ PERSONAL_DATA: Final = (
     Holding(
         "opportunities.lines",
         "t.opportunity_id IN {opportunity}",
-        erase={"description": swept("description"), "product_name": swept("product_name")},
+        erase={**swept_columns("description", "product_name")},
         why=_WHY,
     ),
 )

@@ -78,9 +78,9 @@ async def download_offer(token: str, request: Request) -> Response:
     try:
         pdf, name = await download(visitor)
     except NotFound:
-        return html.nothing_page(visitor.language)
+        return html.nothing_page(visitor.language())
     except TooManyRequests as refusal:
-        return html.too_many_page(visitor.language, refusal.headers["Retry-After"])
+        return html.too_many_page(visitor.language(), refusal.headers["Retry-After"])
     return _file(pdf, name, "no-store")
 
 

@@ -11,6 +11,7 @@ from app.kernel.personal_data import (
     SWEPT_RECORD,
     Holding,
     swept,
+    swept_columns,
     when_set,
 )
 
@@ -21,9 +22,7 @@ PERSONAL_DATA: Final = (
         "t.account_id IN {account}",
         erase={
             "name": PSEUDONYM,
-            "segment": swept("segment"),
-            "channel": swept("channel"),
-            "terms": swept("terms"),
+            **swept_columns("segment", "channel", "terms"),
             "decline_reason": when_set("decline_reason"),
             **RECORD_TEXTS,
         },
@@ -35,11 +34,7 @@ PERSONAL_DATA: Final = (
         "quotes.quotes",
         "t.contact_id IN {contact} AND t.account_id NOT IN {account}",
         erase={
-            "name": swept("name"),
-            "segment": swept("segment"),
-            "channel": swept("channel"),
-            "terms": swept("terms"),
-            "decline_reason": swept("decline_reason"),
+            **swept_columns("name", "segment", "channel", "terms", "decline_reason"),
             **SWEPT_RECORD,
         },
         why=_WHY,
@@ -65,7 +60,7 @@ PERSONAL_DATA: Final = (
     Holding(
         "quotes.quote_lines",
         "t.quote_id IN {quote}",
-        erase={"description": swept("description"), "detail": swept("detail")},
+        erase={**swept_columns("description", "detail")},
         why=_WHY,
         guarded=True,
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from typing import Final
 from uuid import UUID
@@ -11,13 +10,12 @@ from starlette.responses import Response
 
 from app.kernel.access import TenantProfile, system_actor
 from app.kernel.errors import NotFound, TooManyRequests
-from app.kernel.figures import Figures, Language
+from app.kernel.figures import Figures
 from app.kernel.links import open_company, read_link
 from app.kernel.merging.tombstones import survivors_of
-from app.kernel.pages.languages import language_of
 from app.kernel.pages.public import look_of, message_page, page
+from app.kernel.pages.visitors import PageVisitor
 from app.kernel.record_links import LinkState, RecordLinks
-from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork, transaction
 from app.modules.after_sales.interface import CaseStatus
 from app.modules.after_sales.models.cases import Case
@@ -61,23 +59,7 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Who asks, by which link, and in which language if the address says so."""
-
-    kernel: Kernel
-    token: str
-    address: str
-    request_id: str
-    wanted: str | None
-    accepted: str | None
-
-    def language(self, company: TenantProfile | None = None) -> Language:
-        """What was asked for, else what the browser prefers, else the company's."""
-        return language_of(self.wanted, self.accepted, company.locale if company else "en")
-
-
-async def show_status(reader: Reader) -> Response:
+async def show_status(reader: PageVisitor) -> Response:
     """Where a case stands, or why that is not said; looking changes nothing."""
     try:
         link = read_link(reader.kernel, reader.token, PURPOSE)
@@ -114,7 +96,7 @@ async def _case(uow: UnitOfWork, id: UUID) -> tuple[Case, str]:
     return case, "" if asked is None else asked["subject"]
 
 
-def _page(reader: Reader, company: TenantProfile, case: Case, subject: str) -> Response:
+def _page(reader: PageVisitor, company: TenantProfile, case: Case, subject: str) -> Response:
     language = reader.language(company)
     texts, figures = _TEXTS[language], Figures(language, company.currency)
     title = texts["title"].format(number=case.number)
@@ -133,7 +115,7 @@ def _page(reader: Reader, company: TenantProfile, case: Case, subject: str) -> R
     return page(title, body, language, look=look_of(reader.kernel, company), secret=True)
 
 
-def _saying(reader: Reader, name: str, status: int) -> Response:
+def _saying(reader: PageVisitor, name: str, status: int) -> Response:
     language = reader.language()
     texts = _TEXTS[language]
     return message_page(texts[name], texts[f"{name}_text"], language, status=status, secret=True)

@@ -13,7 +13,6 @@ from app.kernel.access import Actor, TenantProfile, system_actor
 from app.kernel.errors import NotFound, TooManyRequests
 from app.kernel.figures import Figures, Language
 from app.kernel.links import Link, open_company, read_link
-from app.kernel.pages.languages import language_of
 from app.kernel.pages.public import alert, look_of, message_page, page
 from app.kernel.pages.visitors import PageVisitor
 from app.kernel.uow import transaction
@@ -33,10 +32,6 @@ class Visitor(PageVisitor):
     """A customer who opens a survey."""
 
     __slots__ = ()
-
-    def language(self, company: TenantProfile | None = None) -> Language:
-        """What was asked for, else what the browser prefers, else the company's."""
-        return language_of(self.wanted, self.accepted, company.locale if company else "en")
 
     async def company(self) -> tuple[Link, TenantProfile]:
         """Raises `NotFound`, alike for what never was and for a company that is suspended; `TooManyRequests`."""

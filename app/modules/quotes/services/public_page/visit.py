@@ -16,9 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.kernel.access import Actor, TenantProfile, system_actor
 from app.kernel.errors import Invalid, NotFound, Problem, TooManyRequests
-from app.kernel.figures import Language
 from app.kernel.links import Link, open_company, read_link
-from app.kernel.pages.languages import language_of
 from app.kernel.pages.visitors import PageVisitor
 from app.kernel.pdf.kept import Pdf
 from app.kernel.uow import transaction
@@ -53,11 +51,6 @@ class Visitor(PageVisitor):
 
     __slots__ = ()
 
-    @property
-    def language(self) -> Language:
-        """Where no offer says another."""
-        return language_of(self.wanted, self.accepted)
-
     async def company(self) -> tuple[Link, TenantProfile]:
         """Raises `NotFound`, alike for what never was and for a company that is suspended."""
         link = read_link(self.kernel, self.token, LINK_PURPOSE)
@@ -78,9 +71,9 @@ async def show(visitor: Visitor) -> Response:
         async with transaction(visitor.kernel, _customer(company), request_id=visitor.request_id) as uow:
             offer = await offer_behind(uow, link, language=page_language(visitor.wanted), look_at=True)
     except NotFound:
-        return html.nothing_page(visitor.language)
+        return html.nothing_page(visitor.language())
     except TooManyRequests as refusal:
-        return html.too_many_page(visitor.language, refusal.headers["Retry-After"])
+        return html.too_many_page(visitor.language(), refusal.headers["Retry-After"])
     if offer.state != "open":
         return html.standing_page(visitor.token, offer)
     return html.offer_page(visitor.kernel, visitor.token, offer, offer.choice(()), Shown())
@@ -110,9 +103,9 @@ async def answer(visitor: Visitor, body: bytes) -> Response:
         async with transaction(visitor.kernel, _customer(company), read_only=True) as uow:
             offer = await offer_behind(uow, link, language=page_language(visitor.wanted))
     except NotFound:
-        return html.nothing_page(visitor.language)
+        return html.nothing_page(visitor.language())
     except TooManyRequests as refusal:
-        return html.too_many_page(visitor.language, refusal.headers["Retry-After"])
+        return html.too_many_page(visitor.language(), refusal.headers["Retry-After"])
     if offer.state != "open":
         return _standing(visitor, offer, sent)
     try:
@@ -123,7 +116,7 @@ async def answer(visitor: Visitor, body: bytes) -> Response:
         async with transaction(visitor.kernel, _customer(company), read_only=True) as uow:
             return _standing(visitor, await offer_behind(uow, link, language=offer.language), sent)
     except NotFound:
-        return html.nothing_page(visitor.language)
+        return html.nothing_page(visitor.language())
     except Problem as refusal:
         return html.failed_page(offer, refusal.status)
 
