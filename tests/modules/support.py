@@ -15,7 +15,7 @@ from tests.support.api import Client, Company
 
 async def actor_of(company: Company) -> Actor:
     """The owner of the company as the kernel sees them."""
-    kernel = company.app.kernel
+    kernel = company.kernel
     assert kernel is not None
     return await kernel.authenticator.authenticate(f"Bearer {company.owner.token}", None)
 
@@ -30,8 +30,7 @@ def colleague(owner: Actor, **grants: Scope) -> Actor:
 @asynccontextmanager
 async def acting(company: Company, actor: Actor | None = None) -> AsyncIterator[UnitOfWork]:
     """A unit of work that commits on leaving, of the owner unless another actor is given."""
-    assert company.app.kernel is not None
-    async with transaction(company.app.kernel, actor or await actor_of(company)) as uow:
+    async with transaction(company.kernel, actor or await actor_of(company)) as uow:
         yield uow
 
 

@@ -159,9 +159,8 @@ def without(actor: Actor, kind: str, hidden: set[str]) -> Actor:
 
 async def alone(company: Company, actor: Actor, kind: str, id: UUID) -> tuple[bytes, int]:
     """What reading answers before a transaction has begun, and the statements that it took."""
-    assert company.app.kernel is not None
-    async with company.app.kernel.database.acquire() as connection:
-        uow = UnitOfWork(company.app.kernel, connection, actor, read_only=True, begun=False)
+    async with company.kernel.database.acquire() as connection:
+        uow = UnitOfWork(company.kernel, connection, actor, read_only=True, begun=False)
         body, _ = await read_one(uow, WITH_PARTS[kind], id)
         await uow.commit()
         return body, uow.statements
@@ -224,7 +223,6 @@ async def test_nobody_else_reads_a_record_by_its_parts(
 async def test_rows_of_another_company_under_the_same_ids_are_no_parts(
     company: Company, rival: Company, records: dict[str, list[Json]]
 ) -> None:
-    assert company.app.kernel is not None
     (made, *_) = records["order"]
     column = ORDER.parts_columns(frozenset())
     async with acting(rival) as uow:

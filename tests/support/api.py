@@ -23,6 +23,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.kernel.config import Settings
 from app.kernel.registry import Module
+from app.kernel.runtime import Kernel
 from app.main import Application, create_app
 from app.tenants.auth.passwords import Passwords
 
@@ -176,6 +177,12 @@ class Company:
     @property
     def http(self) -> httpx.AsyncClient:
         return self.owner.http
+
+    @property
+    def kernel(self) -> Kernel:
+        """Of the application that serves it, which runs."""
+        assert self.app.kernel is not None
+        return self.app.kernel
 
 
 _DOCUMENTS: dict[tuple[int, ...], tuple[tuple[Module, ...], dict[str, Any]]] = {}

@@ -50,8 +50,7 @@ def member(client: Client) -> str:
 
 async def act_as(company: Company, client: Client) -> Any:
     """Somebody as the kernel sees them."""
-    assert company.app.kernel is not None
-    return await company.app.kernel.authenticator.authenticate(f"Bearer {client.token}", None)
+    return await company.kernel.authenticator.authenticate(f"Bearer {client.token}", None)
 
 
 async def ask(company: Company, client: Client, toy: Json, **changes: Any) -> ApprovalRef:
@@ -114,8 +113,7 @@ async def deactivate(company: Company, client: Client, successor: Client | None 
     version = (await company.owner.ok("GET", path))["version"]
     body = {} if successor is None else {"hand_over_to": member(successor)}
     await company.owner.ok("POST", f"{path}/deactivate", json=body, if_match=version)
-    assert company.app.kernel is not None
-    while await Relay(company.app.kernel).run_once():
+    while await Relay(company.kernel).run_once():
         pass
 
 

@@ -82,8 +82,7 @@ async def imported(
         files={"file": ("file.csv", text.encode(), "text/csv")},
     )
     assert answer.status_code == 202, answer.text
-    assert company.app.kernel is not None
-    await JobRunner(company.app.kernel).run_due()
+    await JobRunner(company.kernel).run_due()
     done: dict[str, Any] = await company.owner.ok("GET", answer.headers["Location"])
     if "failed" not in done["results"]:
         return done, []

@@ -100,14 +100,12 @@ def item(label: str, *, percent: str | None = None, amount: Any = None, **due: A
 
 async def calendar(company: Company, name: str = "follow_calendar") -> None:
     """What the schedule does, at once."""
-    assert company.app.kernel is not None
-    await getattr(jobs, name)(ScheduledRun(company.app.kernel, (await actor_of(company)).tenant))
+    await getattr(jobs, name)(ScheduledRun(company.kernel, (await actor_of(company)).tenant))
 
 
 def schedule(company: Company) -> Schedule:
     """The registered schedule."""
-    assert company.app.kernel is not None
-    return next(s for s in company.app.kernel.registry.schedules if s.name == "contracts.calendar")
+    return next(s for s in company.kernel.registry.schedules if s.name == "contracts.calendar")
 
 
 def ids(rows: list[Json]) -> list[UUID]:

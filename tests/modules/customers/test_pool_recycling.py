@@ -145,7 +145,7 @@ async def test_what_the_product_writes_itself_is_no_follow_up(owner: Client, com
     from app.modules.activities.interface import Activities, Subject
 
     [account] = await accounts(owner, {})
-    profile = await company.app.kernel.authenticator.tenant_profile(company.tenant_id)  # type: ignore[union-attr]
+    profile = await company.kernel.authenticator.tenant_profile(company.tenant_id)
     async with acting(company, system_actor(profile)) as uow:
         await uow.of(Activities).add_note([Subject("account", UUID(account))], "Noted by a rule")
     await hear(company.app)
@@ -451,7 +451,7 @@ class Killed(BaseException):
 async def test_a_kill_loses_nothing_and_doubles_nothing(
     owner: Client, company: Company, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    kernel = company.app.kernel
+    kernel = company.kernel
     assert kernel is not None
     profile = await kernel.authenticator.tenant_profile(company.tenant_id)
     with clock_at(company.app) as clock:
@@ -503,7 +503,7 @@ async def test_workers_that_recycle_at_once_and_people_who_claim_meanwhile_do_no
 async def test_a_record_that_changes_meanwhile_is_left_for_the_next_run(
     owner: Client, company: Company
 ) -> None:
-    kernel = company.app.kernel
+    kernel = company.kernel
     assert kernel is not None
     with clock_at(company.app) as clock:
         await many_due(owner, company, 3)
@@ -536,7 +536,7 @@ async def test_a_record_that_changes_meanwhile_is_left_for_the_next_run(
 async def test_the_schedule_queues_a_job_that_recycles_and_pauses_when_its_worker_stops(
     owner: Client, company: Company
 ) -> None:
-    kernel = company.app.kernel
+    kernel = company.kernel
     assert kernel is not None
     profile = await kernel.authenticator.tenant_profile(company.tenant_id)
 
@@ -563,7 +563,7 @@ async def test_the_schedule_queues_a_job_that_recycles_and_pauses_when_its_worke
 
 
 async def test_counters_of_days_gone_by_are_forgotten(owner: Client, company: Company) -> None:
-    kernel = company.app.kernel
+    kernel = company.kernel
     assert kernel is not None
     profile = await kernel.authenticator.tenant_profile(company.tenant_id)
     with clock_at(company.app) as clock:

@@ -41,8 +41,7 @@ async def in_use(company: Company, **fields: Any) -> Json:
 
 
 async def run_jobs(company: Company) -> None:
-    assert company.app.kernel is not None
-    await JobRunner(company.app.kernel).run_due()
+    await JobRunner(company.kernel).run_due()
 
 
 async def score_of(owner: Client, lead: Json) -> tuple[Any, Any]:

@@ -80,8 +80,7 @@ async def test_one_file_of_five_hundred_is_shared_out_alike(company: Company, lo
     answer = await company.owner.post(
         "/v1/imports", data={"object": "leads"}, files={"file": ("leads.csv", content.encode(), "text/csv")}
     )
-    assert company.app.kernel is not None
-    await JobRunner(company.app.kernel).run_due()
+    await JobRunner(company.kernel).run_due()
     done = await company.owner.ok("GET", answer.headers["Location"])
     assert (done["state"], done["created"], done["failed"]) == ("completed", 500, 0)
     await check(company, chinese, german)
@@ -94,7 +93,7 @@ async def test_more_than_a_hundred_leads_are_a_job_that_does_each_once(company: 
     await owner.post(
         "/v1/imports", data={"object": "leads"}, files={"file": ("leads.csv", content.encode(), "text/csv")}
     )
-    kernel = company.app.kernel
+    kernel = company.kernel
     assert kernel is not None
     await JobRunner(kernel).run_due()
     chinese, german = await shared_out(company, look)

@@ -22,8 +22,7 @@ async def run(company: Company, content: bytes, **fields: str) -> dict[str, Any]
         "/v1/imports", data={"object": "leads", **fields}, files={"file": ("leads.csv", content, "text/csv")}
     )
     assert answer.status_code == 202, answer.text
-    assert company.app.kernel is not None
-    await JobRunner(company.app.kernel).run_due()
+    await JobRunner(company.kernel).run_due()
     done: dict[str, Any] = await company.owner.ok("GET", answer.headers["Location"])
     return done
 

@@ -27,8 +27,7 @@ def of(product: dict[str, Any], quantity: str = "1", **fields: Any) -> dict[str,
 
 async def relayed(company: Company) -> None:
     """Let everything that was published reach those who react."""
-    assert company.app.kernel is not None
-    relay = Relay(company.app.kernel)
+    relay = Relay(company.kernel)
     while await relay.run_once():
         pass
 

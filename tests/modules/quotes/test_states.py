@@ -233,8 +233,7 @@ async def test_a_clone_is_a_quote_of_its_own(owner: Client) -> None:
 
 async def run_expiry(company: Company) -> None:
     actor = await actor_of(company)
-    assert company.app.kernel is not None
-    await expire_quotes(ScheduledRun(company.app.kernel, actor.tenant))
+    await expire_quotes(ScheduledRun(company.kernel, actor.tenant))
 
 
 async def test_offers_expire_the_day_after_their_last_one(

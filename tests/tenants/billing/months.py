@@ -9,7 +9,6 @@ from typing import Any
 
 from app.kernel.access import TenantProfile, system_actor
 from app.kernel.clock import FixedClock
-from app.kernel.runtime import Kernel
 from app.kernel.uow import transaction
 from app.tenants.billing.models import Bill
 from app.tenants.billing.run import bill_tenant
@@ -24,14 +23,8 @@ def at(month: int, day: int, hour: int = 0) -> datetime:
     return datetime(2027, month, day, hour, tzinfo=UTC)
 
 
-def kernel_of(company: Company) -> Kernel:
-    kernel = company.app.kernel
-    assert kernel is not None
-    return kernel
-
-
 async def profile(company: Company) -> TenantProfile:
-    return await kernel_of(company).authenticator.tenant_profile(company.tenant_id)
+    return await company.kernel.authenticator.tenant_profile(company.tenant_id)
 
 
 async def later(company: Company, clock: FixedClock, moment: datetime) -> None:
@@ -42,7 +35,7 @@ async def later(company: Company, clock: FixedClock, moment: datetime) -> None:
 
 async def billed(company: Company) -> list[Bill]:
     """All bills of a company once those that are due are made, oldest first."""
-    await bill_tenant(kernel_of(company), await profile(company))
+    await bill_tenant(company.kernel, await profile(company))
     async with books(company) as bills:
         uow = bills._uow
         return await uow.all(uow.select(Bill).order_by(Bill.period_end))
@@ -51,7 +44,7 @@ async def billed(company: Company) -> list[Bill]:
 @asynccontextmanager
 async def books(company: Company) -> AsyncIterator[Bills]:
     """The company's bills in a transaction of the tenant, as jobs and webhooks have it."""
-    async with transaction(kernel_of(company), system_actor(await profile(company))) as uow:
+    async with transaction(company.kernel, system_actor(await profile(company))) as uow:
         yield Bills(uow)
 
 

@@ -23,7 +23,7 @@ from app.tenants.billing.reconciling import reconcile
 from app.tenants.billing.run import bill_all
 from app.tenants.billing.subscriptions import SamePlan, Subscriptions
 from tests.support.api import Company, sign_up
-from tests.tenants.billing.months import at, billed, books, kernel_of, later, ledger, lines, profile
+from tests.tenants.billing.months import at, billed, books, later, ledger, lines, profile
 
 Json = dict[str, Any]
 
@@ -34,7 +34,7 @@ async def use(company: Company, id: str, value: str, time: str) -> None:
 
 
 async def differences(company: Company) -> list[Json]:
-    found = await reconcile(kernel_of(company), await profile(company))
+    found = await reconcile(company.kernel, await profile(company))
     return [one.document() for one in found]
 
 
@@ -92,7 +92,7 @@ async def test_what_the_product_counts_of_itself_is_billed_and_computed_again(ap
         at(4, 9),
     )
     clock.set(at(5, 3))
-    await bill_all(kernel_of(april))
+    await bill_all(april.kernel)
     usage = next(line for line in (await billed(april))[1].lines if line["kind"] == "usage")
     assert (usage["quantity"], usage["amount"]) == ("30000", 600)
     assert usage["events"] == "/v1/billing/usage?start=2027-04-01T00:00:00Z&end=2027-05-01T00:00:00Z"
@@ -255,7 +255,7 @@ async def happens(company: Company, look: Any, chance: random.Random, now: datet
     tenant = system_actor(await profile(company))
     what = chance.randrange(5)
     within = control_transaction if what == 3 else transaction
-    async with within(kernel_of(company), tenant) as uow:
+    async with within(company.kernel, tenant) as uow:
         match what:
             case 0 | 1:
                 await look.run(

@@ -23,7 +23,7 @@ from app.tenants.lifecycle.schedule import run_lifecycle
 from app.tenants.models import SuspendedFor, TenantStatus
 from tests.support.api import Company, sign_in
 from tests.support.waiting import until
-from tests.tenants.billing.months import at, billed, books, kernel_of, later, ledger, lines, profile
+from tests.tenants.billing.months import at, billed, books, later, ledger, lines, profile
 from tests.tenants.billing.plan import allow
 from tests.tenants.billing.test_billing_run import differences, use
 from tests.tenants.leaving.support import begun
@@ -52,7 +52,7 @@ async def returns(company: Company) -> None:
 
 
 async def tick(company: Company) -> None:
-    await run_lifecycle(ScheduledRun(kernel_of(company)))
+    await run_lifecycle(ScheduledRun(company.kernel))
 
 
 async def test_who_leaves_at_once_pays_what_was_used_and_gets_unused_seats_back(april, clock, look):
@@ -76,7 +76,7 @@ async def test_who_leaves_at_once_pays_what_was_used_and_gets_unused_seats_back(
     assert (last.period_start, last.period_end, last.following_end) == (at(4, 1), at(4, 16), at(4, 16))
     assert (last.total, last.due, last.status) == (150, 150, "open")
     clock.set(at(9, 1))
-    await bill_all(kernel_of(april))
+    await bill_all(april.kernel)
     assert len(await billed(april)) == 2
     assert await differences(april) == []
     await ledger(look, april)
@@ -94,7 +94,7 @@ async def test_who_leaves_at_once_pays_what_was_used_and_gets_unused_seats_back(
 async def test_no_more_is_given_back_than_a_coupon_left_to_pay(
     april, clock, look, duration, percent, used, discounts, total
 ):
-    kernel, code = kernel_of(april), f"LESS{april.tenant_id}"
+    kernel, code = april.kernel, f"LESS{april.tenant_id}"
     await create_coupon(kernel, NewCoupon(code, "percent", Decimal(percent), duration=duration))
     async with control_transaction(kernel, system_actor(await profile(april))) as uow:
         await redeem_coupon(uow, code)
@@ -136,7 +136,7 @@ async def test_many_runs_at_once_make_one_last_bill(april, clock, look):
     await later(april, clock, at(4, 16))
     await leaves(april)
     clock.set(at(4, 20))
-    kernel, tenant = kernel_of(april), await profile(april)
+    kernel, tenant = april.kernel, await profile(april)
     made = await asyncio.gather(*(bill_tenant(kernel, tenant) for _ in range(100)), bill_all(kernel))
     count = "SELECT count(*) FROM tenants.bills WHERE tenant_id = $1"
     assert await look.value(count, april.tenant_id) == 2
@@ -244,7 +244,7 @@ async def test_unpaid_and_cancelled_what_is_given_back_is_taken_off_what_is_owed
     clock.set(at(4, 3))
     [first] = await billed(april)
     await move_tenant(
-        kernel_of(april), april.tenant_id, TenantStatus.SUSPENDED, reason="unpaid", by=MovedBy.PAYMENT,
+        april.kernel, april.tenant_id, TenantStatus.SUSPENDED, reason="unpaid", by=MovedBy.PAYMENT,
         suspended_for=SuspendedFor.UNPAID,
     )  # fmt: skip
     clock.set(at(5, 3))
@@ -271,7 +271,7 @@ async def test_an_operator_who_erases_a_company_bills_it_first(april, clock, loo
     await later(april, clock, at(4, 1, 12))
     await use(april, "a", "1500", "2027-04-01T00:00:00Z")
     clock.set(at(4, day))
-    await begun(kernel_of(april), april.tenant_id)
+    await begun(april.kernel, april.tenant_id)
     rows = await look.rows(
         "SELECT period_end, total, status FROM tenants.bills WHERE tenant_id = $1 ORDER BY period_end",
         april.tenant_id,
@@ -285,7 +285,7 @@ async def test_an_operator_who_erases_a_company_bills_it_first(april, clock, loo
 
 
 async def test_an_erasure_waits_for_usage_that_is_arriving_and_not_that_for_it(april, clock, look):
-    kernel, now = kernel_of(april), at(4, 10)
+    kernel, now = april.kernel, at(4, 10)
     await later(april, clock, now)
     await look.run(
         "INSERT INTO kernel.usage_records (tenant_id, id, at, metric, quantity)"
@@ -317,7 +317,7 @@ async def test_nothing_is_erased_before_the_last_bill_is_made(april, clock, look
     await tick(april)
     status = "SELECT status FROM tenants.tenants WHERE id = $1"
     assert await look.value(status, april.tenant_id) == "cancelled"
-    await bill_all(kernel_of(april))
+    await bill_all(april.kernel)
     await tick(april)
     assert await look.value(status, april.tenant_id) == "erased"
     rows: list[Bill] = await _all(april)

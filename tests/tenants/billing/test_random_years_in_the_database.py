@@ -26,7 +26,7 @@ from app.tenants.billing.plans import Plan
 from app.tenants.billing.subscriptions import SamePlan, Subscriptions
 from app.tenants.lifecycle.account import Account, CancelWhen
 from tests.support.api import Company, sign_up
-from tests.tenants.billing.months import at, billed, books, kernel_of, ledger, profile
+from tests.tenants.billing.months import at, billed, books, ledger, profile
 from tests.tenants.billing.test_billing_run import differences
 from tests.tenants.billing.test_random_years import BASIC, CHEAP, PRO
 
@@ -142,7 +142,7 @@ async def test_a_random_year_comes_to_what_counting_says(app, clock, look, seed)
 
 async def _happens(company: Company, look: Any, chance: random.Random, story: Story) -> None:
     """A seat, another plan, usage of weeks ago, or the company leaves; whoever has left comes back."""
-    kernel = kernel_of(company)
+    kernel = company.kernel
     now = kernel.clock.now()
     async with transaction(kernel, system_actor(await profile(company))) as uow:
         if story.stays[-1][1] is not None:
@@ -194,7 +194,7 @@ async def _settles(company: Company, chance: random.Random, month: int) -> None:
                 await bills.settle(bill.id, chance.randrange(1, 2 * CHEAP), "bank", f"{month} {bill.id}")
         elif chance.random() < 0.3 and bill.total > bill.credited:
             part = chance.randrange(1, bill.total - bill.credited + 1)
-            await credit_bill(kernel_of(company), company.tenant_id, bill.id, part, reason="Sorry")
+            await credit_bill(company.kernel, company.tenant_id, bill.id, part, reason="Sorry")
 
 
 async def _read(look: Any, company: Company, story: Story) -> None:

@@ -30,21 +30,20 @@ CLAIM = (
 
 async def claimed(company: Company, id: UUID, runner: JobRunner) -> Any:
     """The job, as that worker has it from now on."""
-    async with company.app.kernel.database.control() as connection:  # type: ignore[union-attr]
+    async with company.kernel.database.control() as connection:
         return await connection.fetchrow(CLAIM, id, runner.owner)
 
 
 async def attempt(company: Company, look: Any, id: UUID) -> tuple[str, int, str | None]:
     """Let a worker take a job, whatever else is due; its state, attempts and what is said of it."""
-    assert company.app.kernel is not None
-    runner = JobRunner(company.app.kernel)
+    runner = JobRunner(company.kernel)
     await runner.work(await claimed(company, id, runner), asyncio.Event())
     [after] = await look.rows("SELECT state, attempts, last_error FROM kernel.jobs WHERE id = $1", id)
     return tuple(after)
 
 
 async def close(company: Company, to: TenantStatus = TenantStatus.SUSPENDED) -> None:
-    await move_tenant(company.app.kernel, company.tenant_id, to, reason="abuse", by=MovedBy.OPERATOR)  # type: ignore[arg-type]
+    await move_tenant(company.kernel, company.tenant_id, to, reason="abuse", by=MovedBy.OPERATOR)
 
 
 async def reopen(company: Company, clock: Any) -> None:
@@ -60,7 +59,7 @@ async def imported(company: Company) -> UUID:
 
 
 async def _job(company: Company, name: str) -> UUID:
-    async with company.app.kernel.database.control() as connection:  # type: ignore[union-attr]
+    async with company.kernel.database.control() as connection:
         found: UUID = await connection.fetchval(
             "SELECT id FROM kernel.jobs WHERE tenant_id = $1 AND name = $2", company.tenant_id, name
         )
@@ -158,7 +157,7 @@ def _with_run(kind: Any, run: Any) -> Any:
 
 async def begun_in_place_of_the_owner(company: Company) -> tuple[Client, Any, Client]:
     """An operator, the impersonation, and who acts in it."""
-    made = await create_key(company.app.kernel, "Sam Support")  # type: ignore[arg-type]
+    made = await create_key(company.kernel, "Sam Support")
     operator = Client(stranger(company.app).http, token=made.key)
     body = {
         "member_id": str(company.member_id),

@@ -13,7 +13,7 @@ from app.kernel.outbox import Relay
 from app.tenants.billing.payments.dunning import dun
 from tests.support.api import Company, sign_in
 from tests.support.stripe_fake import StripeFake, signature
-from tests.tenants.billing.months import at, billed, kernel_of
+from tests.tenants.billing.months import at, billed
 from tests.tenants.people import Look
 
 ISSUED = at(4, 3)
@@ -25,7 +25,7 @@ async def billed_once(company: Company, clock: FixedClock) -> Company:
     """The company with its first bill."""
     clock.set(ISSUED)
     # Numbers go forward in time for all companies; other tests of this database were later in the year.
-    async with kernel_of(company).database.control() as connection:
+    async with company.kernel.database.control() as connection:
         await connection.execute("UPDATE tenants.bill_numbers SET last_at = $1 WHERE last_at > $1", ISSUED)
     (bill,) = await billed(company)
     company.owner.facts["bill"] = str(bill.id)
@@ -62,7 +62,7 @@ async def status(company: Company) -> str:
 
 async def step(company: Company) -> None:
     """What the schedule does about the company's bill."""
-    await dun(kernel_of(company), company.tenant_id, UUID(bill_id(company)))
+    await dun(company.kernel, company.tenant_id, UUID(bill_id(company)))
 
 
 async def tell(company: Company, body: bytes, header: str | None = None) -> httpx.Response:
@@ -87,7 +87,7 @@ def taken(stripe: StripeFake, company: Company) -> list[int]:
 
 async def relayed(company: Company) -> None:
     """All events that are out have been reacted to."""
-    relay = Relay(kernel_of(company))
+    relay = Relay(company.kernel)
     while await relay.run_once():
         pass
 

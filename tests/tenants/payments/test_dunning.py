@@ -14,7 +14,7 @@ from app.tenants.billing.payments.dunning import DAYS, dun_all
 from app.tenants.lifecycle.schedule import advance
 from tests.support.api import Company, running, sign_up
 from tests.support.stripe_fake import KEY, SECRET
-from tests.tenants.billing.months import at, kernel_of, ledger
+from tests.tenants.billing.months import at, ledger
 from tests.tenants.payments.money import (
     DAY,
     ISSUED,
@@ -47,7 +47,7 @@ async def through(company: Company, clock, days: int) -> list[int]:
 
 
 async def _steps(company: Company) -> int:
-    async with kernel_of(company).database.tenant(company.tenant_id) as connection:
+    async with company.kernel.database.tenant(company.tenant_id) as connection:
         return int(
             await connection.fetchval(
                 "SELECT attempts FROM tenants.bills WHERE id = $1 AND tenant_id = $2",
@@ -86,13 +86,13 @@ async def test_eight_attempts_in_two_weeks_then_the_account_is_suspended(april, 
     assert all(word in mail for word in ("not enough money", "2027-04-04", "15.00 USD"))
     # Suspended: no further attempt; after thirty days cancelled, and the bill given up.
     clock.set(ISSUED + 30 * DAY)
-    await dun_all(kernel_of(april))
+    await dun_all(april.kernel)
     assert (
         len(await look.rows("SELECT 1 FROM tenants.payment_attempts WHERE tenant_id = $1", april.tenant_id))
         == 8
     )
     clock.set(ISSUED + 44 * DAY)
-    assert await advance(kernel_of(april), april.tenant_id)
+    assert await advance(april.kernel, april.tenant_id)
     await later(april, clock, ISSUED + 44 * DAY)
     assert (await status(april), (await bill(april))["status"]) == ("cancelled", "uncollectible")
     assert await ledger(look, april) == {"bad_debt": 1500, "revenue": -1500}
@@ -134,7 +134,7 @@ async def test_paid_at_any_time_the_account_is_active_again(april, stripe, clock
 async def test_what_the_operator_books_or_takes_back_opens_the_account_too(april, clock, stripe, way):
     await through(april, clock, 14)
     assert await status(april) == "suspended"
-    kernel, id = kernel_of(april), UUID(bill_id(april))
+    kernel, id = april.kernel, UUID(bill_id(april))
     if way == "void":
         await void_bill(kernel, april.tenant_id, id, reason="our mistake")
     else:

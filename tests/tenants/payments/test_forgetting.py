@@ -15,7 +15,6 @@ from app.tenants.leaving.erasure import KEPT, Erasure
 from tests.support.api import Company
 from tests.support.copying import rows_of
 from tests.support.stripe_fake import StripeFake
-from tests.tenants.billing.months import kernel_of
 from tests.tenants.leaving.support import begun
 from tests.tenants.payments.money import stores
 
@@ -30,7 +29,7 @@ def deletions(stripe: StripeFake, customer: str) -> int:
 
 
 async def certified(company: Company) -> list[dict[str, Any]]:
-    found = await certificate_of(kernel_of(company), company.tenant_id)
+    found = await certificate_of(company.kernel, company.tenant_id)
     assert found.valid
     return list(found.document["payment_customers"])
 
@@ -39,28 +38,28 @@ async def test_stripe_deletes_who_was_erased_and_what_they_stored(april, stripe,
     method = await stores(april, stripe)
     customer = await look.value(CUSTOMER, april.tenant_id)
     assert stripe.objects[method]["customer"] == customer
-    id = await begun(kernel_of(april), april.tenant_id)
-    await Erasure(kernel_of(april), id).run()
+    id = await begun(april.kernel, april.tenant_id)
+    await Erasure(april.kernel, id).run()
     assert customer not in stripe.objects
     assert stripe.objects[method]["customer"] is None
     assert await certified(april) == [{"provider": "stripe", "outcome": "deleted"}]
     assert await look.value(NOTED, april.tenant_id) == 0
-    await Erasure(kernel_of(april), id).run()
+    await Erasure(april.kernel, id).run()
     assert deletions(stripe, customer) == 1
 
 
 async def test_a_stripe_that_does_not_answer_keeps_only_the_certificate_waiting(april, stripe, look):
     await stores(april, stripe)
-    await flush(kernel_of(april))  # which the process would do within a minute, perhaps after the deletion
+    await flush(april.kernel)  # which the process would do within a minute, perhaps after the deletion
     customer = await look.value(CUSTOMER, april.tenant_id)
-    id = await begun(kernel_of(april), april.tenant_id)
+    id = await begun(april.kernel, april.tenant_id)
     stripe.down = 3  # it is asked three times
     with pytest.raises(ProviderUnavailable):
-        await Erasure(kernel_of(april), id).run()
+        await Erasure(april.kernel, id).run()
     assert (await rows_of(look.connection, april.tenant_id)).keys() <= KEPT.keys()
     assert customer in stripe.objects
     assert await look.value("SELECT completed_at FROM tenants.erasures WHERE id = $1", id) is None
-    await Erasure(kernel_of(april), id).run()
+    await Erasure(april.kernel, id).run()
     assert customer not in stripe.objects
     assert await certified(april) == [{"provider": "stripe", "outcome": "deleted"}]
 
@@ -68,23 +67,21 @@ async def test_a_stripe_that_does_not_answer_keeps_only_the_certificate_waiting(
 async def test_who_is_gone_at_stripe_already_is_gone(april, stripe, look):
     await stores(april, stripe)
     del stripe.objects[await look.value(CUSTOMER, april.tenant_id)]
-    await Erasure(kernel_of(april), await begun(kernel_of(april), april.tenant_id)).run()
+    await Erasure(april.kernel, await begun(april.kernel, april.tenant_id)).run()
     assert await certified(april) == [{"provider": "stripe", "outcome": "deleted"}]
 
 
 async def test_who_is_erased_while_stripe_answers_is_forgotten_at_once(april, stripe, look):
-    id = await begun(
-        kernel_of(april), april.tenant_id
-    )  # what was asked of Stripe before is answered after it
+    id = await begun(april.kernel, april.tenant_id)  # what was asked of Stripe before is answered after it
     before = set(stripe.objects)
     with pytest.raises(NotFound):
-        await ensure_customer(kernel_of(april), april.tenant_id)
+        await ensure_customer(april.kernel, april.tenant_id)
     assert set(stripe.objects) == before
     made = [path for method, path, *_ in stripe.requests if method == "DELETE"][-1].rpartition("/")[2]
     assert deletions(stripe, made) == 1
     assert made not in before
     assert await look.value(CUSTOMER, april.tenant_id) is None
-    await Erasure(kernel_of(april), id).run()
+    await Erasure(april.kernel, id).run()
     assert await certified(april) == []
 
 
@@ -94,12 +91,12 @@ async def test_a_provider_that_is_not_connected_any_more_is_named_by_the_certifi
         " VALUES ($1, gen_random_uuid(), 'former', 'c1')",
         april.tenant_id,
     )
-    await Erasure(kernel_of(april), await begun(kernel_of(april), april.tenant_id)).run()
+    await Erasure(april.kernel, await begun(april.kernel, april.tenant_id)).run()
     assert await certified(april) == [{"provider": "former", "outcome": "not_connected"}]
 
 
 async def test_who_was_never_known_there_needs_nobody_to_forget_them(april, stripe):
     before = len(stripe.requests)
-    await Erasure(kernel_of(april), await begun(kernel_of(april), april.tenant_id)).run()
+    await Erasure(april.kernel, await begun(april.kernel, april.tenant_id)).run()
     assert await certified(april) == []
     assert len(stripe.requests) == before

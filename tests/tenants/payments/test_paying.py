@@ -12,7 +12,7 @@ from app.tenants.billing.payments.collecting import CLAIM
 from tests.kernel.conftest import refusal
 from tests.support.api import running, sign_in, sign_up, stranger
 from tests.support.fingerprint import changes, fingerprint
-from tests.tenants.billing.months import books, kernel_of, ledger
+from tests.tenants.billing.months import books, ledger
 from tests.tenants.payments.money import (
     ISSUED,
     attempts,
@@ -240,13 +240,11 @@ async def test_what_is_refunded_goes_back_the_way_it_came_once(april, stripe, lo
     await stores(april, stripe)
     await pay(april)
     intent = stripe.all("payment_intent")[-1]["id"]
-    await credit_bill(
-        kernel_of(april), april.tenant_id, UUID(bill_id(april)), 400, reason="late", refund=True
-    )
+    await credit_bill(april.kernel, april.tenant_id, UUID(bill_id(april)), 400, reason="late", refund=True)
     await relayed(april)
     await relayed(april)
-    await JobRunner(kernel_of(april)).run_due()
-    await JobRunner(kernel_of(april)).run_due()
+    await JobRunner(april.kernel).run_due()
+    await JobRunner(april.kernel).run_due()
     assert [(one["payment_intent"], one["amount"]) for one in stripe.all("refund")] == [(intent, 400)]
     row = (await look.rows("SELECT reference, amount FROM tenants.payment_refunds WHERE tenant_id = $1", april.tenant_id))[0]  # fmt: skip
     assert (row["reference"], row["amount"]) == (stripe.all("refund")[0]["id"], 400)

@@ -223,8 +223,7 @@ async def test_more_than_one_transaction_should_do_goes_on_as_a_job(company: Com
         await route(uow)
     me = await member_id(company.owner)
     assert await owners(company) == {me: AT_ONCE, None: 30}
-    assert company.app.kernel is not None
-    await JobRunner(company.app.kernel).run_due()
+    await JobRunner(company.kernel).run_due()
     assert await owners(company) == {me: AT_ONCE + 30}
 
 

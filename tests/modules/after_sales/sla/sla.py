@@ -39,21 +39,18 @@ async def policy_of(owner: Client, **fields: Any) -> Json:
 
 
 async def sweep(company: Company) -> None:
-    assert company.app.kernel is not None
-    await watch(ScheduledRun(company.app.kernel, (await actor_of(company)).tenant))
+    await watch(ScheduledRun(company.kernel, (await actor_of(company)).tenant))
 
 
 async def close(company: Company) -> None:
-    assert company.app.kernel is not None
-    await close_resolved(ScheduledRun(company.app.kernel, (await actor_of(company)).tenant))
+    await close_resolved(ScheduledRun(company.kernel, (await actor_of(company)).tenant))
 
 
 async def work_off(company: Company) -> None:
     """Deliver events and run the jobs that are due."""
-    assert company.app.kernel is not None
-    while await Relay(company.app.kernel).run_once():
+    while await Relay(company.kernel).run_once():
         pass
-    await JobRunner(company.app.kernel).run_due()
+    await JobRunner(company.kernel).run_due()
 
 
 async def told(look: Look, company: Company, kind: str) -> int:

@@ -56,16 +56,14 @@ async def answer(app: Application, invitation: Json, score: object, **fields: An
 
 async def relayed(company: Company) -> None:
     """Let everything that was published reach those who react."""
-    assert company.app.kernel is not None
-    relay = Relay(company.app.kernel)
+    relay = Relay(company.kernel)
     while await relay.run_once():
         pass
 
 
 async def worked(company: Company) -> None:
     """Do the jobs that are due."""
-    assert company.app.kernel is not None
-    await JobRunner(company.app.kernel).run_due()
+    await JobRunner(company.kernel).run_due()
 
 
 async def due(company: Company) -> None:
