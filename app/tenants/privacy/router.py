@@ -53,16 +53,7 @@ async def find_people(
         raise BadRequest("Say an e-mail address or a telephone number.")
     people, refused = await PrivacyRequests(uow).people(email, phone)
     return PeopleFound(
-        people=[
-            PersonFound(
-                object=one.object,  # type: ignore[arg-type]
-                record_id=one.record_id,
-                name=one.name,
-                email=one.email,
-                phone=one.phone,
-            )
-            for one in people
-        ],
+        people=[PersonFound.model_validate(one, from_attributes=True) for one in people],
         refused=refused,
     )
 
