@@ -177,5 +177,6 @@ def _fresh(value: Any) -> Any:
 _UNIQUE: Final = """
 SELECT DISTINCT a.attname FROM pg_index i
 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
-WHERE i.indrelid = $1::regclass AND i.indisunique AND i.indexprs IS NULL AND a.attname NOT IN ('tenant_id', 'id') AND NOT EXISTS (
+WHERE i.indrelid = $1::regclass AND i.indisunique AND i.indexprs IS NULL
+  AND a.attname NOT IN ('tenant_id', 'id') AND NOT EXISTS (
   SELECT 1 FROM pg_constraint c WHERE c.conrelid = i.indrelid AND c.contype = 'f' AND a.attnum = ANY(c.conkey))"""
