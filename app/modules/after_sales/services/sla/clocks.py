@@ -14,6 +14,7 @@ from app.kernel.ids import new_id
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import CaseStatus, SlaBreached
 from app.modules.after_sales.models.cases import Case, SlaTarget
+from app.modules.after_sales.models.sla import CaseClock
 from app.modules.after_sales.services.sla.book import SlaBook
 from app.modules.after_sales.services.sla.engine import earliest
 from app.modules.after_sales.services.sla.standing import Pledge, Standing
@@ -53,10 +54,9 @@ class CaseClocks:
         clock.end(pledge.calendar, pledge.warn_percent, met)
 
     async def opened(self) -> None:
-        """Store the clocks of the case that has been stored."""
+        """Store the clocks of the case that is stored, together with it."""
         begun, self._begun = self._begun, []
-        if begun:
-            await store(self._uow, begun)
+        await self._uow.insert_many_last(CaseClock, [clock.stored() for clock in begun])
 
     async def importing(self, many: Sequence[dict[str, Any]]) -> None:
         """Clocks of cases that are brought in, which are filled in: of what is over none, of the rest from now on."""
