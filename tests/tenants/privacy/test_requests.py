@@ -351,6 +351,17 @@ async def test_an_erasure_redacts_what_it_found_and_only_the_words(owner, app, c
     assert changes(before, await fingerprint(look.connection, company.tenant_id)) == {}
 
 
+async def test_requests_are_listed_in_one_statement(owner, company):
+    contact = await a_contact(owner)
+    ids = [(await asked(owner, "export", ("contact", contact["id"])))["id"] for _ in range(3)]
+    listed = await owner.ok("GET", "/v1/privacy/requests?limit=2")
+    rest = await owner.ok("GET", f"/v1/privacy/requests?limit=2&cursor={listed['next_cursor']}")
+    assert [one["id"] for one in listed["data"] + rest["data"]] == ids[::-1]
+    async with acting(company) as uow:
+        assert len(await PrivacyRequests(uow).page(None, 50)) == 3
+        assert uow.statements == 1
+
+
 async def test_a_draft_takes_as_many_statements_for_a_long_story_as_for_a_short_one(owner, company, app):
     counts = []
     for notes in (1, 30):

@@ -6,16 +6,19 @@ import asyncio
 import re
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
 from app.kernel.clock import FixedClock
+from app.modules.after_sales.services.forms.definitions import CaseForms
+from app.modules.after_sales.services.forms.listing import submissions
 from tests.modules.after_sales.cases.cases import stepped
 from tests.modules.after_sales.cases.test_mail import LI, mail, mailed, say, take
 from tests.modules.after_sales.desk.desk import queue_of
 from tests.modules.opportunities.conftest import Hire, clock
-from tests.modules.support import count, make
+from tests.modules.support import acting, count, make
 from tests.support.api import Client, Company
 
 __all__ = ["clock"]
@@ -128,11 +131,36 @@ async def test_a_form_that_cannot_work_is_refused(
 async def test_only_who_configures_makes_forms(company: Company, hire: Hire) -> None:
     colleague = await hire("salesperson")
     form = await form_of(company.owner)
-    for method, path in (("GET", "/v1/case-forms"), ("GET", f"/v1/case-forms/{form['id']}/submissions")):
-        assert (await colleague.request(method, path)).status_code == 403
-    refused = await colleague.post("/v1/case-forms", {"name": {"en": "X"}, "fields": []})
-    assert refused.status_code in (403, 422)
-    assert len((await company.owner.ok("GET", "/v1/case-forms"))["data"]) == 1
+    path = f"/v1/case-forms/{form['id']}"
+    body = {"name": {"en": "X"}, "fields": [{"name": n, "label": {"en": n}} for n in ("email", "subject")]}
+    for answer in (
+        await colleague.get("/v1/case-forms"),
+        await colleague.get(path),
+        await colleague.get(f"{path}/submissions"),
+        await colleague.post("/v1/case-forms", body),
+        await colleague.patch(path, {"enabled": False}, if_match=1),
+        await colleague.request("POST", f"{path}/rotate-key", headers={"If-Match": '"1"'}),
+        await colleague.request("DELETE", path, headers={"If-Match": '"1"'}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert (await company.owner.ok("GET", "/v1/case-forms"))["data"] == [form]
+
+
+async def test_forms_and_what_was_sent_are_listed_in_few_statements(company: Company) -> None:
+    form = await form_of(company.owner)
+    await send(company, form)
+    counts = []
+    for _ in range(2):
+        async with acting(company) as uow:
+            await CaseForms(uow).all()
+            of_forms = uow.statements
+            await submissions(uow, UUID(form["id"]), status=None, limit=50, cursor=None)
+            counts.append((of_forms, uow.statements - of_forms))
+        await form_of(company.owner)
+        for number in range(5):
+            await send(company, form, subject=f"Case {number}")
+    assert counts == [(1, 2), (1, 2)]
+    assert len(await outcomes(company.owner, form)) == 11
 
 
 # -- whose case it becomes -----------------------------------------------------------------------------------
