@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     erasure_list: Path | None = Field(
         None,
         description="File that names erased companies, so that a restore does not bring them back: beside the"
-        " backups, shared by all hosts; absent means `data_dir/erasures.ndjson`.",
+        " backups, shared by all hosts; absent means `data_dir/erasures.ndjson`. Erased people stand in one beside"
+        " it, called after it: `erasures-people.ndjson`.",
     )
     price_list: Path | None = Field(
         None,
