@@ -91,7 +91,15 @@ WRITTEN: Final[Mapping[str, Written]] = {
         lambda _, known: {"programme_id": known.programme_id, "account_id": next(known.free_accounts)},
         "external_id",
     ),
-    "coupons": Written(lambda n, _: {"name": f"Spring {n}", "benefit": "percent", "percent": "10"}, "name"),
+    "coupons": Written(
+        lambda n, _: {
+            "name": f"Spring {n}",
+            "code": f"B{random.getrandbits(48):013}",
+            "benefit": "percent",
+            "percent": "10",
+        },
+        "name",
+    ),
 }
 
 
