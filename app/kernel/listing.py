@@ -440,7 +440,7 @@ class Keyset:
 
     @property
     def by_creation(self) -> bool:
-        """Whether this is the order in which records were made, or its reverse: every record type has an index of it."""
+        """Whether this is the order of creation or its reverse, of which every record type has an index."""
         return [(key.name, falling) for key, falling in self.keys] in _BY_CREATION
 
     @property
@@ -467,7 +467,7 @@ class Keyset:
         return self._expanded(values, bind)
 
     def until(self, values: Sequence[str | None], bind: Bindings) -> str:
-        """SQL that is true for the rows up to a position and at it, of a list in order of creation (`by_creation`)."""
+        """SQL that is true for the rows up to a position and at it, where this is the order `by_creation`."""
         return self._compared(">=" if self.keys[0][1] else "<=", values, bind)
 
     def _compared(self, operator: str, values: Sequence[str | None], bind: Bindings) -> str:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from app.kernel.access import Reach, visible_rows
 from app.kernel.errors import InvalidFilter, NotFound
 from app.kernel.listing import (
@@ -23,13 +21,11 @@ from app.kernel.listing import (
     sign_cursor,
 )
 from app.kernel.records import ReadPlan, RecordType, to_json
+from app.kernel.text_pages import TextPage
 from app.kernel.tokens import query_tokens, squeeze
 from app.kernel.uow import UnitOfWork
 
 _UNEVEN = frozenset({"has_any", "has_all", "contains", "starts_with"})
-_FEW = 1_000
-_NEWEST = 50_000
-_WIDER = 10
 EXPORT_BATCH = 2_000
 
 
@@ -93,6 +89,15 @@ class Selection:
             f" WHERE {self.where}{extra} ORDER BY {self.keyset.order_by}"
             f"{'' if limit is None else f' LIMIT {int(limit)}'}"
         )
+
+    def beyond(self, position: Sequence[str | None] | None, bind: Bindings) -> str:
+        """A further condition: the rows behind a position; none from the start."""
+        return "" if position is None else f" AND {self.keyset.after(position, bind)}"
+
+    def of(self, ids: Sequence[UUID]) -> Selection:
+        """Just these rows, which are known to be selected, in the same order."""
+        bind = Bindings(self.bind.values[0])
+        return replace(self, where=f"t.tenant_id = $1 AND t.id = ANY({bind(ids)}::uuid[])", bind=bind)
 
     async def page(self, uow: UnitOfWork, limit: int, extra: str = "") -> list[Any]:
         """The first rows; nothing else needs to have been asked before."""
@@ -203,11 +208,11 @@ async def list_records(uow: UnitOfWork, record: RecordType[Any], query: Query) -
     position = None
     if query.cursor is not None:
         position = read_cursor(uow.kernel.secrets, uow.tenant_id, record.object, query)
-    if query.text:
-        selection, extra = await _narrowed(uow, selection, query.limit + 1, position)
+    ids = await TextPage(uow, selection, query.limit + 1, position).ids() if query.text else None
+    if ids is None:
+        rows = await selection.page(uow, query.limit + 1, selection.beyond(position, selection.bind))
     else:
-        extra = _behind(selection, position, selection.bind)
-    rows = await selection.page(uow, query.limit + 1, extra)
+        rows = await selection.of(ids).page(uow, query.limit + 1)
     has_more = len(rows) > query.limit
     rows = rows[: query.limit]
     cursor = (
@@ -223,86 +228,6 @@ async def list_records(uow: UnitOfWork, record: RecordType[Any], query: Query) -
         "total_is_estimate": None if counted is None else counted > COUNT_CAP,
     }
     return to_json(answer)
-
-
-async def _narrowed(
-    uow: UnitOfWork, selection: Selection, limit: int, position: Sequence[str | None] | None
-) -> tuple[Selection, str]:
-    """The page's rows of what a text finds, named by id; as it was where it finds many.
-
-    Asked for the newest rows with a rare word, the planner would go through the tenant by time until it has a
-    page of them, and they may not exist. So either all that is found is few, or the page is among the newest
-    records, or both are asked again with wider bounds: what is looked at in vain is a part of what is at last.
-    """
-    few, newest = _FEW, _NEWEST
-    while True:
-        ids = await _all_of_few(uow, selection, limit, position, few)
-        if ids is None:
-            if not selection.keyset.by_creation:
-                break
-            edge = await _edge(uow, selection, position, newest)
-            if edge is None:
-                break
-            ids = await _among_newest(uow, selection, limit, position, edge)
-        if ids is not None:
-            bind = Bindings(uow.tenant_id)
-            where = f"t.tenant_id = $1 AND t.id = ANY({bind(ids)}::uuid[])"
-            return replace(selection, where=where, bind=bind), ""
-        few, newest = few * _WIDER, newest * _WIDER
-    return selection, _behind(selection, position, selection.bind)
-
-
-def _behind(selection: Selection, position: Sequence[str | None] | None, bind: Bindings) -> str:
-    return "" if position is None else f" AND {selection.keyset.after(position, bind)}"
-
-
-async def _all_of_few(
-    uow: UnitOfWork, selection: Selection, limit: int, position: Sequence[str | None] | None, most: int
-) -> list[UUID] | None:
-    """The ids of a page of what is found, None if that is more than `most`.
-
-    Without an order the planner takes the index of the words. What is sorted are the few values it is sorted by.
-    """
-    keyset, bind = selection.keyset, Bindings(*selection.bind.values)
-    rows = await uow.fetch(
-        f"WITH found AS MATERIALIZED (SELECT t.id, {keyset.named}, true{_behind(selection, position, bind)} AS beyond"
-        f" FROM {selection.record.view} t WHERE {selection.where} LIMIT {most + 1})"
-        " SELECT n.found, f.id FROM (SELECT count(*) AS found FROM found) n LEFT JOIN ("
-        f"SELECT id FROM found WHERE beyond ORDER BY {keyset.order_of_named} LIMIT {int(limit)}) f ON true",
-        *bind.values,
-    )
-    return None if rows[0]["found"] > most else [row["id"] for row in rows if row["id"]]
-
-
-async def _edge(
-    uow: UnitOfWork, selection: Selection, position: Sequence[str | None] | None, count: int
-) -> Sequence[str | None] | None:
-    """The position of the record that `count` others stand before, in order and behind `position`; read from an index."""
-    keyset, bind = selection.keyset, Bindings(uow.tenant_id)
-    row = await uow.fetchrow(
-        f"SELECT {keyset.columns_of_named} FROM (SELECT {keyset.named} FROM {selection.record.view} t"
-        f" WHERE t.tenant_id = $1 AND t.deleted_at IS NULL{_behind(selection, position, bind)}"
-        f" ORDER BY {keyset.order_by} OFFSET {count} LIMIT 1) edge",
-        *bind.values,
-    )
-    return None if row is None else orjson.loads(row[0])
-
-
-async def _among_newest(
-    uow: UnitOfWork,
-    selection: Selection,
-    limit: int,
-    position: Sequence[str | None] | None,
-    edge: Sequence[str | None],
-) -> list[UUID] | None:
-    """The ids of a full page of what is found up to `edge`, None if it is not full."""
-    keyset, bind = selection.keyset, Bindings(*selection.bind.values)
-    rows = await uow.fetch(
-        f"SELECT t.id FROM {selection.record.view} t WHERE {selection.where}{_behind(selection, position, bind)}"
-        f" AND {keyset.until(edge, bind)} ORDER BY {keyset.order_by} LIMIT {int(limit)}",
-        *bind.values,
-    )
-    return [row["id"] for row in rows] if len(rows) == limit else None
 
 
 async def _count(uow: UnitOfWork, selection: Selection) -> int:

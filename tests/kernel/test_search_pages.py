@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,13 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.kernel.access import Scope
+from app.kernel import db
+from app.kernel.access import Actor, Scope
 from app.kernel.ids import new_id
 from app.kernel.listing import query_from_parameters
 from app.kernel.record_reads import list_records
 from app.kernel.tokens import record_tokens
-from app.kernel.uow import UnitOfWork, transaction
+from app.kernel.uow import UnitOfWork
 from tests.modules.support import actor_of, colleague
+from tests.support.api import Company
 from tests.support.toy import TOY
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -62,10 +65,6 @@ searches = st.fixed_dictionaries(
 bounds = st.sampled_from([(1_000, 50_000), (0, 1), (1, 2), (2, 3), (3, 10), (0, 1_000)])
 
 
-class Undone(Exception):
-    """Ends a transaction that shall leave nothing."""
-
-
 async def fill(uow: UnitOfWork, records: Sequence[dict[str, Any]], member_id: UUID | None) -> list[UUID]:
     """Store toys; their ids in the order given."""
     rows = []
@@ -96,7 +95,9 @@ async def expected(
         and (one["mine"] or not search["own"])
     ]
     keys = (search["sort"] or "-created_at").split(",")
-    order = [f"{key[1:]} DESC" if key[0] == "-" else key for key in (*keys, "-id" if keys[-1][0] == "-" else "id")]
+    order = [
+        f"{key[1:]} DESC" if key[0] == "-" else key for key in (*keys, "-id" if keys[-1][0] == "-" else "id")
+    ]
     rows = await uow.fetch(
         f"SELECT id FROM toys.toys WHERE tenant_id = $1 AND id = ANY($2) ORDER BY {', '.join(order)}",
         uow.tenant_id,
@@ -118,20 +119,28 @@ async def pages(uow: UnitOfWork, search: dict[str, Any]) -> list[list[str]]:
         query = replace(query, cursor=page["next_cursor"])
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@asynccontextmanager
+async def undone(company: Company, actor: Actor) -> AsyncIterator[UnitOfWork]:
+    """A unit of work that leaves nothing behind."""
+    async with company.kernel.database.acquire() as connection:
+        await db.begin(connection, actor.tenant.id)
+        uow = UnitOfWork(company.kernel, connection, actor)
+        try:
+            yield uow
+        finally:
+            await uow.rollback()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records=toys, search=searches, at=bounds)
 async def test_pages_of_a_search_are_those_of_all_that_it_finds_sorted(company, records, search, at):
     owner = await actor_of(company)
     seller = colleague(owner, toy_read=Scope.OWN)
-    with pytest.raises(Undone), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.kernel.record_reads._FEW", at[0])
-        patch.setattr("app.kernel.record_reads._NEWEST", at[1])
-        async with transaction(company.kernel, seller if search["own"] else owner) as uow:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.kernel.text_pages._FEW", at[0])
+        patch.setattr("app.kernel.text_pages._NEWEST", at[1])
+        async with undone(company, seller if search["own"] else owner) as uow:
             ids = await fill(uow, records, seller.member_id)
             wanted, limit = await expected(uow, records, ids, search), search["limit"]
             cut = [wanted[start : start + limit] for start in range(0, len(wanted), limit)]
             assert await pages(uow, search) == (cut or [[]])
-            raise Undone
-
