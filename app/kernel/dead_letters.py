@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.kernel.errors import NotFound
 from app.kernel.listing import Bindings
-from app.kernel.paging import NEWEST, fetch_page
+from app.kernel.log_pages import NEWEST, fetch_page
 from app.kernel.schemas import Output, Page
 from app.kernel.uow import UnitOfWork
 

@@ -41,8 +41,9 @@ from app.kernel.job_router import (
     read_job,
 )
 from app.kernel.job_router import router as jobs
+from app.kernel.log_pages import NEWEST, select_page
 from app.kernel.openapi import IDEMPOTENCY_KEY
-from app.kernel.paging import NEWEST, Cursor, Limit, select_page
+from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import etag, json_response
 from app.kernel.records import to_json
 from app.kernel.registry import Module, Permission

@@ -11,12 +11,8 @@ from fastapi import Response
 from app.kernel.errors import InvalidTransition, NotFound
 from app.kernel.jobs import is_settled, request_cancel
 from app.kernel.listing import Bindings
-from app.kernel.paging import (
-    NEWEST_BY_TIME,
-    Cursor,
-    Limit,
-    fetch_page,
-)
+from app.kernel.log_pages import NEWEST_BY_TIME, fetch_page
+from app.kernel.paging import Cursor, Limit
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Output, Page
 from app.kernel.uow import UnitOfWork

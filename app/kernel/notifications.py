@@ -19,9 +19,9 @@ from app.kernel.errors import NotFound
 from app.kernel.events import Event
 from app.kernel.ids import new_id
 from app.kernel.listing import Bindings
+from app.kernel.log_pages import NEWEST, Slice, select_page
 from app.kernel.mail import CalendarPart, Message
 from app.kernel.models import Base, TenantOwned
-from app.kernel.paging import NEWEST, Slice, select_page
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 

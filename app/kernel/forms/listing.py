@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from app.kernel.listing import Bindings
-from app.kernel.paging import NEWEST_BY_TIME, fetch_page
+from app.kernel.log_pages import NEWEST_BY_TIME, fetch_page
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
 

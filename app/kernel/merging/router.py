@@ -12,13 +12,14 @@ from starlette.responses import Response
 from app.kernel.audit import history_page
 from app.kernel.errors import DuplicateValue, NotFound, problems
 from app.kernel.listing import Bindings
+from app.kernel.log_pages import NEWEST, fetch_page
 from app.kernel.merging.merge import Merged, fields_of
 from app.kernel.merging.models import Merge
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import CustomReferences, shares
 from app.kernel.merging.schemas import MergeRead, UndoneMerge
 from app.kernel.merging.undo import MergeNotUndoable, get_merge, undo_merge, visible_merges
-from app.kernel.paging import NEWEST, Cursor, Limit, fetch_page
+from app.kernel.paging import Cursor, Limit
 from app.kernel.records import RecordType, to_json
 from app.kernel.registry import Module
 from app.kernel.routing import Router, Uow

@@ -16,8 +16,8 @@ from app.kernel.events import Event
 from app.kernel.ids import new_id
 from app.kernel.listing import Bindings
 from app.kernel.locks import lock_name
+from app.kernel.log_pages import NEWEST_BY_TIME, fetch_page
 from app.kernel.outbox import ENDPOINTS
-from app.kernel.paging import NEWEST_BY_TIME, fetch_page
 from app.kernel.records import to_json
 from app.kernel.uow import UnitOfWork
 from app.kernel.webhooks.addresses import check_url

@@ -10,14 +10,9 @@ from fastapi import Query, Response
 from app.kernel.errors import Invalid, InvalidCursor, NotFound, problems
 from app.kernel.figures import Language
 from app.kernel.listing import Kind
+from app.kernel.log_pages import NEWEST, order_by, select_page
 from app.kernel.money import Money
-from app.kernel.paging import (
-    NEWEST,
-    Cursor,
-    Limit,
-    order_by,
-    select_page,
-)
+from app.kernel.paging import Cursor, Limit
 from app.kernel.pdf.answers import PDF, pdf_answer
 from app.kernel.pdf.documents import Document
 from app.kernel.pdf.kept import fresh_pdf

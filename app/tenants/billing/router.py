@@ -13,8 +13,9 @@ from pydantic import AwareDatetime
 from app.kernel.allowances import METRICS
 from app.kernel.errors import BadRequest, Conflict, Invalid, InvalidCursor, problems
 from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import fetch_page, order_by
 from app.kernel.money import Money
-from app.kernel.paging import Cursor, Limit, fetch_page, order_by
+from app.kernel.paging import Cursor, Limit
 from app.kernel.routing import KernelDep, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork

@@ -13,8 +13,8 @@ import asyncpg
 from app.kernel.contact import clean_email, normalise_email
 from app.kernel.errors import Invalid, NotFound
 from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import NEWEST, Slice, fetch_page, order_by
 from app.kernel.money import Money
-from app.kernel.paging import NEWEST, Slice, fetch_page, order_by
 from app.kernel.uow import UnitOfWork
 from app.tenants import mail_templates
 from app.tenants.auth import email_tokens

@@ -13,8 +13,9 @@ from pydantic_core import PydanticCustomError
 
 from app.kernel.errors import DuplicateValue, InvalidCursor, problems
 from app.kernel.listing import Kind
+from app.kernel.log_pages import order_by, select_page
 from app.kernel.money import Currency
-from app.kernel.paging import Cursor, Limit, order_by, select_page
+from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Input, Output, Page

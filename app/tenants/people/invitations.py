@@ -11,7 +11,7 @@ from app.kernel.access import TenantProfile
 from app.kernel.contact import normalise_email
 from app.kernel.errors import require_version
 from app.kernel.ids import new_id
-from app.kernel.paging import BY_ID, Slice, select_page
+from app.kernel.log_pages import BY_ID, Slice, select_page
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.tenants import mail_templates

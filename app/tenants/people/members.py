@@ -10,7 +10,7 @@ from sqlalchemy import any_, func, literal
 
 from app.kernel.errors import Conflict, Invalid, require_version
 from app.kernel.listing import Kind
-from app.kernel.paging import Slice, order_by, select_page
+from app.kernel.log_pages import Slice, order_by, select_page
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import access_changed

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.kernel.access import NOBODY
 from app.kernel.errors import Forbidden, Invalid, NotFound, require_version
-from app.kernel.paging import BY_ID, Slice, select_page
+from app.kernel.log_pages import BY_ID, Slice, select_page
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.automation.models import Delegation

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from app.kernel.conditions import check_tree, groups_of
 from app.kernel.errors import Invalid, InvalidFilter, require_version
 from app.kernel.listing import Kind
-from app.kernel.paging import Slice, order_by, select_page
+from app.kernel.log_pages import Slice, order_by, select_page
 from app.kernel.people import People
 from app.kernel.records import RecordType
 from app.kernel.uow import UnitOfWork

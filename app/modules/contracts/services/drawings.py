@@ -6,8 +6,8 @@ from datetime import date
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid
+from app.kernel.log_pages import BY_ID, select_page
 from app.kernel.money import Money
-from app.kernel.paging import BY_ID, select_page
 from app.kernel.uow import UnitOfWork
 from app.modules.contracts.interface import ContractNotActive, FrameExceeded
 from app.modules.contracts.models import Contract, ContractStatus, Drawing

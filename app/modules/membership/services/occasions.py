@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.kernel.ids import new_id
-from app.kernel.paging import NEWEST, select_page
+from app.kernel.log_pages import NEWEST, select_page
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.interface import BenefitGranted
 from app.modules.membership.models.rewards import BenefitGrant, Occasion

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from app.kernel.access import Scope
 from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import NEWEST_BY_TIME, fetch_page, order_by
 from app.kernel.money import Money
-from app.kernel.paging import NEWEST_BY_TIME, fetch_page, order_by
 from app.kernel.statements import entities
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.reading.models import ForecastSubmission, Target

@@ -11,7 +11,7 @@ from app.kernel.contact import to_e164
 from app.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from app.kernel.events import Event
 from app.kernel.listing import Kind
-from app.kernel.paging import order_by, select_page
+from app.kernel.log_pages import order_by, select_page
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Activities, Subject

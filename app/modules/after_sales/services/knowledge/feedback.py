@@ -8,7 +8,7 @@ from uuid import UUID
 from app.kernel.errors import Forbidden
 from app.kernel.ids import new_id
 from app.kernel.listing import Bindings
-from app.kernel.paging import NEWEST, fetch_page
+from app.kernel.log_pages import NEWEST, fetch_page
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import ArticleLocked, ArticleRated
 from app.modules.after_sales.models.knowledge import Article

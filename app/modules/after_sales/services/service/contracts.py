@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid
+from app.kernel.log_pages import NEWEST, select_page
 from app.kernel.numbering import next_number
-from app.kernel.paging import NEWEST, select_page
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.schemas import Page
 from app.kernel.statements import columns_of, entity

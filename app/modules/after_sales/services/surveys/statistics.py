@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import fetch_page, order_by
 from app.kernel.money import half_up
-from app.kernel.paging import fetch_page, order_by
 from app.kernel.people import People
 from app.kernel.periods import period_start_sql
 from app.kernel.statements import entities

@@ -15,7 +15,7 @@ from uuid import UUID
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.ids import new_id
 from app.kernel.listing import Bindings, Kind
-from app.kernel.paging import fetch_page, order_by
+from app.kernel.log_pages import fetch_page, order_by
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import AssetBreached

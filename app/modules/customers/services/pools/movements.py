@@ -10,7 +10,7 @@ from uuid import UUID
 
 from app.kernel.events import Event
 from app.kernel.listing import Bindings
-from app.kernel.paging import NEWEST, fetch_page
+from app.kernel.log_pages import NEWEST, fetch_page
 from app.kernel.records import RecordType
 from app.kernel.schemas import Page
 from app.kernel.statements import entity

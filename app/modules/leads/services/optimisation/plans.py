@@ -10,7 +10,7 @@ from app.kernel.access import Scope
 from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.ids import new_id
 from app.kernel.listing import Kind
-from app.kernel.paging import order_by, select_page
+from app.kernel.log_pages import order_by, select_page
 from app.kernel.schemas import Page
 from app.kernel.statements import Lock
 from app.kernel.uow import UnitOfWork

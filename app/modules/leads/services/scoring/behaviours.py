@@ -10,7 +10,7 @@ from uuid import UUID
 from app.kernel.errors import Invalid
 from app.kernel.ids import new_id
 from app.kernel.listing import Kind
-from app.kernel.paging import Slice, order_by, select_page
+from app.kernel.log_pages import Slice, order_by, select_page
 from app.kernel.records import RecordType
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import NEWEST, fetch_page, order_by
 from app.kernel.money import Money
-from app.kernel.paging import MAX_LIMIT, NEWEST, fetch_page, order_by
+from app.kernel.paging import MAX_LIMIT
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.customers.interface import Customers

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid
 from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import fetch_page, order_by
 from app.kernel.money import Money
 from app.kernel.money_checks import Difference, compared
-from app.kernel.paging import fetch_page, order_by
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.models.wallets import Wallet, WalletKind, WalletStatus, WalletTransaction

@@ -9,7 +9,7 @@ import pytest
 from app.kernel.access import system_actor
 from app.kernel.errors import InvalidCursor
 from app.kernel.listing import Bindings, Kind
-from app.kernel.paging import BY_ID, NEWEST, fetch_page, order_by, select_page
+from app.kernel.log_pages import BY_ID, NEWEST, fetch_page, order_by, select_page
 from app.kernel.uow import transaction
 from tests.support.toy import Toy
 
