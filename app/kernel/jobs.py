@@ -125,6 +125,13 @@ class JobContext:
                 )
         return self._cancel_seen
 
+    async def go_on(self) -> None:
+        """Stop here if the worker does or somebody asked to. Raises: JobPaused; JobCancelled."""
+        if self.stopping.is_set():
+            raise JobPaused
+        if await self.cancelled():
+            raise JobCancelled
+
 
 async def actor_of(
     kernel: Kernel,
