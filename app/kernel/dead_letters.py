@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import NotFound
-from app.kernel.paging import read_position, sign_position
+from app.kernel.positions import read_position, sign_position
 from app.kernel.schemas import Output, Page
 from app.kernel.uow import UnitOfWork
 

@@ -21,8 +21,8 @@ from app.kernel.ids import new_id
 from app.kernel.listing import Bindings
 from app.kernel.mail import CalendarPart, Message
 from app.kernel.models import Base, TenantOwned
-from app.kernel.paging import read_position, sign_position
 from app.kernel.people import People
+from app.kernel.positions import read_position, sign_position
 from app.kernel.uow import UnitOfWork
 
 TITLE_LENGTH = 300

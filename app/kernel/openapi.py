@@ -8,12 +8,11 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
+from app.kernel.config import VERSION
 from app.kernel.errors import StaleVersion, VersionRequired, problems
 from app.kernel.registry import Module
 
 TITLE = "Rapport"
-
-VERSION = "0.1.0"
 
 DESCRIPTION = """
 Rapport is a multi-tenant CRM. Sign up at `POST /v1/sign-up`, sign in at `POST /v1/sessions`, and send the

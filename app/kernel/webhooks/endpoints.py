@@ -17,7 +17,7 @@ from app.kernel.ids import new_id
 from app.kernel.listing import Bindings
 from app.kernel.locks import lock_name
 from app.kernel.outbox import ENDPOINTS
-from app.kernel.paging import read_position, sign_position
+from app.kernel.positions import read_position, sign_position
 from app.kernel.records import to_json
 from app.kernel.uow import UnitOfWork
 from app.kernel.webhooks.addresses import check_url

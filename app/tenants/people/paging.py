@@ -11,7 +11,7 @@ from sqlalchemy import Select, String, literal, tuple_
 from sqlalchemy.sql.expression import SQLColumnExpression
 
 from app.kernel.models import TenantOwned
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 
 M = TypeVar("M", bound=TenantOwned)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid
 from app.kernel.money import Money
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.contracts.interface import ContractNotActive, FrameExceeded
 from app.modules.contracts.models import Contract, ContractStatus, Drawing

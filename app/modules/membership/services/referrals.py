@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from app.kernel.errors import NotFound
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.statements import entities
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.interface import (

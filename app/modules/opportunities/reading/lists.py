@@ -10,7 +10,7 @@ from uuid import UUID
 from app.kernel.access import Scope
 from app.kernel.listing import Bindings
 from app.kernel.money import Money
-from app.kernel.paging import read_position, sign_position
+from app.kernel.positions import read_position, sign_position
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.reading.models import ForecastSubmission, Target

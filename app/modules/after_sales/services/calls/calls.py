@@ -10,8 +10,8 @@ from uuid import UUID
 from app.kernel.contact import to_e164
 from app.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from app.kernel.events import Event
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.people import People
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.statements import columns_of, entities
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Activities, Subject

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.kernel.errors import Forbidden
 from app.kernel.ids import new_id
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import ArticleLocked, ArticleRated
 from app.modules.after_sales.models.knowledge import Article

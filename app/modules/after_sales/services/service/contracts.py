@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid
 from app.kernel.numbering import next_number
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.schemas import Page
 from app.kernel.statements import columns_of, entities, entity

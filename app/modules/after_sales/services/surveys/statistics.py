@@ -18,9 +18,9 @@ from uuid import UUID
 from app.kernel.access import visible_rows
 from app.kernel.listing import Bindings
 from app.kernel.money import half_up
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.people import People
 from app.kernel.periods import period_start_sql
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.models.surveys import Survey, SurveyInvitation

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.ids import new_id
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import AssetBreached

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.events import Event
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.records import RecordType
 from app.kernel.schemas import Page
 from app.kernel.statements import entity

@@ -9,7 +9,7 @@ from uuid import UUID
 from app.kernel.access import Scope
 from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.ids import new_id
-from app.kernel.paging import read_position, sign_position
+from app.kernel.positions import read_position, sign_position
 from app.kernel.schemas import Page
 from app.kernel.statements import Lock
 from app.kernel.uow import UnitOfWork

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.money import Money
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.customers.interface import Customers

@@ -10,7 +10,7 @@ from uuid import UUID
 from app.kernel.errors import Invalid
 from app.kernel.money import Money
 from app.kernel.money_checks import Difference, compared
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.models.wallets import Wallet, WalletKind, WalletStatus, WalletTransaction
