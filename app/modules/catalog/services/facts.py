@@ -179,6 +179,7 @@ def _book_price(row: Any, of_parent: bool) -> BookPrice:
     )
 
 
+# A parent is found by its id, product by product: where statistics know one company, a join would read all products.
 _PRODUCTS = """
 SELECT p.id, p.code, p.name, p.name_en, p.unit, p.status, p.category_id, p.tax_class, p.charge, p.stocked,
   p.is_bundle, p.warranty_months, p.prices, p.costs, p.parent_id, p.options <> '[]' AS is_template,
@@ -186,7 +187,8 @@ SELECT p.id, p.code, p.name, p.name_en, p.unit, p.status, p.category_id, p.tax_c
   p.is_bundle AND EXISTS (SELECT 1 FROM catalog.bundle_components c WHERE c.tenant_id = p.tenant_id
     AND c.bundle_id = p.id AND c.pricing <> 'included') AS sum_of_parts
 FROM catalog.products p
-LEFT JOIN catalog.products u ON u.tenant_id = p.tenant_id AND u.id = p.parent_id
+LEFT JOIN LATERAL (SELECT prices, costs FROM catalog.products
+  WHERE tenant_id = p.tenant_id AND id = p.parent_id OFFSET 0) u ON true
 WHERE p.tenant_id = $1 AND p.id = ANY($2::uuid[]) AND p.deleted_at IS NULL"""
 
 # What products and their parents cost in price books and by agreement, and the tax on them. Exact amounts are texts.
