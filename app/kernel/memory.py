@@ -47,6 +47,7 @@ class TenantMemory:
         self._seconds = seconds
         self._known: dict[tuple[str, UUID], _Known] = {}
         self._unsettled: dict[tuple[str, UUID], float] = {}
+        self._noted: set[tuple[str, UUID]] = set()
 
     async def of(self, uow: UnitOfWork, kind: Remembered[T]) -> T:
         """The tenant's settings, at most `STALE_SECONDS` old."""
@@ -59,6 +60,22 @@ class TenantMemory:
     def forget(self, kind: Remembered[Any], tenant_id: UUID) -> None:
         """These settings are being changed by this process: ask the database until that has committed."""
         self._unsettled[kind.table, tenant_id] = self._seconds() + _SETTLING_SECONDS
+
+    def noted(self, what: str, tenant_id: UUID) -> bool:
+        """Whether this held of the tenant when it was noted last.
+
+        For the choice between two ways that are both right, of which one is the quicker as long as it holds.
+        """
+        return (what, tenant_id) in self._noted
+
+    def note(self, what: str, tenant_id: UUID, *, holds: bool) -> None:
+        """Remember for `noted` whether this holds."""
+        if not holds:
+            self._noted.discard((what, tenant_id))
+            return
+        if len(self._noted) >= _MOST:
+            self._noted.clear()
+        self._noted.add((what, tenant_id))
 
     async def _refreshed(
         self, uow: UnitOfWork, kind: Remembered[Any], known: _Known | None, now: float

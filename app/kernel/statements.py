@@ -202,7 +202,10 @@ class SideEffect:
 
     def one(self, first: int) -> str:
         """One row, of arguments from number `first`: the server need not take it out of JSON."""
-        values = [*self.shared.values(), *(f"${number}" for number in range(first, first + len(self.columns)))]
+        values = [
+            *self.shared.values(),
+            *(f"${number}" for number in range(first, first + len(self.columns))),
+        ]
         return f"INSERT INTO {self.table} ({self._names}) VALUES ({', '.join(values)})"
 
     def many(self, number: int) -> str:
