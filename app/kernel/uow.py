@@ -98,14 +98,19 @@ class UnitOfWork:
             self._begun = True
             await db.begin(self._connection, self.tenant_id, read_only=self.read_only)
         if self._late:
-            await self._write_all(())
+            await self._write_all()
 
-    async def _write_all(self, present: tuple[tuple[str, bool], ...], *arguments: Any) -> None:
+    async def _write_all(
+        self, present: tuple[tuple[str, bool], ...] = (), arguments: Sequence[Any] = ()
+    ) -> None:
         """Write the rows that wait, and the side effects that are `present`, in one statement."""
         late, self._late = self._late, []
         sql = statements.side_effects(present, tuple(one.write for one in late))
+        values = list(arguments)
+        for one in late:
+            values += one.values
         self.statements += 1
-        _require_one(await self._connection.fetch(sql, *arguments, *(v for one in late for v in one.values)))
+        _require_one(await self._connection.fetch(sql, *values))
 
     async def begin_writing(self) -> None:
         """Let a read leave a trace: what was read stays as it was read, and from here on this may write."""
@@ -462,7 +467,7 @@ class UnitOfWork:
         arguments: list[Any] = [self.tenant_id, self.now, actor.kind, actor.id, actor.name, self.request_id]
         for name, _ in present:
             arguments += statements.side_arguments(name, parts[name])
-        await self._write_all(present, *arguments)
+        await self._write_all(present, arguments)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:

@@ -67,8 +67,7 @@ class Facts:
         """The facts of one line, whose product is known."""
         row = self._products[line.product_id.int]
         currency = self._query.currency
-        own, above = row["priced"], row["parent_priced"]
-        priced = [(one, False) for one in own or ()] + [(one, True) for one in above or ()]
+        priced = _found(row)
         list_price = amount_in(row["prices"], currency)
         if list_price is None and row["parent_prices"]:
             list_price = amount_in(row["parent_prices"], currency)
@@ -76,8 +75,8 @@ class Facts:
         return LineFacts(
             product=_product_ref(row, None if cost is None or self._hidden else UnitPrice(cost, currency)),
             list_price=list_price,
-            agreed=tuple([_agreed(one, up) for one, up in priced if not one["book_id"]]),
-            books=tuple([_book_price(one, up) for one, up in priced if one["book_id"]]),
+            agreed=tuple([_agreed(one, up) for one, up in priced if not one["book_id"]]) if priced else (),
+            books=tuple([_book_price(one, up) for one, up in priced if one["book_id"]]) if priced else (),
             component=self._component(line, row),
             sum_of_parts=row["sum_of_parts"],
             tax_rate=_NO_TAX if row["rate"] is None else row["rate"],
@@ -162,6 +161,14 @@ def amount_in(prices: Sequence[Mapping[str, str]], currency: str) -> Decimal | N
         if one["currency"] == currency:
             return Decimal(one["amount"])
     return None
+
+
+def _found(row: Any) -> list[tuple[Any, bool]]:
+    """What price books and agreements say of a product, and whether each says it of its parent."""
+    own, above = row["priced"], row["parent_priced"]
+    if not own and not above:
+        return []
+    return [(one, False) for one in own or ()] + [(one, True) for one in above or ()]
 
 
 def _agreed(row: Any, of_parent: bool) -> Agreed:
