@@ -32,6 +32,7 @@ from app.kernel.routing import (
     current_uow,
     parse_if_match,
     path_id,
+    require_json,
 )
 from app.kernel.saved_views import apply_view
 from app.kernel.schemas import (
@@ -294,7 +295,7 @@ class _Operations:
         )  # fmt: skip
 
     async def create(self, request: Request, uow: UnitOfWork) -> Response:
-        body = parse_body(self.create_body, await request.body())
+        body = parse_body(self.create_body, await _json_body(request))
         service = self.service(uow)
         row = await service.create(fields_of(body), explicit=body.model_fields_set)
         return await detail_response(service, row, 201)
@@ -302,7 +303,7 @@ class _Operations:
     async def update(self, request: Request, uow: UnitOfWork) -> Response:
         try:
             version = parse_if_match(request.headers.get("if-match"))
-            body = parse_body(self.update_body, await request.body())
+            body = parse_body(self.update_body, await _json_body(request))
         except Problem as problem:
             await self._refuse_first(request, uow, "update", problem)
             raise
@@ -330,7 +331,7 @@ class _Operations:
             raise StaleVersion(current_version=row.version)
 
     async def transfer(self, request: Request, uow: UnitOfWork) -> Response:
-        body = parse_body(_TRANSFER_BODY, await request.body())
+        body = parse_body(_TRANSFER_BODY, await _json_body(request))
         return json_response(to_json((await sharing.transfer(self.service(uow), body)).model_dump()))
 
     # -- batches -------------------------------------------------------------------------------------------
@@ -376,7 +377,7 @@ class _Operations:
 
     async def share(self, request: Request, uow: UnitOfWork) -> Response:
         try:
-            body = parse_body(_SHARE_BODY, await request.body())
+            body = parse_body(_SHARE_BODY, await _json_body(request))
         except Problem:
             await self.service(uow).get(path_id(request), action="share")
             raise
@@ -406,16 +407,21 @@ class _Operations:
         )  # fmt: skip
 
     async def merge(self, request: Request, uow: UnitOfWork) -> Response:
-        body = parse_body(_MERGE_BODY, await request.body())
+        body = parse_body(_MERGE_BODY, await _json_body(request))
         found = await RecordMerging(self.service(uow)).merge(body)
         return json_response(
             merged_answer(uow, self.record, found), headers={"ETag": etag(found.survivor.version)}
         )
 
     async def preview_merge(self, request: Request, uow: UnitOfWork) -> Response:
-        body = parse_body(_MERGE_BODY, await request.body())
+        body = parse_body(_MERGE_BODY, await _json_body(request))
         found = await RecordMerging(self.service(uow)).preview(body)
         return json_response(preview_answer(uow, self.record, found))
+
+
+async def _json_body(request: Request) -> bytes:
+    require_json(request)
+    return await request.body()
 
 
 def fields_of(body: BaseModel) -> dict[str, Any]:
