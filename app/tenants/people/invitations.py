@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Text
-from sqlalchemy.sql.expression import cast as sql_cast
 
 from app.kernel.access import TenantProfile
 from app.kernel.contact import normalise_email
 from app.kernel.errors import require_version
 from app.kernel.ids import new_id
+from app.kernel.log_pages import BY_ID, Slice, select_page
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.tenants import mail_templates
@@ -35,7 +34,6 @@ from app.tenants.interface import (
     MemberJoined,
 )
 from app.tenants.models import Invitation, InvitationStatus, Member, MemberStatus
-from app.tenants.people.paging import Slice, page
 from app.tenants.people.roles import Roles
 
 OBJECT = "invitation"
@@ -117,15 +115,8 @@ class Invitations:
         statement = self.uow.select(Invitation)
         if status is not None:
             statement = statement.where(Invitation.status == status)
-        return await page(
-            self.uow,
-            statement,
-            name="invitations",
-            order=[("id", sql_cast(Invitation.id, Text))],
-            filters=[status],
-            limit=limit,
-            cursor=cursor,
-        )
+        name = f"invitations:{status}"
+        return await select_page(self.uow, statement, BY_ID, name=name, limit=limit, cursor=cursor)
 
     async def get(self, id: UUID) -> Invitation:
         """Raises: NotFound."""
