@@ -20,7 +20,6 @@ from pydantic import BaseModel
 
 from app.kernel.decimals import decimal_text
 from app.kernel.money import EXPONENTS, Money, UnitPrice, money_dict
-from app.kernel.statements import picker
 
 _ZERO = Decimal(0)
 _Render = Callable[[Any, str], Any]
@@ -67,25 +66,15 @@ class Parts:
         if self.hidden_by in hidden:
             return []
         absent = self._absent(hidden)
-        nothing = dict.fromkeys(absent & self._cells.keys())
-        rendering = [
-            (name, cell.render)
-            for name, cell in self._cells.items()
-            if cell.render is not None and name not in absent
-        ]
+        shown = [(name, cell.render) for name, cell in self._cells.items() if name not in absent]
+        empty: dict[str, Any] = dict.fromkeys(self._cells)
         found = []
         for row in rows:
-            found.append(one := dict(zip(self._cells, self._picked(row), strict=True)))
-            for name, render in rendering:
-                value = one[name]
-                if value is not None:
-                    one[name] = render(value, currency)
-            one |= nothing
+            found.append(one := empty.copy())
+            for name, render in shown:
+                value = row[name]
+                one[name] = value if value is None or render is None else render(value, currency)
         return found
-
-    @cached_property
-    def _picked(self) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-        return picker(tuple(self._cells))
 
     def _absent(self, hidden: Collection[str]) -> frozenset[str]:
         return frozenset(name for by, names in self.hides.items() if by in hidden for name in names)
