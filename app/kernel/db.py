@@ -56,13 +56,6 @@ def since(connection: Connection) -> float:
     return cast("_Connection", connection).since
 
 
-# Planned once for each connection, for what travels with BEGIN and can have no arguments (kernel/idempotency.py).
-PREPARED = (
-    "PREPARE guard_idempotency_key (bigint, uuid, text, text, text) AS"
-    " SELECT kernel.guard_idempotency_key($1, $2, $3, $4, $5)"
-)
-
-
 async def _prepare_connection(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(
@@ -71,11 +64,6 @@ async def _prepare_connection(connection: asyncpg.Connection[asyncpg.Record]) ->
             encoder=lambda value: orjson.dumps(value, option=_JSON, default=str).decode(),
             decoder=orjson.loads,
         )
-
-
-async def _prepare_app_connection(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    await _prepare_connection(connection)
-    await connection.execute(PREPARED)
 
 
 class Database:
@@ -213,7 +201,7 @@ async def _open_pool(
         min_size=1,
         max_size=size,
         connection_class=_Connection,
-        init=_prepare_app_connection if role == "rapport_app" else _prepare_connection,
+        init=_prepare_connection,
         server_settings=options,
         statement_cache_size=settings.database_statement_cache,
         max_cached_statement_lifetime=0,

@@ -39,14 +39,15 @@ class Claim:
     def guard(self) -> str:
         """SQL text that holds the key or fails with `TAKEN`; it travels with BEGIN and costs no round trip.
 
-        The message takes no arguments, so the texts are written as hexadecimal digits; the statement that takes them
-        is one that each connection has prepared.
+        The message takes no arguments, so the texts are written as hexadecimal digits. `convert_from` hands on the
+        collation "C" of its encoding's name, with which the function could not use the index of the keys.
         """
         of = self.identity
         texts = (
-            f"convert_from('\\x{of[name].encode().hex()}', 'UTF8')" for name in ("method", "path", "key")
+            f"convert_from('\\x{of[name].encode().hex()}', 'UTF8') COLLATE \"default\""
+            for name in ("method", "path", "key")
         )
-        return f"EXECUTE guard_idempotency_key({self.lock}, '{of['principal_id']}', {', '.join(texts)})"
+        return f"SELECT kernel.guard_idempotency_key({self.lock}, '{of['principal_id']}', {', '.join(texts)})"
 
     def remember(self, uow: UnitOfWork, response: Response) -> None:
         """Store a successful answer with its effect; refusals are not stored and may be tried again."""

@@ -7,7 +7,6 @@ import json
 
 import pytest
 
-from app.kernel.db import PREPARED
 from app.kernel.idempotency import Claim
 from tests.kernel.conftest import make_toy, refusal
 
@@ -125,7 +124,6 @@ async def test_looking_for_a_key_costs_the_same_however_many_there_are(owner, co
     )
     identity = {"principal_id": principal, "method": "POST", "path": "/v1/toys", "key": "new"}
     guard = Claim(identity, lock=7).guard
-    await look.connection.execute(PREPARED)
     async with look.connection.transaction():
         await look.connection.execute(f"SET LOCAL app.tenant_id = '{company.tenant_id}'")
         await look.connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
