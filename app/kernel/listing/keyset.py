@@ -51,9 +51,23 @@ class Keyset:
         )
 
     @property
+    def by_creation(self) -> bool:
+        """Whether this is the order of creation or its reverse, of which every record type has an index."""
+        return [(key.name, falling) for key, falling in self.keys] in _BY_CREATION
+
+    @property
     def columns(self) -> str:
         """The values a cursor holds, as one JSON array of texts."""
-        return "jsonb_build_array(" + ", ".join(f"({key.sql})::text" for key, _ in self.keys) + ")::text"
+        return self._position([key.sql for key, _ in self.keys])
+
+    @property
+    def columns_of_named(self) -> str:
+        """The same of what was selected as `named`."""
+        return self._position([f"k{place}" for place in range(len(self.keys))])
+
+    @staticmethod
+    def _position(expressions: Sequence[str]) -> str:
+        return "jsonb_build_array(" + ", ".join(f"({sql})::text" for sql in expressions) + ")::text"
 
     def after(self, values: Sequence[str | None], bind: Bindings) -> str:
         """SQL that is true for the rows behind a position."""
@@ -61,12 +75,19 @@ class Keyset:
             raise InvalidCursor
         directions = {descending for _, descending in self.keys}
         if len(directions) == 1 and all(not key.nullable for key, _ in self.keys):
-            left = ", ".join(key.sql for key, _ in self.keys)
-            right = ", ".join(
-                self._bound(key, value, bind) for (key, _), value in zip(self.keys, values, strict=True)
-            )
-            return f"({left}) {'<' if directions.pop() else '>'} ({right})"
+            return self._compared("<" if directions.pop() else ">", values, bind)
         return self._expanded(values, bind)
+
+    def until(self, values: Sequence[str | None], bind: Bindings) -> str:
+        """SQL that is true for the rows up to a position and at it, where this is the order `by_creation`."""
+        return self._compared(">=" if self.keys[0][1] else "<=", values, bind)
+
+    def _compared(self, operator: str, values: Sequence[str | None], bind: Bindings) -> str:
+        left = ", ".join(key.sql for key, _ in self.keys)
+        right = ", ".join(
+            self._bound(key, value, bind) for (key, _), value in zip(self.keys, values, strict=True)
+        )
+        return f"({left}) {operator} ({right})"
 
     def _expanded(self, values: Sequence[str | None], bind: Bindings) -> str:
         """The same for mixed directions and NULLs (first when descending, last when ascending)."""
@@ -91,6 +112,7 @@ class Keyset:
         return f"{bind(value)}::text::{PG_TYPES[key.kind]}"
 
 
+_BY_CREATION = tuple([("created_at", falling), ("id", falling)] for falling in (True, False))
 ID_FIELD = Field("id", Kind.UUID, "t.id", nullable=False)
 
 
