@@ -13,12 +13,10 @@ from pydantic import TypeAdapter
 from pydantic import ValidationError as _ValidationError
 
 from app.kernel import idempotency
-from app.kernel.access import Scope
 from app.kernel.errors import Invalid, InvalidJson, NotFound
-from app.kernel.exports import EXPORT_JOB, ExportRequest, ExportStreamRequest, enqueue_export, prepare
+from app.kernel.exports import ExportRequest, ExportStreamRequest, enqueue_export, prepare
 from app.kernel.imports.models import ACTIVE, Import
 from app.kernel.imports.results import KINDS, Kind, result_file
-from app.kernel.imports.run import IMPORT_JOB
 from app.kernel.imports.schemas import (
     ImportColumnRead,
     ImportCreate,
@@ -33,20 +31,13 @@ from app.kernel.imports.schemas import (
 )
 from app.kernel.imports.service import Imports, Preview, inspect
 from app.kernel.imports.targets import targets_of
-from app.kernel.imports.undo import UNDO_JOB
-from app.kernel.job_router import (
-    RETRY_AFTER,
-    JobRead,
-    answer,
-    read_job,
-)
-from app.kernel.job_router import router as jobs
+from app.kernel.job_reads import JobRead, answer, read_job
+from app.kernel.job_router import RETRY_AFTER
 from app.kernel.log_pages import NEWEST, select_page
 from app.kernel.openapi import IDEMPOTENCY_KEY
 from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import etag, json_response
 from app.kernel.records import to_json
-from app.kernel.registry import Module, Permission
 from app.kernel.routing import (
     CurrentActor,
     IfMatch,
@@ -473,23 +464,3 @@ async def stream_export(body: ExportStreamRequest, kernel: KernelDep, actor: Cur
     async with transaction(kernel, actor, read_only=True) as uow:
         export = await prepare(uow, body)
     return Streamed(export.pieces(), media_type=export.media_type, headers=attachment(export.file_name))
-
-
-_ALL = {"owner": Scope.ALL, "admin": Scope.ALL}
-BULK_MODULE = Module(
-    name="bulk",
-    description="Jobs, files, imports and exports.",
-    tags={
-        "jobs": "Work in the background: progress, results, cancelling.",
-        "files": "Uploads, and files that the server made.",
-        "imports": "Many records from a file: mapping, dry run, progress, results by row, undo.",
-        "exports": "Lists as CSV, NDJSON or XLSX, at once or as a job.",
-    },
-    routers=[jobs, files, imports, exports],
-    jobs=[IMPORT_JOB, UNDO_JOB, EXPORT_JOB],
-    permissions=[
-        Permission("job:read", "See everybody's jobs and imports, not only one's own.", dict(_ALL)),
-        Permission("job:cancel", "Stop everybody's jobs, not only one's own.", dict(_ALL)),
-        Permission("file:read", "Open everybody's uploaded and exported files.", dict(_ALL)),
-    ],
-)

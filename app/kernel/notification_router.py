@@ -11,7 +11,6 @@ from pydantic import Field
 
 from app.kernel.errors import InvalidCursor, problems
 from app.kernel.notifications import Notification, Notifications, Ways
-from app.kernel.registry import Module
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Input, Output, Page
 
@@ -113,10 +112,3 @@ def _answer(row: Notification) -> NotificationRead:
     return NotificationRead.model_validate(
         {name: row.__dict__[name] for name in NotificationRead.model_fields}
     )
-
-
-NOTIFICATIONS_MODULE = Module(
-    name="notifications",
-    description="What members are told, live and by mail.",
-    routers=[router],
-)

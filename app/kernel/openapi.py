@@ -11,6 +11,7 @@ from typing import Any, Final
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
+from app.kernel.config import VERSION
 from app.kernel.errors import StaleVersion, VersionRequired, problems
 from app.kernel.registry import Module
 
@@ -18,8 +19,6 @@ TITLE = "Rapport"
 
 COMMITTED: Final = Path(__file__).resolve().parents[2] / "openapi" / "openapi.json"
 """The document of this very code: `make check` fails where it is not what `document` writes."""
-
-VERSION = "0.1.0"
 
 DESCRIPTION = """
 Rapport is a multi-tenant CRM. Sign up at `POST /v1/sign-up`, sign in at `POST /v1/sessions`, and send the

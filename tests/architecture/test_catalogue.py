@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from app.main import build_registry
+from app.product import build_registry
 from tests.architecture.catalogue import (
     CONTROL_INDEXES,
     CONTROL_TABLES,

@@ -15,13 +15,10 @@ from app.kernel.listing import Bindings
 from app.kernel.log_pages import NEWEST, fetch_page
 from app.kernel.merging.merge import Merged, fields_of
 from app.kernel.merging.models import Merge
-from app.kernel.merging.ports import Merger
-from app.kernel.merging.references import CustomReferences, shares
 from app.kernel.merging.schemas import MergeRead, UndoneMerge
 from app.kernel.merging.undo import MergeNotUndoable, get_merge, undo_merge, visible_merges
 from app.kernel.paging import Cursor, Limit
 from app.kernel.records import RecordType, to_json
-from app.kernel.registry import Module
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import HistoryEntry, Page
 from app.kernel.statements import columns_of, entity
@@ -131,11 +128,3 @@ async def get_merged_record_history(
         raise NotFound
     body = await history_page(uow, merge.object, record_id, request.query_params)
     return Response(body, media_type="application/json")
-
-
-MERGING_MODULE = Module(
-    name="merges",
-    description="Records that became one, and taking that back.",
-    routers=[router],
-    ports=[(Merger, shares), (Merger, CustomReferences)],
-)

@@ -20,7 +20,7 @@ from app.kernel.pdf.render import DocumentNotRendered
 from app.kernel.routing import CurrentActor, KernelDep, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
-from app.tenants.auth.control import CallerDep
+from app.tenants.auth.caller import CallerDep
 from app.tenants.billing.bill_schemas import (
     BalanceMovement,
     BillCouponRead,

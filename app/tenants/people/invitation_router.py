@@ -13,7 +13,8 @@ from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.attempts import TooManyAttempts
-from app.tenants.auth.control import CallerDep, MembersOnly
+from app.tenants.auth.caller import CallerDep
+from app.tenants.auth.control import MembersOnly
 from app.tenants.auth.control_route import ControlRoute
 from app.tenants.auth.session_router import check_origin, tokens_answer
 from app.tenants.interface import (

@@ -10,10 +10,10 @@ from pydantic import AwareDatetime
 
 from app.kernel.errors import InvalidCursor, StaleVersion, VersionRequired, problems
 from app.kernel.paging import Cursor, Limit
-from app.kernel.record_router import fields_of, set_fields_of, tag
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
-from app.kernel.validation import refuse_nulls
+from app.kernel.validation import fields_of, refuse_nulls, set_fields_of
 from app.modules.automation.models import Delegation
 from app.modules.automation.schemas import (
     ApprovalDelegationCreate,

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Response
 
 from app.kernel.errors import problems
-from app.kernel.job_router import JobRead, answer, read_job
+from app.kernel.job_reads import JobRead, answer, read_job
 from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.kernel.log_pages import NEWEST, Slice, select_page
 from app.kernel.models import TenantOwned
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.models.programmes import Adjustment, Burn, PointLot, TierChange, TierReason
 from app.modules.membership.schemas.members import (
