@@ -230,9 +230,11 @@ def found_by(tokens: str) -> str:
     """SQL that is true for the records `t` with all of the tokens (SQL of a `text[]`), as their index is told (0358).
 
     `$1` is the tenant. It reaches the index behind a read view only. Where rows are read anyway, `t.tokens @>` is
-    cheaper.
+    cheaper. It says the same twice: the planner cannot know that keys are of one tenant, and would look up all
+    records of the tenant besides, were it not told to expect few (measured: 230 ms of 260).
     """
-    return f"kernel.search_keys(t.tenant_id, t.tokens) @> kernel.search_keys($1::uuid, {tokens})"
+    held, wanted = "kernel.search_keys(t.tenant_id, t.tokens)", f"kernel.search_keys($1::uuid, {tokens})"
+    return f"({held} @> {wanted} AND {held} && {wanted})"
 
 
 def pieces_of(text: str) -> Iterator[tuple[int, int, bool]]:
