@@ -73,9 +73,9 @@ BULK_MODULE = Module(
     },
     routers=(
         "app.kernel.job_router:router",
-        "app.kernel.import_router:files",
-        "app.kernel.import_router:imports",
-        "app.kernel.import_router:exports",
+        "app.kernel.file_router:router",
+        "app.kernel.import_router:router",
+        "app.kernel.export_router:router",
     ),
     jobs=[IMPORT_JOB, UNDO_JOB, EXPORT_JOB],
     permissions=[
