@@ -1,7 +1,7 @@
 """Lots of a member are read in the order in which they are spent, and those that are due without the others.
 
 Revision ID: 0360
-Revises: 0340
+Revises: 0358
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0360"
-down_revision = "0340"
+down_revision = "0358"
 branch_labels = None
 depends_on = None
 
