@@ -216,7 +216,12 @@ async def running(
     url: str, data_dir: Path, modules: tuple[Module, ...] = (), **settings: Any
 ) -> AsyncIterator[Application]:
     """The application with its lifespan, over a migrated database."""
-    open_house = {"rate_limit_per_minute": 1_000_000, "webhook_allow_private": True, "trial_days": 0}
+    open_house = {
+        "rate_limit_per_minute": 1_000_000,
+        "webhook_allow_private": True,
+        "trial_days": 0,
+        "access_token_minutes": 120,  # a slow machine is longer over a file whose tests share a company
+    }
     options: dict[str, Any] = open_house | settings
     app = create_app(Settings(environment="test", database_url=url, data_dir=data_dir, **options), modules)
     app.openapi_schema = document_of(app, modules)
