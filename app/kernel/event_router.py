@@ -128,7 +128,7 @@ async def list_events(
 @router.get("/events/dead-letters", access="event:manage")
 async def list_dead_letters(uow: Uow, limit: Limit = 50, cursor: Cursor = None) -> Page[DeadLetter]:
     """Events that some reaction failed on for good, newest first, with what went wrong."""
-    return await DeadLetters(uow).page(limit=min(limit, 200), cursor=cursor)
+    return await DeadLetters(uow).page(limit=limit, cursor=cursor)
 
 
 @router.post("/events/dead-letters/{id}/retry", access="event:manage", status_code=202)
@@ -286,9 +286,7 @@ async def list_webhook_deliveries(
     event_id: UUID | None = None,
 ) -> Page[WebhookDeliveryRead]:
     """What was or will be sent to an endpoint, newest first, with every attempt's status, latency and answer."""
-    found = await Endpoints(uow).deliveries(
-        id, limit=min(limit, 200), cursor=cursor, state=state, event_id=event_id
-    )
+    found = await Endpoints(uow).deliveries(id, limit=limit, cursor=cursor, state=state, event_id=event_id)
     return Page[WebhookDeliveryRead].model_validate(found)
 
 

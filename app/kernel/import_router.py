@@ -33,8 +33,9 @@ from app.kernel.imports.service import Imports, Preview, inspect
 from app.kernel.imports.targets import targets_of
 from app.kernel.job_reads import JobRead, answer, read_job
 from app.kernel.job_router import RETRY_AFTER
+from app.kernel.log_pages import NEWEST, select_page
 from app.kernel.openapi import IDEMPOTENCY_KEY
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import etag, json_response
 from app.kernel.records import to_json
 from app.kernel.routing import (
@@ -333,22 +334,11 @@ async def _create_import(
 @imports.get("", access="signed_in", response_model=Page[ImportRead])
 async def list_imports(uow: Uow, limit: Limit = 50, cursor: Cursor = None) -> Page[ImportRead]:
     """Imports, newest first: your own, or all with `job:read`."""
-    limit = min(limit, MAX_LIMIT)
-    after = read_position(uow, "imports", cursor)
-    statement = uow.select(Import).order_by(Import.id.desc()).limit(limit + 1)
+    statement = uow.select(Import)
     if not uow.actor.may("job:read"):
         statement = statement.where(Import.created_by == uow.actor.member_id)
-    if after:
-        statement = statement.where(Import.id < UUID(after[0]))
-    rows = await uow.all(statement)
-    more = len(rows) > limit
-    return Page[ImportRead](
-        data=[_import(row) for row in rows[:limit]],
-        next_cursor=sign_position(uow, "imports", [rows[limit - 1].id]) if more else None,
-        has_more=more,
-        total=None,
-        total_is_estimate=None,
-    )
+    found = await select_page(uow, statement, NEWEST, name="imports", limit=limit, cursor=cursor)
+    return found.page(_import)
 
 
 @imports.get("/fields", access="signed_in", response_model=ImportFields)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 from fastapi import Response
@@ -10,7 +9,9 @@ from fastapi import Response
 from app.kernel.errors import InvalidTransition
 from app.kernel.job_reads import COLUMNS, JobRead, JobState, answer, read_job
 from app.kernel.jobs import is_settled, request_cancel
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.listing import Bindings
+from app.kernel.log_pages import NEWEST_BY_TIME, fetch_page
+from app.kernel.paging import Cursor, Limit
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Page
 
@@ -23,31 +24,17 @@ async def list_jobs(
     uow: Uow, state: JobState | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[JobRead]:
     """Jobs, newest first: your own, or all with `job:read`."""
-    limit = min(limit, MAX_LIMIT)
-    name = f"jobs:{state}"
-    after = read_position(uow, name, cursor)
-    rows = await uow.fetch(
+    found = await fetch_page(
+        uow,
         f"SELECT {COLUMNS} FROM kernel.jobs WHERE tenant_id = $1"
-        " AND ($2::uuid IS NULL OR actor_id = $2) AND ($3::text IS NULL OR state = $3)"
-        " AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))"
-        " ORDER BY created_at DESC, id DESC LIMIT $6",
-        uow.tenant_id,
-        None if uow.actor.may("job:read") else uow.actor.id,
-        state,
-        datetime.fromisoformat(after[0]) if after else None,
-        UUID(after[1]) if after else None,
-        limit + 1,
+        " AND ($2::uuid IS NULL OR actor_id = $2) AND ($3::text IS NULL OR state = $3)",
+        Bindings(uow.tenant_id, None if uow.actor.may("job:read") else uow.actor.id, state),
+        NEWEST_BY_TIME,
+        name=f"jobs:{state}",
+        limit=limit,
+        cursor=cursor,
     )
-    page = rows[:limit]
-    more = len(rows) > limit
-    last = [page[-1]["created_at"].isoformat(), page[-1]["id"]] if more else []
-    return Page[JobRead](
-        data=[answer(row) for row in page],
-        next_cursor=sign_position(uow, name, last) if more else None,
-        has_more=more,
-        total=None,
-        total_is_estimate=None,
-    )
+    return found.page(answer)
 
 
 @router.get("/{id}", access="signed_in", while_cancelled=True, response_model=JobRead)

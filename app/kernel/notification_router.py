@@ -10,7 +10,6 @@ from fastapi import Path, Query
 from pydantic import Field
 
 from app.kernel.errors import InvalidCursor, problems
-from app.kernel.listing import MAX_LIMIT
 from app.kernel.notifications import Notification, Notifications, Ways
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Input, Output, Page
@@ -68,12 +67,8 @@ async def list_notifications(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Page[NotificationRead]:
     """What you were told, newest first."""
-    rows, following = await Notifications(uow).page(
-        unread=unread, kind=kind, limit=min(limit, MAX_LIMIT), cursor=cursor
-    )
-    return Page[NotificationRead](
-        data=[_answer(row) for row in rows], next_cursor=following, has_more=following is not None
-    )
+    found = await Notifications(uow).page(unread=unread, kind=kind, limit=limit, cursor=cursor)
+    return found.page(_answer)
 
 
 @router.post("/notifications/{id}/read", access="signed_in")

@@ -36,8 +36,8 @@ from app.modules.orders.services.receivables.on_accounts import (
     ReceivableUses,
 )
 from app.modules.orders.services.receivables.payments import PAYMENT
-from app.modules.orders.services.receivables.settling import CASH_OUT
 from app.modules.orders.services.receivables.stored_value import PaymentsFromStoredValue
+from app.modules.orders.services.receivables.tenders import CASH_OUT
 from app.modules.orders.services.returns import RETURN
 from app.modules.orders.services.stock import OnHandStock
 from app.modules.orders.services.to_dos import OrderToDos
@@ -122,7 +122,7 @@ MODULE = Module(
             _RUNS_IT | {"manager": Scope.ALL},
         ),
         Permission("invoice:issue", "Issue invoices and credit notes.", ISSUES),
-        Permission(CASH_OUT, "Pay out in other ways what credit notes have left of stored value.", _RUNS_IT),
+        Permission(CASH_OUT, "Pay out in other ways what stored value paid, or took the place of.", _RUNS_IT),
         Permission("credit:manage", "Say how orders beyond a credit limit are treated.", _RUNS_IT),
     ),
     personal_data=PERSONAL_DATA,

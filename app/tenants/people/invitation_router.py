@@ -74,11 +74,7 @@ async def list_invitations(
 ) -> InvitationPage:
     """Who has been invited, oldest first."""
     found = await Invitations(uow).list(status=status, limit=limit, cursor=cursor)
-    return InvitationPage(
-        data=[_read(uow, row) for row in found.rows],
-        next_cursor=found.next_cursor,
-        has_more=found.next_cursor is not None,
-    )
+    return InvitationPage(data=[_read(uow, row) for row in found.rows], **found.onward)
 
 
 @router.get("/{id}", access="member:read", response_model=InvitationRead)
