@@ -2,7 +2,8 @@
 
 Scoring and data quality ask of a record, before it is written, what a list would ask of the table. There is one
 language of conditions and one compiler (`listing`); here its SQL runs over the values themselves, sent as JSON
-and typed as the table's columns, any number of rows and conditions in one statement.
+and typed as the table's columns, any number of rows and conditions in one statement. Plain comparisons, which are
+most, are made without it (`plain_conditions`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from app.kernel import db
 from app.kernel.errors import InvalidFilter
 from app.kernel.listing import Bindings, Condition, FieldSet, compile_filter
+from app.kernel.plain_conditions import passes, plain_test
 from app.kernel.statements import columns_of
 
 if TYPE_CHECKING:
@@ -98,11 +100,25 @@ async def holding(
     *,
     now: datetime | None = None,
 ) -> list[list[bool]]:
-    """Row by row which of the trees hold; rows are columns by name, absent ones null."""
+    """Row by row which of the trees hold; rows are columns by name, absent ones null.
+
+    One statement for those trees that are more than plain comparisons, and none where there are no such trees.
+    """
     if not rows or not trees:
         return [[False] * len(trees) for _ in rows]
-    bind = Bindings()
-    return await answers(uow, record, rows, await compile_each(uow, record, trees, bind, now=now), bind)
+    fields, tenant, moment = await all_fields(uow, record), uow.actor.tenant, now or uow.now
+    plain: list[list[bool | None]] = []  # tree by tree what each row says
+    for groups in trees:
+        test = plain_test(record.model, groups, fields, tenant, moment)
+        plain.append([None if test is None else passes(test, row) for row in rows])
+    asked = [place for place, held in enumerate(plain) if None in held]
+    if asked:
+        bind = Bindings()
+        tests = await compile_each(uow, record, [trees[place] for place in asked], bind, now=now)
+        for row, told in enumerate(await answers(uow, record, rows, tests, bind)):
+            for place, holds in zip(asked, told, strict=True):
+                plain[place][row] = holds
+    return [[bool(held[row]) for held in plain] for row in range(len(rows))]
 
 
 def used_columns(record: RecordType[Any], tests: Sequence[str]) -> list[str]:

@@ -264,17 +264,27 @@ class _Context:
 
 
 def _condition(field: Field, c: Condition, context: _Context) -> str:
-    if not field.filterable or c.op not in OPERATORS[field.kind]:
-        allowed = ", ".join(sorted(OPERATORS[field.kind])) if field.filterable else "none"
-        raise _bad(c, "unknown_operator", f"{field.name} takes these operators: {allowed}.")
+    value = _checked(field, c, context)
     if c.op == "is_null":
-        return f"{field.sql} IS {'' if _boolean(c, c.value) else 'NOT '}NULL"
-    value = _coerced(field, c, context)
+        return f"{field.sql} IS {'' if value else 'NOT '}NULL"
     if field.condition is not None:
         special = field.condition(c.op, value, context.bind)
         if special is not None:
             return special
     return _plain_condition(field, c.op, value, context.bind)
+
+
+def _checked(field: Field, c: Condition, context: _Context) -> Any:
+    """What the field is compared with. Raises `InvalidFilter`."""
+    if not field.filterable or c.op not in OPERATORS[field.kind]:
+        allowed = ", ".join(sorted(OPERATORS[field.kind])) if field.filterable else "none"
+        raise _bad(c, "unknown_operator", f"{field.name} takes these operators: {allowed}.")
+    return _boolean(c, c.value) if c.op == "is_null" else _coerced(field, c, context)
+
+
+def compared_value(field: Field, c: Condition, tenant: TenantProfile, now: datetime) -> Any:
+    """The value that `compile_filter` would bind for a condition; of `is_null` whether. Raises `InvalidFilter`."""
+    return _checked(field, c, _Context(tenant, now, Bindings()))
 
 
 def _plain_condition(field: Field, op: str, value: Any, bind: Bindings) -> str:
