@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from app.kernel import db
 from app.kernel.errors import InvalidFilter
 from app.kernel.listing import Bindings, Condition, FieldSet, compile_filter
-from app.kernel.plain_conditions import passes, plain_test
+from app.kernel.plain_conditions import Test, passes, plain_test
 from app.kernel.statements import columns_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,18 @@ def groups_of(tree: Mapping[str, Any] | None, pointer: str = "/filter") -> Group
         )
         for g, group in enumerate((tree or {}).get("or", ()))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A tree that is asked again and again, with what of it needs no database."""
+
+    groups: Groups
+    test: Test | None
+
+    @classmethod
+    def of(cls, record: RecordType[Any], groups: Groups) -> Prepared:
+        return cls(groups, plain_test(record.model, record.fields, groups))
 
 
 async def all_fields(uow: UnitOfWork, record: RecordType[Any]) -> FieldSet:
@@ -96,7 +109,7 @@ async def holding(
     uow: UnitOfWork,
     record: RecordType[Any],
     rows: Sequence[Mapping[str, Any]],
-    trees: Sequence[Groups],
+    trees: Sequence[Groups | Prepared],
     *,
     now: datetime | None = None,
 ) -> list[list[bool]]:
@@ -106,19 +119,16 @@ async def holding(
     """
     if not rows or not trees:
         return [[False] * len(trees) for _ in rows]
-    fields, tenant, moment = await all_fields(uow, record), uow.actor.tenant, now or uow.now
-    plain: list[list[bool | None]] = []  # tree by tree what each row says
-    for groups in trees:
-        test = plain_test(record.model, groups, fields, tenant, moment)
-        plain.append([None if test is None else passes(test, row) for row in rows])
-    asked = [place for place, held in enumerate(plain) if None in held]
+    ready = [tree if isinstance(tree, Prepared) else Prepared.of(record, tree) for tree in trees]
+    said = [[None if one.test is None else passes(one.test, row) for row in rows] for one in ready]
+    asked = [place for place, held in enumerate(said) if None in held]
     if asked:
         bind = Bindings()
-        tests = await compile_each(uow, record, [trees[place] for place in asked], bind, now=now)
+        tests = await compile_each(uow, record, [ready[place].groups for place in asked], bind, now=now)
         for row, told in enumerate(await answers(uow, record, rows, tests, bind)):
             for place, holds in zip(asked, told, strict=True):
-                plain[place][row] = holds
-    return [[bool(held[row]) for held in plain] for row in range(len(rows))]
+                said[place][row] = holds
+    return [[bool(held[row]) for held in said] for row in range(len(rows))]
 
 
 def used_columns(record: RecordType[Any], tests: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
@@ -263,6 +263,9 @@ class _Context:
     bind: Bindings
 
 
+_ANYWHERE = _Context(TenantProfile(id=UUID(int=0)), datetime.min.replace(tzinfo=UTC), Bindings())
+
+
 def _condition(field: Field, c: Condition, context: _Context) -> str:
     value = _checked(field, c, context)
     if c.op == "is_null":
@@ -282,9 +285,14 @@ def _checked(field: Field, c: Condition, context: _Context) -> Any:
     return _boolean(c, c.value) if c.op == "is_null" else _coerced(field, c, context)
 
 
-def compared_value(field: Field, c: Condition, tenant: TenantProfile, now: datetime) -> Any:
-    """The value that `compile_filter` would bind for a condition; of `is_null` whether. Raises `InvalidFilter`."""
-    return _checked(field, c, _Context(tenant, now, Bindings()))
+def plain_value(field: Field, c: Condition) -> Any:
+    """The value that `compile_filter` binds for a condition; of `is_null` whether. Raises `InvalidFilter`.
+
+    Of texts, ids and yes-or-no only: those are the same in each company and at any time.
+    """
+    if field.kind not in (Kind.TEXT, Kind.UUID, Kind.BOOLEAN):
+        raise TypeError(f"{field.name}: what {field.kind} is compared with depends on company and time")
+    return _checked(field, c, _ANYWHERE)
 
 
 def _plain_condition(field: Field, op: str, value: Any, bind: Bindings) -> str:

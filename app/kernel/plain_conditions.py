@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Boolean, String, Uuid
 
-from app.kernel.access import TenantProfile
 from app.kernel.errors import InvalidFilter
-from app.kernel.listing import MAX_CONDITIONS, MAX_GROUPS, Condition, Field, FieldSet, Kind, compared_value
+from app.kernel.listing import MAX_CONDITIONS, MAX_GROUPS, Condition, Field, Kind, plain_value
 from app.kernel.models import Base
 
 Test = tuple[tuple[tuple[str, type, Callable[[Any, Any], bool], Any], ...], ...]
@@ -39,25 +37,24 @@ _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 
 
 def plain_test(
-    model: type[Base],
-    groups: Sequence[Sequence[Condition]],
-    fields: FieldSet,
-    tenant: TenantProfile,
-    now: datetime,
+    model: type[Base], fields: Mapping[str, Field], groups: Sequence[Sequence[Condition]]
 ) -> Test | None:
-    """A tree as comparisons of columns of a table; None where it is for SQL to say."""
+    """A tree as comparisons of columns of a table; None where it is for SQL to say.
+
+    `fields` are those that are declared: what a company adds itself may change, and is for SQL to say.
+    """
     if len(groups) > MAX_GROUPS or any(len(group) > MAX_CONDITIONS for group in groups):
         return None
     found = []
     for group in groups:
         comparisons = []
         for condition in group:
-            field = fields.fields.get(condition.field)
+            field = fields.get(condition.field)
             column = None if field is None else _column(model, field)
             if field is None or column is None or condition.op not in _COMPARISONS:
                 return None
             try:
-                given = compared_value(field, condition, tenant, now)
+                given = plain_value(field, condition)
             except InvalidFilter:
                 return None
             comparisons.append((column, _KINDS[field.kind][1], _COMPARISONS[condition.op], given))

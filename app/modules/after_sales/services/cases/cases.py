@@ -137,15 +137,17 @@ class CaseService(CaseImport, RecordService[Case]):
             settings = CaseSettingsService(self.uow)
             values["reopenable_until"] = await settings.reopenable_until(values["resolved_at"])
         await self._check_parent(None, values.get("parent_id"))
-        await References(self.uow, self.clocks.book).check(values, {name for name in named if values.get(name) is not None})
+        await References(self.uow, self.clocks.book).check(
+            values, {name for name in named if values.get(name) is not None}
+        )
 
     async def complete_import(self, values: dict[str, Any]) -> None:
         """As a case that is opened; whose it is has been looked up for all rows at once. Raises `Invalid`."""
         await self._complete(values, _NAMED - {"account_id", "contact_id"})
 
     async def after_create(self, row: Case) -> None:
-        shown = {"customer_status": SHOWN_TO_CUSTOMERS[row.status], "clocks": await self.clocks.opened()}
-        self.wrote_parts(row, **shown)
+        status = SHOWN_TO_CUSTOMERS[CaseStatus(row.status)]
+        self.wrote_parts(row, customer_status=status, clocks=await self.clocks.opened())
         if row.status in ENDED:
             return  # it is of the past
         self.uow.publish(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 from uuid import UUID
 
-from app.kernel.conditions import Groups, groups_of, holding
+from app.kernel.conditions import Prepared, groups_of, holding
 from app.kernel.listing import Bindings
 from app.kernel.memory import Remembered
 from app.kernel.uow import UnitOfWork
@@ -26,23 +26,54 @@ _MINUTES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Offer:
+    """What one policy promises, as it is asked of each case: working seconds by target."""
+
+    policy_id: UUID
+    conditional: bool
+    goals: tuple[tuple[SlaTarget, int], ...]
+    calendar_id: UUID | None
+    warn_percent: int
+    chain: tuple[EscalationStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Policies:
-    """All policies, in the order in which they are asked, and what each is made of."""
+    """All policies and their offers in the order in which they are asked; `conditions` are of those in force."""
 
     all: tuple[SlaPolicy, ...]
-    enabled: tuple[SlaPolicy, ...]
-    conditional: Mapping[UUID, Groups]
-    chains: Mapping[UUID, tuple[EscalationStep, ...]]
+    offers: Mapping[UUID, _Offer]
+    in_force: tuple[_Offer, ...]
+    conditions: tuple[Prepared, ...]
 
 
 async def _read_policies(uow: UnitOfWork) -> _Policies:
+    record = uow.kernel.registry.records["case"]
     rows = tuple(await uow.all(uow.select(SlaPolicy).order_by(SlaPolicy.position, SlaPolicy.id)))
-    enabled = tuple(row for row in rows if row.enabled)
-    conditional = {row.id: groups_of(row.conditions, "/conditions") for row in enabled if row.conditions}
-    return _Policies(rows, enabled, conditional, {row.id: chain_of(row) for row in rows})
+    offers = {row.id: _offer(row) for row in rows}
+    enabled = [row for row in rows if row.enabled]
+    trees = [groups_of(row.conditions, "/conditions") for row in enabled if row.conditions]
+    return _Policies(
+        rows,
+        offers,
+        tuple(offers[row.id] for row in enabled),
+        tuple(Prepared.of(record, tree) for tree in trees),
+    )
 
 
-_POLICIES: Final = Remembered("after_sales.sla_policies", _read_policies, empty=_Policies((), (), {}, {}))
+def _offer(row: SlaPolicy) -> _Offer:
+    minutes = {target: getattr(row, column) for target, column in _MINUTES.items()}
+    return _Offer(
+        row.id,
+        bool(row.conditions),
+        tuple((target, goal * 60) for target, goal in minutes.items() if goal is not None),
+        row.calendar_id,
+        row.warn_percent,
+        chain_of(row),
+    )
+
+
+_POLICIES: Final = Remembered("after_sales.sla_policies", _read_policies, empty=_Policies((), {}, (), ()))
 
 
 class SlaBook:
@@ -63,22 +94,16 @@ class SlaBook:
     async def pledges(self, rows: Sequence[Mapping[str, Any]]) -> list[Pledges]:
         """For each case, by its columns, what is promised: of each target by the first policy that holds."""
         policies, calendars = await self._known()
-        if not policies.enabled:
-            return [{} for _ in rows]
         record = self._uow.kernel.registry.records["case"]
-        answers = [[]] * len(rows)
-        if policies.conditional:
-            answers = await holding(self._uow, record, rows, list(policies.conditional.values()))
         found: list[Pledges] = []
-        for row_answers in answers:
-            holds = dict(zip(policies.conditional, row_answers, strict=True))
+        for answers in await holding(self._uow, record, rows, policies.conditions):
+            held = iter(answers)
             pledges: dict[SlaTarget, Pledge] = {}
-            for policy in policies.enabled:
-                if holds.get(policy.id, True):
-                    for target, column in _MINUTES.items():
-                        minutes = getattr(policy, column)
-                        if minutes is not None and target not in pledges:
-                            pledges[target] = self._pledge(policies, calendars, policy, minutes * 60)
+            for offer in policies.in_force:
+                if not offer.conditional or next(held):
+                    for target, goal in offer.goals:
+                        if target not in pledges:
+                            pledges[target] = self._pledge(calendars, offer, goal)
             found.append(pledges)
         return found
 
@@ -90,10 +115,10 @@ class SlaBook:
         """What a running clock goes by beside its goal; of a deleted policy only the calendar is left."""
         policies, calendars = await self._known()
         calendar = self._calendar(calendars, calendar_id)
-        policy = next((one for one in policies.all if one.id == policy_id), None)
-        if policy is None:
+        offer = policies.offers.get(policy_id)
+        if offer is None:
             return Pledge(policy_id, calendar_id, calendar, 0, 80)
-        return Pledge(policy_id, calendar_id, calendar, 0, policy.warn_percent, policies.chains[policy_id])
+        return Pledge(policy_id, calendar_id, calendar, 0, offer.warn_percent, offer.chain)
 
     async def _known(self) -> tuple[_Policies, CompanyCalendars]:
         if self._read is None:
@@ -120,16 +145,14 @@ class SlaBook:
             self._opened[id] = found
         return self._opened[id]
 
-    def _pledge(
-        self, policies: _Policies, calendars: CompanyCalendars, policy: SlaPolicy, goal: int
-    ) -> Pledge:
+    def _pledge(self, calendars: CompanyCalendars, offer: _Offer, goal: int) -> Pledge:
         return Pledge(
-            policy_id=policy.id,
-            calendar_id=policy.calendar_id,
-            calendar=self._calendar(calendars, policy.calendar_id),
+            policy_id=offer.policy_id,
+            calendar_id=offer.calendar_id,
+            calendar=self._calendar(calendars, offer.calendar_id),
             goal=goal,
-            warn_percent=policy.warn_percent,
-            chain=policies.chains[policy.id],
+            warn_percent=offer.warn_percent,
+            chain=offer.chain,
         )
 
 
