@@ -47,11 +47,11 @@ class Remembered(Generic[T]):
     def stamp(self) -> str:
         """SQL of a number that any change of the tenant's (`$1`) rows moves; null without rows.
 
-        A sum, so that the order of rows does not matter, of hashes of 64 bits. The time of a change tells apart two
-        transactions that made the same version, of which one was rolled back.
+        A sum, so that the order of rows does not matter, of hashes of 64 bits. `xmin`, the transaction that wrote a
+        row, tells apart two that made the same version, of which one was rolled back.
         """
         rows = " UNION ALL ".join(
-            f"SELECT hash_record_extended(ROW(s.id, s.version, s.updated_at), {place}) AS hash"
+            f"SELECT hash_record_extended(ROW(s.id, s.version, s.xmin), {place}) AS hash"
             f" FROM {table} s WHERE s.tenant_id = $1"
             for place, table in enumerate((self.table, *self.also))
         )
