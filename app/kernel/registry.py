@@ -115,7 +115,7 @@ class Module:
     routers: Sequence[str] = ()
     """Where its operations are: `package.module:name` of a router or of several; a worker imports none of them."""
     tables: Sequence[type[Any]] = ()
-    """Mapped classes that only its routers would import: each process knows all tables, and what is secret in them."""
+    """Mapped classes that only its routers would import: each process knows all tables, and what they hide."""
     records: Sequence[RecordType[Any]] = ()
     interfaces: dict[type[Any], Factory] = field(default_factory=dict)
     ports: Sequence[tuple[type[Any], Factory]] = ()
