@@ -1,4 +1,4 @@
-"""The application: the only place where modules are wired together."""
+"""The application: the API of all modules."""
 
 from __future__ import annotations
 
@@ -16,29 +16,18 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.kernel import logging, metrics, openapi, tracing
-from app.kernel.config import Settings, get_settings
+from app.kernel.config import VERSION, Settings, get_settings
 from app.kernel.constraints import problem_of
 from app.kernel.cors import Cors
 from app.kernel.errors import BadRequest, MethodNotAllowed, NotFound, Problem, Unavailable
 from app.kernel.ids import new_id
-from app.kernel.modules import KERNEL_MODULES
 from app.kernel.registry import Module, Registry
 from app.kernel.routing import PathIndex, Router
 from app.kernel.runtime import Kernel
 from app.kernel.startup import open_kernel
-from app.modules import MODULES
+from app.product import build_registry
 from app.tenants.leaving.erase_list import require_applied
-from app.tenants.module import MODULE as TENANTS
 from app.tenants.privacy import people_list
-
-
-def all_modules() -> list[Module]:
-    """Every module of the product, lowest first."""
-    return [*KERNEL_MODULES, TENANTS, *MODULES]
-
-
-def build_registry(extra: Sequence[Module] = ()) -> Registry:
-    return Registry([*all_modules(), *extra])
 
 
 class Application(FastAPI):
@@ -50,9 +39,8 @@ class Application(FastAPI):
         self.registry = registry
         self.kernel: Kernel | None = None
         self.cors = Cors(settings.cors_origins)
-        for module in registry.modules:
-            for router in module.routers:
-                self._include(router)
+        for router in registry.routers():
+            self._include(router)
         self.index = PathIndex([route for route in self.router.routes if hasattr(route, "access")])  # type: ignore[misc]
 
     def _include(self, router: Router) -> None:
@@ -182,7 +170,7 @@ def create_app(settings: Settings | None = None, extra_modules: Sequence[Module]
         registry,
         lifespan=lifespan,
         title=openapi.TITLE,
-        version=openapi.VERSION,
+        version=VERSION,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

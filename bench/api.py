@@ -122,10 +122,13 @@ async def growth(house: House, sizes: list[int], console: Console) -> dict[str, 
         "get",
         "list",
         "deep page",
-        "search latin",
+        "no such name",
+        "rare name",
         "search 中文",
         "search pinyin",
         "search phone",
+        "search part",
+        "next page",
     ):
         table.add_column(column)
     results: dict[str, Any] = {}
@@ -145,15 +148,19 @@ async def growth(house: House, sizes: list[int], console: Console) -> dict[str, 
 
 async def _growth_row(port: int, house: House, company: Company) -> dict[str, float]:
     leads = await leads_of(house, company, 200)
-    deep = await _deep_cursor(port, company)
+    deep = await _cursor_behind(port, company, 10, status="new", sort="-created_at", limit="50")
+    further = await _cursor_behind(port, company, 1, q="5550123", limit="20")
     paths = {
         "get": [f"/v1/leads/{id}" for id, _ in leads],
         "list": ["/v1/leads?status=new&sort=-created_at&limit=50"],
         "deep": [f"/v1/leads?status=new&sort=-created_at&limit=50&cursor={deep}"],
-        "latin": ["/v1/leads?q=schneider&limit=20"],
+        "none": ["/v1/leads?q=schneider&limit=20"],
+        "rare": ["/v1/leads?q=hefangyan&limit=20"],
         "chinese": ["/v1/leads?q=%E7%8E%8B%E4%BC%9F&limit=20"],
         "pinyin": ["/v1/leads?q=wangwei&limit=20"],
         "phone": ["/v1/leads?q=5550123&limit=20"],
+        "part": ["/v1/leads?q=li&limit=20"],
+        "next": [f"/v1/leads?q=5550123&limit=20&cursor={further}"],
     }
     found = {}
     for name, group in paths.items():
@@ -163,22 +170,18 @@ async def _growth_row(port: int, house: House, company: Company) -> dict[str, fl
     return found
 
 
-async def _deep_cursor(port: int, company: Company) -> str:
-    """A cursor about two thirds down the list: a keyset page there should cost what the first costs."""
+async def _cursor_behind(port: int, company: Company, pages: int, **parameters: str) -> str:
+    """A cursor behind some pages of a list: a keyset page there should cost what the first costs."""
     import httpx
 
     headers = {"Authorization": f"Bearer {company.token}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as http:
-        cursor = None
-        for _ in range(10):
-            parameters: dict[str, Any] = {"status": "new", "sort": "-created_at", "limit": 50}
-            if cursor:
-                parameters["cursor"] = cursor
+        for _ in range(pages):
             page = (await http.get("/v1/leads", params=parameters)).raise_for_status().json()
             if not page["has_more"]:
                 break
-            cursor = page["next_cursor"]
-    return str(cursor)
+            parameters["cursor"] = page["next_cursor"]
+    return parameters["cursor"]
 
 
 def run_compare(house: House, size: int, console: Console) -> dict[str, Any]:

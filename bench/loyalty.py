@@ -20,7 +20,7 @@ from rich.table import Table
 from app.kernel.config import Settings
 from app.kernel.outbox import Relay
 from app.kernel.startup import open_kernel
-from app.main import build_registry
+from app.product import build_registry
 from bench.house import Company, House, cpu_of, database_cpu, listener, report, sign_up
 
 ORDERS = 1_000

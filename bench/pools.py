@@ -25,8 +25,8 @@ from app.kernel.ids import new_id
 from app.kernel.startup import open_kernel
 from app.kernel.tokens import record_tokens
 from app.kernel.uow import transaction
-from app.main import build_registry
 from app.modules.customers.services.pools.recycling import BATCH, recycle
+from app.product import build_registry
 from bench.house import Company, House, report, sign_up
 
 SHARE_DUE = 10  # one in so many

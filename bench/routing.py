@@ -18,9 +18,9 @@ from app.kernel.config import Settings
 from app.kernel.runtime import Kernel
 from app.kernel.startup import open_kernel
 from app.kernel.uow import transaction
-from app.main import build_registry
 from app.modules.after_sales.services.desk.agents import AgentService
 from app.modules.after_sales.services.desk.routing import AT_ONCE, distribute
+from app.product import build_registry
 from bench.house import Company, House, report, sign_up
 
 AGENTS: Final = 20

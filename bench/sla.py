@@ -22,11 +22,11 @@ from app.kernel.runtime import Kernel
 from app.kernel.startup import open_kernel
 from app.kernel.uow import transaction
 from app.kernel.working_time import CalendarDefinition, calendar_of
-from app.main import build_registry
 from app.modules.after_sales.schemas.sla import SlaPolicyCreate, SlaPolicyUpdate
 from app.modules.after_sales.services.sla.engine import Promise, due
 from app.modules.after_sales.services.sla.policies import SlaPolicyService
 from app.modules.after_sales.services.sla.recompute import CHUNK, recompute_chunk
+from app.product import build_registry
 from app.tenants.directory import NewTenant, create_tenant
 from app.tenants.people.calendars import CalendarService
 from bench.house import PASSWORD, House, report

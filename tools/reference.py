@@ -18,7 +18,7 @@ from app.kernel.config import Settings
 from app.kernel.errors import Problem, catalogue
 from app.kernel.event_feed import description_of, event_types
 from app.kernel.registry import Registry
-from app.main import build_registry
+from app.product import build_registry
 from app.tenants.people.built_in_roles import BUILT_IN_ROLES, built_in_grants
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"

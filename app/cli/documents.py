@@ -71,7 +71,7 @@ def build() -> dict[str, Any]:
 def build_events() -> dict[str, Any]:
     """The JSON Schema of every event's data by type, as `GET /v1/event-types` answers them."""
     from app.kernel.event_feed import event_schemas
-    from app.main import build_registry
+    from app.product import build_registry
 
     return event_schemas(build_registry())
 

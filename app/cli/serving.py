@@ -102,7 +102,7 @@ def run_work(settings: Settings) -> None:
 async def _work(settings: Settings) -> None:
     from app.kernel import logging, metrics, tracing
     from app.kernel.startup import open_kernel, settle_memory
-    from app.main import build_registry
+    from app.product import build_registry
     from app.tenants.leaving.erase_list import require_applied
     from app.tenants.privacy import people_list
     from app.worker import run_worker

@@ -30,7 +30,7 @@ def with_kernel(work: Callable[[Kernel], Awaitable[T]]) -> T:
 
     async def run(settings: Settings) -> T:
         from app.kernel.startup import open_kernel
-        from app.main import build_registry
+        from app.product import build_registry
 
         async with open_kernel(settings, build_registry()) as kernel:
             return await work(kernel)

@@ -7,7 +7,6 @@ key, and what is finished is noted in the state. So killing it at any moment cos
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -31,6 +30,7 @@ from app.demo.generator import cases_of, generate, sales_of
 from app.demo.loyalty_loader import LoyaltyLoader
 from app.demo.order_loader import OrderLoader
 from app.demo.orders import DemoSales
+from app.demo.people_loader import PeopleLoader
 from app.demo.quotes import QUOTES, QuoteLoader
 from app.demo.receivable_loader import ReceivableLoader
 from app.demo.records import DemoCompany, DemoMember
@@ -40,8 +40,6 @@ from app.demo.state import DemoState
 
 Show = Callable[[str, int, int], None]
 _BATCH: Final = 100
-_TOKEN: Final = re.compile(r"accept-invitation#token=(\S+)")
-_MAIL_SECONDS: Final = 60.0
 _PARALLEL: Final = 4
 
 
@@ -77,9 +75,10 @@ class DemoLoader:
         self._show = show
         session = await self._sign_in()
         await self._key(session)
+        people = PeopleLoader(self._public, session, self._state, self.company, show)
         steps: Sequence[tuple[str, Callable[[], Any]]] = (
-            ("teams", lambda: self._teams(session)),
-            ("members", lambda: self._members(session)),
+            ("teams", people.teams),
+            ("members", people.members),
             ("products", self._catalogue),
             ("accounts", self._accounts),
             ("contacts", self._contacts),
@@ -161,89 +160,6 @@ class DemoLoader:
     @property
     def _api(self) -> Api:
         return self._public.as_user(self._state.api_key)
-
-    # -- teams and members ---------------------------------------------------------------------------------
-
-    async def _teams(self, session: Api) -> None:
-        """The tree; the company's first team, made with it, becomes the root."""
-        there = (await session.get("/v1/teams"))["data"]
-        by_name = {team["name"]: team["id"] for team in there}
-        ids: dict[str, str] = {}
-        for team in self.company.teams:
-            if team.name in by_name:
-                ids[team.external_id] = by_name[team.name]
-            elif team.parent is None and len(there) == 1:
-                first = there[0]
-                await _patch(session, f"/v1/teams/{first['id']}", first["version"], {"name": team.name})
-                ids[team.external_id] = first["id"]
-            else:
-                parent = ids[team.parent] if team.parent else None
-                made = await session.post("/v1/teams", {"name": team.name, "parent_id": parent})
-                ids[team.external_id] = made["id"]
-        self._state.note(teams=ids)
-
-    async def _members(self, session: Api) -> None:
-        """Everybody joins by the link of an invitation mail, which a development server shows."""
-        wanted = self.company.members[1:]
-        present = await self._owners(session)
-        roles = {role["key"]: role["id"] for role in (await session.get("/v1/roles"))["data"]}
-        invited = {one["email"]: one async for one in session.pages("/v1/invitations", status="pending")}
-        missing = [member for member in wanted if member.email not in present]
-        for member in missing:
-            if member.email not in invited:
-                await session.post(
-                    "/v1/invitations",
-                    {
-                        "email": member.email,
-                        "name": member.name,
-                        "role_ids": [roles[member.role]],
-                        "team_ids": [self._state.team(member.team)],
-                    },
-                )
-        tokens = await self._mailed_tokens({member.email for member in missing})
-        done = len(wanted) - len(missing)
-        for member in missing:
-            form = {"token": tokens[member.email], "password": self._state.password, "name": member.name}
-            await self._public.post("/v1/invitations/accept", form)
-            done += 1
-            self._show("members", done, len(wanted))
-        await self._managers(session)
-
-    async def _mailed_tokens(self, emails: set[str]) -> dict[str, str]:
-        """The tokens of the latest invitation mails, once the worker has sent them all."""
-        found: dict[str, str] = {}
-        deadline = asyncio.get_running_loop().time() + _MAIL_SECONDS
-        while emails - found.keys():
-            mails = (await self._public.get("/dev/mail.json"))["data"]
-            for mail in reversed(mails):  # oldest first, so that the latest wins
-                match = _TOKEN.search(mail["text"])
-                address = mail["to"].rpartition("<")[2].rstrip(">")
-                if match and address in emails:
-                    found[address] = match[1]
-            if asyncio.get_running_loop().time() > deadline:
-                detail = f"the invitation mails to {sorted(emails - found.keys())} have not been sent"
-                raise ApiFailure("GET", "/dev/mail.json", 504, {"detail": f"{detail}; does the worker run?"})
-            if emails - found.keys():
-                await asyncio.sleep(0.1)
-        return found
-
-    async def _managers(self, session: Api) -> None:
-        """Managers of teams, and whom each person reports to."""
-        members = {one["email"]: one async for one in session.pages("/v1/members")}
-        teams = {team["id"]: team for team in (await session.get("/v1/teams"))["data"]}
-        heads = {team.external_id: team.manager for team in self.company.teams}
-        for key, email in heads.items():
-            team = teams[self._state.team(key)]
-            if team["manager_id"] != members[email]["id"]:
-                body = {"manager_id": members[email]["id"]}
-                await _patch(session, f"/v1/teams/{team['id']}", team["version"], body)
-        owner = self.company.members[0].email
-        for member in self.company.members[1:]:
-            head = owner if member.role == "manager" else heads[member.team]
-            one = members[member.email]
-            if one["manager_id"] != members[head]["id"]:
-                body = {"manager_id": members[head]["id"]}
-                await _patch(session, f"/v1/members/{one['id']}", one["version"], body)
 
     async def _owners(self, api: Api) -> dict[str, str]:
         return {one["email"]: one["id"] async for one in api.pages("/v1/members")}
@@ -473,10 +389,6 @@ async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-
-
-async def _patch(api: Api, path: str, version: int, body: Mapping[str, Any]) -> None:
-    await api.send("PATCH", path, json=dict(body), headers={"If-Match": f'"{version}"'})
 
 
 def _refuse_failures(name: str, results: Iterable[Mapping[str, Any]]) -> None:

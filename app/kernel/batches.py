@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kernel.constraints import problem_of
-from app.kernel.errors import Invalid, Problem
+from app.kernel.errors import BatchFailed, Invalid, Problem
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType, to_json
 from app.kernel.routing import require_json
@@ -23,11 +23,6 @@ from app.kernel.validation import parse_body
 T = TypeVar("T")
 Ref = Annotated[str | None, Field(None, max_length=200, description="Yours; comes back with the result.")]
 MAX_ITEMS = 100
-
-
-class BatchFailed(Invalid):
-    code = "batch_failed"
-    title = "Nothing was done: all_or_none was asked for and an item failed"
 
 
 class Batch(Input, Generic[T]):

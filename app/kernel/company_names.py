@@ -28,7 +28,7 @@ _CJK_GAP: Final = re.compile(
 )
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def company_core(name: str) -> str:
     """The name folded, without punctuation and without legal forms at its end; "" for a name of nothing else.
 

@@ -16,15 +16,22 @@ Weights = tuple[tuple[tuple[str, ...], int], ...]
 
 def score(values: Mapping[str, Any], weights: Weights) -> int:
     """The weight of what is filled in percent of all."""
-    filled, total = 0, _total(weights)
-    for names, weight in weights:  # plain loops: imports do this for each row
+    single, others, total = _parted(weights)
+    filled, value = 0, values.get
+    for name, weight in single:  # plain loops: imports do this for each row
+        if value(name):
+            filled += weight
+    for names, weight in others:
         for name in names:
-            if values.get(name):
+            if value(name):
                 filled += weight
                 break
     return (200 * filled + total) // (2 * total)
 
 
 @cache
-def _total(weights: Weights) -> int:
-    return sum(weight for _, weight in weights)
+def _parted(weights: Weights) -> tuple[tuple[tuple[str, int], ...], Weights, int]:
+    """The weights of fields that count alone, those of which one is enough, and the sum of all."""
+    single = tuple([(names[0], weight) for names, weight in weights if len(names) == 1])
+    others = tuple([(names, weight) for names, weight in weights if len(names) != 1])
+    return single, others, sum(weight for _, weight in weights)

@@ -13,6 +13,8 @@ from typing import Literal
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+VERSION = "0.1.0"
+
 
 class Settings(BaseSettings):
     """Everything an operator can turn; every field is documented by its description."""

@@ -4,6 +4,10 @@ The first caller asks the database at once. Those who come while it answers wait
 statement, so that a counter that everybody wants costs one statement at a time and nobody queues for its row. Where
 several met, as many numbers again are taken ahead for those who come within a second; what is left of them goes back
 with the next statement, unless another process has counted on meanwhile.
+
+A server that crashes may lose the latest of a counter, and with it that numbers were taken ahead: another process is
+given them then. It closes all connections, so numbers are handed out, and given back, on connections only that are
+older than they.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
+
+from app.kernel.db import since as made_at
 
 if TYPE_CHECKING:
     from app.kernel.db import Database
@@ -43,7 +49,10 @@ _MOST_KEPT = 10_000
 
 @dataclass(slots=True)
 class _Ahead:
-    """Numbers that nobody has yet: the last `left` up to `end`, of `size` that were taken at a time."""
+    """Numbers that nobody has yet: the last `left` up to `end`, of `size` that were taken at a time.
+
+    They were asked for at `at`: on a connection made before the database has not crashed since it answered.
+    """
 
     end: int
     left: int
@@ -59,8 +68,11 @@ class Counters:
         self._ahead: OrderedDict[Counter, _Ahead] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def take(self, database: Database, counter: Counter, count: int) -> int:
-        """Count up by `count`; the last of the numbers that are the caller's now."""
+    async def take(self, database: Database, counter: Counter, count: int, *, since: float = 0.0) -> int:
+        """Count up by `count`; the last of the numbers that are the caller's now.
+
+        `since` is when the connection was made on which the caller commits with them.
+        """
         waiting = self._waiting.get(counter)
         if waiting is not None:
             turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -68,7 +80,7 @@ class Counters:
             return await turn
         ahead = self._ahead.get(counter)
         fresh = ahead is not None and monotonic() - ahead.at < _FRESH
-        if ahead is not None and fresh and ahead.left >= count:
+        if ahead is not None and fresh and ahead.left >= count and since <= ahead.at:
             ahead.left -= count
             return ahead.end - ahead.left
         self._waiting[counter] = []
@@ -80,12 +92,13 @@ class Counters:
     async def _count_up(self, database: Database, counter: Counter, count: int, more: int) -> int:
         """Count up by `count`, and by `more` for those who will come; the last of the caller's numbers."""
         back = self._ahead.pop(counter, None)
-        left = (back.end, back.left) if back else (0, 0)
+        at = monotonic()
         # The control pool: a second connection of the pool that our caller holds one of could wait for itself.
         async with database.control_session() as connection:
+            left = (back.end, back.left) if back and made_at(connection) <= back.at else (0, 0)
             end = int(await connection.fetchval(_COUNT_UP_ALONE, *counter, count + more, *left))
         if more:
-            self._ahead[counter] = _Ahead(end, more, more, monotonic())
+            self._ahead[counter] = _Ahead(end, more, more, at)
             if len(self._ahead) > _MOST_KEPT:
                 self._ahead.popitem(last=False)
         return end - more

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -37,10 +38,22 @@ _COMPILED_LIMIT = 5_000
 
 
 class _Connection(_DriverConnection):
-    """A connection that skips the pool's reset query: the end of our transaction already leaves it clean."""
+    """A connection that skips the pool's reset query: the end of our transaction already leaves it clean.
+
+    `since` says on the monotonic clock when it was made: a server that crashed since then has closed it.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.since = monotonic()
 
     def get_reset_query(self) -> str:
         return "ROLLBACK" if self.is_in_transaction() else ""
+
+
+def since(connection: Connection) -> float:
+    """When a connection of our pools was made. Raises: AttributeError for another's."""
+    return cast("_Connection", connection).since
 
 
 async def _prepare_connection(connection: asyncpg.Connection[asyncpg.Record]) -> None:

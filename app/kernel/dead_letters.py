@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import NotFound
-from app.kernel.paging import read_position, sign_position
+from app.kernel.listing import Bindings
+from app.kernel.log_pages import NEWEST, fetch_page
 from app.kernel.schemas import Output, Page
 from app.kernel.uow import UnitOfWork
 
@@ -36,21 +36,16 @@ class DeadLetters:
 
     async def page(self, *, limit: int, cursor: str | None) -> Page[DeadLetter]:
         """Newest first. Raises `InvalidCursor`."""
-        uow = self.uow
-        after = read_position(uow, "dead-letters", cursor)
-        rows = await uow.fetch(
-            f"SELECT {_COLUMNS} FROM kernel.outbox WHERE tenant_id = $1 AND dead_at IS NOT NULL"
-            f"{' AND id < $2' if after else ''} ORDER BY id DESC LIMIT {limit + 1}",
-            *[uow.tenant_id, *(UUID(id) for id in after or ())],
+        found = await fetch_page(
+            self.uow,
+            f"SELECT {_COLUMNS} FROM kernel.outbox WHERE tenant_id = $1 AND dead_at IS NOT NULL",
+            Bindings(self.uow.tenant_id),
+            NEWEST,
+            name="dead-letters",
+            limit=limit,
+            cursor=cursor,
         )
-        more = len(rows) > limit
-        return Page(
-            data=[_answer(dict(row)) for row in rows[:limit]],
-            next_cursor=sign_position(uow, "dead-letters", [rows[limit - 1]["id"]]) if more else None,
-            has_more=more,
-            total=None,
-            total_is_estimate=None,
-        )
+        return found.page(_answer)
 
     async def retry(self, id: UUID) -> DeadLetter:
         """Hand a dead letter out again, with all its attempts. Raises `NotFound`."""
@@ -64,8 +59,8 @@ class DeadLetters:
         if row is None:
             raise NotFound
         uow.record_audit("event", id, "retried", {"type": [None, row["type"]]})
-        return _answer(dict(row))
+        return _answer(row)
 
 
-def _answer(row: Mapping[str, Any]) -> DeadLetter:
+def _answer(row: Any) -> DeadLetter:
     return DeadLetter(**row)

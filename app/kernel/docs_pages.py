@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import mimetypes
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -23,8 +23,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.kernel import mail, metrics, openapi
+from app.kernel.config import VERSION
 from app.kernel.errors import NotFound, Problem, Unavailable, catalogue
-from app.kernel.registry import Module
 from app.kernel.routing import Router
 from app.kernel.runtime import Kernel
 
@@ -63,7 +63,7 @@ async def home(request: Request) -> Response:
     if not kernel.settings.in_production:
         links["mail"] = "/dev/mail"
     if not _wants_html(request):
-        return _json({"name": "Rapport", "version": openapi.VERSION, **links})
+        return _json({"name": "Rapport", "version": VERSION, **links})
     texts = {
         "docs": "Documentation, with sign-in and “Try it out”",
         "openapi": "The OpenAPI document",
@@ -74,7 +74,7 @@ async def home(request: Request) -> Response:
     rows = "".join(
         f'<tr><td><a href="{path}">{path}</a></td><td>{texts[name]}</td></tr>' for name, path in links.items()
     )
-    body = f'<h1>Rapport</h1><p class="soft">A CRM for many companies, by API. Version {openapi.VERSION}.</p>'
+    body = f'<h1>Rapport</h1><p class="soft">A CRM for many companies, by API. Version {VERSION}.</p>'
     return _html("Rapport", f"{body}<table>{rows}</table>")
 
 
@@ -105,7 +105,10 @@ async def docs_asset(name: str, request: Request) -> Response:
 async def openapi_document(request: Request) -> Response:
     """The document that describes the API."""
     app = request.scope["app"]
-    # Made once, in about a second for hundreds of operations: not on the loop that answers requests.
+    if app.settings.in_production and openapi.COMMITTED.is_file():
+        content, _ = await run_in_threadpool(_file, openapi.COMMITTED)
+        return Response(content, 200, _HEADERS, "application/json")
+    # Code that changes is described as it is: made once, in seconds, and not on the loop that answers requests.
     return _json(await run_in_threadpool(app.openapi))
 
 
@@ -177,7 +180,7 @@ def _described(kind: type[Problem]) -> dict[str, Any]:
 @_page("/healthz")
 async def healthz() -> Response:
     """The process runs and answers."""
-    return _json({"status": "ok", "version": openapi.VERSION})
+    return _json({"status": "ok", "version": VERSION})
 
 
 @_page("/readyz")
@@ -293,7 +296,3 @@ def _html(title: str, body: str) -> Response:
 async def favicon() -> Response:
     """What browsers ask for by themselves."""
     return RedirectResponse("/docs/assets/favicon-32x32.png", 308)
-
-
-ROUTERS: Final[Sequence[Router]] = (router,)
-PAGES_MODULE: Final = Module(name="pages", description="", routers=ROUTERS)

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from app.kernel.duplicates import NAME_THRESHOLD, DuplicateAction, DuplicateAware, name_likeness
+from app.kernel.duplicates import (
+    NAME_THRESHOLD,
+    DuplicateAction,
+    DuplicateAware,
+    DuplicateSpec,
+    name_likeness,
+)
 from app.kernel.imports.rules import ImportOptions, ImportRow
 from app.kernel.statements import joined, split
 
@@ -25,38 +31,50 @@ async def mark_duplicates(
     Blocked rows are refused, others warned about and counted. Of rows that look alike within the file the first
     one stands. Similar names are sought among the neighbours, for types that have both orders of names.
     """
-    uow, spec = service.uow, service.duplicates
-    country = uow.actor.tenant.country
-    keys: dict[int, tuple[list[str], list[str]]] = {}
-    for row in rows:
-        values = row.values
-        emails, phones = keys[row.number] = row.keys(spec, country)
-        values["email_key"] = emails[0] if emails else None
-        values["phone_key"] = phones[0] if phones else None
-        values["name_key"] = row.name_key(spec)
-        values["duplicate_count"] = 0
+    country = service.uow.actor.tenant.country
+    forms = [_compared(service.duplicates, row, country) for row in rows]
     rule = options.duplicate_rule or await _rule(service)
-    sound = [row for row in rows if not row.faults]
+    sound = [(row, found) for row, found in zip(rows, forms, strict=True) if not row.faults]
     if rule == DuplicateAction.ALLOW or not sound:
         return
-    forms = [_forms(service, row, *keys[row.number]) for row in sound]
-    known = await _known(service, forms)
+    known = await _known(service, [found for _, found in sound])
     seen: dict[Form, int] = {}
-    for number, row in enumerate(sound):
-        matches = known.get(number, {})
-        before = {seen[form]: form[0] for form in forms[number] if form in seen}
+    for number, (row, found) in enumerate(sound):
+        matches = known.get(number)
+        if matches is None and seen.keys().isdisjoint(found):  # like nearly every row
+            seen.update(dict.fromkeys(found, row.line))
+            continue
+        matches = matches or {}
+        before = {seen[form]: form[0] for form in found if form in seen}
         row.values["duplicate_count"] = len(matches) + len(before)
-        if matches or before:
-            reasons = sorted(
-                {reason for found in matches.values() for reason in found} | set(before.values())
-            )
-            text = _text(service, reasons, min(before) if before and not matches else None)
-            if rule == DuplicateAction.BLOCK:
-                row.refuse(reasons[0], "duplicate_found", text)
-                continue
-            row.warn(reasons[0], "duplicate_found", text)
-        for form in forms[number]:
+        reasons = sorted({reason for names in matches.values() for reason in names} | set(before.values()))
+        text = _text(service, reasons, min(before) if before and not matches else None)
+        if rule == DuplicateAction.BLOCK:
+            row.refuse(reasons[0], "duplicate_found", text)
+            continue
+        row.warn(reasons[0], "duplicate_found", text)
+        for form in found:
             seen.setdefault(form, row.line)
+
+
+def _compared(spec: DuplicateSpec, row: ImportRow, country: str) -> list[Form]:
+    """The forms by which a row is compared; those that are columns are put there."""
+    values = row.values
+    emails, phones = row.keys(spec, country)
+    name = row.name_key(spec)
+    values["email_key"] = emails[0] if emails else None
+    values["phone_key"] = phones[0] if phones else None
+    values["name_key"] = name
+    values["duplicate_count"] = 0
+    found: list[Form] = []  # plain loops: comprehensions cost more than the one item that they mostly have
+    for key in emails:
+        found.append(("email", key))  # noqa: PERF401
+    for key in phones:
+        found.append(("phone", key))  # noqa: PERF401
+    found += [(column, values[column]) for column in spec.exact if values.get(column)]
+    if name:
+        found.append(("name", name))
+    return found
 
 
 def _text(service: DuplicateAware[Any], reasons: Sequence[str], line: int | None) -> str:
@@ -65,16 +83,6 @@ def _text(service: DuplicateAware[Any], reasons: Sequence[str], line: int | None
         return f"Same {same} as in line {line}."
     noun = service.record.object.replace("_", " ")
     return f"There is {'an' if noun[0] in 'aeiou' else 'a'} {noun} with the same or a similar {same} already."
-
-
-def _forms(
-    service: DuplicateAware[Any], row: ImportRow, emails: Sequence[str], phones: Sequence[str]
-) -> list[Form]:
-    spec = service.duplicates
-    found = [("email", key) for key in emails] + [("phone", key) for key in phones]
-    found += [(name, row.values[name]) for name in spec.exact if row.values.get(name)]
-    name = row.values["name_key"]
-    return found + ([("name", name)] if name else [])
 
 
 async def _rule(service: DuplicateAware[Any]) -> str:
@@ -90,20 +98,22 @@ async def _known(
     service: DuplicateAware[Any], forms: Sequence[Sequence[Form]]
 ) -> dict[int, dict[UUID, set[str]]]:
     """Row number → the records that look like it, each with the reasons."""
-    wanted: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    wanted: defaultdict[str, tuple[list[int], list[str]]] = defaultdict(lambda: ([], []))
     for number, row_forms in enumerate(forms):
         for reason, value in row_forms:
-            wanted[reason].append((number, value))
+            numbers, values = wanted[reason]
+            numbers.append(number)
+            values.append(value)
     if not wanted:
         return {}
     columns = {"email": "email_key", "phone": "phone_key", "name": "name_key"}
     arguments: list[Any] = [service.uow.tenant_id]
     parts: list[str] = []
     for reason, pairs in wanted.items():
-        numbers, values = (joined(items) for items in zip(*pairs, strict=True))
+        places, texts = (joined(items) for items in pairs)
         first = len(arguments) + 1
-        arguments += (numbers, values)
-        source = f"unnest({split(first, 'int', numbers)}, {split(first + 1, 'text', values)}) AS w(n, value)"
+        arguments += (places, texts)
+        source = f"unnest({split(first, 'int', places)}, {split(first + 1, 'text', texts)}) AS w(n, value)"
         parts += _look_ups(service, reason, columns.get(reason, reason), source)
     found: dict[int, dict[UUID, set[str]]] = {}
     for row in await service.uow.fetch(" UNION ALL ".join(parts), *arguments):

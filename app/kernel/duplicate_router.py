@@ -9,27 +9,12 @@ from uuid import UUID
 from fastapi import Body, Header, Path
 from pydantic import BaseModel, Field
 
-from app.kernel.access import Scope
 from app.kernel.duplicates import SHOWN, DuplicateAction, DuplicateAware, DuplicateFinder, Found
 from app.kernel.errors import NotFound, StaleVersion, problems
 from app.kernel.records import RecordType
-from app.kernel.registry import Permission
 from app.kernel.routing import Router, Uow, parse_if_match
-from app.kernel.schemas import Input, Output
+from app.kernel.schemas import DuplicateCandidate, Input, Output
 from app.kernel.uow import UnitOfWork
-
-PERMISSIONS = (
-    Permission(
-        "duplicate_rule:manage",
-        "Say what happens to records that look like others.",
-        {"owner": Scope.ALL, "admin": Scope.ALL},
-    ),
-    Permission(
-        "duplicate_rule:override",
-        "Make a record although the rule blocks it.",
-        {"owner": Scope.ALL, "admin": Scope.ALL, "manager": Scope.ALL},
-    ),
-)
 
 
 class DuplicateRuleInput(Input):
@@ -45,15 +30,6 @@ class DuplicateRuleRead(Output):
     action: Literal["block", "warn", "allow"]
     version: int = Field(description="0 while it is the default.")
     updated_at: datetime | None
-
-
-class DuplicateCandidate(Output):
-    """A record that looks like the one asked about."""
-
-    id: UUID
-    name: str
-    reasons: list[str] = Field(examples=[["email", "name"]])
-    score: float = Field(description="0 to 100; equal addresses, numbers and keys are 100.")
 
 
 class DuplicateAnswer(Output):

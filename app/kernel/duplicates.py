@@ -21,13 +21,14 @@ from uuid import UUID
 from rapidfuzz import fuzz
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.access import visible_rows
+from app.kernel.access import Scope, visible_rows
 from app.kernel.contact import EmailInvalid, normalise_email, to_e164
 from app.kernel.errors import Conflict
 from app.kernel.listing import Bindings
 from app.kernel.locks import lock_keys
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType
+from app.kernel.registry import Permission
 from app.kernel.tokens import texts_of
 from app.kernel.uow import UnitOfWork
 
@@ -40,6 +41,20 @@ _KEYS = 5
 _NEIGHBOURS = 5
 _SEPARATOR = " | "
 _JUDGED_BY = ("id", "created_at", "email_key", "phone_key", "name_key", "title")
+
+
+PERMISSIONS = (
+    Permission(
+        "duplicate_rule:manage",
+        "Say what happens to records that look like others.",
+        {"owner": Scope.ALL, "admin": Scope.ALL},
+    ),
+    Permission(
+        "duplicate_rule:override",
+        "Make a record although the rule blocks it.",
+        {"owner": Scope.ALL, "admin": Scope.ALL, "manager": Scope.ALL},
+    ),
+)
 
 
 class DuplicateAction(StrEnum):

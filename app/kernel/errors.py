@@ -193,6 +193,13 @@ class Invalid(Problem):
         return cls(detail, errors=[FieldError(pointer, code, detail)])
 
 
+class BatchFailed(Invalid):
+    """An item failed and nothing was done; `results` has one entry for each item."""
+
+    code = "batch_failed"
+    title = "Nothing was done: all_or_none was asked for and an item failed"
+
+
 class IdempotencyKeyReused(Problem):
     status = 422
     code = "idempotency_key_reused"

@@ -97,23 +97,13 @@ async def events_page(
     )
     bind = Bindings(uow.tenant_id)
     clauses = ["o.tenant_id = $1", "o.tx < pg_snapshot_xmin(pg_current_snapshot())"]
+    clauses += _wanted(bind, type_pattern, object_name, record_id, since)
     position: list[str | None] = ["0", str(UUID(int=0))]
     if cursor is not None:
         position = read_cursor(uow.kernel.secrets, uow.tenant_id, "events", query)
         if len(position) != 2:
             raise InvalidCursor
         clauses.append(f"(o.tx, o.id) > ({bind(position[0])}::text::xid8, {bind(UUID(position[1]))})")
-    if type_pattern is not None:
-        pattern = type_pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
-        clauses.append(
-            f"o.type LIKE {bind(pattern)}" if "*" in type_pattern else f"o.type = {bind(type_pattern)}"
-        )
-    if object_name is not None:
-        clauses.append(f"o.object = {bind(object_name)}")
-    if record_id is not None:
-        clauses.append(f"o.record_id = {bind(record_id)}")
-    if since is not None:
-        clauses.append(f"o.at >= {bind(since)}")
     hidden_objects = unreadable_objects(uow.actor, uow.kernel.registry)
     if hidden_objects:
         clauses.append(f"o.object <> ALL({bind(hidden_objects)}::text[])")
@@ -134,6 +124,29 @@ async def events_page(
             "has_more": len(rows) > limit,
         }
     )
+
+
+def _wanted(
+    bind: Bindings,
+    type_pattern: str | None,
+    object_name: str | None,
+    record_id: UUID | None,
+    since: datetime | None,
+) -> list[str]:
+    """SQL that is true for the events `o` that were asked for."""
+    clauses = []
+    if type_pattern is not None and "*" in type_pattern:
+        pattern = type_pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
+        clauses.append(f"o.type LIKE {bind(pattern)}")
+    elif type_pattern is not None:
+        clauses.append(f"o.type = {bind(type_pattern)}")
+    if object_name is not None:
+        clauses.append(f"o.object = {bind(object_name)}")
+    if record_id is not None:
+        clauses.append(f"o.record_id = {bind(record_id)}")
+    if since is not None:
+        clauses.append(f"o.at >= {bind(since)}")
+    return clauses
 
 
 # -- schemas -------------------------------------------------------------------------------------------------

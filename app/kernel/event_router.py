@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,17 +10,14 @@ from fastapi import Body, Depends, Header, Query, Request
 from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
-from app.kernel import outbox
-from app.kernel.access import OPEN_TENANT_STATES, Actor, Scope
+from app.kernel.access import OPEN_TENANT_STATES, Actor
 from app.kernel.audit import audit_page, seal_status
 from app.kernel.dead_letters import DeadLetter, DeadLetters
 from app.kernel.errors import InvalidCursor, NotFound, problems
 from app.kernel.event_feed import description_of, event_schemas, event_types, events_page
 from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import json_response, tag
-from app.kernel.registry import Module, Permission, Schedule
 from app.kernel.routing import CurrentActor, IfMatch, KernelDep, Router, Uow
-from app.kernel.schedules import ScheduledRun
 from app.kernel.schemas import HistoryEntry, Output, Page
 from app.kernel.stream import EventStream, parse_position
 from app.kernel.webhooks.endpoints import Endpoints, TooManyEndpoints, WebhookDisabledAlready
@@ -131,7 +128,7 @@ async def list_events(
 @router.get("/events/dead-letters", access="event:manage")
 async def list_dead_letters(uow: Uow, limit: Limit = 50, cursor: Cursor = None) -> Page[DeadLetter]:
     """Events that some reaction failed on for good, newest first, with what went wrong."""
-    return await DeadLetters(uow).page(limit=min(limit, 200), cursor=cursor)
+    return await DeadLetters(uow).page(limit=limit, cursor=cursor)
 
 
 @router.post("/events/dead-letters/{id}/retry", access="event:manage", status_code=202)
@@ -289,9 +286,7 @@ async def list_webhook_deliveries(
     event_id: UUID | None = None,
 ) -> Page[WebhookDeliveryRead]:
     """What was or will be sent to an endpoint, newest first, with every attempt's status, latency and answer."""
-    found = await Endpoints(uow).deliveries(
-        id, limit=min(limit, 200), cursor=cursor, state=state, event_id=event_id
-    )
+    found = await Endpoints(uow).deliveries(id, limit=limit, cursor=cursor, state=state, event_id=event_id)
     return Page[WebhookDeliveryRead].model_validate(found)
 
 
@@ -316,26 +311,3 @@ async def list_audit_entries(request: Request, uow: Uow) -> Response:
 async def get_audit_status(uow: Uow) -> AuditStatus:
     """How far the log is sealed and signed. Proof is `rapport audit verify`, which recomputes the whole chain."""
     return AuditStatus(**await seal_status(uow))
-
-
-# -- what is registered --------------------------------------------------------------------------------------
-
-
-async def _purge(run: ScheduledRun) -> None:
-    await outbox.purge(run.kernel)
-
-
-_ADMINISTRATORS = {"owner": Scope.ALL, "admin": Scope.ALL}
-
-EVENTS_MODULE = Module(
-    name="events",
-    description="What happened: the event feed, webhooks, live updates and the audit log.",
-    routers=(router,),
-    permissions=(
-        Permission("event:read", "Read the event feed.", dict(_ADMINISTRATORS)),
-        Permission("event:manage", "See and retry events that a reaction failed on.", dict(_ADMINISTRATORS)),
-        Permission("webhook:manage", "Manage webhook endpoints and their deliveries.", dict(_ADMINISTRATORS)),
-        Permission("audit:read", "Read the audit log.", dict(_ADMINISTRATORS)),
-    ),
-    schedules=(Schedule("events.purge", timedelta(days=1), _purge),),
-)

@@ -18,7 +18,7 @@ from app.kernel.errors import Invalid
 from app.kernel.files import file_key
 from app.kernel.ids import new_id
 from app.kernel.imports.models import StoredUpload
-from app.kernel.jobs import JobCancelled, JobContext, JobPaused
+from app.kernel.jobs import JobContext
 from app.kernel.listing import Field as ListField
 from app.kernel.listing import Kind, Query, query_from_body
 from app.kernel.money import format_minor
@@ -200,10 +200,7 @@ async def run_export(context: JobContext, payload: ExportPayload) -> dict[str, A
         nonlocal rows
         rows = done
         await context.progress(done)
-        if context.stopping.is_set():
-            raise JobPaused
-        if await context.cancelled():
-            raise JobCancelled
+        await context.go_on()
 
     id = new_id()
     key = file_key(context.actor.tenant.id, "exports", str(id))

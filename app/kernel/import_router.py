@@ -13,12 +13,10 @@ from pydantic import TypeAdapter
 from pydantic import ValidationError as _ValidationError
 
 from app.kernel import idempotency
-from app.kernel.access import Scope
 from app.kernel.errors import Invalid, InvalidJson, NotFound
-from app.kernel.exports import EXPORT_JOB, ExportRequest, ExportStreamRequest, enqueue_export, prepare
+from app.kernel.exports import ExportRequest, ExportStreamRequest, enqueue_export, prepare
 from app.kernel.imports.models import ACTIVE, Import
 from app.kernel.imports.results import KINDS, Kind, result_file
-from app.kernel.imports.run import IMPORT_JOB
 from app.kernel.imports.schemas import (
     ImportColumnRead,
     ImportCreate,
@@ -33,19 +31,13 @@ from app.kernel.imports.schemas import (
 )
 from app.kernel.imports.service import Imports, Preview, inspect
 from app.kernel.imports.targets import targets_of
-from app.kernel.imports.undo import UNDO_JOB
-from app.kernel.job_router import (
-    RETRY_AFTER,
-    JobRead,
-    answer,
-    read_job,
-)
-from app.kernel.job_router import router as jobs
+from app.kernel.job_reads import JobRead, answer, read_job
+from app.kernel.job_router import RETRY_AFTER
+from app.kernel.log_pages import NEWEST, select_page
 from app.kernel.openapi import IDEMPOTENCY_KEY
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import etag, json_response
 from app.kernel.records import to_json
-from app.kernel.registry import Module, Permission
 from app.kernel.routing import (
     CurrentActor,
     IfMatch,
@@ -342,22 +334,11 @@ async def _create_import(
 @imports.get("", access="signed_in", response_model=Page[ImportRead])
 async def list_imports(uow: Uow, limit: Limit = 50, cursor: Cursor = None) -> Page[ImportRead]:
     """Imports, newest first: your own, or all with `job:read`."""
-    limit = min(limit, MAX_LIMIT)
-    after = read_position(uow, "imports", cursor)
-    statement = uow.select(Import).order_by(Import.id.desc()).limit(limit + 1)
+    statement = uow.select(Import)
     if not uow.actor.may("job:read"):
         statement = statement.where(Import.created_by == uow.actor.member_id)
-    if after:
-        statement = statement.where(Import.id < UUID(after[0]))
-    rows = await uow.all(statement)
-    more = len(rows) > limit
-    return Page[ImportRead](
-        data=[_import(row) for row in rows[:limit]],
-        next_cursor=sign_position(uow, "imports", [rows[limit - 1].id]) if more else None,
-        has_more=more,
-        total=None,
-        total_is_estimate=None,
-    )
+    found = await select_page(uow, statement, NEWEST, name="imports", limit=limit, cursor=cursor)
+    return found.page(_import)
 
 
 @imports.get("/fields", access="signed_in", response_model=ImportFields)
@@ -483,23 +464,3 @@ async def stream_export(body: ExportStreamRequest, kernel: KernelDep, actor: Cur
     async with transaction(kernel, actor, read_only=True) as uow:
         export = await prepare(uow, body)
     return Streamed(export.pieces(), media_type=export.media_type, headers=attachment(export.file_name))
-
-
-_ALL = {"owner": Scope.ALL, "admin": Scope.ALL}
-BULK_MODULE = Module(
-    name="bulk",
-    description="Jobs, files, imports and exports.",
-    tags={
-        "jobs": "Work in the background: progress, results, cancelling.",
-        "files": "Uploads, and files that the server made.",
-        "imports": "Many records from a file: mapping, dry run, progress, results by row, undo.",
-        "exports": "Lists as CSV, NDJSON or XLSX, at once or as a job.",
-    },
-    routers=[jobs, files, imports, exports],
-    jobs=[IMPORT_JOB, UNDO_JOB, EXPORT_JOB],
-    permissions=[
-        Permission("job:read", "See everybody's jobs and imports, not only one's own.", dict(_ALL)),
-        Permission("job:cancel", "Stop everybody's jobs, not only one's own.", dict(_ALL)),
-        Permission("file:read", "Open everybody's uploaded and exported files.", dict(_ALL)),
-    ],
-)

@@ -2,62 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Literal
 from uuid import UUID
 
 from fastapi import Response
 
-from app.kernel.errors import InvalidTransition, NotFound
+from app.kernel.errors import InvalidTransition
+from app.kernel.job_reads import COLUMNS, JobRead, JobState, answer, read_job
 from app.kernel.jobs import is_settled, request_cancel
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.listing import Bindings
+from app.kernel.log_pages import NEWEST_BY_TIME, fetch_page
+from app.kernel.paging import Cursor, Limit
 from app.kernel.routing import Router, Uow
-from app.kernel.schemas import Output, Page
-from app.kernel.uow import UnitOfWork
+from app.kernel.schemas import Page
 
 RETRY_AFTER = "2"
-_COLUMNS = (
-    "id, name, state, attempts, progress, result, last_error, cancel_requested, actor_kind, actor_id, created_at,"
-    " run_at, started_at, finished_at"
-)
-
 router = Router(prefix="/v1/jobs", tags=["jobs"])
-
-JobState = Literal["queued", "running", "completed", "failed", "cancelled"]
-
-
-class JobRead(Output):
-    """One piece of background work."""
-
-    id: UUID
-    name: str
-    state: JobState
-    attempts: int
-    progress: dict[str, Any]
-    result: dict[str, Any] | None
-    last_error: str | None
-    cancel_requested: bool
-    actor_kind: str
-    actor_id: UUID
-    created_at: datetime
-    run_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-
-
-def answer(row: Any) -> JobRead:
-    """A job's row as its answer."""
-    return JobRead(**dict(row.items()))
-
-
-async def read_job(uow: UnitOfWork, id: UUID) -> Any:
-    """A job that the actor started, or may see by `job:read`. Raises `NotFound`."""
-    row = await uow.fetchrow(
-        f"SELECT {_COLUMNS} FROM kernel.jobs WHERE tenant_id = $1 AND id = $2", uow.tenant_id, id
-    )
-    if row is None or (row["actor_id"] != uow.actor.id and not uow.actor.may("job:read")):
-        raise NotFound
-    return row
 
 
 @router.get("", access="signed_in", while_cancelled=True, response_model=Page[JobRead])
@@ -65,31 +24,17 @@ async def list_jobs(
     uow: Uow, state: JobState | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[JobRead]:
     """Jobs, newest first: your own, or all with `job:read`."""
-    limit = min(limit, MAX_LIMIT)
-    name = f"jobs:{state}"
-    after = read_position(uow, name, cursor)
-    rows = await uow.fetch(
-        f"SELECT {_COLUMNS} FROM kernel.jobs WHERE tenant_id = $1"
-        " AND ($2::uuid IS NULL OR actor_id = $2) AND ($3::text IS NULL OR state = $3)"
-        " AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))"
-        " ORDER BY created_at DESC, id DESC LIMIT $6",
-        uow.tenant_id,
-        None if uow.actor.may("job:read") else uow.actor.id,
-        state,
-        datetime.fromisoformat(after[0]) if after else None,
-        UUID(after[1]) if after else None,
-        limit + 1,
+    found = await fetch_page(
+        uow,
+        f"SELECT {COLUMNS} FROM kernel.jobs WHERE tenant_id = $1"
+        " AND ($2::uuid IS NULL OR actor_id = $2) AND ($3::text IS NULL OR state = $3)",
+        Bindings(uow.tenant_id, None if uow.actor.may("job:read") else uow.actor.id, state),
+        NEWEST_BY_TIME,
+        name=f"jobs:{state}",
+        limit=limit,
+        cursor=cursor,
     )
-    page = rows[:limit]
-    more = len(rows) > limit
-    last = [page[-1]["created_at"].isoformat(), page[-1]["id"]] if more else []
-    return Page[JobRead](
-        data=[answer(row) for row in page],
-        next_cursor=sign_position(uow, name, last) if more else None,
-        has_more=more,
-        total=None,
-        total_is_estimate=None,
-    )
+    return found.page(answer)
 
 
 @router.get("/{id}", access="signed_in", while_cancelled=True, response_model=JobRead)

@@ -10,9 +10,7 @@ from fastapi import Path, Query
 from pydantic import Field
 
 from app.kernel.errors import InvalidCursor, problems
-from app.kernel.listing import MAX_LIMIT
 from app.kernel.notifications import Notification, Notifications, Ways
-from app.kernel.registry import Module
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Input, Output, Page
 
@@ -69,12 +67,8 @@ async def list_notifications(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Page[NotificationRead]:
     """What you were told, newest first."""
-    rows, following = await Notifications(uow).page(
-        unread=unread, kind=kind, limit=min(limit, MAX_LIMIT), cursor=cursor
-    )
-    return Page[NotificationRead](
-        data=[_answer(row) for row in rows], next_cursor=following, has_more=following is not None
-    )
+    found = await Notifications(uow).page(unread=unread, kind=kind, limit=limit, cursor=cursor)
+    return found.page(_answer)
 
 
 @router.post("/notifications/{id}/read", access="signed_in")
@@ -118,10 +112,3 @@ def _answer(row: Notification) -> NotificationRead:
     return NotificationRead.model_validate(
         {name: row.__dict__[name] for name in NotificationRead.model_fields}
     )
-
-
-NOTIFICATIONS_MODULE = Module(
-    name="notifications",
-    description="What members are told, live and by mail.",
-    routers=[router],
-)

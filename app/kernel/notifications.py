@@ -19,9 +19,9 @@ from app.kernel.errors import NotFound
 from app.kernel.events import Event
 from app.kernel.ids import new_id
 from app.kernel.listing import Bindings
+from app.kernel.log_pages import NEWEST, Slice, select_page
 from app.kernel.mail import CalendarPart, Message
 from app.kernel.models import Base, TenantOwned
-from app.kernel.paging import read_position, sign_position
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 
@@ -184,23 +184,16 @@ class Notifications:
 
     async def page(
         self, *, unread: bool | None, kind: str | None, limit: int, cursor: str | None
-    ) -> tuple[list[Notification], str | None]:
-        """My notifications, newest first, and the cursor of the next page. Raises `InvalidCursor`."""
-        uow = self.uow
-        name = f"notifications:{unread}:{kind}"
-        statement = uow.select(Notification).where(Notification.member_id == self._me)
+    ) -> Slice[Notification]:
+        """My notifications, newest first. Raises `InvalidCursor`."""
+        statement = self.uow.select(Notification).where(Notification.member_id == self._me)
         if unread is not None:
             seen = Notification.read_at
             statement = statement.where(seen.is_(None) if unread else seen.is_not(None))
         if kind is not None:
             statement = statement.where(Notification.kind == kind)
-        after = read_position(uow, name, cursor)
-        if after:
-            statement = statement.where(Notification.id < UUID(after[0]))
-        rows = await uow.all(statement.order_by(Notification.id.desc()).limit(limit + 1))
-        if len(rows) <= limit:
-            return rows, None
-        return rows[:limit], sign_position(uow, name, [rows[limit - 1].id])
+        name = f"notifications:{unread}:{kind}"
+        return await select_page(self.uow, statement, NEWEST, name=name, limit=limit, cursor=cursor)
 
     async def read(self, id: UUID) -> Notification:
         """Mark one of mine as read; again changes nothing. Raises `NotFound`."""

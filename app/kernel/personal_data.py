@@ -111,6 +111,8 @@ class Holding:
     why: str = ""
     guarded: bool = False
     file: str | None = None
+    documents: bool = False
+    """PDFs of these rows were issued to others as they are, and stay."""
     name: str = ""
     """Where a table has several declarations: what tells this one from the others."""
 

@@ -15,7 +15,8 @@ from uuid import UUID
 from sqlalchemy import Boolean, String, Uuid
 
 from app.kernel.errors import InvalidFilter
-from app.kernel.listing import MAX_CONDITIONS, MAX_GROUPS, Condition, Field, Kind, plain_value
+from app.kernel.listing import Condition, Field, Kind
+from app.kernel.listing.filters import MAX_CONDITIONS, MAX_GROUPS, plain_value
 from app.kernel.models import Base
 
 Test = tuple[tuple[tuple[str, type, Callable[[Any, Any], bool], Any], ...], ...]

@@ -1,5 +1,7 @@
 """What the embedded PostgreSQL must know of the machine: users, folders, processes, ports."""
 
+from __future__ import annotations
+
 import ctypes
 import importlib.util
 import os
@@ -12,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
 
 # For root, where its own folders are closed to others: only root writes there, and nothing is cleaned away. The
 # second serves where the first is read-only; systems may clean it of files not used for a month.
@@ -144,6 +147,8 @@ def read_postmaster(data: Path) -> Postmaster | None:
 
 def is_postmaster(pid: int, data: Path) -> bool:
     """Whether that process is a PostgreSQL that serves `data`, and not one that got its number since."""
+    import psutil
+
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline()
@@ -153,6 +158,8 @@ def is_postmaster(pid: int, data: Path) -> bool:
 
 def processes_within(data: Path) -> list[psutil.Process]:
     """PostgreSQL processes that work in `data`."""
+    import psutil
+
     found = []
     for process in psutil.process_iter():
         try:

@@ -21,11 +21,11 @@ from app.kernel.listing import (
     sign_cursor,
 )
 from app.kernel.records import ReadPlan, RecordType, to_json
-from app.kernel.tokens import query_tokens, squeeze
+from app.kernel.text_pages import ids_of_page
+from app.kernel.tokens import found_by, query_tokens, squeeze
 from app.kernel.uow import UnitOfWork
 
 _UNEVEN = frozenset({"has_any", "has_all", "contains", "starts_with"})
-_FEW = 1_000
 EXPORT_BATCH = 2_000
 
 
@@ -81,6 +81,8 @@ class Selection:
     keyset: Keyset
     where: str
     bind: Bindings
+    walked: str = ""
+    """`where` of a search by a text, for rows that are read without the index of the words: cheaper for each."""
 
     def statement(self, limit: int | None = None, extra: str = "") -> str:
         """The rows in their order: the plan's columns, then the cursor."""
@@ -89,6 +91,15 @@ class Selection:
             f" WHERE {self.where}{extra} ORDER BY {self.keyset.order_by}"
             f"{'' if limit is None else f' LIMIT {int(limit)}'}"
         )
+
+    def beyond(self, position: Sequence[str | None] | None, bind: Bindings) -> str:
+        """A further condition: the rows behind a position; none from the start."""
+        return "" if position is None else f" AND {self.keyset.after(position, bind)}"
+
+    def of(self, ids: Sequence[UUID]) -> Selection:
+        """Just these rows, which are known to be selected, in the same order."""
+        bind = Bindings(self.bind.values[0])
+        return replace(self, where=f"t.tenant_id = $1 AND t.id = ANY({bind(ids)}::uuid[])", bind=bind)
 
     async def page(self, uow: UnitOfWork, limit: int, extra: str = "") -> list[Any]:
         """The first rows; nothing else needs to have been asked before."""
@@ -122,20 +133,19 @@ async def select_records(uow: UnitOfWork, record: RecordType[Any], query: Query)
     condition = compile_filter(query.groups, fields, uow.actor.tenant, uow.now, bind)
     if condition:
         clauses.append(condition)
-    if query.text:
-        clauses.append(_text_condition(record, query.text, bind, uow.actor.hidden(record.object)))
     plan = _plan(record, fields, query)
     reach = uow.actor.reach.get(record.object)
     if reach is not None and reach.veiled and record.contact_fields:
         plan = plan.veiled(record.contact_fields, reach.column, reach.veiled)
         clauses += _behind_the_veil(record, query, reach, bind)
-    return Selection(
-        record=record,
-        plan=plan,
-        keyset=Keyset.of(query.sort, record.default_sort, fields),
-        where=" AND ".join(clauses),
-        bind=bind,
-    )
+    where = walked = " AND ".join(clauses)
+    if query.text:
+        tokens, recheck = _text_conditions(record, query.text, bind, uow.actor.hidden(record.object))
+        where, walked = (
+            f"{where} AND {found_by(tokens)}{recheck}",
+            f"{where} AND t.tokens @> {tokens}{recheck}",
+        )
+    return Selection(record, plan, Keyset.of(query.sort, record.default_sort, fields), where, bind, walked)
 
 
 def _behind_the_veil(record: RecordType[Any], query: Query, reach: Reach, bind: Bindings) -> Sequence[str]:
@@ -171,20 +181,23 @@ def _plan(record: RecordType[Any], fields: FieldSet, query: Query) -> ReadPlan:
     return ReadPlan.of(chosen)
 
 
-def _text_condition(record: RecordType[Any], text: str, bind: Bindings, hidden: frozenset[str]) -> str:
+def _text_conditions(
+    record: RecordType[Any], text: str, bind: Bindings, hidden: frozenset[str]
+) -> tuple[str, str]:
+    """The tokens that a text asks for, and a further condition or nothing, as SQL."""
     if "\0" in text or len(text) > 200:
         raise InvalidFilter("A search text has at most 200 characters.", parameter="q")
     tokens, recheck = query_tokens(text)
     if not tokens:
         raise InvalidFilter("There is nothing to search for in that text.", parameter="q")
-    found = f"t.tokens @> {bind(tokens)}::text[]"
+    wanted = f"{bind(tokens)}::text[]"
     seen = [name for name in record.search.columns if name not in hidden]
     if len(seen) < len(record.search.columns):
         recheck = squeeze(text)  # the tokens are of hidden texts too: only what can be seen may be found
-    if recheck and record.search.columns:
-        # Pairs of characters in another order, and half-typed addresses: few rows reach this.
-        found += f" AND position({bind(recheck)}::text IN {_squeezed(seen)}) > 0"
-    return found
+    if not recheck or not record.search.columns:
+        return wanted, ""
+    # Pairs of characters in another order, and half-typed addresses: few rows reach this.
+    return wanted, f" AND position({bind(recheck)}::text IN {_squeezed(seen)}) > 0"
 
 
 async def list_records(uow: UnitOfWork, record: RecordType[Any], query: Query) -> bytes:
@@ -196,13 +209,18 @@ async def list_records(uow: UnitOfWork, record: RecordType[Any], query: Query) -
         await uow.settle()
         await uow.connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
     counted = await _count(uow, selection) if query.total else None
-    extra = ""
+    position = None
     if query.cursor is not None:
         position = read_cursor(uow.kernel.secrets, uow.tenant_id, record.object, query)
-        extra = f" AND {selection.keyset.after(position, selection.bind)}"
+    ids = None
     if query.text:
-        selection, extra = await _narrowed(uow, selection, query.limit + 1, extra)
-    rows = await selection.page(uow, query.limit + 1, extra)
+        ids = await ids_of_page(uow, selection, query.limit + 1, position)
+        if selection.keyset.by_creation:
+            selection = replace(selection, where=selection.walked)
+    if ids is None:
+        rows = await selection.page(uow, query.limit + 1, selection.beyond(position, selection.bind))
+    else:
+        rows = await selection.of(ids).page(uow, query.limit + 1)
     has_more = len(rows) > query.limit
     rows = rows[: query.limit]
     cursor = (
@@ -218,28 +236,6 @@ async def list_records(uow: UnitOfWork, record: RecordType[Any], query: Query) -
         "total_is_estimate": None if counted is None else counted > COUNT_CAP,
     }
     return to_json(answer)
-
-
-async def _narrowed(uow: UnitOfWork, selection: Selection, limit: int, extra: str) -> tuple[Selection, str]:
-    """The page's rows of the few that a text finds, named by id; as it was where it finds many.
-
-    Asked for the newest rows with a rare word, the planner would go through the tenant by time until it has a
-    page of them, and they may not exist. Without an order it takes the index of the words; and where those are
-    common, going by time finds a page at once. What is sorted here are the few values that it is sorted by.
-    """
-    keyset = selection.keyset
-    rows = await uow.fetch(
-        f"WITH found AS MATERIALIZED (SELECT t.id, {keyset.named}, true{extra} AS beyond"
-        f" FROM {selection.record.view} t WHERE {selection.where} LIMIT {_FEW + 1})"
-        " SELECT n.found, f.id FROM (SELECT count(*) AS found FROM found) n LEFT JOIN ("
-        f"SELECT id FROM found WHERE beyond ORDER BY {keyset.order_of_named} LIMIT {int(limit)}) f ON true",
-        *selection.bind.values,
-    )
-    if rows[0]["found"] > _FEW:
-        return selection, extra
-    bind = Bindings(uow.tenant_id)
-    where = f"t.tenant_id = $1 AND t.id = ANY({bind([row['id'] for row in rows if row['id']])}::uuid[])"
-    return replace(selection, where=where, bind=bind), ""
 
 
 async def _count(uow: UnitOfWork, selection: Selection) -> int:

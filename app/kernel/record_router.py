@@ -46,7 +46,7 @@ from app.kernel.schemas import (
     TransferRequest,
 )
 from app.kernel.uow import UnitOfWork
-from app.kernel.validation import parse_body
+from app.kernel.validation import fields_of, parse_body, set_fields_of
 
 _SHARE_BODY: TypeAdapter[ShareInput] = TypeAdapter(ShareInput)
 _TRANSFER_BODY: TypeAdapter[TransferRequest] = TypeAdapter(TransferRequest)
@@ -422,13 +422,3 @@ class _Operations:
 async def _json_body(request: Request) -> bytes:
     require_json(request)
     return await request.body()
-
-
-def fields_of(body: BaseModel) -> dict[str, Any]:
-    """All fields of a create body, as Python values (money stays `Money`)."""
-    return dict(body.__dict__)
-
-
-def set_fields_of(body: BaseModel) -> dict[str, Any]:
-    """Only the fields that a merge patch names."""
-    return {name: getattr(body, name) for name in body.model_fields_set}

@@ -1,15 +1,16 @@
 """What modules bring: routers, record types, interfaces, ports, reactions, jobs, permissions.
 
-`app.main` collects every module's `Module` here. Modules find each other only through interfaces; a lower
+`app.product` collects every module's `Module` here. Modules find each other only through interfaces; a lower
 module that needs a higher one's help declares a port that the higher one implements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel
@@ -111,7 +112,8 @@ class Module:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What its operations are filed under in the API document, if not under its own name: tag and description."""
-    routers: Sequence[Router] = ()
+    routers: Sequence[str] = ()
+    """Where its operations are: `package.module:name` of a router or of several; a worker imports none of them."""
     records: Sequence[RecordType[Any]] = ()
     interfaces: dict[type[Any], Factory] = field(default_factory=dict)
     ports: Sequence[tuple[type[Any], Factory]] = ()
@@ -186,6 +188,13 @@ class Registry:
         self.personal_data.extend(module.personal_data)
         self.notifications.update({kind.name: kind for kind in module.notifications})
         self.permissions.update({permission.name: permission for permission in module.permissions})
+
+    def routers(self) -> Iterator[Router]:
+        """All routers in the order of the modules; imports them, which a worker does without (ADR 21)."""
+        for module in self.modules:
+            for name in module.routers:
+                found = resolve_name(name)
+                yield from found if isinstance(found, tuple | list) else (found,)
 
     def authenticator(self, kernel: Kernel) -> AbstractAsyncContextManager[Authenticator]:
         """The one that `app.tenants` brings, running as long as the process."""

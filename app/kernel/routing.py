@@ -404,32 +404,23 @@ class Router(APIRouter):
         statement (`uow.fetchrow_alone`), before which no transaction needs to begin; `spare_calls` when it answers
         also after the plan's API calls are used up; `feature` names what a plan may leave out.
         """
-        extra = dict(openapi_extra or {}) | {"x-permission": access}
-        for name, on in (
-            ("x-while-suspended", while_suspended or while_cancelled),
-            ("x-while-cancelled", while_cancelled),
-            ("x-own-transaction", own_transaction),
-            ("x-raw-body", raw_body),
-            ("x-open-query", open_query),
-            ("x-shown-once", shown_once),
-            ("x-lone-read", lone_read),
-            ("x-spare-calls", spare_calls),
-        ):
-            if on:
-                extra[name] = True
+        flags = {
+            "x-while-suspended": while_suspended or while_cancelled,
+            "x-while-cancelled": while_cancelled,
+            "x-own-transaction": own_transaction,
+            "x-raw-body": raw_body,
+            "x-open-query": open_query,
+            "x-shown-once": shown_once,
+            "x-lone-read": lone_read,
+            "x-spare-calls": spare_calls,
+        }
+        extra = dict(openapi_extra or {}) | _extensions(access, feature, flags)
         if feature is not None:
-            extra["x-feature"] = feature
             responses = problems(PlanFeatureMissing) | (responses or {})
-        if access == "public":
-            extra.setdefault("security", [])
-        if access == OPERATOR:
-            extra.setdefault("security", [{"operator": []}])
-
         options.setdefault("status_code", 200)  # streams have no default that FastAPI could describe
 
         def register(endpoint: Endpoint) -> Endpoint:
-            first, _, _ = " ".join((endpoint.__doc__ or "").split()).partition(". ")
-            summary = options.pop("summary", None) or first.removesuffix(".") + "."
+            summary = options.pop("summary", None) or _summary_of(endpoint)
             build = partial(
                 self.add_api_route,
                 path,
@@ -462,6 +453,24 @@ class Router(APIRouter):
 
     def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         return self.operation("DELETE", path, **options)
+
+
+def _extensions(access: str, feature: str | None, flags: Mapping[str, bool]) -> dict[str, Any]:
+    """What the document says of an operation in fields of our own; routes and tests read it there."""
+    found: dict[str, Any] = {"x-permission": access} | {name: True for name, on in flags.items() if on}
+    if feature is not None:
+        found["x-feature"] = feature
+    if access == "public":
+        found["security"] = []
+    if access == OPERATOR:
+        found["security"] = [{"operator": []}]
+    return found
+
+
+def _summary_of(endpoint: Endpoint) -> str:
+    """The first sentence of its docstring."""
+    first, _, _ = " ".join((endpoint.__doc__ or "").split()).partition(". ")
+    return first.removesuffix(".") + "."
 
 
 def _standard_problems(method: str, access: str) -> list[type[Problem]]:

@@ -198,3 +198,12 @@ class TransferAnswer(Output):
     went_along: dict[str, int] = Field(
         description="Open work that changed its owner with them, by record type.", examples=[{"activity": 3}]
     )
+
+
+class DuplicateCandidate(Output):
+    """A record that looks like the one asked about."""
+
+    id: UUID
+    name: str
+    reasons: list[str] = Field(examples=[["email", "name"]])
+    score: float = Field(description="0 to 100; equal addresses, numbers and keys are 100.")

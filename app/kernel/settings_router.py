@@ -11,13 +11,11 @@ from fastapi import Path, Query, Response
 from fastapi.responses import HTMLResponse
 
 from app.kernel import mail, saved_views
-from app.kernel.access import Scope
 from app.kernel.custom_fields import definitions
-from app.kernel.custom_fields.definitions import INDEX_JOB, Definitions, TooManyCustomFields
+from app.kernel.custom_fields.definitions import Definitions, TooManyCustomFields
 from app.kernel.custom_fields.schemas import CustomFieldCreate, CustomFieldRead, CustomFieldUpdate
 from app.kernel.errors import DuplicateValue, NotFound, problems
 from app.kernel.record_router import tag
-from app.kernel.registry import Module, Permission
 from app.kernel.routing import IfMatch, KernelDep, Router, Uow
 from app.kernel.saved_views import SavedViewCreate, SavedViewRead, SavedViews, SavedViewUpdate
 from app.kernel.schemas import Page
@@ -200,25 +198,3 @@ async def get_dev_mail(name: str, kernel: KernelDep) -> HTMLResponse:
     if found.html is not None:
         shown += f'<h2>HTML</h2><iframe sandbox="allow-popups" srcdoc="{html.escape(found.html)}"></iframe>'
     return _page(found.subject, shown)
-
-
-_EVERYONE = {"owner": Scope.ALL, "admin": Scope.ALL}
-FIELDS_MODULE = Module(
-    name="settings",
-    description="Custom fields, saved views, and mail.",
-    tags={
-        "custom fields": "Fields that a company adds to its records.",
-        "saved views": "Filters and sort orders under a name, for oneself or for everybody.",
-    },
-    routers=[fields, views, development],
-    jobs=[INDEX_JOB, *mail.JOBS],
-    permissions=[
-        Permission("custom_field:manage", "Define custom fields.", dict(_EVERYONE)),
-        Permission(
-            "saved_view:share",
-            "Share saved views with a team or everyone.",
-            _EVERYONE | {"manager": Scope.ALL, "salesperson": Scope.ALL},
-        ),
-        Permission("saved_view:manage", "Change and remove views of others.", dict(_EVERYONE)),
-    ],
-)

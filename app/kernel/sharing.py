@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol, cast
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy.orm import Mapped
 
 from app.kernel.access import visible_rows
@@ -192,27 +193,11 @@ async def give(service: RecordService[Any], where: str, ids: Collection[UUID], o
 
     In two statements, however many they are. Raises `Forbidden` if any of them is not the actor's to give.
     """
-    uow, record, actor = service.uow, service.record, service.actor
-    bind = Bindings(uow.tenant_id, list(ids), owner_id)
-    allowed = "false"
-    if actor.may(f"{record.object}:assign"):
-        allowed = visible_rows(actor, record.object, "assign", bind) or "true"
-    rows = await uow.fetch(
-        f"SELECT t.id, t.owner_id, t.team_id, {allowed} AS allowed FROM {record.table} t WHERE t.tenant_id = $1"
-        f" AND t.deleted_at IS NULL AND t.owner_id IS DISTINCT FROM $3 AND {where}"
-        " ORDER BY t.id FOR NO KEY UPDATE OF t",
-        *bind.values,
-    )
-    refused = sum(not row["allowed"] for row in rows)
-    if refused:
-        raise Forbidden(
-            f"{refused} {record.plural.replace('_', ' ')} that would go along are not yours to give.",
-            permission=f"{record.object}:assign",
-        )
-    if not rows:
+    uow, record = service.uow, service.record
+    before = await _hold_to_give(service, where, ids, owner_id)
+    if not before:
         return []
     team = (await uow.of(People).require_members([owner_id], pointer="/owner_id"))[owner_id]
-    before = {row["id"]: row for row in rows}
     model = cast("type[RecordTable]", record.model)
     held = f",{taken_over_sql('$3::uuid', '$5')}" if record.held else ""
     changed = await uow.fetch(
@@ -234,3 +219,27 @@ async def give(service: RecordService[Any], where: str, ids: Collection[UUID], o
             record.updated, after.id, after.version, changed=sorted(diff), record=record.render(after)
         )
     return list(before)
+
+
+async def _hold_to_give(
+    service: RecordService[Any], where: str, ids: Collection[UUID], owner_id: UUID
+) -> dict[UUID, asyncpg.Record]:
+    """The rows that are not the member's already, locked, by id. Raises `Forbidden`: as `give`."""
+    uow, record, actor = service.uow, service.record, service.actor
+    bind = Bindings(uow.tenant_id, list(ids), owner_id)
+    allowed = "false"
+    if actor.may(f"{record.object}:assign"):
+        allowed = visible_rows(actor, record.object, "assign", bind) or "true"
+    rows = await uow.fetch(
+        f"SELECT t.id, t.owner_id, t.team_id, {allowed} AS allowed FROM {record.table} t WHERE t.tenant_id = $1"
+        f" AND t.deleted_at IS NULL AND t.owner_id IS DISTINCT FROM $3 AND {where}"
+        " ORDER BY t.id FOR NO KEY UPDATE OF t",
+        *bind.values,
+    )
+    refused = sum(not row["allowed"] for row in rows)
+    if refused:
+        raise Forbidden(
+            f"{refused} {record.plural.replace('_', ' ')} that would go along are not yours to give.",
+            permission=f"{record.object}:assign",
+        )
+    return {row["id"]: row for row in rows}

@@ -192,55 +192,96 @@ def in_utc(value: Any) -> Any:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class SideEffect:
+    """A table that is written beside the rows: columns that the actor and the moment fill, and those of each row."""
+
+    table: str
+    shared: Mapping[str, str]  # column → argument that all side effects share
+    columns: Mapping[str, str]  # column → SQL type, as JSON carries it
+
+    def one(self, first: int) -> str:
+        """One row, of arguments from number `first`: the server need not take it out of JSON."""
+        values = [
+            *self.shared.values(),
+            *(f"${number}" for number in range(first, first + len(self.columns))),
+        ]
+        return f"INSERT INTO {self.table} ({self._names}) VALUES ({', '.join(values)})"
+
+    def many(self, number: int) -> str:
+        """The rows of one JSON array."""
+        values = [*self.shared.values(), *(f"e.{name}" for name in self.columns)]
+        kinds = ", ".join(f"{name} {kind}" for name, kind in self.columns.items())
+        return (
+            f"INSERT INTO {self.table} ({self._names}) SELECT {', '.join(values)}"
+            f" FROM jsonb_to_recordset(${number}::jsonb) AS e({kinds})"
+        )
+
+    @property
+    def _names(self) -> str:
+        return ", ".join((*self.shared, *self.columns))
+
+
 _WHO = "($1::uuid, $2::timestamptz, $3::text, $4::uuid, $5::text, $6::text)"
-_SIDE_EFFECTS = {
-    "audit": """
-  INSERT INTO kernel.audit_entries
-    (tenant_id, id, at, actor_kind, actor_id, actor_name, request_id, object, record_id, action, changes, reason)
-  SELECT w.tenant, e.id, w.now, w.kind, w.actor, w.name, w.request, e.object, e.record_id, e.action, e.changes,
-    e.reason
-  FROM who w, jsonb_to_recordset({rows}::jsonb)
-    AS e(id uuid, object text, record_id uuid, action text, changes jsonb, reason text)""",
-    "events": """
-  INSERT INTO kernel.outbox
-    (tenant_id, id, at, actor_kind, actor_id, request_id, type, object, record_id, data)
-  SELECT w.tenant, e.id, w.now, w.kind, w.actor, w.request, e.type, e.object, e.record_id, e.data
-  FROM who w, jsonb_to_recordset({rows}::jsonb)
-    AS e(id uuid, type text, object text, record_id uuid, data jsonb)""",
-    "usage": """
-  INSERT INTO kernel.usage_records (tenant_id, id, at, metric, quantity)
-  SELECT w.tenant, gen_random_uuid(), w.now, u.metric, u.quantity
-  FROM who w, jsonb_to_recordset({rows}::jsonb) AS u(metric text, quantity bigint)""",
-    "answers": """
-  INSERT INTO kernel.idempotency_keys
-    (tenant_id, principal_id, method, path, key, request_hash, status, headers, body, created_at)
-  SELECT w.tenant, i.principal_id, i.method, i.path, i.key, i.request_hash, i.status, i.headers, i.body, w.now
-  FROM who w, jsonb_to_recordset({rows}::jsonb) AS i(principal_id uuid, method text, path text, key text,
-    request_hash text, status int, headers jsonb, body text)""",
-    "jobs": """
-  INSERT INTO kernel.jobs
-    (tenant_id, id, name, payload, run_at, actor_kind, actor_id, created_at, request_id, session_id)
-  SELECT w.tenant, j.id, j.name, j.payload, j.run_at, w.kind, w.actor, w.now, w.request, j.session_id
-  FROM who w, jsonb_to_recordset({rows}::jsonb)
-    AS j(id uuid, name text, payload jsonb, run_at timestamptz, session_id uuid)""",
-}
+_ROW = {"tenant_id": "$1", "at": "$2", "actor_kind": "$3", "actor_id": "$4"}
+SIDE_EFFECTS: Mapping[str, SideEffect] = {
+    "audit": SideEffect(
+        "kernel.audit_entries",
+        {**_ROW, "actor_name": "$5", "request_id": "$6"},
+        {
+            "id": "uuid", "object": "text", "record_id": "uuid", "action": "text", "changes": "jsonb",
+            "reason": "text",
+        },
+    ),
+    "events": SideEffect(
+        "kernel.outbox",
+        {**_ROW, "request_id": "$6"},
+        {"id": "uuid", "type": "text", "object": "text", "record_id": "uuid", "data": "jsonb"},
+    ),
+    "usage": SideEffect(
+        "kernel.usage_records",
+        {"tenant_id": "$1", "at": "$2"},
+        {"id": "uuid", "metric": "text", "quantity": "bigint"},
+    ),
+    "answers": SideEffect(
+        "kernel.idempotency_keys",
+        {"tenant_id": "$1", "created_at": "$2"},
+        {
+            "principal_id": "uuid", "method": "text", "path": "text", "key": "text", "request_hash": "text",
+            "status": "int", "headers": "jsonb", "body": "text",
+        },
+    ),
+    "jobs": SideEffect(
+        "kernel.jobs",
+        {"tenant_id": "$1", "created_at": "$2", "actor_kind": "$3", "actor_id": "$4", "request_id": "$6"},
+        {"id": "uuid", "name": "text", "payload": "jsonb", "run_at": "timestamptz", "session_id": "uuid"},
+    ),
+}  # fmt: skip
+
+
+def side_arguments(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The rows of one kind of side effect as `side_effects` takes them: one by its columns, several as JSON."""
+    if len(rows) > 1:
+        return [rows]
+    return [rows[0].get(column) for column in SIDE_EFFECTS[name].columns]
 
 
 @lru_cache(maxsize=1_000)
-def side_effects(present: tuple[str, ...], late: tuple[LateWrite, ...] = ()) -> str:
-    """One statement for the kinds of side effects at hand, and for late writes; an absent kind costs nothing.
+def side_effects(present: tuple[tuple[str, bool], ...], late: tuple[LateWrite, ...] = ()) -> str:
+    """One statement for the kinds of side effects at hand, each with whether it has one row, and for late writes.
 
-    It answers a row unless a late write that should have answered one did not.
+    An absent kind costs nothing. It answers a row unless a late write that should have answered one did not.
     """
     ctes: list[str] = []
     first = 1
     if present:
-        first = 7 + len(present)
+        # Nothing reads it: it gives the shared arguments their types.
         ctes.append(f"who (tenant, now, kind, actor, name, request) AS (VALUES {_WHO})")
-        ctes += [
-            f"{name} AS ({_SIDE_EFFECTS[name].format(rows=f'${number}')})"
-            for number, name in enumerate(present, 7)
-        ]
+        first = 7
+    for name, alone in present:
+        effect = SIDE_EFFECTS[name]
+        ctes.append(f"{name} AS ({effect.one(first) if alone else effect.many(first)})")
+        first += len(effect.columns) if alone else 1
     answering = ""
     for place, one in enumerate(late):
         ctes.append(f"late_{place} AS ({one.build(one.model, one.names, first)})")

@@ -98,14 +98,19 @@ class UnitOfWork:
             self._begun = True
             await db.begin(self._connection, self.tenant_id, read_only=self.read_only)
         if self._late:
-            await self._write_all(())
+            await self._write_all()
 
-    async def _write_all(self, present: tuple[str, ...], *arguments: Any) -> None:
+    async def _write_all(
+        self, present: tuple[tuple[str, bool], ...] = (), arguments: Sequence[Any] = ()
+    ) -> None:
         """Write the rows that wait, and the side effects that are `present`, in one statement."""
         late, self._late = self._late, []
         sql = statements.side_effects(present, tuple(one.write for one in late))
+        values = list(arguments)
+        for one in late:
+            values += one.values
         self.statements += 1
-        _require_one(await self._connection.fetch(sql, *arguments, *(v for one in late for v in one.values)))
+        _require_one(await self._connection.fetch(sql, *values))
 
     async def begin_writing(self) -> None:
         """Let a read leave a trace: what was read stays as it was read, and from here on this may write."""
@@ -441,14 +446,17 @@ class UnitOfWork:
         """Write what is pending beside the rows, in one statement. Raises: PlanLimitReached."""
         await self.within_limits()
         pending, self._pending = self._pending, _Pending()
-        parts = {
+        parts: dict[str, Sequence[Mapping[str, Any]]] = {
             "audit": pending.audit,
             "events": pending.events,
-            "usage": [{"metric": name, "quantity": quantity} for name, quantity in pending.usage.items()],
+            "usage": [
+                {"id": new_id(), "metric": name, "quantity": quantity}
+                for name, quantity in pending.usage.items()
+            ],
             "answers": [pending.idempotency] if pending.idempotency else [],
             "jobs": pending.jobs,
         }
-        present = tuple(name for name, rows in parts.items() if rows)
+        present = tuple((name, len(rows) == 1) for name, rows in parts.items() if rows)
         if not present and not self._begun:
             return
         if not present or not self._begun:
@@ -456,9 +464,10 @@ class UnitOfWork:
         if not present:
             return
         actor = self.actor
-        who = (self.tenant_id, self.now, actor.kind, actor.id, actor.name, self.request_id)
-        rows = [parts[name] for name in present]
-        await self._write_all(present, *who, *rows)
+        arguments: list[Any] = [self.tenant_id, self.now, actor.kind, actor.id, actor.name, self.request_id]
+        for name, _ in present:
+            arguments += statements.side_arguments(name, parts[name])
+        await self._write_all(present, arguments)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app.kernel.errors import FieldError, Invalid, InvalidJson, NotFound, Problem
 
@@ -99,3 +99,13 @@ def _nul_places(value: Any, pointer: str) -> Iterable[str]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _nul_places(item, f"{pointer}/{index}")
+
+
+def fields_of(body: BaseModel) -> dict[str, Any]:
+    """All fields of a create body, as Python values (money stays `Money`)."""
+    return dict(body.__dict__)
+
+
+def set_fields_of(body: BaseModel) -> dict[str, Any]:
+    """Only the fields that a merge patch names."""
+    return {name: getattr(body, name) for name in body.model_fields_set}

@@ -14,8 +14,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-import holidays
-
 DAY = 86_400
 _EPOCH = date(1970, 1, 1).toordinal()
 _START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -205,6 +203,8 @@ def calendar_of(definition: CalendarDefinition) -> WorkingCalendar:
 
 def has_holidays(country: str, subdivision: str | None = None) -> bool:
     """Whether public holidays of this country, and subdivision of it, are known."""
+    import holidays  # here, because it takes 3 MB
+
     known = holidays.list_supported_countries(include_aliases=False)
     return country in known and (subdivision is None or subdivision in known[country])
 
@@ -259,6 +259,8 @@ def _public_holidays(
     country: str, subdivision: str | None, number: int
 ) -> tuple[frozenset[date], frozenset[date]]:
     """Public holidays of a year, and weekend days that are worked for them."""
+    import holidays
+
     known = holidays.country_holidays(country, subdiv=subdivision, years=number)
     return frozenset(known), frozenset(day for day in known.weekend_workdays if day.year == number)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.access import TenantProfile
@@ -56,32 +57,10 @@ async def found_tenant(
     tenant_id = new_id()
     trial = timedelta(days=uow.kernel.settings.trial_days)
     status = new.status if trial or new.status is not TenantStatus.TRIALING else TenantStatus.ACTIVE
-    profile = TenantProfile(
-        id=tenant_id,
-        name=new.company,
-        slug=_slug(new.company, tenant_id),
-        status=status.value,
-        locale=new.locale,
-        time_zone=new.time_zone,
-        currency=new.currency,
-        country=new.country,
-        fiscal_year_start_month=new.fiscal_year_start_month,
-    )
+    profile = _profile(tenant_id, new, status)
     member_id = new_id()
     await uow.enter(member_of(profile, member_id, name, user_id))
-    settings: dict[str, Any] = {
-        field: getattr(profile, field)
-        for field in (
-            "name",
-            "slug",
-            "status",
-            "locale",
-            "time_zone",
-            "currency",
-            "country",
-            "fiscal_year_start_month",
-        )
-    }
+    settings: dict[str, Any] = {field: getattr(profile, field) for field in _STORED}
     await uow.insert(
         Tenant,
         audit="tenant",
@@ -95,25 +74,68 @@ async def found_tenant(
     team = await uow.insert(
         Team, name="销售部" if new.locale.startswith("zh") else "Sales", parent_id=None, manager_id=None
     )
-    owner = await uow.insert(
+    owner = await insert_member(
+        uow,
+        member_id,
+        user_id=user_id,
+        email=email,
+        email_key=email_key,
+        name=name,
+        role_ids=[roles[OWNER]],
+        team_ids=[team.id],
+    )
+    await refresh(uow)
+    uow.publish(TenantSignedUp(id=tenant_id, name=new.company, owner_id=member_id))
+    return Founded(profile, owner)
+
+
+def _profile(tenant_id: UUID, new: NewTenant, status: TenantStatus) -> TenantProfile:
+    return TenantProfile(
+        id=tenant_id,
+        name=new.company,
+        slug=_slug(new.company, tenant_id),
+        status=status.value,
+        locale=new.locale,
+        time_zone=new.time_zone,
+        currency=new.currency,
+        country=new.country,
+        fiscal_year_start_month=new.fiscal_year_start_month,
+    )
+
+
+_STORED: Final = (
+    "name", "slug", "status", "locale", "time_zone", "currency", "country", "fiscal_year_start_month",
+)  # fmt: skip
+
+
+async def insert_member(
+    uow: UnitOfWork,
+    id: UUID,
+    *,
+    user_id: UUID,
+    email: str,
+    email_key: str,
+    name: str,
+    role_ids: Sequence[UUID],
+    team_ids: Sequence[UUID],
+) -> Member:
+    """Make a user a member of the company at hand, from this moment on."""
+    return await uow.insert(
         Member,
         audit="member",
-        id=member_id,
+        id=id,
         user_id=user_id,
         email=email,
         email_key=email_key,
         name=name,
         title=None,
         status=MemberStatus.ACTIVE.value,
-        role_ids=[roles[OWNER]],
-        team_ids=[team.id],
+        role_ids=role_ids,
+        team_ids=team_ids,
         manager_id=None,
         joined_at=uow.now,
         deactivated_at=None,
     )
-    await refresh(uow)
-    uow.publish(TenantSignedUp(id=tenant_id, name=new.company, owner_id=member_id))
-    return Founded(profile, owner)
 
 
 async def _insert_roles(uow: UnitOfWork, locale: str) -> dict[str, UUID]:

@@ -5,14 +5,10 @@ from __future__ import annotations
 from app.kernel.limits import PeriodUsage
 from app.kernel.people import People
 from app.kernel.registry import Module, NotificationKind
-from app.tenants.auth import account_router, key_router, me, session_router, well_known
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.auth.control import AccessOfTenant
-from app.tenants.billing import bill_router, entitlements_router
-from app.tenants.billing import router as billing_router
 from app.tenants.billing.entitlements import EntitlementsOfTenant, MeteringOfTenant
 from app.tenants.billing.payments import dunning, reactions
-from app.tenants.billing.payments import router as payments_router
 from app.tenants.billing.warnings import KIND as USAGE_WARNING
 from app.tenants.handlers import NOTIFICATIONS, SUBSCRIPTIONS
 from app.tenants.interface import (
@@ -27,20 +23,9 @@ from app.tenants.interface import (
     Tenants,
     WorkingTime,
 )
-from app.tenants.leaving import export_router
 from app.tenants.leaving.erasure import WhenDue
 from app.tenants.leaving.export import EXPORT
-from app.tenants.lifecycle import router as lifecycle_router
 from app.tenants.lifecycle.schedule import SCHEDULES as LIFECYCLE_SCHEDULES
-from app.tenants.operators import router as operator_router
-from app.tenants.people import (
-    calendar_router,
-    exchange_rate_router,
-    invitation_router,
-    logo_router,
-    member_router,
-    organisation_router,
-)
 from app.tenants.people.exchange_rates import RatesOfTenant
 from app.tenants.people.lookups import Lookups, TeamLookups, TenantLookups
 from app.tenants.people.working_time import ColleagueLookups, WorkingTimeOfTenant
@@ -66,31 +51,31 @@ MODULE = Module(
         "operator": "For whoever runs the installation, with a key of their own: companies and their accounts.",
     },
     routers=[
-        session_router.router,
-        account_router.router,
-        me.router,
-        member_router.router,
-        invitation_router.router,
-        organisation_router.roles_router,
-        organisation_router.permissions_router,
-        organisation_router.teams_router,
-        organisation_router.tenant_router,
-        export_router.router,
+        "app.tenants.auth.session_router:router",
+        "app.tenants.auth.account_router:router",
+        "app.tenants.auth.me:router",
+        "app.tenants.people.member_router:router",
+        "app.tenants.people.invitation_router:router",
+        "app.tenants.people.organisation_router:roles_router",
+        "app.tenants.people.organisation_router:permissions_router",
+        "app.tenants.people.organisation_router:teams_router",
+        "app.tenants.people.organisation_router:tenant_router",
+        "app.tenants.leaving.export_router:router",
         *privacy.ROUTERS,
-        logo_router.router,
-        logo_router.public_router,
-        calendar_router.calendars_router,
-        calendar_router.absences_router,
-        exchange_rate_router.router,
-        key_router.router,
-        operator_router.router,
-        billing_router.router,
-        lifecycle_router.router,
-        payments_router.router,
-        billing_router.plans_router,
-        entitlements_router.router,
-        bill_router.router,
-        well_known.router,
+        "app.tenants.people.logo_router:router",
+        "app.tenants.people.logo_router:public_router",
+        "app.tenants.people.calendar_router:calendars_router",
+        "app.tenants.people.calendar_router:absences_router",
+        "app.tenants.people.exchange_rate_router:router",
+        "app.tenants.auth.key_router:router",
+        "app.tenants.operators.router:router",
+        "app.tenants.billing.router:router",
+        "app.tenants.lifecycle.router:router",
+        "app.tenants.billing.payments.router:router",
+        "app.tenants.billing.router:plans_router",
+        "app.tenants.billing.entitlements_router:router",
+        "app.tenants.billing.bill_router:router",
+        "app.tenants.auth.well_known:router",
     ],
     interfaces={
         People: Lookups,

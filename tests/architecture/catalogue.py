@@ -67,7 +67,8 @@ ORDER BY 1, 2
 INDEXES = f"""
 SELECT format('%s.%s', n.nspname, i.relname) AS name, format('%s.%s', n.nspname, t.relname) AS on_table,
   x.indisprimary AS is_primary, x.indisunique AS is_unique,
-  (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attnum = x.indkey[0]) AS first_column
+  CASE WHEN pg_get_indexdef(i.oid, 1, false) LIKE 'kernel.search_keys(tenant\\_id, %' THEN 'tenant_id'
+    ELSE (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attnum = x.indkey[0]) END AS first_column
 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
 JOIN pg_namespace n ON n.oid = t.relnamespace
 WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'public')

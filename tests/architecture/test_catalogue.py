@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from app.main import build_registry
+from app.product import build_registry
 from tests.architecture.catalogue import (
     CONTROL_INDEXES,
     CONTROL_TABLES,
@@ -51,6 +51,17 @@ async def test_every_index_of_a_tenants_table_begins_with_the_tenant(superuser):
         if row["on_table"] not in CONTROL_TABLES and row["first_column"] != "tenant_id"
     }
     assert exceptions == set(CONTROL_INDEXES)
+
+
+async def test_every_table_with_search_tokens_has_the_index_that_searches_go_through(superuser):
+    rows = await superuser.fetch(
+        "SELECT a.attrelid::regclass::text AS name, count(*) FILTER (WHERE pg_get_indexdef(x.indexrelid) LIKE"
+        " '%gin (kernel.search_keys(tenant_id, tokens)) WHERE (deleted_at IS NULL)') AS indexes"
+        " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_index x ON x.indrelid = c.oid"
+        " WHERE a.attname = 'tokens' AND a.atttypid = 'text[]'::regtype AND c.relkind = 'r' GROUP BY 1"
+    )
+    assert rows
+    assert {row["name"]: row["indexes"] for row in rows if row["indexes"] != 1} == {}
 
 
 async def test_no_unique_index_of_a_module_reaches_across_tenants(superuser):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.kernel.catalogue import tenant_tables
-from app.main import build_registry
+from app.product import build_registry
 from app.tenants.privacy.identifiers import Identifiers
 from app.tenants.privacy.statements import Statements
 

@@ -17,9 +17,8 @@ from uuid import UUID
 import asyncpg
 import httpx
 
-from app.kernel import migrate
 from app.kernel.postgres import EmbeddedPostgres
-from tests.support import warm
+from tests.support import cluster, warm
 from tests.support.waiting import PATIENCE
 
 PASSWORD = "correct horse battery staple"
@@ -100,9 +99,9 @@ class Installation:
         return self.folder / "files"
 
     async def start(self) -> None:
+        cluster.lay(self.postgres)
         self._start_postgres()
         await self.door.open()
-        await migrate.upgrade_async(self.postgres.url)
         self.start_process("api")
         self.start_process("worker")
         await self.ready()

@@ -16,7 +16,7 @@ import pytest
 from app.kernel.audit_seal import seal, verify
 from app.kernel.config import Settings
 from app.kernel.startup import open_kernel
-from app.main import build_registry
+from app.product import build_registry
 from tests.faults.installation import Installation, in_haste, installation, signed_up
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import PATIENCE, until

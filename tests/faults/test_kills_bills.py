@@ -14,7 +14,7 @@ import pytest
 
 from app.kernel.config import Settings
 from app.kernel.startup import open_kernel
-from app.main import build_registry
+from app.product import build_registry
 from app.tenants.billing.reconciling import reconcile
 from app.tenants.billing.run import bill_all
 from app.tenants.directory import list_tenants

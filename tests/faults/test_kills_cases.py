@@ -14,8 +14,8 @@ from app.kernel.access import system_actor
 from app.kernel.config import Settings
 from app.kernel.startup import open_kernel
 from app.kernel.uow import transaction
-from app.main import build_registry
 from app.modules.after_sales.services.sla.recompute import recompute_chunk
+from app.product import build_registry
 from tests.faults.installation import Installation, in_haste, installation, signed_up
 from tests.faults.stories import Teller, told
 from tests.support.waiting import until

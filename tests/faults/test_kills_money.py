@@ -13,7 +13,7 @@ import pytest
 from app.kernel.config import Settings
 from app.kernel.money_checks import check_money
 from app.kernel.startup import open_kernel
-from app.main import build_registry
+from app.product import build_registry
 from tests.faults.installation import Installation, installation, signed_up
 from tests.faults.stories import Teller, told
 

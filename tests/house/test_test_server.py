@@ -14,6 +14,9 @@ import asyncpg
 import psutil
 import pytest
 
+from app.kernel import migrate
+from app.kernel.postgres import EmbeddedPostgres
+from tests.support import cluster
 from tests.support.postgres import TestServer, join
 from tests.support.waiting import PATIENCE
 
@@ -114,3 +117,27 @@ async def test_a_clone_has_what_the_template_has_and_nothing_of_other_clones(pos
             await connection.close()
         for url in urls:
             postgres.drop(url)
+
+
+def test_installations_begin_with_every_migration_and_nothing_of_other_installations(home: Path):
+    servers = [EmbeddedPostgres(home / name) for name in ("one", "another")]
+    for server in servers:
+        cluster.lay(server)
+        server.start()
+    try:
+        is_here = "SELECT to_regclass('public.only_here') IS NOT NULL AS here"
+        assert [asyncio.run(migrate.upgrade_async(server.url)) for server in servers] == [[], []]
+        asyncio.run(ask(servers[0].url, "CREATE TABLE public.only_here (n int)"))
+        found = [asyncio.run(ask(server.url, is_here)) for server in servers]
+        assert [rows[0]["here"] for rows in found] == [True, False]
+    finally:
+        for server in servers:
+            server.stop()
+
+
+async def ask(url: str, statement: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetch(statement)
+    finally:
+        await connection.close()

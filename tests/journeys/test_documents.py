@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from app.kernel.postgres import EmbeddedPostgres
+from tests.support import cluster
 from tests.support.installation import Installation, free_port
 from tools import documents
 from tools.documents import Command, matches
@@ -24,6 +26,7 @@ def url() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="rapport-") as folder:
         Path(folder).chmod(0o711)
         place = Installation(Path(folder), free_port())
+        cluster.lay(EmbeddedPostgres(place.folder / "var" / "postgres"))
         with place.running("--no-demo"):
             yield place.url
 

@@ -82,7 +82,10 @@ async def test_plain_comparisons_say_what_sql_says_and_ask_nothing(
 
 
 async def test_whatever_is_more_than_plain_is_asked_of_sql(worker_database: str, tmp_path: Path) -> None:
-    rows = [{"name": "Ball", "colour": "red", "pieces": 3}, {"name": "Kite", "colour": "blue"}]
+    rows: list[Tree] = [
+        {"name": "Ball", "colour": "red", "pieces": 3},
+        {"name": "Kite", "colour": "blue"},
+    ]
     trees = [
         of(("name", "starts_with", "ba")),  # a pattern
         of(("pieces", "gt", 2)),  # an order

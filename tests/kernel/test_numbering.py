@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
+import asyncpg
 import pytest
 
+from app.kernel import counters
 from app.kernel.clock import FixedClock
 from app.kernel.counters import Counters
 from app.kernel.numbering import next_number, next_numbers
@@ -158,6 +161,81 @@ async def test_a_pattern_with_anything_else_is_refused(kernel: Kernel, pattern: 
     async with transaction(kernel, new_tenant()) as uow:
         with pytest.raises(ValueError, match="nothing else"):
             await next_number(uow, "quotes", pattern)
+
+
+@pytest.fixture
+async def other_process(worker_database: str, tmp_path: Path) -> AsyncIterator[Kernel]:
+    async with bare_kernel(worker_database, tmp_path / "other", clock=CLOCK) as found:
+        yield found
+
+
+async def crash(url: str, kernel: Kernel, counter: tuple[UUID, str, int], kept: int) -> None:
+    """What a crash of the server does to a process: its connections are gone, and so is the latest of a counter."""
+    pids = []
+    async with kernel.database.control_session() as one, kernel.database.acquire() as two:
+        pids += [one.get_server_pid(), two.get_server_pid()]
+    connection = await asyncpg.connect(url)
+    try:
+        owner = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY($1::int[])"
+        await connection.execute("UPDATE kernel.numbers SET last_number = $4 WHERE tenant_id = $1 AND series = $2"
+                                 " AND year = $3", *counter, kept)  # fmt: skip
+        await connection.execute(owner, pids)
+    finally:
+        await connection.close()
+    await asyncio.gather(
+        kernel.database._app.expire_connections(), kernel.database._control.expire_connections()
+    )
+
+
+@pytest.mark.parametrize("count", [1, 30], ids=["out of those taken ahead", "giving those back"])
+async def test_numbers_taken_ahead_that_a_crash_lost_are_nobodys_twice(
+    kernel: Kernel, other_process: Kernel, worker_database: str, monkeypatch: pytest.MonkeyPatch, count: int
+):
+    monkeypatch.setattr(counters, "_FRESH", 3_600.0)
+    actor = new_tenant()
+    counter = (actor.tenant.id, "crashed", 0)
+
+    async def take(of: Kernel, wanted: int = 1) -> set[str]:
+        async with transaction(of, actor) as uow:
+            return set(await next_numbers(uow, "crashed", wanted, "{number}"))
+
+    used = await asyncio.gather(*(kernel.counters.take(kernel.database, counter, 1) for _ in range(20)))
+    first = [{str(number)} for number in used]
+    ahead = kernel.counters._ahead[counter]
+    assert ahead.left > 10
+    # The counter of those taken ahead never came to the disk; the numbers that were used did, and theirs with them.
+    await crash(worker_database, kernel, counter, ahead.end - ahead.left)
+    others = await take(other_process, ahead.left)
+    assert max(map(int, others)) == ahead.end
+    late = [await take(kernel, count) for _ in range(3)]
+    taken = [number for run in (*first, others, *late) for number in run]
+    assert len(taken) == len(set(taken)) == 20 + len(others) + 3 * count
+    assert min(int(number) for run in late for number in run) == ahead.end + 1
+
+
+async def test_two_processes_whose_connections_are_killed_leave_no_gap_where_the_law_wants_none(
+    kernel: Kernel, other_process: Kernel, worker_database: str
+):
+    actor, given = new_tenant(), list[int]()
+    killer, alone = await asyncpg.connect(worker_database), asyncio.Lock()
+
+    async def take(number: int) -> None:
+        async with transaction((kernel, other_process)[number % 2], actor) as uow:
+            found = await next_number(uow, "invoices", "{number}", gap_free=True)
+            if number % 5 == 0:
+                raise Undone
+            if number % 7 == 0:
+                async with alone:
+                    await killer.fetchval("SELECT pg_terminate_backend($1)", uow.connection.get_server_pid())
+        given.append(int(found))  # it has committed
+
+    try:
+        ends = await asyncio.gather(*(take(number) for number in range(200)), return_exceptions=True)
+    finally:
+        await killer.close()
+    lost = [number for number, end in enumerate(ends) if end is not None]
+    assert lost == [number for number in range(200) if number % 5 == 0 or number % 7 == 0]
+    assert sorted(given) == list(range(1, 200 - len(lost) + 1))
 
 
 async def test_only_the_counter_goes_to_the_disk_later(kernel: Kernel):

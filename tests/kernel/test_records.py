@@ -376,7 +376,7 @@ async def test_an_operation_costs_the_same_few_statements_however_many_rows(
 @pytest.mark.parametrize("few", [1_000, 3], ids=["few found", "many found"])
 @pytest.mark.parametrize("sort", ["name", "-name", "-created_at"])
 async def test_pages_of_what_a_text_finds_hold_each_record_once_in_order(owner, monkeypatch, few, sort):
-    monkeypatch.setattr("app.kernel.record_reads._FEW", few)
+    monkeypatch.setattr("app.kernel.text_pages._FEW", few)
     made = [await make_toy(owner, name=f"Kite {letter}") for letter in "dbgaecf"]
     await make_toy(owner, name="Ball")
     wanted = [toy["name"] for toy in made]

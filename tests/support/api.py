@@ -6,8 +6,10 @@ tests share nothing that a tenant could see, and tenancy is exercised all the ti
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +28,10 @@ from app.kernel.registry import Module
 from app.kernel.runtime import Kernel
 from app.main import Application, create_app
 from app.tenants.auth.passwords import Passwords
+
+# httpx looks for it twice in each request, whether trio runs; a module that is not there is looked for everywhere.
+if importlib.util.find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 PASSWORD = "correct horse battery staple"
 _DOCUMENT = "urn:openapi"
@@ -210,7 +216,12 @@ async def running(
     url: str, data_dir: Path, modules: tuple[Module, ...] = (), **settings: Any
 ) -> AsyncIterator[Application]:
     """The application with its lifespan, over a migrated database."""
-    open_house = {"rate_limit_per_minute": 1_000_000, "webhook_allow_private": True, "trial_days": 0}
+    open_house = {
+        "rate_limit_per_minute": 1_000_000,
+        "webhook_allow_private": True,
+        "trial_days": 0,
+        "access_token_minutes": 120,  # a slow machine is longer over a file whose tests share a company
+    }
     options: dict[str, Any] = open_house | settings
     app = create_app(Settings(environment="test", database_url=url, data_dir=data_dir, **options), modules)
     app.openapi_schema = document_of(app, modules)

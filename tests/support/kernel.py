@@ -16,11 +16,11 @@ from app.kernel.db import Database
 from app.kernel.files import FileStore
 from app.kernel.ids import new_id
 from app.kernel.mail import Mailer
+from app.kernel.modules import FIELDS_MODULE
 from app.kernel.rate_limits import RateLimiter
 from app.kernel.registry import Registry
 from app.kernel.runtime import Kernel
 from app.kernel.secrets import KeyRing
-from app.kernel.settings_router import FIELDS_MODULE
 from tests.support import toy
 
 

@@ -67,7 +67,7 @@ class TestServer:
         """The name of the migrated template; made by whoever comes first, again when a migration changes."""
         if self._template is None:
             name = f"template_{migrate.fingerprint()}"
-            with _locked(self._home / "template.lock"):
+            with locked(self._home / "template.lock"):
                 if not self.execute(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
                     self._make_template(name)
             self._template = name
@@ -100,7 +100,7 @@ def join(home: Path = HOME) -> TestServer:
     hold = (home / "holders.lock").open("w")
     fcntl.flock(hold, fcntl.LOCK_SH)  # waits while a keeper is stopping
     address = home / "address"
-    with _locked(home / "start.lock"):
+    with locked(home / "start.lock"):
         if _try_lock(home / "keeper.lock"):
             address.unlink(missing_ok=True)
             keeper = _start_keeper(home)
@@ -154,7 +154,8 @@ def _publish(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold off other processes that want the same; the lock vanishes with its holder."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -86,10 +86,11 @@ TOY: RecordType[Toy] = RecordType(
 )
 ToyService.record = TOY
 
+ROUTER = record_router(TOY)
 MODULE = Module(
     name="toys",
     description="Toys, in tests only.",
-    routers=[record_router(TOY)],
+    routers=["tests.support.toy:ROUTER"],
     records=[TOY],
     ports=[(Merger, record_column(TOY, "account_id", "account"))],
 )

@@ -10,8 +10,8 @@ from app.kernel.errors import Invalid, require_version
 from app.kernel.forms.kinds import CUSTOM, CUSTOM_TYPES, META_NAMES, FormKind, Row
 from app.kernel.forms.models import WebForm
 from app.kernel.links import new_key
-from app.kernel.record_router import set_fields_of
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import set_fields_of
 
 _PAIRS: Final = ("name", "thanks")
 

@@ -16,7 +16,6 @@ from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.values import ValueRefused, from_text
 from app.kernel.errors import Invalid, Problem
 from app.kernel.holding import received, taken_over
-from app.kernel.ids import new_id
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.rules import ImportOptions, ImportRow, rules_of
 from app.kernel.imports.sets import SetWriter, columns_of
@@ -157,7 +156,7 @@ class ChunkWriter:
             self.owners.complete(row, actor)
             values = row.values
             values |= same
-            row.id = values["id"] = new_id()
+            values["id"] = row.id
             values["created_at"] = values.get("created_at") or now
             if held:
                 values |= received(values["owner_id"], now)

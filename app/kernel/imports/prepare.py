@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.kernel.duplicates import DuplicateAware
 from app.kernel.errors import Problem
+from app.kernel.ids import new_id
 from app.kernel.imports.rules import ImportRow
 from app.kernel.imports.targets import Plan
 from app.kernel.records import RecordService, RecordType
@@ -123,6 +124,7 @@ class Preparer:
             row.refuse_by(problem)
         else:
             if self.mode != "update":
+                row.id = new_id()
                 row.search_tokens(self._record)
                 if isinstance(self._service, DuplicateAware):
                     row.keys(self._service.duplicates, self._country)

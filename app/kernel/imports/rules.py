@@ -51,7 +51,8 @@ class ImportRow:
     """One row on its way in.
 
     `values` are columns, as the table has them (money in minor units); `given` are the fields that the file or
-    the defaults name. `existing` is the record that an update changes.
+    the defaults name. `existing` is the record that an update changes, `id` the one that a row gets if it becomes a
+    new record.
     """
 
     number: int

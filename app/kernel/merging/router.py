@@ -12,18 +12,16 @@ from starlette.responses import Response
 from app.kernel.audit import history_page
 from app.kernel.errors import DuplicateValue, NotFound, problems
 from app.kernel.listing import Bindings
+from app.kernel.log_pages import NEWEST, fetch_page
 from app.kernel.merging.merge import Merged, fields_of
 from app.kernel.merging.models import Merge
-from app.kernel.merging.ports import Merger
-from app.kernel.merging.references import CustomReferences, shares
 from app.kernel.merging.schemas import MergeRead, UndoneMerge
 from app.kernel.merging.undo import MergeNotUndoable, get_merge, undo_merge, visible_merges
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import Cursor, Limit
 from app.kernel.records import RecordType, to_json
-from app.kernel.registry import Module
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import HistoryEntry, Page
-from app.kernel.statements import columns_of, entities
+from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork
 
 router = Router(prefix="/v1/merges", tags=["merges"])
@@ -68,7 +66,6 @@ async def list_merges(
     cursor: Cursor = None,
 ) -> Page[MergeRead]:
     """Merges whose surviving record you may read, newest first."""
-    limit = min(limit, MAX_LIMIT)
     bind = Bindings(uow.tenant_id)
     clauses = ["m.tenant_id = $1", visible_merges(uow, bind)]
     if object_name is not None:
@@ -76,20 +73,17 @@ async def list_merges(
     if record_id is not None:
         place = bind(record_id)
         clauses.append(f"(m.survivor_id = {place} OR {place} = ANY(m.merged_ids))")
-    name = f"merges:{object_name}:{record_id}"
-    after = read_position(uow, name, cursor)
-    if after:
-        clauses.append(f"m.id < {bind(UUID(after[0]))}")
     columns = ", ".join(f"m.{name}" for name in columns_of(Merge))
-    rows = await uow.fetch(
-        f"SELECT {columns} FROM kernel.merges m WHERE {' AND '.join(clauses)}"
-        f" ORDER BY m.id DESC LIMIT {limit + 1}",
-        *bind.values,
+    found = await fetch_page(
+        uow,
+        f"SELECT {columns} FROM kernel.merges m WHERE {' AND '.join(clauses)}",
+        bind,
+        NEWEST,
+        name=f"merges:{object_name}:{record_id}",
+        limit=limit,
+        cursor=cursor,
     )
-    found = [read_merge(uow, merge) for merge in entities(Merge, rows[:limit])]
-    more = len(rows) > limit
-    following = sign_position(uow, name, [found[-1].id]) if more else None
-    return Page[MergeRead](data=found, next_cursor=following, has_more=more)
+    return found.page(lambda row: read_merge(uow, entity(Merge, row)))
 
 
 @router.get("/{id}", access="signed_in")
@@ -134,11 +128,3 @@ async def get_merged_record_history(
         raise NotFound
     body = await history_page(uow, merge.object, record_id, request.query_params)
     return Response(body, media_type="application/json")
-
-
-MERGING_MODULE = Module(
-    name="merges",
-    description="Records that became one, and taking that back.",
-    routers=[router],
-    ports=[(Merger, shares), (Merger, CustomReferences)],
-)

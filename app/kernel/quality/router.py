@@ -7,7 +7,6 @@ from uuid import UUID
 
 from fastapi import Query, Response
 
-from app.kernel.access import Scope
 from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
 from app.kernel.quality import report as reports
 from app.kernel.quality.rules import QualityRules
@@ -19,7 +18,6 @@ from app.kernel.quality.schemas import (
     QualityRuleUpdate,
 )
 from app.kernel.record_router import tag
-from app.kernel.registry import Module, Permission
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
 
@@ -98,17 +96,3 @@ async def list_data_quality_rule_records(
 async def get_data_quality_report(uow: Uow, object_name: ObjectName = None) -> QualityReport:
     """Per record type and rule how many of the records that you may see break it."""
     return await reports.report(uow, object_name)
-
-
-QUALITY_MODULE = Module(
-    name="data quality",
-    description="What the company wants its records to be like, and which of them are not.",
-    routers=(router,),
-    permissions=(
-        Permission(
-            "data_quality_rule:manage",
-            "Say what records must be like.",
-            {"owner": Scope.ALL, "admin": Scope.ALL},
-        ),
-    ),
-)

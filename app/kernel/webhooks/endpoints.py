@@ -16,8 +16,8 @@ from app.kernel.events import Event
 from app.kernel.ids import new_id
 from app.kernel.listing import Bindings
 from app.kernel.locks import lock_name
+from app.kernel.log_pages import NEWEST_BY_TIME, fetch_page
 from app.kernel.outbox import ENDPOINTS
-from app.kernel.paging import read_position, sign_position
 from app.kernel.records import to_json
 from app.kernel.uow import UnitOfWork
 from app.kernel.webhooks.addresses import check_url
@@ -216,31 +216,22 @@ class Endpoints:
         """A page of deliveries with their attempts, newest first. Raises `NotFound`, `InvalidCursor`."""
         uow = self.uow
         await uow.get(WebhookEndpoint, id)
-        name = f"webhook-deliveries:{id}:{state}:{event_id}"
         bind = Bindings(uow.tenant_id, id)
         where = f" AND d.state = {bind(state)}" if state else ""
         where += f" AND d.event_id = {bind(event_id)}" if event_id else ""
-        after = read_position(uow, name, cursor)
-        if after:
-            at, last_id = bind(after[0]), bind(after[1])
-            where += f" AND (d.created_at, d.id) < ({at}::text::timestamptz, {last_id}::text::uuid)"
-        rows = await uow.fetch(
+        found = await fetch_page(
+            uow,
             "SELECT d.id, d.event_id, d.event_type, d.state, d.created_at, d.next_attempt_at, d.finished_at"
-            f" FROM kernel.webhook_deliveries d WHERE d.tenant_id = $1 AND d.endpoint_id = $2{where}"
-            f" ORDER BY d.created_at DESC, d.id DESC LIMIT {limit + 1}",
-            *bind.values,
+            f" FROM kernel.webhook_deliveries d WHERE d.tenant_id = $1 AND d.endpoint_id = $2{where}",
+            bind,
+            NEWEST_BY_TIME,
+            name=f"webhook-deliveries:{id}:{state}:{event_id}",
+            limit=limit,
+            cursor=cursor,
         )
-        shown = [dict(row) for row in rows[:limit]]
+        shown = [dict(row) for row in found.rows]
         await self._add_attempts(shown)
-        more = len(rows) > limit
-        last = [shown[-1]["created_at"].isoformat(), shown[-1]["id"]] if more else []
-        return {
-            "data": shown,
-            "next_cursor": sign_position(uow, name, last) if more else None,
-            "has_more": more,
-            "total": None,
-            "total_is_estimate": None,
-        }
+        return {"data": shown, **found.onward, "total": None, "total_is_estimate": None}
 
     async def _add_attempts(self, shown: list[dict[str, Any]]) -> None:
         rows = await self.uow.fetch(

@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import Float, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import RecordTable, TenantOwned, Versioned, module_ref, one_of
+from app.kernel.attachments.models import AttachedFile
+from app.kernel.models import RecordTable, TenantOwned, Versioned, one_of
 
 
 class ActivityKind(StrEnum):
@@ -136,19 +137,13 @@ class Attendee(TenantOwned):
     created_at: Mapped[datetime]
 
 
-class Attachment(TenantOwned):
+class Attachment(AttachedFile):
     """A file that hangs on an activity; whoever may read the activity may read it."""
 
     __tablename__ = "attachments"
     __table_args__ = ({"schema": "activities"},)
 
     activity_id: Mapped[UUID]
-    file_id: Mapped[UUID] = module_ref("kernel.files", on_delete="keep")
-    name: Mapped[str]
-    media_type: Mapped[str]
-    size: Mapped[int]
-    created_at: Mapped[datetime]
-    created_by: Mapped[UUID | None]
 
 
 class CalendarFeed(TenantOwned):

@@ -8,7 +8,6 @@ from app.kernel.merging.ports import Merger
 from app.kernel.registry import Module, NotificationKind, Schedule
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import Activities, ActivityCounts, ToDoSource
-from app.modules.activities.router import ROUTERS
 from app.modules.activities.services.activities import ACTIVITY, ASSIGNED, MENTIONED
 from app.modules.activities.services.attendees import ANSWERED
 from app.modules.activities.services.counts import DoneActivities
@@ -28,7 +27,7 @@ MODULE = Module(
         "to-dos": "Everything that waits for you, from every module.",
         "public": "Pages and files behind secret links, for people and programs outside.",
     },
-    routers=ROUTERS,
+    routers=("app.modules.activities.router:ROUTERS",),
     records=(ACTIVITY,),
     interfaces={Activities: ActivitiesOfTenant, ActivityCounts: DoneActivities},
     ports=(

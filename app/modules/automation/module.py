@@ -8,7 +8,6 @@ from app.kernel.registry import Module, NotificationKind, Permission, Schedule
 from app.modules.activities.interface import TimelineSource, ToDoSource
 from app.modules.automation.handlers import SUBSCRIPTIONS
 from app.modules.automation.interface import Approvals
-from app.modules.automation.router import ROUTERS
 from app.modules.automation.services import chasing, telling
 from app.modules.automation.services.asking import ApprovalsOfTenant
 from app.modules.automation.services.merging import ApprovalSubjects
@@ -25,7 +24,7 @@ MODULE = Module(
     tags={
         "approvals": "Who has to agree before a record goes on: processes, requests, decisions, delegates."
     },
-    routers=ROUTERS,
+    routers=("app.modules.automation.router:ROUTERS",),
     interfaces={Approvals: ApprovalsOfTenant},
     ports=(
         (Merger, ApprovalSubjects),

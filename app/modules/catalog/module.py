@@ -7,8 +7,6 @@ from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission
 from app.modules.catalog.interface import Catalog
-from app.modules.catalog.router import records, router
-from app.modules.catalog.router.products import router as products
 from app.modules.catalog.services.agreed_prices import AGREED_PRICE
 from app.modules.catalog.services.categories import PRODUCT_CATEGORY
 from app.modules.catalog.services.for_others import CatalogOfTenant
@@ -20,7 +18,11 @@ from app.modules.catalog.services.rules import CONFIGURATION_RULE
 MODULE = Module(
     name="catalog",
     description="Products, bundles and variants, and what they cost whom.",
-    routers=(*records, router, products),
+    routers=(
+        "app.modules.catalog.router:records",
+        "app.modules.catalog.router:router",
+        "app.modules.catalog.router.products:router",
+    ),
     records=(PRODUCT, PRODUCT_CATEGORY, PRICE_BOOK, PRICE_BOOK_ENTRY, AGREED_PRICE, CONFIGURATION_RULE),
     interfaces={Catalog: CatalogOfTenant},
     ports=((Merger, record_column(AGREED_PRICE, "account_id", "account")),),

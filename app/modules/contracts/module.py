@@ -13,7 +13,6 @@ from app.modules.automation.interface import ApprovalSubject
 from app.modules.catalog.interface import PricedContracts
 from app.modules.contracts import jobs
 from app.modules.contracts.interface import Contracts
-from app.modules.contracts.router import amendments, parts, records, router
 from app.modules.contracts.services.approvals import ContractSubject
 from app.modules.contracts.services.checks import ContractsCheck
 from app.modules.contracts.services.contracts import CONTRACT
@@ -34,7 +33,13 @@ _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 MODULE = Module(
     name="contracts",
     description="Contracts: terms, payment plans, clauses, amendments, renewals and what orders draw on them.",
-    routers=(records, router, parts.router, amendments.router, parts.templates),
+    routers=(
+        "app.modules.contracts.router:records",
+        "app.modules.contracts.router:router",
+        "app.modules.contracts.router.parts:router",
+        "app.modules.contracts.router.amendments:router",
+        "app.modules.contracts.router.parts:templates",
+    ),
     records=(CONTRACT,),
     interfaces={Contracts: ContractsOfTenant},
     ports=(

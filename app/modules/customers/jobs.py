@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from app.kernel.jobs import JobCancelled, JobContext, JobPaused
+from app.kernel.jobs import JobContext
 from app.kernel.registry import JobKind, Schedule
 from app.kernel.schedules import ScheduledRun
 from app.modules.customers.services.pools.days import local_day
@@ -28,10 +28,7 @@ async def run_recycling(context: JobContext, order: RecycleOrder) -> dict[str, A
         recycled += step.recycled
         reminded += step.reminded
         await context.progress(recycled + reminded, recycled=recycled, reminded=reminded)
-        if context.stopping.is_set():
-            raise JobPaused
-        if await context.cancelled():
-            raise JobCancelled
+        await context.go_on()
     return {"recycled": recycled, "reminded": reminded}
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from app.kernel.access import Scope
-from app.kernel.duplicate_router import PERMISSIONS, rules
+from app.kernel.duplicates import PERMISSIONS
 from app.kernel.registry import Module, Permission
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import PersonDirectory
 from app.modules.customers.handlers import SUBSCRIPTIONS
 from app.modules.customers.interface import Customers, Poolable, Pools
 from app.modules.customers.jobs import JOBS, SCHEDULES
-from app.modules.customers.router import ROUTERS
 from app.modules.customers.services.accounts import ACCOUNT
 from app.modules.customers.services.contacts import CONTACT
 from app.modules.customers.services.matching import CustomersOfTenant
@@ -46,7 +45,7 @@ MODULE = Module(
         "pools": "Accounts and leads that nobody owns, and who may claim them.",
         "duplicates": "What counts as the same account, contact or lead.",
     },
-    routers=(*ROUTERS, rules),
+    routers=("app.modules.customers.router:ROUTERS", "app.kernel.duplicate_router:rules"),
     records=(ACCOUNT, CONTACT),
     interfaces={Customers: CustomersOfTenant, Pools: PoolsOfTenant},
     ports=(

@@ -10,11 +10,12 @@ from fastapi import Path, Query, Response
 from app.kernel.duplicate_router import duplicate_routes
 from app.kernel.errors import StaleVersion, VersionRequired, problems
 from app.kernel.paging import Cursor, Limit
-from app.kernel.record_router import fields_of, record_response, record_router, set_fields_of, tag
+from app.kernel.record_router import record_response, record_router, tag
 from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import BatchAnswer, Output, Page
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import fields_of, set_fields_of
 from app.modules.customers.interface import (
     AlreadyPooled,
     ClaimLimitReached,

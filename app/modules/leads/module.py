@@ -11,8 +11,6 @@ from app.modules.customers.interface import Poolable
 from app.modules.leads.handlers import SUBSCRIPTIONS
 from app.modules.leads.interface import Leads, PoolTarget
 from app.modules.leads.jobs import JOBS, SCHEDULES
-from app.modules.leads.router import ROUTERS
-from app.modules.leads.router.forms import TAG as FORMS_TAG
 from app.modules.leads.services.for_activities import LeadDirectory, LeadToDos
 from app.modules.leads.services.for_others import LeadsOfTenant, ResponsesInActivities
 from app.modules.leads.services.leads import LEAD
@@ -25,9 +23,9 @@ MODULE = Module(
     description="Leads, their touches and states, and their conversion.",
     tags={
         "leads": "Leads, their touches and states, and their conversion.",
-        FORMS_TAG: "Forms on websites that become leads.",
+        "lead forms": "Forms on websites that become leads.",
     },
-    routers=ROUTERS,
+    routers=("app.modules.leads.router:ROUTERS",),
     records=(LEAD,),
     interfaces={Leads: LeadsOfTenant},
     ports=(

@@ -13,9 +13,6 @@ from app.modules.customers.interface import AccountPanel, AccountUser, PoolFact
 from app.modules.opportunities.handlers import SUBSCRIPTIONS
 from app.modules.opportunities.interface import Opportunities
 from app.modules.opportunities.reading import upkeep
-from app.modules.opportunities.reading.router import forecast, targets
-from app.modules.opportunities.reading.router import router as reading
-from app.modules.opportunities.router import records, router, selling, work
 from app.modules.opportunities.services.competitors import COMPETITOR
 from app.modules.opportunities.services.for_others import OpportunitiesOfTenant
 from app.modules.opportunities.services.merging import committee_seats
@@ -44,15 +41,15 @@ MODULE = Module(
         "forecast": "What a period is expected to bring, who stands for it, and how well it was told.",
     },
     routers=(
-        records,
-        router,
-        selling.competitors,
-        selling.router,
-        work.presales_requests,
-        work.router,
-        reading,
-        targets,
-        forecast,
+        "app.modules.opportunities.router:records",
+        "app.modules.opportunities.router:router",
+        "app.modules.opportunities.router.selling:competitors",
+        "app.modules.opportunities.router.selling:router",
+        "app.modules.opportunities.router.work:presales_requests",
+        "app.modules.opportunities.router.work:router",
+        "app.modules.opportunities.reading.router:router",
+        "app.modules.opportunities.reading.router:targets",
+        "app.modules.opportunities.reading.router:forecast",
     ),
     records=(OPPORTUNITY, COMPETITOR, PRESALES_REQUEST),
     interfaces={Opportunities: OpportunitiesOfTenant},

@@ -226,6 +226,13 @@ class Payable:
     open: Money
 
 
+class CashPaidBack(Conflict):
+    """Whoever may pay out stored value (`payment:cash_out`) may do this too."""
+
+    code = "cash_paid_back"
+    title = "Cash was taken off this and paid back; stored value does not take its place"
+
+
 class StoredValuePayments(Protocol):
     """Payments by stored value that another module keeps, in its transaction.
 
@@ -244,7 +251,7 @@ class StoredValuePayments(Protocol):
     async def pay(self, what: Payable, amount: Money, *, reference: str) -> UUID:
         """Enter a payment, settle what is invoiced with it, the first due first, and answer with its id.
 
-        What is more than that waits for the order's next invoice. Raises: `Forbidden`.
+        What is more than that waits for the order's next invoice. Raises: `Forbidden`; `CashPaidBack`.
         """
 
     async def settle(self, invoice_id: UUID, payment_ids: Collection[UUID]) -> None:

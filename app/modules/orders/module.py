@@ -13,8 +13,6 @@ from app.modules.automation.interface import ApprovalSubject
 from app.modules.catalog.interface import ProductUser
 from app.modules.customers.interface import AccountPanel, AccountUser, PoolFact
 from app.modules.orders.interface import Orders, Stock, StoredValuePayments
-from app.modules.orders.router import imports, receivables, returns, statistics
-from app.modules.orders.router.orders import records, router, stock
 from app.modules.orders.services.for_others import OrdersOfTenant
 from app.modules.orders.services.on_accounts import (
     BoughtFact,
@@ -38,8 +36,8 @@ from app.modules.orders.services.receivables.on_accounts import (
     ReceivableUses,
 )
 from app.modules.orders.services.receivables.payments import PAYMENT
-from app.modules.orders.services.receivables.settling import CASH_OUT
 from app.modules.orders.services.receivables.stored_value import PaymentsFromStoredValue
+from app.modules.orders.services.receivables.tenders import CASH_OUT
 from app.modules.orders.services.returns import RETURN
 from app.modules.orders.services.stock import OnHandStock
 from app.modules.orders.services.to_dos import OrderToDos
@@ -58,19 +56,19 @@ MODULE = Module(
         "receivables": "What customers owe: by age, as account statements, and against credit limits.",
     },
     routers=(
-        records,
-        router,
-        stock,
-        returns.records,
-        returns.router,
-        imports.router,
-        imports.returns,
-        statistics.router,
-        receivables.invoices,
-        receivables.payments,
-        receivables.invoicing,
-        receivables.paying,
-        receivables.router,
+        "app.modules.orders.router.orders:records",
+        "app.modules.orders.router.orders:router",
+        "app.modules.orders.router.orders:stock",
+        "app.modules.orders.router.returns:records",
+        "app.modules.orders.router.returns:router",
+        "app.modules.orders.router.imports:router",
+        "app.modules.orders.router.imports:returns",
+        "app.modules.orders.router.statistics:router",
+        "app.modules.orders.router.receivables:invoices",
+        "app.modules.orders.router.receivables:payments",
+        "app.modules.orders.router.receivables:invoicing",
+        "app.modules.orders.router.receivables:paying",
+        "app.modules.orders.router.receivables:router",
     ),
     records=(ORDER, RETURN, INVOICE, PAYMENT),
     interfaces={Orders: OrdersOfTenant, StoredValuePayments: PaymentsFromStoredValue},
@@ -124,7 +122,7 @@ MODULE = Module(
             _RUNS_IT | {"manager": Scope.ALL},
         ),
         Permission("invoice:issue", "Issue invoices and credit notes.", ISSUES),
-        Permission(CASH_OUT, "Pay out in other ways what credit notes have left of stored value.", _RUNS_IT),
+        Permission(CASH_OUT, "Pay out in other ways what stored value paid, or took the place of.", _RUNS_IT),
         Permission("credit:manage", "Say how orders beyond a credit limit are treated.", _RUNS_IT),
     ),
     personal_data=PERSONAL_DATA,

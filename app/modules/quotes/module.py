@@ -13,8 +13,6 @@ from app.modules.catalog.interface import ProductUser
 from app.modules.customers.interface import AccountPanel, AccountUser
 from app.modules.quotes.handlers import SUBSCRIPTIONS
 from app.modules.quotes.interface import Quotes
-from app.modules.quotes.router import records, router
-from app.modules.quotes.router.public import router as public_router
 from app.modules.quotes.services.approving import QuoteSubject
 from app.modules.quotes.services.checks import QuotesCheck
 from app.modules.quotes.services.customer_news import ACCEPTED, DECLINED, VIEWED
@@ -36,7 +34,11 @@ from app.modules.quotes.services.to_dos import QuoteToDos
 MODULE = Module(
     name="quotes",
     description="Offers in revisions, with lines, totals, approval and the customer's answer.",
-    routers=(records, router, public_router),
+    routers=(
+        "app.modules.quotes.router:records",
+        "app.modules.quotes.router:router",
+        "app.modules.quotes.router.public:router",
+    ),
     records=(QUOTE,),
     interfaces={Quotes: QuotesOfTenant},
     ports=(

@@ -21,7 +21,8 @@ from app.tenants.auth.account_schemas import (
     VerifyEmail,
 )
 from app.tenants.auth.attempts import TooManyAttempts
-from app.tenants.auth.control import CallerDep, MembersOnly
+from app.tenants.auth.caller import CallerDep
+from app.tenants.auth.control import MembersOnly
 from app.tenants.interface import LinkUsed, TotpState
 
 router = Router(prefix="/v1", tags=["sign-in"])

@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
-
-from fastapi import Depends
-from starlette.requests import Request
 
 from app.kernel import db
 from app.kernel.access import ANONYMOUS, Actor, TenantProfile
@@ -100,23 +97,6 @@ def identity(kernel: Kernel) -> TenantAuthenticator:
 
 
 REFRESH_COOKIE = "__Host-rapport_refresh"
-
-
-async def _caller(request: Request) -> Caller:
-    headers = request.headers
-    return Caller(
-        kernel=request.scope["rapport.kernel"],
-        actor=request.scope["rapport.actor"],
-        request_id=request.scope["rapport.request_id"],
-        ip=request.client.host if request.client else "",
-        user_agent=headers.get("user-agent", "")[:300],
-        origin=headers.get("origin"),
-        host=headers.get("host", ""),
-        cookie=request.cookies.get(REFRESH_COOKIE),
-    )
-
-
-CallerDep = Annotated[Caller, Depends(_caller)]
 
 
 def member_of(profile: TenantProfile, member_id: UUID, name: str, user_id: UUID) -> Actor:

@@ -9,7 +9,8 @@ from fastapi import Response
 from app.kernel.errors import problems
 from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
-from app.tenants.auth.control import CallerDep, MembersOnly
+from app.tenants.auth.caller import CallerDep
+from app.tenants.auth.control import MembersOnly
 from app.tenants.auth.control_route import ControlRoute
 from app.tenants.auth.key_service import ApiKeys
 from app.tenants.interface import GrantTooWide

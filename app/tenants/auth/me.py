@@ -11,7 +11,8 @@ from app.kernel.errors import Invalid, Unauthenticated, require_version
 from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.uow import UnitOfWork
-from app.tenants.auth.control import CallerDep, access_changed
+from app.tenants.auth.caller import CallerDep
+from app.tenants.auth.control import access_changed
 from app.tenants.auth.control_route import ControlRoute
 from app.tenants.auth.sessions import memberships_of
 from app.tenants.models import Member, Tenant

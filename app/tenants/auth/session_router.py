@@ -11,7 +11,8 @@ from app.kernel.contact import normalise_email
 from app.kernel.errors import Conflict, NotFound, problems
 from app.kernel.routing import Router, Uow
 from app.tenants.auth.attempts import TooManyAttempts
-from app.tenants.auth.control import REFRESH_COOKIE, Caller, CallerDep, MembersOnly
+from app.tenants.auth.caller import CallerDep
+from app.tenants.auth.control import REFRESH_COOKIE, Caller, MembersOnly
 from app.tenants.auth.sessions import SignedIn, end_sessions, live_sessions, refresh_session
 from app.tenants.auth.sign_in import ChooseTenant, Proof, sign_in, switch_tenant
 from app.tenants.auth.sign_up import sign_up

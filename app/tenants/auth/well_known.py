@@ -6,7 +6,7 @@ from fastapi import Response
 
 from app.kernel.routing import Router
 from app.kernel.schemas import Output
-from app.tenants.auth.control import CallerDep
+from app.tenants.auth.caller import CallerDep
 
 router = Router(tags=["sign-in"])
 

@@ -19,6 +19,8 @@ from app.tenants.billing.histories import Buyer, Redeemed
 from app.tenants.billing.periods import Period
 from app.tenants.billing.rating import rounded
 
+WITHDRAWN: Final = "withdrawn"
+"""The kind of the line that keeps what an earlier bill asked for from being given back twice."""
 GRACE: Final = timedelta(hours=48)
 """So long after a period's end its bill is made: what was used in it may still arrive until then."""
 
@@ -37,6 +39,15 @@ class Discount:
 
     code: str
     amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The share of what an earlier bill asked in advance that was voided or credited since."""
+
+    bill: str
+    share: Fraction
+    price: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +74,18 @@ def amounts_of(
     tax: Tax,
     *,
     reduced: tuple[Fraction, Sequence[Discount]] = (Fraction(0), ()),
+    withdrawn: Withdrawn | None = None,
 ) -> Amounts:
     """Add a bill up; each line is rounded once as it was made, its tax once on what the discount leaves of it.
 
     `reduced` is the share that coupons took off when the period was paid in advance: seats and flat amounts that are
-    given back come to as much less.
+    given back come to as much less. What of that was `withdrawn` is not given back again: a line of its own says so.
     """
     held = [line.amount for line in lines if line.kind in LICENCES]
     base, back = sum(line.amount for line in lines), min(0, sum(held))
     kept = half_up(back * reduced[0])
+    again = _not_given_back(lines, kept - back, currency, withdrawn)
+    lines = [*lines, *again]
     shares = [0] * len(lines)
     returned: tuple[Discount, ...] = ()
     if kept:
@@ -81,7 +95,7 @@ def amounts_of(
         returned = tuple(
             Discount(one.code, part) for one, part in zip(reduced[1], parts, strict=True) if part
         )
-    discounts = _discounts(base, currency, coupons)
+    discounts = _discounts(base + (0 if kept else sum(one.amount for one in again)), currency, coupons)
     exponent = exponent_of(currency)
     totals = total(
         [
@@ -98,6 +112,29 @@ def amounts_of(
         discount_amount=sum(one.amount for one in discounts),
     )
     return Amounts(tuple(lines), (*returned, *discounts), tax, totals)
+
+
+def _not_given_back(
+    lines: Sequence[BillLine], given: int, currency: str, withdrawn: Withdrawn | None
+) -> list[BillLine]:
+    """The line that takes back what is given back of what was withdrawn before; `given` in minor units."""
+    if withdrawn is None or not (amount := half_up(given * withdrawn.share)):
+        return []
+    last = max((line for line in lines if line.kind in LICENCES), key=lambda line: (line.end, line.start))
+    unit = Decimal(given).scaleb(-exponent_of(currency))
+    return [
+        BillLine(
+            kind=WITHDRAWN,
+            what=withdrawn.bill,
+            price=withdrawn.price,
+            quantity=Decimal(1),
+            unit=unit,
+            start=last.start,
+            end=last.end,
+            factor=withdrawn.share,
+            amount=amount,
+        )
+    ]
 
 
 def _shared(amount: int, weights: Sequence[int], currency: str) -> list[int]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Query, Response
-from sqlalchemy import tuple_
 
 from app.kernel.errors import Invalid, InvalidCursor, NotFound, problems
 from app.kernel.figures import Language
+from app.kernel.listing import Kind
+from app.kernel.log_pages import NEWEST, order_by, select_page
 from app.kernel.money import Money
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import Cursor, Limit
 from app.kernel.pdf.answers import PDF, pdf_answer
 from app.kernel.pdf.documents import Document
 from app.kernel.pdf.kept import fresh_pdf
@@ -20,7 +20,7 @@ from app.kernel.pdf.render import DocumentNotRendered
 from app.kernel.routing import CurrentActor, KernelDep, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
-from app.tenants.auth.control import CallerDep
+from app.tenants.auth.caller import CallerDep
 from app.tenants.billing.bill_schemas import (
     BalanceMovement,
     BillCouponRead,
@@ -42,6 +42,7 @@ from app.tenants.billing.paper import describe_bill
 from app.tenants.billing.subscriptions import Subscriptions
 
 router = Router(prefix="/v1/billing", tags=["billing"])
+_BY_PERIOD: Final = order_by({"period_end": Kind.DATETIME, "id": Kind.UUID}, falling=True)
 
 
 @router.get("/invoices", access="bill:read", while_cancelled=True, responses=problems(InvalidCursor))
@@ -52,24 +53,12 @@ async def list_bills(
     cursor: Cursor = None,
 ) -> Page[BillSummary]:
     """The company's invoices for the product itself, newest first."""
-    name = f"bills {status}"
-    after = read_position(uow, name, cursor)
-    limit = min(limit, MAX_LIMIT)
     statement = uow.select(Bill).where(Bill.status != BillStatus.DRAFT.value)
     if status is not None:
         statement = statement.where(Bill.status == status)
-    if after is not None:
-        statement = statement.where(
-            tuple_(Bill.period_end, Bill.id) < (datetime.fromisoformat(after[0]), UUID(after[1]))
-        )
-    order = (Bill.period_end.desc(), Bill.id.desc())
-    found = await uow.all(statement.order_by(*order).limit(limit + 1))
-    onward = None
-    if len(found) > limit:
-        last = found[limit - 1]
-        onward = sign_position(uow, name, [last.period_end.isoformat(), last.id])
-    page = [bill_summary(one) for one in found[:limit]]
-    return Page[BillSummary](data=page, next_cursor=onward, has_more=onward is not None)
+    name = f"bills {status}"
+    found = await select_page(uow, statement, _BY_PERIOD, name=name, limit=limit, cursor=cursor)
+    return found.page(bill_summary)
 
 
 @router.get("/invoices/{id}", access="bill:read", while_cancelled=True, responses=problems(NotFound))
@@ -108,18 +97,12 @@ async def list_bill_credit_notes(
     cursor: Cursor = None,
 ) -> Page[BillCreditNoteRead]:
     """What was given back of invoices, newest first."""
-    name = f"bill_credit_notes {bill_id}"
-    after = read_position(uow, name, cursor)
-    limit = min(limit, MAX_LIMIT)
     statement = uow.select(BillCreditNote)
     if bill_id is not None:
         statement = statement.where(BillCreditNote.bill_id == bill_id)
-    if after is not None:
-        statement = statement.where(BillCreditNote.id < UUID(after[0]))
-    found = await uow.all(statement.order_by(BillCreditNote.id.desc()).limit(limit + 1))
-    onward = sign_position(uow, name, [found[limit - 1].id]) if len(found) > limit else None
-    page = [credit_note_read(one) for one in found[:limit]]
-    return Page[BillCreditNoteRead](data=page, next_cursor=onward, has_more=onward is not None)
+    name = f"bill_credit_notes {bill_id}"
+    found = await select_page(uow, statement, NEWEST, name=name, limit=limit, cursor=cursor)
+    return found.page(credit_note_read)
 
 
 @router.get("/balance", access="bill:read", while_cancelled=True)

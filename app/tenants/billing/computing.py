@@ -14,9 +14,9 @@ from app.kernel.money import exponent_of
 from app.kernel.statements import in_utc
 from app.kernel.totals import LineTotal
 from app.kernel.uow import UnitOfWork
-from app.tenants.billing.amounts import Amounts, Discount, Tax, amounts_of, applying
+from app.tenants.billing.amounts import Amounts, Discount, Tax, Withdrawn, amounts_of, applying
 from app.tenants.billing.bills import LICENCES, BillLine, Occupied, bill, usage_lines
-from app.tenants.billing.histories import History, occupied
+from app.tenants.billing.histories import EarlierBill, History, occupied
 from app.tenants.billing.metering import Meter, MetricUsage
 from app.tenants.billing.periods import Period
 from app.tenants.billing.seats import Seats
@@ -61,20 +61,39 @@ def compute(history: History, over: Period, seats: Sequence[Occupied], usage: Us
     before = history.before(over)
     coupons = applying(history.redeemed, over, currency, before)
     own = frozenset(one.metric for found in usage.values() for one in found if one.own == one.count)
-    amounts = amounts_of(lines, currency, coupons, tax, reduced=_reduced(history, over))
+    amounts = amounts_of(
+        lines, currency, coupons, tax, reduced=_reduced(history, over), withdrawn=_withdrawn(history, over)
+    )
     return Computed(over, following, currency, amounts, own)
 
 
 def _reduced(history: History, over: Period) -> tuple[Fraction, Sequence[Discount]]:
     """The share that coupons took off of what was asked for a period in advance, and which they were."""
-    start = in_utc(over.start).isoformat()
-    for earlier in history.bills:
-        asked = [one for one in earlier.lines if one["kind"] in LICENCES and one["start"] == start]
+    for earlier, asked in _asked(history, over):
         amount, off = (sum(line[name] for line in asked) for name in ("amount", "discount"))
-        if earlier.period.end == over.start and amount > 0 and off > 0:
+        if amount > 0 and off > 0:
             taken = [Discount(one["code"], one["amount"]) for one in earlier.discounts if one["amount"] > 0]
             return Fraction(off, amount), taken
     return Fraction(0), ()
+
+
+def _withdrawn(history: History, over: Period) -> Withdrawn | None:
+    """What of what was asked for a period in advance is not asked for any more: that is not given back again."""
+    for earlier, asked in _asked(history, over):
+        share = earlier.withdrawn(asked)
+        if asked and share:
+            return Withdrawn(earlier.number, share, asked[0]["price"])
+    return None
+
+
+def _asked(history: History, over: Period) -> list[tuple[EarlierBill, list[Mapping[str, Any]]]]:
+    """The bill that asked for a period in advance, with those lines of it."""
+    start = in_utc(over.start).isoformat()
+    return [
+        (one, [line for line in one.lines if line["kind"] in LICENCES and line["start"] == start])
+        for one in history.bills
+        if one.period.end == over.start
+    ]
 
 
 def seats_of(period: Period, changes: Sequence[tuple[datetime, int]]) -> list[Occupied]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
+from uuid import UUID
 
 from app.kernel.errors import NotFound
 from app.kernel.uow import UnitOfWork
@@ -15,7 +17,13 @@ from app.tenants.billing.metering import PAST
 from app.tenants.billing.periods import BillingInterval, Period, period_at, whole_hour
 from app.tenants.billing.plans import Plan, PlanPrice, price_list
 
-_READ: Final = """
+_BILL: Final = """json_build_object('period_start', b.period_start, 'period_end', b.period_end,
+    'usage_until', b.usage_until, 'lines', b.lines, 'discounts', b.discounts, 'number', b.number, 'total', b.total,
+    'voided', (SELECT x.id FROM tenants.billing_transactions x
+      WHERE x.tenant_id = b.tenant_id AND x.bill_id = b.id AND x.kind = 'void'),
+    'credits', (SELECT coalesce(json_agg(json_build_object('id', n.id, 'total', n.total, 'lines', n.lines)), '[]')
+      FROM tenants.bill_credit_notes n WHERE n.tenant_id = b.tenant_id AND n.bill_id = b.id))"""
+_READ: Final = f"""
 SELECT t.name, t.legal_name, t.address, t.tax_number, t.country, t.currency, t.created_at,
   (SELECT coalesce(json_agg(c ORDER BY c.effective_at), '[]') FROM tenants.subscription_changes c
    WHERE c.tenant_id = t.tenant_id) AS changes,
@@ -24,12 +32,12 @@ SELECT t.name, t.legal_name, t.address, t.tax_number, t.country, t.currency, t.c
    WHERE r.tenant_id = t.tenant_id) AS redemptions,
   t.cancel_at, (SELECT coalesce(json_agg(e ORDER BY e.ended_at), '[]') FROM tenants.subscription_ends e
    WHERE e.tenant_id = t.tenant_id) AS ends,
-  (SELECT coalesce(json_agg(json_build_object('period_start', b.period_start, 'period_end', b.period_end,
-      'usage_until', b.usage_until, 'lines', b.lines, 'discounts', b.discounts) ORDER BY b.period_end), '[]')
-   FROM tenants.bills b WHERE b.tenant_id = t.tenant_id AND b.period_end >=
+  (SELECT coalesce(json_agg({_BILL} ORDER BY b.period_end), '[]') FROM tenants.bills b
+   WHERE b.tenant_id = t.tenant_id AND b.period_end >=
      (SELECT least(max(l.usage_until) - $2::interval, max(l.period_end)) FROM tenants.bills l
       WHERE l.tenant_id = t.tenant_id)) AS bills
 FROM tenants.tenants t WHERE t.tenant_id = $1 AND t.id = $1"""
+_READ_BILL: Final = f"SELECT {_BILL} AS bill FROM tenants.bills b WHERE b.tenant_id = $1 AND b.id = $2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,48 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class Credit:
+    """A credit note of a bill: `total` in minor units, tax included; without `lines`, of the whole bill."""
+
+    id: UUID
+    total: int
+    lines: Sequence[Mapping[str, int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class EarlierBill:
-    """An issued bill, as far as later ones have to know: what it booked and took off, and what usage had arrived."""
+    """An issued bill, as far as later ones have to know: what it booked and took off, and what usage had arrived.
+
+    `credits` and `voided` (the entry of the ledger that took it back whole) say what of it holds no more.
+    """
 
     period: Period
     usage_until: datetime
     lines: Sequence[Mapping[str, Any]]
     discounts: Sequence[Mapping[str, Any]] = ()
+    number: str = ""
+    total: int = 0
+    credits: Sequence[Credit] = ()
+    voided: UUID | None = None
+
+    def as_of(self, later: UUID) -> EarlierBill:
+        """As it was when a later bill was made: ids are in the order in which a company's billing was held."""
+        voided = self.voided if self.voided is not None and self.voided < later else None
+        return replace(self, credits=[one for one in self.credits if one.id < later], voided=voided)
+
+    def withdrawn(self, lines: Sequence[Mapping[str, Any]]) -> Fraction:
+        """The share of what some of its lines came to that it does not ask for any more."""
+        if self.voided is not None:
+            return Fraction(1)
+        came_to: int = sum(line["amount"] - line["discount"] + line["tax"] for line in lines)
+        if came_to <= 0 or self.total <= 0:
+            return Fraction(0)
+        positions = {line["position"] for line in lines}
+        off = Fraction(0)
+        for credit in self.credits:
+            named = sum(one["amount"] for one in credit.lines if one["position"] in positions)
+            off += named if credit.lines else Fraction(credit.total * came_to, self.total)
+        return min(Fraction(1), off / came_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +152,10 @@ class History:
     def away(self) -> frozenset[Period]:
         """The times for which the company had left: nothing is charged for them."""
         return frozenset(Period(end.at, end.resumed) for end in self.ends if end.resumed is not None)
+
+    def as_of(self, later: UUID) -> History:
+        """With earlier bills as they were when a later one was made."""
+        return replace(self, bills=tuple(one.as_of(later) for one in self.bills))
 
     def left(self, moment: datetime) -> bool:
         """Whether the company has left by then, for good as far as is known."""
@@ -190,17 +237,17 @@ def history_of(row: Mapping[str, Any], plans: Sequence[Plan], trial_days: int) -
         held=tuple(changes) or (_first(row, plans, trial_days),),
         stored=bool(changes),
         redeemed=tuple(_redeemed(one) for one in row["redemptions"]),
-        bills=tuple(
-            EarlierBill(
-                Period(moment(one["period_start"]), moment(one["period_end"])),
-                moment(one["usage_until"]),
-                one["lines"],
-                one["discounts"],
-            )
-            for one in row["bills"]
-        ),
+        bills=tuple(_earlier(one) for one in row["bills"]),
         ends=_ends(row),
     )
+
+
+async def read_earlier(uow: UnitOfWork, bill_id: UUID) -> EarlierBill:
+    """One bill of the tenant at hand, as later ones have to know it. One statement. Raises: NotFound."""
+    row = await uow.fetchrow(_READ_BILL, uow.tenant_id, bill_id)
+    if row is None:
+        raise NotFound
+    return _earlier(row["bill"])
 
 
 def occupied(opening: int, changes: Sequence[tuple[datetime, int]], start: datetime) -> list[Occupied]:
@@ -211,6 +258,19 @@ def occupied(opening: int, changes: Sequence[tuple[datetime, int]], start: datet
 def moment(text: str) -> datetime:
     """A time that PostgreSQL wrote into JSON, in UTC."""
     return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _earlier(one: Mapping[str, Any]) -> EarlierBill:
+    return EarlierBill(
+        period=Period(moment(one["period_start"]), moment(one["period_end"])),
+        usage_until=moment(one["usage_until"]),
+        lines=one["lines"],
+        discounts=one["discounts"],
+        number=one["number"] or "",
+        total=one["total"],
+        credits=[Credit(UUID(note["id"]), note["total"], note["lines"]) for note in one["credits"]],
+        voided=UUID(one["voided"]) if one["voided"] else None,
+    )
 
 
 def _ends(row: Mapping[str, Any]) -> tuple[End, ...]:

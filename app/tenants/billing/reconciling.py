@@ -20,7 +20,7 @@ from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork, transaction
 from app.tenants.billing.amounts import Tax
 from app.tenants.billing.computing import line_documents, read_and_compute
-from app.tenants.billing.histories import EarlierBill, History, read_history
+from app.tenants.billing.histories import EarlierBill, History, read_earlier, read_history
 from app.tenants.billing.models import Bill
 from app.tenants.billing.periods import Period
 from app.tenants.directory import list_tenants
@@ -59,18 +59,16 @@ async def reconcile(kernel: Kernel, tenant: TenantProfile) -> list[BillDifferenc
         found = await _ledger_differences(uow)
         for id in await uow.fetch(_IN_ORDER, uow.tenant_id):
             bill = await uow.get(Bill, id["id"])
-            found += await _bill_differences(uow, history, bill)
-            history = _with(history, bill)
+            found += await _bill_differences(uow, history.as_of(bill.id), bill)
+            history = _with(history, await read_earlier(uow, bill.id), bill)
         return found
 
 
 _IN_ORDER = "SELECT id FROM tenants.bills WHERE tenant_id = $1 AND status <> 'draft' ORDER BY period_end"
 
 
-def _with(history: History, bill: Bill) -> History:
+def _with(history: History, earlier: EarlierBill, bill: Bill) -> History:
     """The history that the next bill was made of: this one belongs to it; of older ones those that still matter."""
-    over = Period(bill.period_start, bill.period_end)
-    earlier = EarlierBill(over, bill.usage_until, bill.lines, bill.discounts)
     following = replace(history, bills=(*history.bills, earlier))
     kept = set(following.reopened(Period(bill.following_start, bill.following_end)))
     return replace(

@@ -12,8 +12,10 @@ from pydantic import AwareDatetime
 
 from app.kernel.allowances import METRICS
 from app.kernel.errors import BadRequest, Conflict, Invalid, InvalidCursor, problems
+from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import fetch_page, order_by
 from app.kernel.money import Money
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import Cursor, Limit
 from app.kernel.routing import KernelDep, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
@@ -46,6 +48,7 @@ from app.tenants.billing.seats import Seats
 from app.tenants.billing.subscriptions import SamePlan, Subscribed, Subscriptions
 
 router = Router(prefix="/v1/billing", tags=["billing"])
+_AS_REPORTED: Final = order_by({"at": Kind.DATETIME, "source": Kind.TEXT, "event_id": Kind.TEXT})
 plans_router = Router(prefix="/v1/plans", tags=["billing"])
 HOUR = timedelta(hours=1)
 LONGEST = timedelta(days=366)
@@ -127,26 +130,18 @@ async def list_usage_events(
     cursor: Cursor = None,
 ) -> Page[UsageEventRead]:
     """The events behind a metric as they were reported, oldest first."""
-    name = f"usage_events {metric} {start} {end}"
-    after = read_position(uow, name, cursor)
-    limit = min(limit, MAX_LIMIT)
-    since = "AND (at, source, event_id) > ($5::text::timestamptz, $6, $7)" if after else ""
-    rows = await uow.fetch(
+    found = await fetch_page(
+        uow,
         "SELECT source, event_id, metric, at, value, subject, received_at FROM tenants.usage_events"
         " WHERE tenant_id = $1 AND metric = $2 AND at >= coalesce($3, '-infinity'::timestamptz)"
-        " AND at < coalesce($4, 'infinity'::timestamptz)"
-        f" {since} ORDER BY at, source, event_id LIMIT {limit + 1}",
-        uow.tenant_id,
-        metric,
-        start,
-        end,
-        *(after or ()),
+        " AND at < coalesce($4, 'infinity'::timestamptz)",
+        Bindings(uow.tenant_id, metric, start, end),
+        _AS_REPORTED,
+        name=f"usage_events {metric} {start} {end}",
+        limit=limit,
+        cursor=cursor,
     )
-    page = [UsageEventRead(**row) for row in rows[:limit]]
-    onward = None
-    if len(rows) > limit:
-        onward = sign_position(uow, name, [page[-1].at.isoformat(), page[-1].source, page[-1].event_id])
-    return Page[UsageEventRead](data=page, next_cursor=onward, has_more=onward is not None)
+    return found.page(lambda row: UsageEventRead(**row))
 
 
 @router.get("/usage", access="usage:read", while_cancelled=True, responses=problems(NoSuchPeriod))

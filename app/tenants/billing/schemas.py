@@ -163,8 +163,10 @@ class BillLineRead(Output):
     """
 
     position: int
-    kind: Literal["flat", "seats", "usage", "commitment"]
-    what: str = Field(description="The plan, or the metric that was used.")
+    kind: Literal["flat", "seats", "usage", "commitment", "withdrawn"]
+    what: str = Field(
+        description="The plan, the metric that was used, or the bill of which something was voided or credited."
+    )
     price: str = Field(
         description="Plan, its version, currency and interval.", examples=["professional/1/USD/monthly"]
     )

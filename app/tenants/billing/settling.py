@@ -116,15 +116,7 @@ class Bills:
         what is left of the bill or line; InvalidTransition for a draft or a void bill.
         """
         bill = await self.hold(bill_id)
-        if bill.status in (BillStatus.DRAFT, BillStatus.VOID):
-            BILL_STATES.next(BillStatus(bill.status), "credit")
-        lines = [] if isinstance(amount, int) else await self._credited_lines(bill, amount)
-        total = amount if isinstance(amount, int) else sum(line["amount"] for line in lines)
-        if total <= 0:
-            raise Invalid.at("/amount", "out_of_range", "A credit note is above zero.")
-        left = bill.total - bill.credited
-        if total > left:
-            raise BillCreditTooLarge(left=Money(max(0, left), bill.currency).to_wire())
+        lines, total = await self._creditable(bill, amount)
         tax_before = bill.credited_tax
         tax = half_up_ratio(bill.tax * (bill.credited + total), bill.total) - tax_before
         applied = min(total, bill.due) if bill.status in OWED else 0
@@ -148,6 +140,21 @@ class Bills:
         await self._book_note(bill, note)
         await self._reduce(bill, applied, credited=bill.credited + total, credited_tax=tax_before + tax)
         return note
+
+    async def _creditable(
+        self, bill: Bill, amount: int | Mapping[int, int | None]
+    ) -> tuple[list[dict[str, Any]], int]:
+        """The lines of a credit note and what it comes to. Raises: as `credit`."""
+        if bill.status in (BillStatus.DRAFT, BillStatus.VOID):
+            BILL_STATES.next(BillStatus(bill.status), "credit")
+        lines = [] if isinstance(amount, int) else await self._credited_lines(bill, amount)
+        total = amount if isinstance(amount, int) else sum(line["amount"] for line in lines)
+        if total <= 0:
+            raise Invalid.at("/amount", "out_of_range", "A credit note is above zero.")
+        left = bill.total - bill.credited
+        if total > left:
+            raise BillCreditTooLarge(left=Money(max(0, left), bill.currency).to_wire())
+        return lines, total
 
     async def _book_note(self, bill: Bill, note: BillCreditNote) -> None:
         """Put a credit note into the ledger, and tell of it."""

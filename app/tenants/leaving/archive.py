@@ -21,10 +21,10 @@ import orjson
 
 from app.kernel import db
 from app.kernel.catalogue import TenantTable, secret_columns, tenant_tables
+from app.kernel.config import VERSION
 from app.kernel.db import Connection
 from app.kernel.errors import NotFound
 from app.kernel.files import FileNotFound
-from app.kernel.openapi import VERSION
 
 if TYPE_CHECKING:
     from app.kernel.runtime import Kernel

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from app.kernel.errors import Conflict, NotFound
 from app.kernel.files import FileInfo, file_key
-from app.kernel.jobs import JobCancelled, JobContext, JobPaused
+from app.kernel.jobs import JobContext
 from app.kernel.locks import lock_name
 from app.kernel.registry import JobKind, Schedule
 from app.kernel.runtime import Kernel
@@ -82,10 +82,7 @@ async def run_export(context: JobContext, payload: NoPayload) -> dict[str, Any]:
 
     async def told(rows: int, files: int) -> None:
         await context.progress(rows, files=files)
-        if context.stopping.is_set():
-            raise JobPaused
-        if await context.cancelled():
-            raise JobCancelled
+        await context.go_on()
 
     archive = Archive(context.kernel, tenant.id, told)
     stored = await context.kernel.files.put_stream(key, archive.pieces(), max_size=MAX_BYTES)

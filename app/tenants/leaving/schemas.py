@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.kernel.job_router import JobState
+from app.kernel.job_reads import JobState
 from app.kernel.schemas import Output
 
 

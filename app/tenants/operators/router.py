@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 from uuid import UUID
 
+import asyncpg
 from fastapi import Path, Query, Response
 
 from app.kernel.access import NOBODY
 from app.kernel.errors import InvalidTransition, problems
 from app.kernel.money import Money
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import MAX_LIMIT, Cursor, Limit
 from app.kernel.routing import OPERATOR, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.secrets import encode_base64url
@@ -71,19 +72,8 @@ async def list_tenants_as_operator(
     uow: Uow, query: Find = None, status: Status | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[OperatorTenant]:
     """The companies of the installation, oldest first."""
-    limit, name = min(limit, MAX_LIMIT), f"operator-tenants:{query}:{status}"
-    after = read_position(uow, name, cursor)
-    rows = await service.find_tenants(
-        uow, query=query, status=status, after=UUID(after[0]) if after else None, limit=limit + 1
-    )
-    more = len(rows) > limit
-    return Page[OperatorTenant](
-        data=[_tenant(row) for row in rows[:limit]],
-        next_cursor=sign_position(uow, name, [rows[limit - 1].id]) if more else None,
-        has_more=more,
-        total=None,
-        total_is_estimate=None,
-    )
+    found = await service.find_tenants(uow, query=query, status=status, limit=limit, cursor=cursor)
+    return found.page(_tenant)
 
 
 @router.post(
@@ -266,24 +256,13 @@ async def list_operator_acts(
     cursor: Cursor = None,
 ) -> Page[OperatorActRead]:
     """What operators did, the newest first; it outlives the companies that it concerns."""
-    limit, name = min(limit, MAX_LIMIT), f"operator-acts:{tenant_id}"
-    after = read_position(uow, name, cursor)
-    rows = await service.acts(
-        uow, tenant_id=tenant_id, before=UUID(after[0]) if after else None, limit=limit + 1
-    )
-    more = len(rows) > limit
-    return Page[OperatorActRead](
-        data=[
-            OperatorActRead(
-                **dict(row.items()) | {"tenant_id": None if row["tenant_id"] == NOBODY else row["tenant_id"]}
-            )
-            for row in rows[:limit]
-        ],
-        next_cursor=sign_position(uow, name, [rows[limit - 1]["id"]]) if more else None,
-        has_more=more,
-        total=None,
-        total_is_estimate=None,
-    )
+    found = await service.acts(uow, tenant_id=tenant_id, limit=limit, cursor=cursor)
+    return found.page(_act)
+
+
+def _act(row: asyncpg.Record) -> OperatorActRead:
+    concerns = None if row["tenant_id"] == NOBODY else row["tenant_id"]
+    return OperatorActRead(**dict(row.items()) | {"tenant_id": concerns})
 
 
 def _tenant(found: service.TenantFound) -> OperatorTenant:

@@ -12,6 +12,8 @@ import asyncpg
 
 from app.kernel.contact import clean_email, normalise_email
 from app.kernel.errors import Invalid, NotFound
+from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import NEWEST, Slice, fetch_page, order_by
 from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
 from app.tenants import mail_templates
@@ -39,6 +41,9 @@ _PEOPLE: Final = (
 )
 
 
+_OLDEST: Final = order_by({"t.tenant_id": Kind.UUID})
+
+
 @dataclass(frozen=True, slots=True)
 class TenantFound:
     """A company as operators list it."""
@@ -60,26 +65,27 @@ async def find_tenants(
     *,
     query: str | None = None,
     status: str | None = None,
-    after: UUID | None = None,
-    limit: int = 50,
-) -> list[TenantFound]:
+    limit: int,
+    cursor: str | None,
+) -> Slice[TenantFound]:
     """Companies of the installation, oldest first, in a control transaction.
 
-    `query` is part of a name or slug, a member's whole e-mail address, or an id.
+    `query` is part of a name or slug, a member's whole e-mail address, or an id. Raises: InvalidCursor.
     """
-    rows = await uow.fetch(
+    found = await fetch_page(
+        uow,
         f"SELECT {PROFILE_COLUMNS}, t.created_at,{_PEOPLE} FROM tenants.tenants t"
         " WHERE t.status <> 'erased' AND ($1::text IS NULL OR t.name ILIKE '%' || $1 || '%'"
         " OR t.slug ILIKE '%' || $1 || '%' OR t.id::text = $2 OR EXISTS (SELECT 1 FROM tenants.members m"
         " WHERE m.tenant_id = t.tenant_id AND m.email_key = lower($2)))"
-        " AND ($3::text IS NULL OR t.status = $3) AND ($4::uuid IS NULL OR t.id > $4) ORDER BY t.id LIMIT $5",
-        None if query is None else _literally(query),
-        query,
-        status,
-        after,
-        limit,
+        " AND ($3::text IS NULL OR t.status = $3)",
+        Bindings(None if query is None else _literally(query), query, status),
+        _OLDEST,
+        name=f"operator-tenants:{query}:{status}",
+        limit=limit,
+        cursor=cursor,
     )
-    return [_found(row) for row in rows]
+    return Slice([_found(row) for row in found.rows], found.next_cursor)
 
 
 async def open_tenant(
@@ -163,16 +169,21 @@ async def members(uow: UnitOfWork) -> list[asyncpg.Record]:
 
 
 async def acts(
-    uow: UnitOfWork, *, tenant_id: UUID | None, before: UUID | None, limit: int
-) -> list[asyncpg.Record]:
-    """What operators did, the newest first, in a control transaction; of one company if asked."""
-    return await uow.fetch(
+    uow: UnitOfWork, *, tenant_id: UUID | None, limit: int, cursor: str | None
+) -> Slice[asyncpg.Record]:
+    """What operators did, the newest first, in a control transaction; of one company if asked.
+
+    Raises: InvalidCursor.
+    """
+    return await fetch_page(
+        uow,
         "SELECT id, tenant_id, at, operator_id, operator_name, action, reason, details, request_id"
-        " FROM tenants.operator_acts WHERE ($1::uuid IS NULL OR tenant_id = $1) AND ($2::uuid IS NULL OR id < $2)"
-        " ORDER BY id DESC LIMIT $3",
-        tenant_id,
-        before,
-        limit,
+        " FROM tenants.operator_acts WHERE ($1::uuid IS NULL OR tenant_id = $1)",
+        Bindings(tenant_id),
+        NEWEST,
+        name=f"operator-acts:{tenant_id}",
+        limit=limit,
+        cursor=cursor,
     )
 
 

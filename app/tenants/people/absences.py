@@ -6,15 +6,12 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Text
-from sqlalchemy.sql.expression import cast as sql_cast
-
 from app.kernel.access import Scope
 from app.kernel.errors import Forbidden, Invalid, require_version
+from app.kernel.log_pages import BY_ID, Slice, select_page
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.tenants.models import Absence, Member
-from app.tenants.people.paging import Slice, page
 
 OBJECT: Final = "absence"
 
@@ -34,15 +31,8 @@ class AbsenceService:
             statement = statement.where(Absence.member_id == member_id)
         if at is not None:
             statement = statement.where(Absence.starts_at <= at, Absence.ends_at > at)
-        return await page(
-            self.uow,
-            statement,
-            name="absences",
-            order=[("id", sql_cast(Absence.id, Text))],
-            filters=[member_id, at],
-            limit=limit,
-            cursor=cursor,
-        )
+        name = f"absences:{member_id}:{at}"
+        return await select_page(self.uow, statement, BY_ID, name=name, limit=limit, cursor=cursor)
 
     async def get(self, id: UUID) -> Absence:
         """Raises: NotFound."""

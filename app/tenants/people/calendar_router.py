@@ -91,11 +91,7 @@ async def list_absences(
 ) -> AbsencePage:
     """Who is away, in the order it was entered."""
     found = await AbsenceService(uow).list(member_id=member_id, at=at, limit=limit, cursor=cursor)
-    return AbsencePage(
-        data=[answer(AbsenceRead, row) for row in found.rows],
-        next_cursor=found.next_cursor,
-        has_more=found.next_cursor is not None,
-    )
+    return AbsencePage(data=[answer(AbsenceRead, row) for row in found.rows], **found.onward)
 
 
 @absences_router.post("", access="absence:manage", status_code=201, response_model=AbsenceRead)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Query, Response
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
-from sqlalchemy import String, cast
 
 from app.kernel.errors import DuplicateValue, InvalidCursor, problems
+from app.kernel.listing import Kind
+from app.kernel.log_pages import order_by, select_page
 from app.kernel.money import Currency
 from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import tag
@@ -20,7 +21,6 @@ from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Input, Output, Page
 from app.tenants.models import ExchangeRate
 from app.tenants.people.exchange_rates import ExchangeRateService
-from app.tenants.people.paging import page
 from app.tenants.people.wire import answer, changes_of
 
 router = Router(prefix="/v1/exchange-rates", tags=["exchange-rates"])
@@ -43,6 +43,7 @@ Rate = Annotated[
     Field(examples=["7.25"], description="Units of the company's currency for one of `currency`."),
     AfterValidator(_positive),
 ]
+_BY_DAY: Final = order_by({"currency": Kind.TEXT, "valid_from": Kind.DATE})
 
 
 class ExchangeRateCreate(Input):
@@ -86,20 +87,9 @@ async def list_exchange_rates(
     statement = uow.select(ExchangeRate).where(ExchangeRate.home_currency == uow.actor.tenant.currency)
     if currency is not None:
         statement = statement.where(ExchangeRate.currency == currency)
-    found = await page(
-        uow,
-        statement,
-        name="exchange_rates",
-        order=(("currency", ExchangeRate.currency), ("valid_from", cast(ExchangeRate.valid_from, String))),
-        filters=(currency,),
-        limit=limit,
-        cursor=cursor,
-    )
-    return Page[ExchangeRateRead](
-        data=[answer(ExchangeRateRead, row) for row in found.rows],
-        next_cursor=found.next_cursor,
-        has_more=found.next_cursor is not None,
-    )
+    name = f"exchange_rates:{currency}"
+    found = await select_page(uow, statement, _BY_DAY, name=name, limit=limit, cursor=cursor)
+    return found.page(lambda row: answer(ExchangeRateRead, row))
 
 
 @router.post("", access="exchange_rate:manage", status_code=201, responses=problems(DuplicateValue))

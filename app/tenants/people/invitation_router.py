@@ -13,7 +13,8 @@ from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.attempts import TooManyAttempts
-from app.tenants.auth.control import CallerDep, MembersOnly
+from app.tenants.auth.caller import CallerDep
+from app.tenants.auth.control import MembersOnly
 from app.tenants.auth.control_route import ControlRoute
 from app.tenants.auth.session_router import check_origin, tokens_answer
 from app.tenants.interface import (
@@ -73,11 +74,7 @@ async def list_invitations(
 ) -> InvitationPage:
     """Who has been invited, oldest first."""
     found = await Invitations(uow).list(status=status, limit=limit, cursor=cursor)
-    return InvitationPage(
-        data=[_read(uow, row) for row in found.rows],
-        next_cursor=found.next_cursor,
-        has_more=found.next_cursor is not None,
-    )
+    return InvitationPage(data=[_read(uow, row) for row in found.rows], **found.onward)
 
 
 @router.get("/{id}", access="member:read", response_model=InvitationRead)

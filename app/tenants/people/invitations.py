@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Text
-from sqlalchemy.sql.expression import cast as sql_cast
 
 from app.kernel.access import TenantProfile
 from app.kernel.contact import normalise_email
 from app.kernel.errors import require_version
 from app.kernel.ids import new_id
+from app.kernel.log_pages import BY_ID, Slice, select_page
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.tenants import mail_templates
@@ -24,7 +23,7 @@ from app.tenants.auth.sessions import OPEN_FOR_SIGN_IN, Membership, SignedIn, op
 from app.tenants.auth.sign_in import Proof, User, check_password, find_user, use_code
 from app.tenants.auth.weak import refuse_weak
 from app.tenants.billing.entitlements import EntitlementsOfTenant
-from app.tenants.directory import insert_user
+from app.tenants.directory import insert_member, insert_user
 from app.tenants.interface import (
     EmailInUse,
     InvalidCredentials,
@@ -34,8 +33,7 @@ from app.tenants.interface import (
     MemberInvited,
     MemberJoined,
 )
-from app.tenants.models import Invitation, InvitationStatus, Member, MemberStatus
-from app.tenants.people.paging import Slice, page
+from app.tenants.models import Invitation, InvitationStatus, Member
 from app.tenants.people.roles import Roles
 
 OBJECT = "invitation"
@@ -117,15 +115,8 @@ class Invitations:
         statement = self.uow.select(Invitation)
         if status is not None:
             statement = statement.where(Invitation.status == status)
-        return await page(
-            self.uow,
-            statement,
-            name="invitations",
-            order=[("id", sql_cast(Invitation.id, Text))],
-            filters=[status],
-            limit=limit,
-            cursor=cursor,
-        )
+        name = f"invitations:{status}"
+        return await select_page(self.uow, statement, BY_ID, name=name, limit=limit, cursor=cursor)
 
     async def get(self, id: UUID) -> Invitation:
         """Raises: NotFound."""
@@ -228,43 +219,19 @@ async def _join(
     invited = await preview(uow, token)
     await email_tokens.use(uow, Purpose.INVITATION, token)
     invitation, user = invited.invitation, invited.user
-    if user is None:
-        if password_hash is None:
-            raise LinkUsed
-        try:
-            user_id = await insert_user(
-                uow,
-                email=invitation.email,
-                email_key=invitation.email_key,
-                name=name or invitation.name,
-                locale=invited.company.locale,
-                password_hash=password_hash,
-                verified=True,
-            )
-        except EmailInUse:
-            raise InvalidCredentials from None
-    else:
-        if password_hash is not None:  # signed up elsewhere since we looked; now their password counts
-            raise InvalidCredentials
-        user_id = await _prove(uow, caller, user, proof)
+    user_id = await _user_of(uow, caller, invited, proof, password_hash, name)
     member_name = name or (user.name if user else invitation.name)
     member_id = new_id()
     await uow.enter(member_of(invited.company, member_id, member_name, user_id))
-    member = await uow.insert(
-        Member,
-        audit="member",
-        id=member_id,
+    member = await insert_member(
+        uow,
+        member_id,
         user_id=user_id,
         email=invitation.email,
         email_key=invitation.email_key,
         name=member_name,
-        title=None,
-        status=MemberStatus.ACTIVE.value,
         role_ids=invitation.role_ids,
         team_ids=invitation.team_ids,
-        manager_id=None,
-        joined_at=uow.now,
-        deactivated_at=None,
     )
     await EntitlementsOfTenant(uow).keep_seats(invitation.role_ids)
     await uow.update(
@@ -277,6 +244,36 @@ async def _join(
     uow.publish(MemberJoined(id=member.id, name=member.name, email=member.email))
     membership = Membership(invited.company, member.id, user_id, member.name)
     return await open_session(uow, caller, membership, device=None, action="joined")
+
+
+async def _user_of(
+    uow: UnitOfWork,
+    caller: Caller,
+    invited: Preview,
+    proof: Proof,
+    password_hash: str | None,
+    name: str | None,
+) -> UUID:
+    """The user who was invited, made or proven. Raises: LinkUsed; InvalidCredentials; as `_prove`."""
+    invitation = invited.invitation
+    if invited.user is not None:
+        if password_hash is not None:  # signed up elsewhere since we looked; now their password counts
+            raise InvalidCredentials
+        return await _prove(uow, caller, invited.user, proof)
+    if password_hash is None:
+        raise LinkUsed
+    try:
+        return await insert_user(
+            uow,
+            email=invitation.email,
+            email_key=invitation.email_key,
+            name=name or invitation.name,
+            locale=invited.company.locale,
+            password_hash=password_hash,
+            verified=True,
+        )
+    except EmailInUse:
+        raise InvalidCredentials from None
 
 
 async def _prove(uow: UnitOfWork, caller: Caller, user: User, proof: Proof) -> UUID:

@@ -34,11 +34,7 @@ async def list_members(
     found = await MemberService(uow).list(
         status=status, team_id=team_id, role_id=role_id, q=q, limit=limit, cursor=cursor
     )
-    return MemberPage(
-        data=[answer(MemberRead, row) for row in found.rows],
-        next_cursor=found.next_cursor,
-        has_more=found.next_cursor is not None,
-    )
+    return MemberPage(data=[answer(MemberRead, row) for row in found.rows], **found.onward)
 
 
 @router.get("/{id}", access="member:read", response_model=MemberRead)

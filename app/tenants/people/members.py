@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Text, any_, func, literal
-from sqlalchemy.sql.expression import cast as sql_cast
+from sqlalchemy import any_, func, literal
 
 from app.kernel.errors import Conflict, Invalid, require_version
+from app.kernel.listing import Kind
+from app.kernel.log_pages import Slice, order_by, select_page
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.tenants.auth.control import access_changed
@@ -20,11 +21,11 @@ from app.tenants.interface import MemberDeactivated, MemberReactivated
 from app.tenants.models import ApiKey, Member, MemberStatus, Team
 from app.tenants.people.built_in_roles import OWNER
 from app.tenants.people.calendars import require_calendar
-from app.tenants.people.paging import Slice, page
 from app.tenants.people.roles import Roles
 from app.tenants.people.trees import check_parent
 
 OBJECT = "member"
+_BY_NAME: Final = order_by({"name": Kind.TEXT, "id": Kind.UUID})
 
 
 class MemberInactive(Conflict):
@@ -67,12 +68,11 @@ class MemberService:
             statement = statement.where(
                 (func.strpos(func.lower(Member.name), text) > 0) | (func.strpos(Member.email_key, text) > 0)
             )
-        return await page(
+        return await select_page(
             self.uow,
             statement,
-            name="members",
-            order=[("name", Member.name), ("id", sql_cast(Member.id, Text))],
-            filters=[status, team_id, role_id, q],
+            _BY_NAME,
+            name=f"members:{status}:{team_id}:{role_id}:{q}",
             limit=limit,
             cursor=cursor,
         )

@@ -14,9 +14,11 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
+from pydantic import ValidationError
 
 from app.kernel.access import Actor
 from app.kernel.files import FileNotFound, file_key
+from app.kernel.registry import JobKind
 from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork, transaction
 from app.tenants.privacy.identifiers import Identifiers
@@ -73,9 +75,12 @@ class Copies:
         more = True
         while more:
             async with transaction(self._kernel, self._actor) as uow:
-                rows, after, more = await self._page(uow, "kernel.outbox", "id, record_id, data", after)
+                rows, after, more = await self._page(
+                    uow, "kernel.outbox", "id, record_id, data, last_error", after
+                )
                 changed = {row["id"]: data for row in rows if (data := self._event(row)) != row["data"]}
                 await self._store(uow, "kernel.outbox", "data", changed)
+                await self._errors(uow, [row for row in rows if row["last_error"]])
                 await self._deliveries(uow, [row["id"] for row in rows if self._about(row)])
             count += len(changed)
         return count
@@ -87,6 +92,19 @@ class Copies:
         if row["record_id"] in self._ids:
             return self._who.blanked(row["data"])
         return self._who.swept(row["data"])
+
+    async def _errors(self, uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Why reactions to events failed may repeat what they were about."""
+        texts = {row["id"]: self._who.swept(row["last_error"]) for row in rows}
+        changed = [row["id"] for row in rows if texts[row["id"]] != row["last_error"]]
+        if changed:
+            await uow.fetch(
+                "UPDATE kernel.outbox o SET last_error = v.text FROM unnest($2::uuid[], $3::text[]) v(id, text)"
+                " WHERE o.tenant_id = $1 AND o.id = v.id",
+                self._tenant,
+                changed,
+                [texts[id] for id in changed],
+            )
 
     async def _deliveries(self, uow: UnitOfWork, event_ids: Sequence[UUID]) -> None:
         """What receivers answered, and why a delivery failed, may repeat what was sent."""
@@ -102,7 +120,11 @@ class Copies:
     # -- jobs, answers, notifications ----------------------------------------------------------------------
 
     async def _jobs(self) -> int:
-        """Jobs that are over lose their orders; mails to the person or about them that wait are not sent."""
+        """Jobs that are over lose their orders, and so do mails to the person or about them: they are not sent.
+
+        Others that wait, or run, go on without the person's words; what cannot be carried out without them is
+        cancelled.
+        """
         count, after = 0, UUID(int=0)
         more = True
         while more:
@@ -110,23 +132,27 @@ class Copies:
                 rows, after, more = await self._page(
                     uow, "kernel.jobs", "id, name, state, payload, result, last_error", after
                 )
-                found = [
-                    row["id"]
-                    for row in rows
-                    if (row["state"] not in ("queued", "running") or row["name"] == MAIL)
-                    and self._mentions([row["payload"], row["result"], row["last_error"]])
-                ]
-                done = await uow.fetch(
-                    "UPDATE kernel.jobs SET payload = '{}', result = NULL, last_error = NULL,"
-                    " state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,"
-                    " finished_at = coalesce(finished_at, $3)"
-                    " WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND state <> 'running' RETURNING 1",
-                    self._tenant,
-                    found,
-                    uow.now,
-                )
-            count += len(done)
+                emptied = [row["id"] for row in rows if self._is_emptied(row)]
+                left = {row["id"]: self._left(row) for row in rows if row["id"] not in set(emptied)}
+                swept = [row for row in rows if left.get(row["id"], _words(row)) != _words(row)]
+                done = await uow.fetch(_EMPTY_JOBS, self._tenant, emptied, uow.now)
+                if swept:
+                    columns = zip(*(left[row["id"]] for row in swept), strict=True)
+                    await uow.fetch(
+                        _SWEEP_JOBS, self._tenant, [row["id"] for row in swept], *map(list, columns)
+                    )
+            count += len(done) + len(swept)
         return count
+
+    def _is_emptied(self, row: Mapping[str, Any]) -> bool:
+        kind = self._kernel.registry.jobs.get(row["name"])
+        if row["state"] not in ("queued", "running") or row["name"] == MAIL or (kind and kind.wipe):
+            return self._mentions(_words(row))
+        payload = self._left(row)[0]
+        return row["state"] == "queued" and payload != row["payload"] and not (kind and _fits(kind, payload))
+
+    def _left(self, row: Mapping[str, Any]) -> list[Any]:
+        return [self._who.swept(one) for one in _words(row)]
 
     async def _answers(self) -> int:
         """Answers kept for repeated requests stay, so that a repetition makes nobody anew, without their words."""
@@ -334,6 +360,18 @@ class Copies:
             )
 
 
+def _words(row: Mapping[str, Any]) -> list[Any]:
+    return [row["payload"], row["result"], row["last_error"]]
+
+
+def _fits(kind: JobKind, payload: Any) -> bool:
+    try:
+        kind.payload.model_validate(payload)
+    except ValidationError:
+        return False
+    return True
+
+
 def _without_samples(preview: dict[str, Any] | None) -> dict[str, Any] | None:
     if preview is None:
         return None
@@ -356,3 +394,14 @@ def readable(content: bytes) -> Sequence[str]:
 
 def _decoded(content: bytes) -> list[str]:
     return [content.decode(charset, "ignore") for charset in ("utf-8", "gb18030", "utf-16")]
+
+
+# One that runs keeps its order until it is over: its worker empties it then, or it is one that goes on without words.
+_EMPTY_JOBS: Final = """
+UPDATE kernel.jobs SET payload = '{}', result = NULL, last_error = NULL,
+  state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END, finished_at = coalesce(finished_at, $3)
+WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND state <> 'running' RETURNING 1"""
+_SWEEP_JOBS: Final = """
+UPDATE kernel.jobs j SET payload = v.payload, result = v.result, last_error = v.last_error
+FROM unnest($2::uuid[], $3::jsonb[], $4::jsonb[], $5::text[]) v(id, payload, result, last_error)
+WHERE j.tenant_id = $1 AND j.id = v.id"""

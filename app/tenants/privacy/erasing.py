@@ -181,13 +181,20 @@ class Rows:
         return total
 
     async def documents(self) -> int:
-        """Delete the kept PDFs of records that were found; where they are asked for again they are made anew."""
+        """Delete the kept PDFs of records that were found; where they are asked for again they are made anew.
+
+        Of what has to be kept as it was issued they stay.
+        """
+        issued = [holding.key for holding in self._kernel.registry.personal_data if holding.documents]
         async with transaction(self._kernel, self._actor) as uow:
             rows = await uow.fetch(
                 "SELECT d.id, d.sha256 FROM kernel.documents d WHERE d.tenant_id = $1 AND d.record_id IN"
-                " (SELECT f.row_id FROM tenants.privacy_rows f WHERE f.tenant_id = $1 AND f.request_id = $2)",
+                " (SELECT f.row_id FROM tenants.privacy_rows f WHERE f.tenant_id = $1 AND f.request_id = $2)"
+                " AND NOT EXISTS (SELECT 1 FROM tenants.privacy_rows i WHERE i.tenant_id = $1 AND i.request_id = $2"
+                " AND i.row_id = d.record_id AND i.holding = ANY($3::text[]))",
                 uow.tenant_id,
                 self._id,
+                issued,
             )
         for row in rows:
             await self._kernel.files.delete(

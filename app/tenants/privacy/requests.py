@@ -23,6 +23,8 @@ from app.tenants.privacy.running import PersonErasure, hashes
 
 JOB: Final = "privacy.answer"
 OBJECT: Final = "privacy_request"
+MANAGE: Final = "privacy:manage"
+CONFIRM: Final = "privacy:confirm"
 
 
 class PrivacyRequestNotDraft(Conflict):

@@ -19,7 +19,13 @@ from app.kernel.uploads import attachment
 from app.tenants.privacy.exporting import MEDIA_TYPE
 from app.tenants.privacy.finding import Subject
 from app.tenants.privacy.models import PrivacyRequest
-from app.tenants.privacy.requests import PersonExportNotReady, PrivacyRequestNotDraft, PrivacyRequests
+from app.tenants.privacy.requests import (
+    CONFIRM,
+    MANAGE,
+    PersonExportNotReady,
+    PrivacyRequestNotDraft,
+    PrivacyRequests,
+)
 from app.tenants.privacy.schemas import (
     PeopleFound,
     PersonCertificate,
@@ -29,8 +35,6 @@ from app.tenants.privacy.schemas import (
 )
 
 router = Router(prefix="/v1/privacy", tags=["privacy"])
-MANAGE: Final = "privacy:manage"
-CONFIRM: Final = "privacy:confirm"
 _LIST: Final = "privacy-requests"
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {

@@ -168,6 +168,40 @@ async def test_two_hundred_lines_take_as_many_statements_as_one(company: Company
     assert spent == [1, 1]  # one more with components of bundles
 
 
+async def test_a_company_of_list_prices_learns_of_its_first_other_price_at_once(
+    company: Company, owner: Client
+) -> None:
+    pump = await product(owner, tax_class="standard")
+    account = await make(owner, "accounts", name="Acme")
+    query = PriceQuery(
+        currency="CNY",
+        on=date(2026, 6, 1),
+        lines=(PriceQueryLine(product_id=UUID(pump["id"]), quantity=Decimal(1)),),
+        account_id=UUID(account["id"]),
+        country="CN",
+    )
+    found = []
+    shelf = await book(owner)
+
+    async def ask() -> None:
+        for _ in range(2):
+            async with acting(company) as uow:
+                (priced,) = await uow.of(Catalog).prices(query)
+                found.append((priced.unit_price, priced.source, priced.tax_rate, uow.statements))
+
+    await ask()
+    await entry(owner, shelf, pump, "90")
+    await ask()
+    agreed = {"product_id": pump["id"], "account_id": account["id"], "currency": "CNY", "price": "80"}
+    await make(owner, "agreed-prices", **agreed)
+    await ask()
+    assert found == [
+        (100, "list", 13, 1), (100, "list", 13, 1),
+        (90, "price_book", 13, 2), (90, "price_book", 13, 1),
+        (80, "agreed", 13, 1), (80, "agreed", 13, 1),
+    ]  # fmt: skip
+
+
 async def test_whoever_may_not_see_costs_sees_neither_cost_nor_margin(
     company: Company, owner: Client, hire: Hire
 ) -> None:

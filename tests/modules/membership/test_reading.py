@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from app.kernel.record_router import fields_of
+from app.kernel.validation import fields_of
 from app.modules.membership.interface import Memberships
 from app.modules.membership.schemas.members import LoyaltyMemberCreate
 from app.modules.membership.services.members import LoyaltyMemberService

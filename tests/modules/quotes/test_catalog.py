@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from app.kernel.outbox import Relay
-from app.kernel.record_router import fields_of
 from app.kernel.records import to_json
+from app.kernel.validation import fields_of
 from app.modules.quotes.schemas import QuoteCreate
 from app.modules.quotes.services.quotes import QuoteService
 from tests.merging.support import merge_body

@@ -17,6 +17,7 @@ from app.tenants.billing.coupons import NewCoupon, create_coupon, redeem_coupon
 from app.tenants.billing.metering import Meter, UsageEvent
 from app.tenants.billing.models import Bill
 from app.tenants.billing.run import bill_all, bill_tenant
+from app.tenants.billing.settling import Bills
 from app.tenants.interface import MovedBy
 from app.tenants.lifecycle.moves import move_tenant
 from app.tenants.lifecycle.schedule import run_lifecycle
@@ -114,6 +115,118 @@ async def test_no_more_is_given_back_than_a_coupon_left_to_pay(
     assert (last.discount, last.total) == (sum(discounts), total)
     assert await differences(april) == []
     await ledger(look, april)
+
+
+async def test_what_was_voided_since_is_not_given_back(april, clock, look):
+    clock.set(at(4, 3))
+    [first] = await billed(april)
+    async with books(april) as bills:
+        await bills.void(first.id, "a present")
+    await later(april, clock, at(4, 10))
+    await use(april, "a", "1500", "2027-04-09T00:00:00Z")
+    await later(april, clock, at(4, 16))
+    await leaves(april)
+    upcoming = await april.owner.ok("GET", "/v1/billing/upcoming-invoice")
+    assert upcoming["total"]["amount"] == "9.00"
+    clock.set(at(4, 18))
+    last = (await billed(april))[-1]
+    assert lines(last) == [
+        ("seats", "starter", "-1", "1/2", -750), ("usage", "leads.captured", "1500", "1/1", 900),
+        ("withdrawn", first.number, "1", "1/1", 750),
+    ]  # fmt: skip
+    assert (last.lines[2]["unit"], last.lines[2]["price"]) == ("7.5", "starter/1/USD/monthly")
+    assert (last.total, last.due, last.status) == (900, 900, "open")
+    assert await ledger(look, april) == {"receivable": 900, "revenue": -900}
+    assert await differences(april) == []
+    shown = await april.owner.ok("GET", f"/v1/billing/invoices/{last.id}")
+    assert shown["lines"][2]["kind"] == "withdrawn"
+    assert (await april.owner.get(f"/v1/billing/invoices/{last.id}/pdf")).content.startswith(b"%PDF")
+
+
+async def test_nothing_comes_to_the_balance_of_who_was_billed_nothing(april, clock, look):
+    clock.set(at(4, 3))
+    [first] = await billed(april)
+    async with books(april) as bills:
+        await bills.void(first.id, "made by mistake")
+    await later(april, clock, at(4, 16))
+    await leaves(april)
+    clock.set(at(4, 18))
+    last = (await billed(april))[-1]
+    assert (last.total, last.status) == (0, "paid")
+    assert await ledger(look, april) == {}
+    assert (await april.owner.ok("GET", "/v1/billing/balance"))["balance"]["amount"] == "0.00"
+    assert await differences(april) == []
+
+
+@pytest.mark.parametrize(
+    ("credit", "share", "kept"),
+    [(500, "1/3", 250), ({1: 300}, "1/5", 150), ({1: None}, "1/1", 750)],
+    ids=["an amount", "some of a line", "a line"],
+)
+async def test_of_what_was_credited_since_only_the_rest_is_given_back(
+    april, clock, look, credit, share, kept
+):
+    clock.set(at(4, 3))
+    [first] = await billed(april)
+    async with control_transaction(april.kernel, system_actor(await profile(april))) as uow:
+        await Bills(uow).settle(first.id, 1500, "bank", "1")
+        await Bills(uow).credit(first.id, credit, "an outage")
+    await later(april, clock, at(4, 16))
+    await leaves(april)
+    clock.set(at(4, 18))
+    last = (await billed(april))[-1]
+    assert lines(last) == [
+        ("seats", "starter", "-1", "1/2", -750), ("withdrawn", first.number, "1", share, kept),
+    ]  # fmt: skip
+    assert last.total == kept - 750
+    async with control_transaction(april.kernel, system_actor(await profile(april))) as uow:
+        if credit == 500:
+            await Bills(uow).credit(first.id, 400, "later")  # is no matter of a bill that was made before
+    assert await differences(april) == []
+
+
+async def test_a_coupon_and_a_void_take_off_no_more_than_all(april, clock, look):
+    kernel, code = april.kernel, f"HALF{april.tenant_id}"
+    await create_coupon(kernel, NewCoupon(code, "percent", Decimal(40), duration="forever"))
+    async with control_transaction(kernel, system_actor(await profile(april))) as uow:
+        await redeem_coupon(uow, code)
+    clock.set(at(4, 3))
+    [first] = await billed(april)
+    async with books(april) as bills:
+        await bills.void(first.id, "a present")
+    await later(april, clock, at(4, 10))
+    await use(april, "a", "1500", "2027-04-09T00:00:00Z")
+    await later(april, clock, at(4, 16))
+    await leaves(april)
+    clock.set(at(4, 18))
+    last = (await billed(april))[-1]
+    assert lines(last)[-1] == ("withdrawn", first.number, "1", "1/1", 450)
+    assert last.discounts == [{"code": code, "amount": -300}, {"code": code, "amount": 360}]
+    assert last.total == 540  # what was used, less the coupon
+    assert await differences(april) == []
+
+
+async def test_a_void_and_the_last_bill_at_once_add_up_whichever_is_first(april, clock, look):
+    clock.set(at(4, 3))
+    [first] = await billed(april)
+    await later(april, clock, at(4, 16))
+    await leaves(april)
+    clock.set(at(4, 20))
+    tenant = await profile(april)
+
+    async def void() -> None:
+        async with books(april) as bills:
+            await bills.void(first.id, "a present")
+
+    done = await asyncio.gather(
+        *(bill_tenant(april.kernel, tenant) for _ in range(20)), void(), return_exceptions=True
+    )
+    first, last = await billed(april)
+    # Either the last bill was first, and paid off some of the voided one; or it gave nothing back.
+    assert done[-1] is None
+    assert (first.status, last.total) in (("void", -750), ("void", 0))
+    assert (await ledger(look, april)).get("customer_balance", 0) == (-750 if last.total else 0)
+    assert await differences(april) == []
 
 
 async def test_what_is_given_back_is_counted_to_the_second(april, clock):

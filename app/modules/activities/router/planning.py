@@ -10,10 +10,11 @@ from fastapi import Query, Response
 from pydantic import AwareDatetime
 
 from app.kernel.errors import InvalidFilter, InvalidTransition, StaleVersion, VersionRequired, problems
-from app.kernel.record_router import record_response, set_fields_of, tag
+from app.kernel.record_router import record_response, tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Output
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import set_fields_of
 from app.modules.activities.interface import AlreadyCheckedIn, InvitationClosed, NotCheckedIn
 from app.modules.activities.models import Attendee
 from app.modules.activities.schemas import (

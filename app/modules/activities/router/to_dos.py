@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import Query
 
 from app.kernel.errors import InvalidCursor, InvalidFilter, problems
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Page
 from app.modules.activities.interface import ToDoPlace

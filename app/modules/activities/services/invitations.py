@@ -14,7 +14,6 @@ from app.kernel.notifications import Notice, Notifications
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.models import Activity, ActivityStatus, Attendee, AttendeeResponse
-from app.modules.activities.services import ics
 from app.modules.activities.services.people import OBJECT
 
 Occasion = Literal["invitation", "update", "cancellation"]
@@ -119,6 +118,8 @@ class Invitations:
         organiser: tuple[str, str] | None,
         occasion: Occasion,
     ) -> CalendarPart:
+        from app.modules.activities.services import ics  # brings 4 MB of its library along
+
         method: Literal["REQUEST", "CANCEL"] = "CANCEL" if occasion == "cancellation" else "REQUEST"
         event = ics.event_of(
             row,

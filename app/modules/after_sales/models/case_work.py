@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.kernel.attachments.models import AttachedFile
 from app.kernel.models import Json, TenantOwned, Versioned, module_ref, one_of
 
 
@@ -35,20 +36,14 @@ class CaseComment(TenantOwned):
     email: Mapped[str | None]  # where it came from, if by mail
 
 
-class CaseAttachment(TenantOwned):
+class CaseAttachment(AttachedFile):
     """A file on a case; whoever may read the case may open it. `comment_id`: with which words it came or went."""
 
     __tablename__ = "case_attachments"
     __table_args__ = ({"schema": "after_sales"},)
 
     case_id: Mapped[UUID]
-    file_id: Mapped[UUID] = module_ref("kernel.files", on_delete="keep")
-    name: Mapped[str]
-    media_type: Mapped[str]
-    size: Mapped[int]
     public: Mapped[bool]
-    created_at: Mapped[datetime]
-    created_by: Mapped[UUID | None]
     comment_id: Mapped[UUID | None]
 
 

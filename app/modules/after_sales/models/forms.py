@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped
 
-from app.kernel.forms.models import WebForm
-from app.kernel.models import Base, Json, TenantOwned, one_of
+from app.kernel.forms.models import WebForm, WebFormAttempt, WebFormSubmission
+from app.kernel.models import one_of
 from app.modules.after_sales.interface import CasePriority
 
 
@@ -38,29 +37,17 @@ class CaseForm(WebForm):
     acknowledge: Mapped[bool]
 
 
-class CaseFormSubmission(TenantOwned):
-    """What one visitor sent. `token` is the client's own key."""
+class CaseFormSubmission(WebFormSubmission):
+    """What one visitor sent to a form of cases."""
 
     __tablename__ = "case_form_submissions"
     __table_args__ = (one_of("status", CaseSubmissionStatus), {"schema": "after_sales"})
 
-    form_id: Mapped[UUID]
-    status: Mapped[str]
-    reason: Mapped[str | None]
     case_id: Mapped[UUID | None]
-    token: Mapped[str | None]
-    answers: Mapped[Json]
-    language: Mapped[str]
-    created_at: Mapped[datetime]
 
 
-class CaseFormAttempt(Base):
-    """A counter of submissions and mails in a window, shared by all processes."""
+class CaseFormAttempt(WebFormAttempt):
+    """How often a visitor tried a form of cases."""
 
     __tablename__ = "case_form_attempts"
     __table_args__ = ({"schema": "after_sales"},)
-
-    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
-    key: Mapped[bytes] = mapped_column(primary_key=True, info={"secret": True})
-    window_started_at: Mapped[datetime]
-    count: Mapped[int]

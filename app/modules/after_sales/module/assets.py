@@ -8,7 +8,6 @@ from app.kernel.merging.references import record_column
 from app.kernel.registry import Module, Permission, Schedule, Subscription
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import TimelineSource, ToDoSource
-from app.modules.after_sales.router import assets, service
 from app.modules.after_sales.services.assets.assets import ASSET, AssetsOfCases
 from app.modules.after_sales.services.assets.on_accounts import (
     AssetPanel,
@@ -41,16 +40,16 @@ PART = Module(
         "work orders": "Work to be done at customers, and the maintenance plans that call for it.",
     },
     routers=(
-        assets.records,
-        assets.router,
-        assets.telemetry,
-        assets.terms,
-        assets.rules,
-        service.contracts,
-        service.drawing,
-        service.plans,
-        service.orders,
-        service.router,
+        "app.modules.after_sales.router.assets:records",
+        "app.modules.after_sales.router.assets:router",
+        "app.modules.after_sales.router.assets:telemetry",
+        "app.modules.after_sales.router.assets:terms",
+        "app.modules.after_sales.router.assets:rules",
+        "app.modules.after_sales.router.service:contracts",
+        "app.modules.after_sales.router.service:drawing",
+        "app.modules.after_sales.router.service:plans",
+        "app.modules.after_sales.router.service:orders",
+        "app.modules.after_sales.router.service:router",
     ),
     records=(ASSET, WARRANTY_TERM, TELEMETRY_RULE, SERVICE_CONTRACT, MAINTENANCE_PLAN, WORK_ORDER),
     ports=(

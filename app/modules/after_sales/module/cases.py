@@ -9,7 +9,6 @@ from app.kernel.registry import Module, Permission, Schedule
 from app.kernel.sharing import OpenWork
 from app.modules.activities.interface import TimelineSource, ToDoSource
 from app.modules.after_sales.interface import Cases
-from app.modules.after_sales.router import case_work, cases, sla
 from app.modules.after_sales.services.cases import closing, reskilling
 from app.modules.after_sales.services.cases.cases import CASE
 from app.modules.after_sales.services.cases.for_others import CasesOfTenant
@@ -32,7 +31,12 @@ from app.tenants.interface import CalendarUser
 PART = Module(
     name="after_sales",
     tags={"cases": "What customers ask for: cases, how they go on, and by when they are due."},
-    routers=(cases.records, cases.router, case_work.router, sla.router),
+    routers=(
+        "app.modules.after_sales.router.cases:records",
+        "app.modules.after_sales.router.cases:router",
+        "app.modules.after_sales.router.case_work:router",
+        "app.modules.after_sales.router.sla:router",
+    ),
     records=(CASE,),
     interfaces={Cases: CasesOfTenant},
     ports=(

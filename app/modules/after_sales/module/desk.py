@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from app.kernel.access import Scope
 from app.kernel.registry import Module, Permission
-from app.modules.after_sales.router import calls, desk, skills
 from app.modules.after_sales.services.cases.ports import QueueSource
 from app.modules.after_sales.services.desk.queues import QueuesForCases
 from app.modules.after_sales.services.desk.routing import JOBS, SCHEDULES, SUBSCRIPTIONS
@@ -15,7 +14,11 @@ _WORKERS = _MANAGERS | {"salesperson": Scope.ALL}
 PART = Module(
     name="after_sales",
     tags={"service desk": "Queues of cases, who is at the desk, and calls."},
-    routers=(desk.router, skills.router, calls.router),
+    routers=(
+        "app.modules.after_sales.router.desk:router",
+        "app.modules.after_sales.router.skills:router",
+        "app.modules.after_sales.router.calls:router",
+    ),
     ports=((QueueSource, QueuesForCases),),
     subscriptions=SUBSCRIPTIONS,
     jobs=JOBS,

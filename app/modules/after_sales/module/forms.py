@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from app.kernel.merging.ports import Merger
 from app.kernel.registry import Module, Schedule
-from app.modules.after_sales.router import forms
 from app.modules.after_sales.services.cases.merging import submissions
 from app.modules.after_sales.services.forms import listing
 
 PART = Module(
     name="after_sales",
-    tags={forms.TAG: "Forms by which customers open cases, on pages of ours and on websites."},
-    routers=(forms.router,),
+    tags={"case forms": "Forms by which customers open cases, on pages of ours and on websites."},
+    routers=("app.modules.after_sales.router.forms:router",),
     ports=((Merger, submissions),),
     schedules=(
         Schedule(

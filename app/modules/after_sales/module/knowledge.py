@@ -5,7 +5,6 @@ from __future__ import annotations
 from app.kernel.access import Scope
 from app.kernel.merging.ports import Merger
 from app.kernel.registry import Module, NotificationKind, Permission
-from app.modules.after_sales.router import knowledge, surveys
 from app.modules.after_sales.services.cases.ports import ReplyFollower
 from app.modules.after_sales.services.knowledge.answering import HANDED_OVER, OPENED, ArticleAnswers
 from app.modules.after_sales.services.knowledge.articles import ARTICLE
@@ -18,10 +17,14 @@ _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 PART = Module(
     name="after_sales",
     tags={
-        knowledge.TAG: "Articles in versions, for colleagues, customers and everybody; what answers a case.",
-        surveys.TAG: "What customers are asked once a case is resolved, what they say, and what follows.",
+        "knowledge": "Articles in versions, for colleagues, customers and everybody; what answers a case.",
+        "surveys": "What customers are asked once a case is resolved, what they say, and what follows.",
     },
-    routers=(knowledge.records, knowledge.router, surveys.router),
+    routers=(
+        "app.modules.after_sales.router.knowledge:records",
+        "app.modules.after_sales.router.knowledge:router",
+        "app.modules.after_sales.router.surveys:router",
+    ),
     records=(ARTICLE,),
     ports=(
         (Merger, asked_contacts),

@@ -30,11 +30,10 @@ from app.modules.after_sales.services.forms.definitions import KIND, CaseForms, 
 from app.modules.after_sales.services.forms.submissions import take
 from app.modules.after_sales.services.mail.receipts import PAGE as STATUS
 
-TAG = "case forms"
 CONFIGURE = "case:configure"
 FORMS = "/v1/case-forms"
 OF = f"{FORMS}/{{id}}"
-router = Router(tags=[TAG])
+router = Router(tags=["case forms"])
 _CHANGE = problems(StaleVersion, VersionRequired)
 _EXAMPLE = {"email": "li.hua@example.com", "subject": "The pump is leaking", "seconds": 21}
 

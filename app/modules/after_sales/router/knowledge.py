@@ -43,9 +43,8 @@ from app.modules.after_sales.services.knowledge.finding import Finder, Wanted
 from app.modules.after_sales.services.knowledge.public_page import BODY_LIMIT, Reader, rate, show
 from app.modules.after_sales.services.knowledge.settings import CategoryService, KnowledgeSettingsService
 
-TAG: Final = "knowledge"
-records = record_router(ARTICLE, tag=TAG)
-router = Router(tags=[TAG])
+records = record_router(ARTICLE, tag="knowledge")
+router = Router(tags=["knowledge"])
 
 READ, UPDATE, PUBLISH, MANAGE = "article:read", "article:update", "article:publish", "knowledge:manage"
 OF: Final = "/v1/articles/{id}"

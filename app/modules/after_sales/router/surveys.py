@@ -32,8 +32,7 @@ from app.modules.after_sales.services.surveys.public_page import BODY_LIMIT, Vis
 from app.modules.after_sales.services.surveys.sending import SurveySender, read_all, read_invitation
 from app.modules.after_sales.services.surveys.statistics import SurveyStatistics
 
-TAG: Final = "surveys"
-router = Router(tags=[TAG])
+router = Router(tags=["surveys"])
 
 READ, WRITE, MANAGE = "case:read", "case:update", "survey:manage"
 SURVEYS: Final = "/v1/surveys"

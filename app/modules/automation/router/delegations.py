@@ -9,11 +9,11 @@ from fastapi import Query, Response
 from pydantic import AwareDatetime
 
 from app.kernel.errors import InvalidCursor, StaleVersion, VersionRequired, problems
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
-from app.kernel.record_router import fields_of, set_fields_of, tag
+from app.kernel.paging import Cursor, Limit
+from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
-from app.kernel.validation import refuse_nulls
+from app.kernel.validation import fields_of, refuse_nulls, set_fields_of
 from app.modules.automation.models import Delegation
 from app.modules.automation.schemas import (
     ApprovalDelegationCreate,
@@ -34,15 +34,7 @@ async def list_approval_delegations(
     cursor: Cursor = None,
 ) -> Page[ApprovalDelegationRead]:
     """Delegations from you and to you, in the order they were made; everybody's if you run approvals."""
-    name = f"approval-delegations:{at}"
-    position = read_position(uow, name, cursor)
-    after = UUID(position[0]) if position else None
-    rows, more = await Delegations(uow).page(at=at, after=after, limit=min(limit, MAX_LIMIT))
-    return Page[ApprovalDelegationRead](
-        data=[_read(row) for row in rows],
-        next_cursor=sign_position(uow, name, [rows[-1].id]) if more else None,
-        has_more=more,
-    )
+    return (await Delegations(uow).page(at=at, limit=limit, cursor=cursor)).page(_read)
 
 
 @router.post("", access="signed_in", status_code=201)

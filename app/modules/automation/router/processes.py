@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Query, Response
 
 from app.kernel.errors import InvalidCursor, StaleVersion, VersionRequired, problems
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
@@ -37,16 +37,8 @@ async def list_approval_processes(
     cursor: Cursor = None,
 ) -> Page[ApprovalProcessRead]:
     """The processes by record type, in the order in which they are tried."""
-    name = f"approval-processes:{object_name}"
-    position = read_position(uow, name, cursor)
-    after = (position[0], int(position[1]), UUID(position[2])) if position else None
-    rows, more = await Processes(uow).page(object_name=object_name, after=after, limit=min(limit, MAX_LIMIT))
-    last = [rows[-1].object, rows[-1].priority, rows[-1].id] if more else []
-    return Page[ApprovalProcessRead](
-        data=[_read(row) for row in rows],
-        next_cursor=sign_position(uow, name, last) if more else None,
-        has_more=more,
-    )
+    found = await Processes(uow).page(object_name=object_name, limit=limit, cursor=cursor)
+    return found.page(_read)
 
 
 @router.post("", access="approval_process:manage", status_code=201, feature="approvals")

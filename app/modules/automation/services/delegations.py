@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.kernel.access import NOBODY
 from app.kernel.errors import Forbidden, Invalid, NotFound, require_version
+from app.kernel.log_pages import BY_ID, Slice, select_page
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.automation.models import Delegation
@@ -23,10 +24,8 @@ class Delegations:
         self._uow = uow
         self._me = uow.actor.member_id or NOBODY
 
-    async def page(
-        self, *, at: datetime | None, after: UUID | None, limit: int
-    ) -> tuple[list[Delegation], bool]:
-        """In the order they were made; with `at` those of that moment; and whether there are more."""
+    async def page(self, *, at: datetime | None, limit: int, cursor: str | None) -> Slice[Delegation]:
+        """In the order they were made; with `at` those of that moment. Raises: InvalidCursor."""
         statement = self._uow.select(Delegation)
         if not self._uow.actor.may(MANAGE):
             statement = statement.where(
@@ -34,10 +33,8 @@ class Delegations:
             )
         if at is not None:
             statement = statement.where(Delegation.starts_at <= at, Delegation.ends_at > at)
-        if after is not None:
-            statement = statement.where(Delegation.id > after)
-        rows = await self._uow.all(statement.order_by(Delegation.id).limit(limit + 1))
-        return rows[:limit], len(rows) > limit
+        name = f"approval-delegations:{at}"
+        return await select_page(self._uow, statement, BY_ID, name=name, limit=limit, cursor=cursor)
 
     async def get(self, id: UUID) -> Delegation:
         """Raises `NotFound`, also for one between others."""

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from app.kernel.conditions import check_tree, groups_of
 from app.kernel.errors import Invalid, InvalidFilter, require_version
 from app.kernel.listing import Kind
+from app.kernel.log_pages import Slice, order_by, select_page
 from app.kernel.people import People
 from app.kernel.records import RecordType
-from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import refuse_nulls
 from app.modules.automation.models import ApprovalProcess
@@ -23,6 +23,7 @@ from app.tenants.interface import Members
 OBJECT: Final = "approval_process"
 MOST: Final = 200
 _MAY_BE_NULL: Final = frozenset({"name_zh", "condition"})
+_AS_TRIED: Final = order_by({"object": Kind.TEXT, "priority": Kind.INTEGER, "id": Kind.UUID})
 
 
 class Processes:
@@ -32,20 +33,14 @@ class Processes:
         self._uow = uow
 
     async def page(
-        self, *, object_name: str | None, after: tuple[str, int, UUID] | None, limit: int
-    ) -> tuple[list[ApprovalProcess], bool]:
-        """By record type and priority; and whether there are more."""
-        rows = await self._uow.fetch(
-            "SELECT * FROM automation.approval_processes WHERE tenant_id = $1 AND deleted_at IS NULL"
-            " AND ($2::text IS NULL OR object = $2)"
-            " AND ($3::text IS NULL OR (object, priority, id) > ($3, $4::bigint, $5::uuid))"
-            " ORDER BY object, priority, id LIMIT $6",
-            self._uow.tenant_id,
-            object_name,
-            *(after or (None, None, None)),
-            limit + 1,
-        )
-        return [entity(ApprovalProcess, row) for row in rows[:limit]], len(rows) > limit
+        self, *, object_name: str | None, limit: int, cursor: str | None
+    ) -> Slice[ApprovalProcess]:
+        """By record type and priority. Raises: InvalidCursor."""
+        statement = self._uow.select(ApprovalProcess)
+        if object_name is not None:
+            statement = statement.where(ApprovalProcess.object == object_name)
+        name = f"approval-processes:{object_name}"
+        return await select_page(self._uow, statement, _AS_TRIED, name=name, limit=limit, cursor=cursor)
 
     async def get(self, id: UUID) -> ApprovalProcess:
         """Raises `NotFound`."""

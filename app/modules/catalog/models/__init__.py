@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -10,7 +10,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Mapped
 
-from app.kernel.models import Json, RecordTable, TenantOwned, Versioned, module_ref, one_of
+from app.kernel.attachments.models import AttachedFile
+from app.kernel.models import Json, RecordTable, TenantOwned, Versioned, one_of
 from app.modules.catalog.interface import ChargeKind
 
 
@@ -102,16 +103,10 @@ class Product(RecordTable):
     option_values: Mapped[Json]
 
 
-class ProductAttachment(TenantOwned):
+class ProductAttachment(AttachedFile):
     """A file that hangs on a product; whoever may read the product may open it."""
 
     __tablename__ = "product_attachments"
     __table_args__ = ({"schema": "catalog"},)
 
     product_id: Mapped[UUID]
-    file_id: Mapped[UUID] = module_ref("kernel.files", on_delete="keep")
-    name: Mapped[str]
-    media_type: Mapped[str]
-    size: Mapped[int]
-    created_at: Mapped[datetime]
-    created_by: Mapped[UUID | None]

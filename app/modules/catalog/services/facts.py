@@ -1,4 +1,8 @@
-"""Loads what the waterfall computes from: two statements at most, whatever the number of lines."""
+"""Loads what the waterfall computes from, in the same few statements whatever the number of lines.
+
+Many companies have list prices only. Those are asked a statement without price books and agreements, which says
+whether there are any by now: then the whole one follows.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from app.modules.catalog.models.prices import BookKind, TierKind
 from app.modules.catalog.services.waterfall import Agreed, BookPrice, Component, LineFacts, Refusal, Tier
 
 _NO_TAX = Decimal(0)
+_LIST_PRICES_ONLY = "list prices only"
 
 
 class Facts:
@@ -30,23 +35,25 @@ class Facts:
 
     async def load(self) -> None:
         """Read everything."""
-        query = self._query
-        rows = await self._uow.fetch(
-            _FACTS,
-            self._uow.tenant_id,
-            list({line.product_id.int: line.product_id for line in query.lines}.values()),
-            query.currency,
-            query.on,
-            query.contract_id,
-            query.partner_id,
-            query.segment,
-            query.channel,
-            query.account_id,
-            query.country or self._uow.actor.tenant.country,
-        )
+        memory, tenant_id = self._uow.kernel.memory, self._uow.tenant_id
+        rows = await self._rows(lists_only=memory.noted(_LIST_PRICES_ONLY, tenant_id))
+        if rows:
+            memory.note(_LIST_PRICES_ONLY, tenant_id, holds=not rows[0]["other_prices"])
         self._products = {row["id"].int: row for row in rows}
-        if rows and any(line.component_of is not None for line in query.lines):
+        if rows and any(line.component_of is not None for line in self._query.lines):
             await self._load_components()
+
+    async def _rows(self, *, lists_only: bool) -> Sequence[Any]:
+        """The products, with what books and agreements say of them; `lists_only` where there are likely none."""
+        query = self._query
+        ids = list({line.product_id.int: line.product_id for line in query.lines}.values())
+        known = (self._uow.tenant_id, ids, query.on, query.country or self._uow.actor.tenant.country)
+        if lists_only:
+            rows = await self._uow.fetch(_LIST_PRICES, *known)
+            if not rows or not rows[0]["other_prices"]:
+                return rows
+        of_whom = (query.contract_id, query.partner_id, query.segment, query.channel, query.account_id)
+        return await self._uow.fetch(_FACTS, *known, query.currency, *of_whom)
 
     def refusals(self) -> list[Refusal]:
         """What cannot be sold, and components of what is no bundle's line."""
@@ -60,8 +67,7 @@ class Facts:
         """The facts of one line, whose product is known."""
         row = self._products[line.product_id.int]
         currency = self._query.currency
-        own, above = row["priced"], row["parent_priced"]
-        priced = [(one, False) for one in own or ()] + [(one, True) for one in above or ()]
+        priced = _found(row)
         list_price = amount_in(row["prices"], currency)
         if list_price is None and row["parent_prices"]:
             list_price = amount_in(row["parent_prices"], currency)
@@ -69,8 +75,8 @@ class Facts:
         return LineFacts(
             product=_product_ref(row, None if cost is None or self._hidden else UnitPrice(cost, currency)),
             list_price=list_price,
-            agreed=tuple([_agreed(one, up) for one, up in priced if not one["book_id"]]),
-            books=tuple([_book_price(one, up) for one, up in priced if one["book_id"]]),
+            agreed=tuple([_agreed(one, up) for one, up in priced if not one["book_id"]]) if priced else (),
+            books=tuple([_book_price(one, up) for one, up in priced if one["book_id"]]) if priced else (),
             component=self._component(line, row),
             sum_of_parts=row["sum_of_parts"],
             tax_rate=_NO_TAX if row["rate"] is None else row["rate"],
@@ -157,6 +163,14 @@ def amount_in(prices: Sequence[Mapping[str, str]], currency: str) -> Decimal | N
     return None
 
 
+def _found(row: Any) -> list[tuple[Any, bool]]:
+    """What price books and agreements say of a product, and whether each says it of its parent."""
+    own, above = row["priced"], row["parent_priced"]
+    if not own and not above:
+        return []
+    return [(one, False) for one in own or ()] + [(one, True) for one in above or ()]
+
+
 def _agreed(row: Any, of_parent: bool) -> Agreed:
     return Agreed(
         price=Decimal(row["price"]),
@@ -179,6 +193,7 @@ def _book_price(row: Any, of_parent: bool) -> BookPrice:
     )
 
 
+# A parent is found by its id, product by product: where statistics know one company, a join would read all products.
 _PRODUCTS = """
 SELECT p.id, p.code, p.name, p.name_en, p.unit, p.status, p.category_id, p.tax_class, p.charge, p.stocked,
   p.is_bundle, p.warranty_months, p.prices, p.costs, p.parent_id, p.options <> '[]' AS is_template,
@@ -186,8 +201,23 @@ SELECT p.id, p.code, p.name, p.name_en, p.unit, p.status, p.category_id, p.tax_c
   p.is_bundle AND EXISTS (SELECT 1 FROM catalog.bundle_components c WHERE c.tenant_id = p.tenant_id
     AND c.bundle_id = p.id AND c.pricing <> 'included') AS sum_of_parts
 FROM catalog.products p
-LEFT JOIN catalog.products u ON u.tenant_id = p.tenant_id AND u.id = p.parent_id
+LEFT JOIN LATERAL (SELECT prices, costs FROM catalog.products
+  WHERE tenant_id = p.tenant_id AND id = p.parent_id OFFSET 0) u ON true
 WHERE p.tenant_id = $1 AND p.id = ANY($2::uuid[]) AND p.deleted_at IS NULL"""
+
+_RATES = """rates AS MATERIALIZED (
+  SELECT c.tax_class, (SELECT r.rate FROM catalog.tax_rates r WHERE r.tenant_id = $1 AND r.tax_class = c.tax_class
+    AND r.country = $4 AND r.valid_from <= $3::date ORDER BY r.valid_from DESC LIMIT 1) AS rate
+  FROM (SELECT DISTINCT tax_class FROM p WHERE tax_class IS NOT NULL) c
+)"""
+_OTHER_PRICES = """EXISTS (SELECT 1 FROM catalog.price_book_entries e WHERE e.tenant_id = $1)
+  OR EXISTS (SELECT 1 FROM catalog.agreed_prices a WHERE a.tenant_id = $1) AS other_prices"""
+
+_LIST_PRICES = f"""
+WITH p AS MATERIALIZED ({_PRODUCTS}
+), {_RATES}
+SELECT p.*, NULL::jsonb AS priced, NULL::jsonb AS parent_priced, rates.rate, {_OTHER_PRICES}
+FROM p LEFT JOIN rates ON rates.tax_class = p.tax_class"""
 
 # What products and their parents cost in price books and by agreement, and the tax on them. Exact amounts are texts.
 _FACTS = f"""
@@ -201,26 +231,22 @@ WITH p AS MATERIALIZED ({_PRODUCTS}
     FROM catalog.price_book_entries e
     JOIN catalog.price_books b ON b.tenant_id = e.tenant_id AND b.id = e.price_book_id
     WHERE e.tenant_id = $1 AND e.product_id = ANY((SELECT ids FROM family)::uuid[]) AND e.deleted_at IS NULL
-      AND b.deleted_at IS NULL AND b.active AND b.currency = $3
-      AND (b.valid_from IS NULL OR b.valid_from <= $4::date)
-      AND (b.valid_until IS NULL OR b.valid_until >= $4::date)
-      AND (b.kind = 'default' OR b.contract_id = $5::uuid OR b.partner_id = $6::uuid OR b.segment = $7::text
-        OR b.channel = $8::text)
+      AND b.deleted_at IS NULL AND b.active AND b.currency = $5
+      AND (b.valid_from IS NULL OR b.valid_from <= $3::date)
+      AND (b.valid_until IS NULL OR b.valid_until >= $3::date)
+      AND (b.kind = 'default' OR b.contract_id = $6::uuid OR b.partner_id = $7::uuid OR b.segment = $8::text
+        OR b.channel = $9::text)
     UNION ALL
     SELECT a.product_id, NULL, NULL, CASE WHEN a.contract_id IS NULL THEN 'account' ELSE 'contract' END, NULL,
       a.price::text, NULL, NULL, a.valid_from
     FROM catalog.agreed_prices a
     WHERE a.tenant_id = $1 AND a.product_id = ANY((SELECT ids FROM family)::uuid[]) AND a.deleted_at IS NULL
-      AND a.currency = $3 AND (a.valid_from IS NULL OR a.valid_from <= $4::date)
-      AND (a.valid_until IS NULL OR a.valid_until >= $4::date)
-      AND (a.contract_id = $5::uuid OR a.account_id = $9::uuid)
+      AND a.currency = $5 AND (a.valid_from IS NULL OR a.valid_from <= $3::date)
+      AND (a.valid_until IS NULL OR a.valid_until >= $3::date)
+      AND (a.contract_id = $6::uuid OR a.account_id = $10::uuid)
   ) f GROUP BY f.product_id
-), rates AS MATERIALIZED (
-  SELECT c.tax_class, (SELECT r.rate FROM catalog.tax_rates r WHERE r.tenant_id = $1 AND r.tax_class = c.tax_class
-    AND r.country = $10 AND r.valid_from <= $4::date ORDER BY r.valid_from DESC LIMIT 1) AS rate
-  FROM (SELECT DISTINCT tax_class FROM p WHERE tax_class IS NOT NULL) c
-)
-SELECT p.*, own.found AS priced, up.found AS parent_priced, rates.rate FROM p
+), {_RATES}
+SELECT p.*, own.found AS priced, up.found AS parent_priced, rates.rate, {_OTHER_PRICES} FROM p
 LEFT JOIN prices own ON own.product_id = p.id
 LEFT JOIN prices up ON up.product_id = p.parent_id
 LEFT JOIN rates ON rates.tax_class = p.tax_class"""

@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import Invalid
-from app.kernel.record_router import fields_of
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import fields_of
 from app.modules.catalog.models import Product
 from app.modules.catalog.schemas import ProductCreate
 from app.modules.catalog.schemas.configuration import VariantsAnswer

@@ -6,8 +6,8 @@ from datetime import date
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid
+from app.kernel.log_pages import BY_ID, select_page
 from app.kernel.money import Money
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.contracts.interface import ContractNotActive, FrameExceeded
 from app.modules.contracts.models import Contract, ContractStatus, Drawing
@@ -25,14 +25,9 @@ class DrawingService:
         """Oldest first. Raises `NotFound` for a contract that is not visible; `InvalidCursor`."""
         contracts = ContractService(self._uow)
         row = await contracts.get(contract_id)
+        drawn = self._uow.select(Drawing).where(Drawing.contract_id == contract_id)
         name = f"contract_drawings:{contract_id}"
-        after = read_position(self._uow, name, cursor)
-        statement = self._uow.select(Drawing).where(Drawing.contract_id == contract_id)
-        if after:
-            statement = statement.where(Drawing.id > UUID(after[0]))
-        limit = min(limit, MAX_LIMIT)
-        rows = await self._uow.all(statement.order_by(Drawing.id).limit(limit + 1))
-        shown, more = rows[:limit], len(rows) > limit
+        found = await select_page(self._uow, drawn, BY_ID, name=name, limit=limit, cursor=cursor)
         hidden = contracts.hides_value
         return Drawings(
             data=[
@@ -41,10 +36,9 @@ class DrawingService:
                     order_id=one.order_id,
                     amount=None if hidden else Money(one.amount, one.currency),
                 )
-                for one in shown
+                for one in found.rows
             ],
-            next_cursor=sign_position(self._uow, name, [shown[-1].id]) if more else None,
-            has_more=more,
+            **found.onward,
             drawn=None if hidden else Money(row.drawn, row.currency),
             left=None if hidden else Money(row.value - row.drawn, row.currency),
         )

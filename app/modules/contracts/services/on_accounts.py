@@ -10,7 +10,7 @@ from app.kernel.money import money_dict
 from app.kernel.record_reads import visible_of
 from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
-from app.kernel.uses import live_uses
+from app.kernel.uses import UsesByColumn
 from app.modules.activities.interface import Position, Subject, TimelineEntry, place_in_sql
 from app.modules.contracts.services.contracts import ContractService
 from app.modules.customers.interface import CUSTOMER_COLUMNS
@@ -87,24 +87,14 @@ class ContractTimeline:
         ]
 
 
-class ContractUses:
-    """`AccountUser`: an account or contact with contracts is not deleted."""
+class ContractUses(UsesByColumn):
+    """`AccountUser`: an account or contact that a contract names, or that is a party of one, is not deleted."""
 
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
-
-    async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
-        """How many live contracts name the account or contact."""
-        column = CUSTOMER_COLUMNS.get(object_name)
-        if column is None:
-            return {}
-        party = (
-            "EXISTS (SELECT 1 FROM contracts.parties p WHERE p.tenant_id = $1 AND p.contract_id = t.id"
-            f" AND p.{column} = $2)"
-        )
-        return await live_uses(
-            self._uow, id, {"contracts": f"contracts.contracts t WHERE (t.{column} = $2 OR {party})"}
-        )
+    columns: ClassVar = CUSTOMER_COLUMNS
+    rows: ClassVar = {
+        "contracts": "contracts.contracts t WHERE (t.{column} = $2 OR EXISTS (SELECT 1 FROM contracts.parties p"
+        " WHERE p.tenant_id = $1 AND p.contract_id = t.id AND p.{column} = $2))"
+    }
 
 
 class ContractWork(GoesAlong):

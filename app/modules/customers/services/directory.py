@@ -14,7 +14,7 @@ from app.kernel.listing import Bindings
 from app.kernel.merging.tombstones import get_current
 from app.kernel.money import Money
 from app.kernel.records import RecordService
-from app.kernel.statements import entity, rows_by_id
+from app.kernel.statements import rows_by_id
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import (
     AccountProfile,
@@ -66,18 +66,27 @@ class Directory:
             return {}
         hidden = self._uow.actor.hidden("account")
         if hold and not self._uow.read_only:
-            return {id: account_ref(row, hidden) for id, row in (await self._held(ids)).items()}
+            return await self._held(ids, hidden)
         rows = await get_current(AccountService(self._uow), ids)
         return {id: account_ref(row, hidden) for id, row in rows.items()}
 
-    async def _held(self, ids: Collection[UUID]) -> Mapping[UUID, Account]:
+    async def _held(self, ids: Collection[UUID], hidden: Collection[str]) -> Mapping[UUID, AccountRef]:
         """Visible accounts that nobody deletes before this transaction ends: what a reference shows, no more."""
         bind = Bindings(self._uow.tenant_id, list(ids))
         readable = visible_rows(self._uow.actor, "account", "read", bind)
-        rows = await self._uow.fetch(
-            rows_by_id(Account, readable, readable, "share", _REFERENCE), *bind.values
-        )
-        return {row["id"]: entity(Account, row) for row in rows}
+        rows = await self._uow.fetch(rows_by_id(Account, readable, None, "share", _REFERENCE), *bind.values)
+        return {
+            row["id"]: AccountRef(
+                row["id"],
+                row["name"],
+                row["owner_id"],
+                row["team_id"],
+                row["lifecycle_stage"],
+                None if "country" in hidden else row["country"],
+                None if "language" in hidden else row["language"],
+            )
+            for row in rows
+        }
 
     async def get_contacts(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContactRef]:
         if not ids:

@@ -12,6 +12,7 @@ from app.kernel.access import visible_rows
 from app.kernel.contact import phone_digits
 from app.kernel.duplicates import DuplicateSpec
 from app.kernel.listing import Bindings
+from app.kernel.tokens import found_by
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import PhoneMatch
 from app.modules.customers.services.accounts import ACCOUNT_DUPLICATES
@@ -31,7 +32,7 @@ async def by_phone(uow: UnitOfWork, e164: str) -> list[PhoneMatch]:
     key, digits = bind(e164), phone_digits(e164)
     parts: list[str] = []
     for object_name, further, ending in (
-        ("contact", "t.tokens @> ARRAY[{}::text]", digits[-_CONTACT_ENDING:]),
+        ("contact", found_by("ARRAY[{}::text]"), digits[-_CONTACT_ENDING:]),
         (
             "account",
             "t.phones <> '{{}}' AND customers.phone_endings(t.phones) @> ARRAY[{}::text]",

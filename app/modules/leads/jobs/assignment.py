@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from app.kernel.jobs import JobCancelled, JobContext, JobPaused
+from app.kernel.jobs import JobContext
 from app.kernel.registry import JobKind, Schedule
 from app.kernel.schedules import ScheduledRun
 from app.modules.leads.services.assignment.responses import BATCH, ResponseWatch
@@ -18,10 +18,7 @@ async def assign_leads(context: JobContext, order: AssignOrder) -> dict[str, int
     async with context.transaction() as uow:
         total = await Runs(uow).count(order, run_id=context.id)
     while True:
-        if context.stopping.is_set():
-            raise JobPaused
-        if await context.cancelled():
-            raise JobCancelled
+        await context.go_on()
         async with context.transaction() as uow:
             runs = Runs(uow)
             ids = await runs.select(order, limit=CHUNK, run_id=context.id)

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from app.kernel.conditions import compile_each
-from app.kernel.jobs import JobCancelled, JobContext, JobPaused
+from app.kernel.jobs import JobContext
 from app.kernel.listing import Bindings
 from app.kernel.registry import JobKind, Schedule
 from app.kernel.schedules import ScheduledRun
@@ -51,10 +51,7 @@ async def score_all(context: JobContext, _: Nothing) -> dict[str, int]:
         last, count, different = found
         done, changed = done + count, changed + different
         await context.progress(min(done, total), total, changed=changed)
-        if await context.cancelled():
-            raise JobCancelled
-        if context.stopping.is_set():
-            raise JobPaused
+        await context.go_on()
 
 
 async def _score_batch(uow: UnitOfWork, model: Model, last: UUID) -> tuple[UUID, int, int] | None:
@@ -130,10 +127,7 @@ async def fill_completeness(context: JobContext, _: Nothing) -> dict[str, int]:
             return {"filled": done}
         done += len(rows)
         await context.progress(done)
-        if await context.cancelled():
-            raise JobCancelled
-        if context.stopping.is_set():
-            raise JobPaused
+        await context.go_on()
 
 
 async def daily(run: ScheduledRun) -> None:

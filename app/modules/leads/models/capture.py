@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.forms.models import WebForm
-from app.kernel.models import Base, Json, TenantOwned, one_of
+from app.kernel.forms.models import WebForm, WebFormAttempt, WebFormSubmission
+from app.kernel.models import TenantOwned, one_of
 
 
 class SubmissionStatus(StrEnum):
@@ -49,35 +49,23 @@ class LeadForm(WebForm):
     touch_open_leads: Mapped[bool]
 
 
-class FormSubmission(TenantOwned):
-    """What one visitor sent. `token` is the client's own key; `confirmation_hash` that of the mailed link."""
+class FormSubmission(WebFormSubmission):
+    """What one visitor sent to a form of leads. `confirmation_hash` is that of the mailed link."""
 
     __tablename__ = "form_submissions"
     __table_args__ = (one_of("status", SubmissionStatus), {"schema": "leads"})
 
-    form_id: Mapped[UUID]
-    status: Mapped[str]
-    reason: Mapped[str | None]
     lead_id: Mapped[UUID | None]
-    token: Mapped[str | None]
-    answers: Mapped[Json]
-    language: Mapped[str]
     confirmation_hash: Mapped[bytes | None] = mapped_column(info={"secret": True})
     expires_at: Mapped[datetime | None]
     confirmed_at: Mapped[datetime | None]
-    created_at: Mapped[datetime]
 
 
-class FormAttempt(Base):
-    """A counter of submissions in a window, shared by all processes."""
+class FormAttempt(WebFormAttempt):
+    """How often a visitor tried a form of leads."""
 
     __tablename__ = "form_attempts"
     __table_args__ = ({"schema": "leads"},)
-
-    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
-    key: Mapped[bytes] = mapped_column(primary_key=True, info={"secret": True})
-    window_started_at: Mapped[datetime]
-    count: Mapped[int]
 
 
 class LeadConsent(TenantOwned):

@@ -13,8 +13,9 @@ from app.kernel.duplicate_router import duplicate_routes
 from app.kernel.duplicates import DuplicateFound
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.listing import query_from_parameters
-from app.kernel.record_router import fields_of, record_response, record_router, tag
+from app.kernel.record_router import record_response, record_router, tag
 from app.kernel.routing import IfMatch, Router, Uow
+from app.kernel.validation import fields_of
 from app.modules.leads.interface import LeadAlreadyConverted, LeadStageInUse
 from app.modules.leads.router import assignment, form_pages, forms, optimisation, pools, scoring
 from app.modules.leads.schemas import (

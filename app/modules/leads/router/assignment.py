@@ -7,9 +7,10 @@ from uuid import UUID
 from fastapi import Response
 
 from app.kernel.errors import DuplicateValue, problems
-from app.kernel.record_router import etag, fields_of, json_response, tag
+from app.kernel.record_router import etag, json_response, tag
 from app.kernel.records import to_json
 from app.kernel.routing import IfMatch, Router, Uow
+from app.kernel.validation import fields_of
 from app.modules.leads.interface import QueueInUse, TerritoryInUse
 from app.modules.leads.models import Territory
 from app.modules.leads.schemas.assignment import (

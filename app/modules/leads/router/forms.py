@@ -47,8 +47,7 @@ from app.modules.leads.services.leads import LeadService
 MANAGE = "lead_form:manage"
 VCARD_TYPES = frozenset({"text/vcard", "text/x-vcard", "text/directory"})
 _CARDS = TypeAdapter(CardsInput)
-TAG = "lead forms"
-router = Router(tags=[TAG])
+router = Router(tags=["lead forms"])
 
 _CHANGE = problems(StaleVersion, VersionRequired)
 _TEXT = {"schema": {"type": "string"}}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from fastapi import Response
 
 from app.kernel.errors import problems
-from app.kernel.job_router import JobRead, answer, read_job
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.job_reads import JobRead, answer, read_job
+from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
@@ -70,18 +69,8 @@ async def list_lead_behaviours(
 ) -> Page[BehaviourRead]:
     """What a lead did, newest first."""
     await LeadService(uow).get(id)
-    name = f"behaviours:{id}"
-    position = read_position(uow, name, cursor)
-    after = (datetime.fromisoformat(position[0]), UUID(position[1])) if position else None
-    rows, has_more = await Behaviours(uow).page(id, after=after, limit=min(limit, MAX_LIMIT))
-    last = [rows[-1].occurred_at.isoformat(), rows[-1].id] if has_more else []
-    return Page[BehaviourRead](
-        data=[BehaviourRead(**_behaviour(row)) for row in rows],
-        next_cursor=sign_position(uow, name, last) if has_more else None,
-        has_more=has_more,
-        total=None,
-        total_is_estimate=None,
-    )
+    found = await Behaviours(uow).page(id, limit=limit, cursor=cursor)
+    return found.page(lambda row: BehaviourRead(**_behaviour(row)))
 
 
 @router.post("/v1/leads/scoring/recompute", access="lead_scoring:manage", status_code=202)

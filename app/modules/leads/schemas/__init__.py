@@ -11,10 +11,10 @@ from pydantic_core import PydanticCustomError
 
 from app.kernel.contact import Email, Phone, Url
 from app.kernel.countries import Country
-from app.kernel.duplicate_router import DuplicateCandidate
 from app.kernel.holding import HeldOutput
 from app.kernel.money import MoneyIn, MoneyOut
 from app.kernel.schemas import (
+    DuplicateCandidate,
     ExternalId,
     Input,
     LongText,

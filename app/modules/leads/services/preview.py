@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from app.kernel.duplicate_router import DuplicateCandidate
 from app.kernel.duplicates import Candidate
 from app.kernel.money import Money
+from app.kernel.schemas import DuplicateCandidate
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import AccountRef, ContactRef, Customers
 from app.modules.leads.models import LeadStatus

@@ -6,7 +6,6 @@ from app.kernel.access import Scope
 from app.kernel.merging.ports import Merger
 from app.kernel.money_checks import MoneyCheck
 from app.kernel.registry import Module, Permission, Schedule
-from app.modules.membership.router.coupons import coupons, router
 from app.modules.membership.services.coupons.checks import CouponsCheck
 from app.modules.membership.services.coupons.codes import KIND
 from app.modules.membership.services.coupons.definitions import COUPON
@@ -20,7 +19,7 @@ _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 PART = Module(
     name="membership",
     tags={"coupons": "Coupons: what they take off, their codes, and how far they are used up."},
-    routers=(coupons, router),
+    routers=("app.modules.membership.router.coupons:coupons", "app.modules.membership.router.coupons:router"),
     records=(COUPON,),
     ports=((Merger, coupon_users), (MoneyCheck, CouponsCheck), (OrderBenefits, MembershipBenefits)),
     subscriptions=SUBSCRIPTIONS,

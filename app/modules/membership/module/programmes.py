@@ -11,7 +11,6 @@ from app.modules.customers.interface import AccountUser
 from app.modules.membership import jobs
 from app.modules.membership.handlers import SUBSCRIPTIONS
 from app.modules.membership.interface import Memberships
-from app.modules.membership.router.programmes import members, programmes, router
 from app.modules.membership.services.adjusting import AdjustmentSubject
 from app.modules.membership.services.for_others import (
     MembershipsOfTenant,
@@ -29,7 +28,11 @@ PART = Module(
         "membership": "Members of loyalty programmes: cards, points, tiers.",
         "loyalty_programmes": "What earns, what points are worth, and the tiers.",
     },
-    routers=(members, programmes, router),
+    routers=(
+        "app.modules.membership.router.programmes:members",
+        "app.modules.membership.router.programmes:programmes",
+        "app.modules.membership.router.programmes:router",
+    ),
     records=(LOYALTY_MEMBER,),
     interfaces={Memberships: MembershipsOfTenant},
     ports=(

@@ -8,7 +8,6 @@ from app.kernel.money_checks import MoneyCheck
 from app.kernel.registry import Module, Permission
 from app.modules.customers.interface import AccountPanel
 from app.modules.membership.handlers import OF_WALLETS
-from app.modules.membership.router import rewards, wallets
 from app.modules.membership.services.panel import MembershipPanel
 from app.modules.membership.services.referral_merging import ReferredHolders
 from app.modules.membership.services.wallet.reading import WalletCheck
@@ -18,7 +17,11 @@ _RUNS_IT = {"owner": Scope.ALL, "admin": Scope.ALL}
 PART = Module(
     name="membership",
     tags={"wallets": "Stored value of members: paid in, spent on orders and invoices, given back, paid out."},
-    routers=(wallets.router, wallets.settings, rewards.router),
+    routers=(
+        "app.modules.membership.router.wallets:router",
+        "app.modules.membership.router.wallets:settings",
+        "app.modules.membership.router.rewards:router",
+    ),
     ports=((MoneyCheck, WalletCheck), (AccountPanel, MembershipPanel), (Merger, ReferredHolders)),
     subscriptions=OF_WALLETS,
     permissions=(

@@ -42,6 +42,7 @@ from app.modules.membership.services.adjusting import Adjusting
 from app.modules.membership.services.rewards import RewardSettingsService
 from app.modules.membership.services.wallet.moving import Moving
 from app.modules.membership.services.wallet.reading import WalletReading
+from app.modules.orders.interface import CashPaidBack
 
 router = Router(tags=["wallets"])
 settings = Router(tags=["loyalty_programmes"])
@@ -120,7 +121,7 @@ async def top_up_wallet(id: UUID, body: TopUp, uow: Uow) -> WalletTransactionRea
     f"{OF}/pay",
     access="loyalty_member:redeem",
     status_code=201,
-    responses=problems(*_MOVE, InsufficientStoredValue),
+    responses=problems(*_MOVE, InsufficientStoredValue, CashPaidBack),
 )
 async def pay_from_wallet(id: UUID, body: WalletPay, uow: Uow) -> WalletTransactionRead:
     """Pay an order or an invoice: the payment is entered and settles what is invoiced, all or nothing."""

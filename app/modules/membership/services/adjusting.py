@@ -174,6 +174,7 @@ class Adjusting:
         ledger = Ledger(self._uow)
         holding = (await ledger.hold([made.member_id]))[made.member_id]
         posting = ledger.post("adjust", holding, made.id, note=made.reason)
+        await ledger.reach({made.member_id: -made.points} if 0 < -made.points <= holding.points else {})
         holding.adjust(
             posting, made.points, today=ledger.today, expires_on=_last_day(programme, ledger.today)
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from app.kernel.access import visible_rows
@@ -12,7 +12,7 @@ from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import RecordColumn
 from app.kernel.money_checks import Difference, compared
 from app.kernel.uow import UnitOfWork
-from app.kernel.uses import live_uses
+from app.kernel.uses import UsesByColumn
 from app.modules.customers.interface import CUSTOMER_COLUMNS
 from app.modules.membership.interface import MemberCard
 from app.modules.membership.services.members import LOYALTY_MEMBER
@@ -42,19 +42,11 @@ class MembershipsOfTenant:
         return found
 
 
-class MemberUses:
+class MemberUses(UsesByColumn):
     """`AccountUser`: an account or a contact that is a member is not deleted."""
 
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
-
-    async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
-        """How many live memberships name the account or contact."""
-        column = CUSTOMER_COLUMNS.get(object_name)
-        if column is None:
-            return {}
-        rows = {"loyalty_members": f"membership.loyalty_members t WHERE t.{column} = $2"}
-        return await live_uses(self._uow, id, rows)
+    columns: ClassVar = CUSTOMER_COLUMNS
+    rows: ClassVar = {"loyalty_members": "membership.loyalty_members t WHERE t.{column} = $2"}
 
 
 def member_holders(column: str, target: str) -> Any:

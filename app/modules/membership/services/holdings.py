@@ -78,9 +78,17 @@ class Taken:
     points: int
 
 
+Place = tuple[bool, date, date, UUID]
+"""Where a lot stands in the order of spending."""
+
+
 @dataclass(slots=True)
 class Holding:
-    """The balances and open lots of one member, whose row is held."""
+    """The balances of one member, whose row is held, and open lots: all of them, or at least what is due.
+
+    Where not `whole`, open lots are there up to the place `read_to` only, and no others may be spent: `Ledger.reach`
+    reads as many as are needed.
+    """
 
     member_id: UUID
     programme_id: UUID
@@ -90,6 +98,8 @@ class Holding:
     debt: int = 0
     qualifying: int = 0
     lots: list[Lot] = field(default_factory=list)
+    whole: bool = True
+    read_to: Place | None = None
 
     def credit(
         self,
@@ -157,19 +167,28 @@ class Holding:
         return count
 
     def take(self, points: int) -> list[Taken]:
-        """Take points out of lots, without saying where they go. Raises `InsufficientPoints`."""
+        """Take points out of lots, without saying where they go.
+
+        Raises: InsufficientPoints; RuntimeError where lots were not read that are to be spent first.
+        """
         if points > self.points:
             raise InsufficientPoints(
                 f"There are {self.points} to spend.", available=self.points, wanted=points
             )
         taken = []
-        for lot in sorted((lot for lot in self.lots if lot.matures_on is None), key=_order):
+        for lot in sorted(
+            (lot for lot in self.lots if lot.matures_on is None and lot.remaining), key=place_of
+        ):
             part = min(points, lot.remaining)
             if part:
+                if not self.whole and (self.read_to is None or place_of(lot) > self.read_to):
+                    break
                 lot.remaining -= part
                 lot.changed = True
                 points -= part
                 taken.append(Taken(lot, part))
+        if points:
+            raise RuntimeError(f"the lots of member {self.member_id} were not read")
         self.points -= sum(one.points for one in taken)
         return taken
 
@@ -265,11 +284,11 @@ class Holding:
             posting.entries[None, against, "qualifying"] -= points
 
 
-def _order(lot: Lot) -> tuple[bool, date, date, UUID]:
+def place_of(lot: Lot) -> Place:
     """Soonest to expire first, then the oldest; what never expires last."""
     return lot.expires_on is None, lot.expires_on or date.min, lot.earned_on, lot.id
 
 
 def in_spending_order(lots: Sequence[Lot]) -> list[Lot]:
     """As they are spent; pending ones behind the others."""
-    return sorted(lots, key=lambda lot: (lot.matures_on is not None, _order(lot)))
+    return sorted(lots, key=lambda lot: (lot.matures_on is not None, place_of(lot)))

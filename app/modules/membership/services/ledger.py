@@ -7,16 +7,19 @@ does not depend on when a schedule last ran.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.ids import new_id
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.interface import PointsExpired, PointsMatured
 from app.modules.membership.models.programmes import LedgerTransaction, PointLot
-from app.modules.membership.services.holdings import Holding, Lot, Posting
+from app.modules.membership.services.holdings import Holding, Lot, Posting, place_of
+
+FIRST_LOTS: Final = 16
+"""So many lots are read at first to be spent; few burns need more."""
 
 
 class Ledger:
@@ -29,7 +32,10 @@ class Ledger:
         self._postings: list[Posting] = []
 
     async def hold(self, ids: Collection[UUID]) -> dict[UUID, Holding]:
-        """Hold these members and read their open lots; what is due is settled. Those that are gone are absent."""
+        """Hold these members and settle what of their lots is due. Those that are gone are absent.
+
+        Nothing else is read of their lots, however many there are: `reach` reads what is to be spent.
+        """
         uow = self._uow
         rows = await uow.fetch(_HOLD, uow.tenant_id, list(ids))
         found = {
@@ -41,10 +47,11 @@ class Ledger:
                 row["points_reserved"],
                 row["points_debt"],
                 row["points_qualifying"],
+                whole=False,
             )
             for row in rows
         }
-        await self._read_lots(found, _OPEN_LOTS, list(found))
+        await self._read_lots(found, _DUE_LOTS, list(found), self.today)
         self._holdings |= found
         for holding in found.values():
             self.settle(holding)
@@ -59,6 +66,31 @@ class Ledger:
         """A member who is held."""
         return self._holdings[id]
 
+    async def reach(self, wanted: Mapping[UUID, int]) -> None:
+        """Read lots of held members, in the order in which they are spent, until they come to so many points.
+
+        What is taken of a member afterwards, in all, must not be more. One statement; more for many small lots.
+        """
+        most = FIRST_LOTS
+        while wanted:
+            rows = await self._uow.fetch(
+                _IN_ORDER,
+                self._uow.tenant_id,
+                list(wanted),
+                [min(points, most) for points in wanted.values()],
+                self.today,
+            )
+            self._add(self._holdings, rows)
+            by_member: dict[UUID, list[UUID]] = {id: [] for id in wanted}
+            for row in rows:
+                by_member[row["member_id"]].append(row["id"])
+            wanted = {
+                id: points
+                for id, points in wanted.items()
+                if not _reached(self._holdings[id], by_member[id], points, all_within=min(points, most))
+            }
+            most *= 8
+
     async def also(self, *, earning_ids: Collection[UUID] = (), lot_ids: Collection[UUID] = ()) -> None:
         """Read further lots of members who are held: of these earnings, or by their ids."""
         if earning_ids or lot_ids:
@@ -67,10 +99,13 @@ class Ledger:
             )
 
     async def _read_lots(self, holdings: dict[UUID, Holding], sql: str, *arguments: Any) -> None:
-        if not holdings:
-            return
-        known = {lot.id for holding in holdings.values() for lot in holding.lots}
-        for row in await self._uow.fetch(sql, self._uow.tenant_id, *arguments):
+        if holdings:
+            self._add(holdings, await self._uow.fetch(sql, self._uow.tenant_id, *arguments))
+
+    def _add(self, holdings: dict[UUID, Holding], rows: Sequence[Any]) -> None:
+        """What is there already stays as it was moved since."""
+        known = {lot.id for id in {row["member_id"] for row in rows} for lot in holdings[id].lots}
+        for row in rows:
             if row["id"] not in known:
                 values = dict(row)
                 holdings[values.pop("member_id")].lots.append(Lot(**values))
@@ -176,6 +211,16 @@ class Ledger:
             lot.new = lot.changed = False
 
 
+def _reached(holding: Holding, ids: Sequence[UUID], points: int, *, all_within: int) -> bool:
+    """Whether the lots that come first, which these are, hold so many points; or there are no others."""
+    by_id = {lot.id: lot for lot in holding.lots}
+    found = [by_id[id] for id in ids]
+    holding.whole = holding.whole or len(ids) < all_within
+    if found:
+        holding.read_to = max(place_of(lot) for lot in found)
+    return holding.whole or sum(lot.remaining for lot in found if lot.matures_on is None) >= points
+
+
 def _columns(lot: Lot) -> dict[str, Any]:
     return {name: getattr(lot, name) for name in _LOT_COLUMNS}
 
@@ -184,7 +229,16 @@ _LOT_COLUMNS = (
     "id", "earning_id", "earned_on", "matures_on", "expires_on", "points", "remaining", "expired", "reversed",
 )  # fmt: skip
 _LOTS = f"SELECT member_id, {', '.join(_LOT_COLUMNS)} FROM membership.lots WHERE tenant_id = $1"
-_OPEN_LOTS = f"{_LOTS} AND member_id = ANY($2::uuid[]) AND remaining > 0"
+# Each half is a range of ix_lots_in_order; a member has few that are due, but may have thousands that are not.
+_DUE_LOTS = f"""
+{_LOTS} AND member_id = ANY($2::uuid[]) AND remaining > 0 AND matures_on <= $3
+UNION ALL
+{_LOTS} AND member_id = ANY($2::uuid[]) AND remaining > 0 AND matures_on IS NULL AND expires_on < $3"""
+_IN_ORDER = f"""
+SELECT l.* FROM unnest($2::uuid[], $3::bigint[]) AS w(member_id, most) CROSS JOIN LATERAL (
+  {_LOTS} AND member_id = w.member_id AND remaining > 0 AND matures_on IS NULL
+    AND (expires_on IS NULL OR expires_on >= $4)
+  ORDER BY matures_on, expires_on, earned_on, id LIMIT w.most) l"""
 _MORE_LOTS = (
     f"{_LOTS} AND member_id = ANY($2::uuid[]) AND (earning_id = ANY($3::uuid[]) OR id = ANY($4::uuid[]))"
 )

@@ -9,7 +9,6 @@ from datetime import date
 from typing import Any, ClassVar
 from uuid import UUID
 
-import segno
 from stdnum import luhn
 
 from app.kernel.errors import Invalid
@@ -191,6 +190,8 @@ def _number(given: str | None) -> str:
 
 def qr_code(number: str) -> bytes:
     """The card's number as a QR code (ISO/IEC 18004), an SVG picture."""
+    import segno
+
     picture = io.BytesIO()
     segno.make(number, error="m", micro=False).save(picture, kind="svg", scale=4, border=4)
     return picture.getvalue()

@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from app.kernel.ids import new_id
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.log_pages import NEWEST, select_page
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.interface import BenefitGranted
 from app.modules.membership.models.rewards import BenefitGrant, Occasion
@@ -99,14 +99,9 @@ async def benefits_of(
     uow: UnitOfWork, member_id: UUID, *, limit: int, cursor: str | None
 ) -> BenefitGrantPage:
     """What a member got, newest first. Raises `InvalidCursor`."""
+    granted = uow.select(BenefitGrant).where(BenefitGrant.member_id == member_id)
     name = f"benefit_grants:{member_id}"
-    before = read_position(uow, name, cursor)
-    statement = uow.select(BenefitGrant).where(BenefitGrant.member_id == member_id)
-    if before:
-        statement = statement.where(BenefitGrant.id < UUID(before[0]))
-    limit = min(limit, MAX_LIMIT)
-    rows = await uow.all(statement.order_by(BenefitGrant.id.desc()).limit(limit + 1))
-    shown, more = rows[:limit], len(rows) > limit
+    found = await select_page(uow, granted, NEWEST, name=name, limit=limit, cursor=cursor)
     return BenefitGrantPage(
         data=[
             BenefitGrantRead(
@@ -117,10 +112,9 @@ async def benefits_of(
                 rewards=read_rewards(stored_rewards(row.rewards)),
                 granted_at=row.granted_at,
             )
-            for row in shown
+            for row in found.rows
         ],
-        next_cursor=sign_position(uow, name, [shown[-1].id]) if more else None,
-        has_more=more,
+        **found.onward,
     )
 
 

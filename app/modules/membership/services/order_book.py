@@ -6,6 +6,7 @@ through in a few statements, one after the other.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -35,7 +36,10 @@ class OrderBook:
         self._changed: set[_Key] = set()
 
     async def read(self, order_ids: Collection[UUID]) -> None:
-        """Read these orders, and hold their members who are not held. Nine statements at most."""
+        """Read these orders, and hold their members who are not held.
+
+        Ten statements at most, unless what is taken back was spent by a member of very many small lots.
+        """
         uow, ids = self._uow, list(order_ids)
         for share in entities(OrderShare, await uow.fetch(_SHARES, uow.tenant_id, ids)):
             self._shares.setdefault((share.order_id, share.member_id), []).append(share)
@@ -52,8 +56,24 @@ class OrderBook:
             if one.order_id is not None:
                 self._earnings[one.order_id, one.member_id] = one
         await self._ledger.also(earning_ids=[one.id for one in self._earnings.values()])
+        await self._ledger.reach(self._beyond())
         self._burn_book = BurnBook(uow, self._ledger, burns)
         await self._burn_book.read()
+
+    def _beyond(self) -> dict[UUID, int]:
+        """By member what may have to be taken out of other lots: of orders whose own points were spent."""
+        spent = {
+            lot.earning_id
+            for member_id in {one.member_id for one in self._earnings.values()}
+            for lot in self._ledger.held(member_id).lots
+            if lot.spent
+        }
+        members = {one.member_id for one in self._earnings.values() if one.id in spent}
+        found = Counter[UUID]()
+        for one in self._earnings.values():
+            if one.member_id in members:
+                found[one.member_id] += one.spendable - one.spendable_reversed
+        return {id: points for id, points in found.items() if points}
 
     def take_back(
         self, order_id: UUID, returned: Mapping[UUID, Decimal] | None, *, key: UUID | None = None

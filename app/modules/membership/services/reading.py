@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
+from app.kernel.log_pages import NEWEST, Slice, select_page
 from app.kernel.models import TenantOwned
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.models.programmes import Adjustment, Burn, PointLot, TierChange, TierReason
 from app.modules.membership.schemas.members import (
@@ -27,7 +27,6 @@ from app.modules.membership.services.members import LoyaltyMemberService
 from app.modules.membership.services.spending import read_burn
 
 M = TypeVar("M", bound=TenantOwned)
-T = TypeVar("T")
 
 
 class MemberReading:
@@ -86,33 +85,24 @@ class MemberReading:
 
     async def burns(self, id: UUID, *, limit: int, cursor: str | None) -> BurnPage:
         """Raises `InvalidCursor`."""
-        return BurnPage(**await self._page(Burn, id, limit, cursor, read_burn))
+        found = await self._page(Burn, id, limit, cursor)
+        return BurnPage(data=[read_burn(row) for row in found.rows], **found.onward)
 
     async def adjustments(self, id: UUID, *, limit: int, cursor: str | None) -> AdjustmentPage:
         """Raises `InvalidCursor`."""
-        return AdjustmentPage(**await self._page(Adjustment, id, limit, cursor, read_adjustment))
+        found = await self._page(Adjustment, id, limit, cursor)
+        return AdjustmentPage(data=[read_adjustment(row) for row in found.rows], **found.onward)
 
     async def tiers(self, id: UUID, *, limit: int, cursor: str | None) -> TierChangePage:
         """Raises `InvalidCursor`."""
-        return TierChangePage(**await self._page(TierChange, id, limit, cursor, _tier_change))
+        found = await self._page(TierChange, id, limit, cursor)
+        return TierChangePage(data=[_tier_change(row) for row in found.rows], **found.onward)
 
-    async def _page(
-        self, model: type[M], id: UUID, limit: int, cursor: str | None, read: Callable[[M], T]
-    ) -> dict[str, Any]:
+    async def _page(self, model: type[M], id: UUID, limit: int, cursor: str | None) -> Slice[M]:
         await LoyaltyMemberService(self._uow).get(id)
-        name = f"{model.__tablename__}:{id}"
-        before = read_position(self._uow, name, cursor)
         statement = self._uow.select(model).where(model.__table__.c.member_id == id)
-        if before:
-            statement = statement.where(model.id < UUID(before[0]))
-        limit = min(limit, MAX_LIMIT)
-        rows = await self._uow.all(statement.order_by(model.id.desc()).limit(limit + 1))
-        shown, more = rows[:limit], len(rows) > limit
-        return {
-            "data": [read(row) for row in shown],
-            "next_cursor": sign_position(self._uow, name, [shown[-1].id]) if more else None,
-            "has_more": more,
-        }
+        name = f"{model.__tablename__}:{id}"
+        return await select_page(self._uow, statement, NEWEST, name=name, limit=limit, cursor=cursor)
 
 
 def _transaction(row: Any) -> LedgerTransactionRead:

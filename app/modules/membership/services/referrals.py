@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from app.kernel.errors import NotFound
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.log_pages import NEWEST, select_page
 from app.kernel.statements import entities
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.interface import (
@@ -117,21 +117,10 @@ class Referrals:
 
     async def page(self, member_id: UUID, *, limit: int, cursor: str | None) -> ReferralPage:
         """Whom a member brought in, newest first. Raises `InvalidCursor`."""
+        brought_in = self._uow.select(Referral).where(Referral.referrer_id == member_id)
         name = f"referrals:{member_id}"
-        before = read_position(self._uow, name, cursor)
-        statement = self._uow.select(Referral).where(Referral.referrer_id == member_id)
-        if before:
-            statement = statement.where(Referral.id < UUID(before[0]))
-        limit = min(limit, MAX_LIMIT)
-        rows: Sequence[Referral] = await self._uow.all(
-            statement.order_by(Referral.id.desc()).limit(limit + 1)
-        )
-        shown, more = rows[:limit], len(rows) > limit
-        return ReferralPage(
-            data=[read_referral(row) for row in shown],
-            next_cursor=sign_position(self._uow, name, [shown[-1].id]) if more else None,
-            has_more=more,
-        )
+        found = await select_page(self._uow, brought_in, NEWEST, name=name, limit=limit, cursor=cursor)
+        return ReferralPage(data=[read_referral(row) for row in found.rows], **found.onward)
 
 
 def read_referral(row: Referral) -> ReferralRead:

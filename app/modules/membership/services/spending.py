@@ -83,6 +83,7 @@ class Spending:
         burn_id = new_id()
         kind = "reserve" if body.reserve else "burn"
         posting = self._ledger.post(kind, holding, burn_id, order_id=body.order_id, note=body.note)
+        await self._ledger.reach({id: body.points} if body.points <= holding.points else {})
         taken = holding.burn(posting, body.points, reserve=body.reserve)
         await self._ledger.close()
         made = await self._uow.insert(
@@ -228,6 +229,7 @@ class Spending:
             raise MemberNotActive(state=rows[id].status if to.status == MemberStatus.ACTIVE else to.status)
         held = await self._ledger.hold([id, to.id])
         posting = self._ledger.post("transfer", held[id], new_id(), note=body.note)
+        await self._ledger.reach({id: body.points} if body.points <= held[id].points else {})
         held[id].transfer(posting, body.points, held[to.id], today=self._ledger.today)
         await self._ledger.close()
         self._uow.publish(PointsTransferred(id=id, points=body.points, to_member_id=to.id))

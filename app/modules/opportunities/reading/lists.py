@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.access import Scope
-from app.kernel.listing import Bindings
+from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import NEWEST_BY_TIME, fetch_page, order_by
 from app.kernel.money import Money
-from app.kernel.paging import read_position, sign_position
-from app.kernel.statements import entity
+from app.kernel.statements import entities
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.reading.models import ForecastSubmission, Target
 from app.modules.opportunities.reading.reach import amounts_hidden
 from app.modules.opportunities.reading.schemas import ForecastSubmissionRead, Submissions, Targets
 from app.modules.opportunities.reading.targets import Organisation, TargetService, reached_members
 
+_LATEST_PERIOD: Final = order_by({"starts_on": Kind.DATE, "id": Kind.UUID}, falling=True)
+
 
 async def targets_page(
-    uow: UnitOfWork, filters: Mapping[str, Any], limit: int, cursor: str | None
+    uow: UnitOfWork, filters: Mapping[str, Any], *, limit: int, cursor: str | None
 ) -> Targets:
     """Raises `InvalidCursor`."""
     bind = Bindings(uow.tenant_id)
@@ -36,13 +38,15 @@ async def targets_page(
             f"((t.subject = 'member' AND t.subject_id = ANY({bind(members)}::uuid[]))"
             f" OR (t.subject = 'team' AND t.subject_id = ANY({bind(list(teams))}::uuid[])))"
         )
-    rows, following = await _page(uow, "targets", "starts_on", seen, bind, filters, limit, cursor)
-    data = await TargetService(uow).render([entity(Target, row) for row in rows])
-    return Targets(data=data, next_cursor=following, has_more=following is not None)
+    select = _selection("targets", seen, bind, filters)
+    name = f"targets:{_given(filters)}"
+    found = await fetch_page(uow, select, bind, _LATEST_PERIOD, name=name, limit=limit, cursor=cursor)
+    data = await TargetService(uow).render(entities(Target, found.rows))
+    return Targets(data=data, **found.onward)
 
 
 async def submissions_page(
-    uow: UnitOfWork, filters: Mapping[str, Any], limit: int, cursor: str | None
+    uow: UnitOfWork, filters: Mapping[str, Any], *, limit: int, cursor: str | None
 ) -> Submissions:
     """Raises `InvalidCursor`."""
     bind = Bindings(uow.tenant_id)
@@ -50,11 +54,11 @@ async def submissions_page(
     seen = f"t.member_id = ANY({bind(members)}::uuid[])"
     if amounts_hidden(uow):
         seen = f"false AND {seen}"  # a submission is nothing but its amount
-    rows, following = await _page(
-        uow, "forecast_submissions", "created_at", seen, bind, filters, limit, cursor
-    )
-    data = [submission(entity(ForecastSubmission, row)) for row in rows]
-    return Submissions(data=data, next_cursor=following, has_more=following is not None)
+    select = _selection("forecast_submissions", seen, bind, filters)
+    name = f"forecast_submissions:{_given(filters)}"
+    found = await fetch_page(uow, select, bind, NEWEST_BY_TIME, name=name, limit=limit, cursor=cursor)
+    data = [submission(row) for row in entities(ForecastSubmission, found.rows)]
+    return Submissions(data=data, **found.onward)
 
 
 def submission(row: ForecastSubmission) -> ForecastSubmissionRead:
@@ -74,34 +78,14 @@ def submission(row: ForecastSubmission) -> ForecastSubmissionRead:
     return ForecastSubmissionRead.model_validate(values | {"amount": Money(row.amount, row.currency)})
 
 
-async def _page(
-    uow: UnitOfWork,
-    table: str,
-    order: str,
-    seen: str,
-    bind: Bindings,
-    filters: Mapping[str, Any],
-    limit: int,
-    cursor: str | None,
-) -> tuple[Sequence[Any], str | None]:
-    given = {name: value for name, value in filters.items() if value is not None}
-    name = f"{table}:{given}"
+def _selection(table: str, seen: str, bind: Bindings, filters: Mapping[str, Any]) -> str:
     clauses = ["t.tenant_id = $1", seen]
-    clauses += [f"t.{name} = {bind(value)}::{_type(value)}" for name, value in given.items()]
-    position = read_position(uow, name, cursor)
-    if position:
-        after, id = position
-        kind = "date" if order == "starts_on" else "timestamptz"
-        clauses.append(f"(t.{order}, t.id) < ({bind(after)}::text::{kind}, {bind(id)}::text::uuid)")
-    rows = await uow.fetch(
-        f"SELECT t.*, t.{order}::text AS position FROM opportunities.{table} t WHERE {' AND '.join(clauses)}"
-        f" ORDER BY t.{order} DESC, t.id DESC LIMIT {int(limit) + 1}",
-        *bind.values,
-    )
-    plain = [{name: value for name, value in row.items() if name != "position"} for row in rows[:limit]]
-    if len(rows) <= limit:
-        return plain, None
-    return plain, sign_position(uow, name, [rows[limit - 1]["position"], rows[limit - 1]["id"]])
+    clauses += [f"t.{name} = {bind(value)}::{_type(value)}" for name, value in _given(filters).items()]
+    return f"SELECT t.* FROM opportunities.{table} t WHERE {' AND '.join(clauses)}"
+
+
+def _given(filters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in filters.items() if value is not None}
 
 
 def _type(value: Any) -> str:

@@ -212,7 +212,7 @@ async def list_targets(
     the number won, opened (by opened_on) or of activities done; of a team, with the teams below.
     """
     filters = {"period": period, "starts_on": starts_on, "subject": subject, "measure": measure}
-    return await targets_page(uow, filters, min(limit, listing.MAX_LIMIT), cursor)
+    return await targets_page(uow, filters, limit=limit, cursor=cursor)
 
 
 @targets.post("", access="target:manage", status_code=201, responses=problems(DuplicateValue))
@@ -283,7 +283,7 @@ async def list_forecast_submissions(
 ) -> Submissions:
     """Who submitted what, when and why, newest first; of the members that you see."""
     filters = {"period": period, "starts_on": starts_on, "member_id": member_id}
-    return await submissions_page(uow, filters, min(limit, listing.MAX_LIMIT), cursor)
+    return await submissions_page(uow, filters, limit=limit, cursor=cursor)
 
 
 @forecast.post("/submissions", access="forecast:submit", status_code=201)

@@ -11,8 +11,9 @@ from starlette.requests import Request
 
 from app.kernel.errors import DuplicateValue, InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.listing import query_from_parameters
-from app.kernel.record_router import fields_of, record_response, record_router, tag
+from app.kernel.record_router import record_response, record_router, tag
 from app.kernel.routing import IfMatch, Router, Uow
+from app.kernel.validation import fields_of
 from app.modules.opportunities.interface import StageInUse
 from app.modules.opportunities.models import OpportunityStatus
 from app.modules.opportunities.schemas import (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from app.kernel.errors import Invalid, Problem
+from app.kernel.imports.references import place_ids, texts_of
 from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
 from app.kernel.statements import entity
 from app.modules.customers.interface import Customers
@@ -79,20 +80,20 @@ class OpportunityImport(ImportRules):
     async def _resolve(self, rows: Sequence[ImportRow]) -> None:
         """Put ids where the file names accounts, contacts and pipelines; refuse rows that name unknown ones."""
         customers = self.uow.of(Customers)
-        texts = _texts(rows, ACCOUNT)
+        texts = texts_of(rows, ACCOUNT)
         if texts:
             found = {
                 **await customers.accounts_by_name(texts),
                 **await customers.accounts_by_external_id(texts),
             }
-            _place(rows, ACCOUNT, "account_id", found)
-        texts = _texts(rows, CONTACT)
+            place_ids(rows, ACCOUNT, "account_id", found)
+        texts = texts_of(rows, CONTACT)
         if texts:
             found = {
                 **await customers.contacts_by_email(texts),
                 **await customers.contacts_by_external_id(texts),
             }
-            _place(rows, CONTACT, "contact_id", found)
+            place_ids(rows, CONTACT, "contact_id", found)
         for row in rows:
             text = row.extras.get(PIPELINE.name, "").strip()
             if text:
@@ -100,22 +101,3 @@ class OpportunityImport(ImportRules):
                     row.values["pipeline_id"] = (await self.pipelines.resolve(text)).id
                 except Invalid:
                     row.refuse(PIPELINE.name, "unknown_reference", f"There is no pipeline {text!r}.")
-
-
-def _texts(rows: Sequence[ImportRow], column: ImportColumn) -> set[str]:
-    found = {row.extras.get(column.name, "").strip() for row in rows}
-    return found - {""}
-
-
-def _place(rows: Sequence[ImportRow], column: ImportColumn, name: str, found: Mapping[str, UUID]) -> None:
-    for row in rows:
-        text = row.extras.get(column.name, "").strip()
-        if not text:
-            continue
-        id = found.get(text)
-        if id is None:
-            detail = f"There is no {column.name} {text!r}, or several have that name."
-            row.refuse(column.name, "unknown_reference", detail)
-        else:
-            row.values[name] = id
-            row.given = row.given | {name}

@@ -10,7 +10,7 @@ from app.kernel.money import money_dict
 from app.kernel.record_reads import visible_of
 from app.kernel.sharing import GoesAlong
 from app.kernel.uow import UnitOfWork
-from app.kernel.uses import live_uses
+from app.kernel.uses import UsesByColumn
 from app.modules.activities.interface import Position, Subject, TimelineEntry, place_in_sql
 from app.modules.customers.interface import CUSTOMER_COLUMNS
 from app.modules.opportunities.services.opportunities import OpportunityService
@@ -98,19 +98,11 @@ def _entry(row: Any, hidden: frozenset[str]) -> TimelineEntry:
     )
 
 
-class OpportunityUses:
+class OpportunityUses(UsesByColumn):
     """`AccountUser`: an account or contact with opportunities is not deleted."""
 
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
-
-    async def uses(self, object_name: str, id: UUID) -> Mapping[str, int]:
-        """How many live opportunities name the account or contact."""
-        column = CUSTOMER_COLUMNS.get(object_name)
-        if column is None:
-            return {}
-        rows = {"opportunities": f"opportunities.opportunities t WHERE t.{column} = $2"}
-        return await live_uses(self._uow, id, rows)
+    columns: ClassVar = CUSTOMER_COLUMNS
+    rows: ClassVar = {"opportunities": "opportunities.opportunities t WHERE t.{column} = $2"}
 
 
 class OpportunityWork(GoesAlong):

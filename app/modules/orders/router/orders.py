@@ -21,10 +21,11 @@ from app.kernel.pdf.answers import PDF, pdf_answer
 from app.kernel.pdf.documents import Document
 from app.kernel.pdf.kept import fresh_pdf
 from app.kernel.pdf.render import DocumentNotRendered
-from app.kernel.record_router import detail_response, fields_of, record_router
+from app.kernel.record_router import detail_response, record_router
 from app.kernel.routing import CurrentActor, IfMatch, KernelDep, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import fields_of
 from app.modules.automation.interface import ApprovalNotNeeded, ApprovalPending, NoApprover
 from app.modules.contracts.interface import ContractNotActive, FrameExceeded
 from app.modules.orders.interface import (

@@ -63,6 +63,7 @@ from app.modules.orders.services.receivables.errors import (
     NotAllocatable,
     NothingToCredit,
     NothingToInvoice,
+    PaidFromStoredValue,
 )
 from app.modules.orders.services.receivables.instalments import InstalmentInvoices
 from app.modules.orders.services.receivables.invoices import INVOICE, InvoiceService
@@ -79,9 +80,11 @@ paying = Router(tags=["payments"])
 router = Router(tags=["receivables"])
 
 _STEP = problems(InvalidTransition, StaleVersion, VersionRequired)
-_SETTLE = problems(NotAllocatable, AllocationExceeded, StaleVersion, VersionRequired)
-_TAKE_BACK = problems(NotAllocatable, AllocationFinal, StaleVersion, VersionRequired)
-_REFUND = problems(NotAllocatable, AllocationExceeded, DuplicateValue, StaleVersion, VersionRequired)
+_SETTLE = problems(NotAllocatable, AllocationExceeded, PaidFromStoredValue, StaleVersion, VersionRequired)
+_TAKE_BACK = problems(NotAllocatable, AllocationFinal, PaidFromStoredValue, StaleVersion, VersionRequired)
+_REFUND = problems(
+    NotAllocatable, AllocationExceeded, DuplicateValue, PaidFromStoredValue, StaleVersion, VersionRequired
+)
 OnDay = Annotated[date | None, Query(alias="on", description="The day; absent means today.")]
 Account = Annotated[UUID, Query(description="Whose.")]
 

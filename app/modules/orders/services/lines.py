@@ -12,11 +12,11 @@ from uuid import UUID
 
 from app.kernel.benefits import Benefit, by_line, stored
 from app.kernel.errors import Invalid
-from app.kernel.ids import new_id
+from app.kernel.ids import new_ids
 from app.kernel.money import exponent_of, half_up
 from app.kernel.parts import Parts
 from app.kernel.statements import entities
-from app.kernel.totals import DiscountTooLarge, LineInput, total
+from app.kernel.totals import DiscountTooLarge, LineInput, LineTotal, total
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.interface import NewOrderLine
 from app.modules.orders.models.orders import Order, OrderLine
@@ -92,8 +92,7 @@ def totalled(
     if sums.total < 0 and not credit:
         raise Invalid.at("/lines", "negative", "An order does not come to less than nothing.")
     rows = [
-        _row(line, position, dict(zip(AMOUNTS, _amounts_of(amounts), strict=True)), currency)
-        | {"benefit_discount": benefit}
+        _row(position, line, amounts, benefit, currency)
         for position, (line, amounts, benefit) in enumerate(zip(lines, sums.lines, off, strict=True))
     ]
     header: dict[str, Any] = dict(zip(AMOUNTS, _amounts_of(sums), strict=True))
@@ -114,7 +113,7 @@ def exact_sum(parts: Iterable[tuple[Decimal, Decimal]]) -> Decimal:
     """The sum of quantity x price, never rounded."""
     found = Decimal(0)
     for quantity, price in parts:
-        found = _EXACT.add(found, _EXACT.multiply(quantity, price))
+        found = _EXACT.fma(quantity, price, found)
     return found
 
 
@@ -133,7 +132,9 @@ def derived(
     }
 
 
-def _row(line: NewOrderLine, position: int, amounts: dict[str, int], currency: str) -> dict[str, Any]:
+def _row(
+    position: int, line: NewOrderLine, amounts: LineTotal, benefit: int, currency: str
+) -> dict[str, Any]:
     cost = None
     if line.unit_cost is not None:
         cost = half_up(Fraction(line.quantity) * Fraction(line.unit_cost) * 10 ** exponent_of(currency))
@@ -148,7 +149,13 @@ def _row(line: NewOrderLine, position: int, amounts: dict[str, int], currency: s
         "discount_percent": line.discount_percent,
         "discount_amount": line.discount_amount,
         "tax_rate": line.tax_rate,
-        **amounts,
+        "gross": amounts.gross,
+        "discount": amounts.discount,
+        "subtotal": amounts.subtotal,
+        "header_discount": amounts.header_discount,
+        "net": amounts.net,
+        "tax": amounts.tax,
+        "total": amounts.total,
         "charge": str(line.charge),
         "unit_cost": line.unit_cost,
         "cost": cost,
@@ -157,6 +164,7 @@ def _row(line: NewOrderLine, position: int, amounts: dict[str, int], currency: s
         "tax_entered": line.tax_entered,
         "cost_entered": line.cost_entered,
         "quote_line_id": line.quote_line_id,
+        "benefit_discount": benefit,
     }
 
 
@@ -209,7 +217,8 @@ class OrderLines:
 
     async def write(self, order_id: UUID, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Insert new lines, with the next statement; answers them with their ids."""
-        made = [{"id": new_id(), "order_id": order_id, **row} for row in rows]
+        ids = new_ids(len(rows))
+        made = [{"id": id, "order_id": order_id, **row} for id, row in zip(ids, rows, strict=True)]
         await self._uow.insert_many_last(OrderLine, made)
         return made
 

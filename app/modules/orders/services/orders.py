@@ -183,7 +183,9 @@ class OrderService(RecordService[Order]):
 
     async def after_create(self, row: Order) -> None:
         made = await self.lines.write(row.id, self._rows)
-        self.wrote_parts(row, lines=[line | of_lines.UNTOUCHED for line in made], benefits=row.benefits)
+        for line in made:
+            line.update(of_lines.UNTOUCHED)
+        self.wrote_parts(row, lines=made, benefits=row.benefits)
         if self._held:
             await self.benefits.hold(row, self._held)
             self._held = ()

@@ -14,7 +14,7 @@ from uuid import UUID
 from app.kernel.decimals import decimal_text
 from app.kernel.errors import Conflict, Invalid
 from app.kernel.ids import new_id
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.schemas import Page
 from app.kernel.statements import entities, entity
 from app.kernel.uow import UnitOfWork

@@ -10,8 +10,8 @@ from uuid import UUID
 import orjson
 import pytest
 
-from app.kernel.record_router import fields_of
 from app.kernel.records import to_json
+from app.kernel.validation import fields_of
 from app.main import Application
 from app.modules.after_sales.schemas.cases import CaseCreate
 from app.modules.after_sales.services.cases.cases import CaseService

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from app.kernel.clock import FixedClock
-from app.kernel.record_router import fields_of
+from app.kernel.validation import fields_of
 from app.modules.membership.services.coupons.following import release_old
 from app.modules.orders.schemas.orders import OrderCreate
 from app.modules.orders.services.orders import OrderService

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.kernel.clock import FixedClock
-from app.kernel.record_router import fields_of
+from app.kernel.validation import fields_of
 from app.modules.quotes.schemas import QuoteCreate
 from app.modules.quotes.services.quotes import QuoteService
 from tests.modules.membership.coupons.coupons import coupon, coupon_now, stepped

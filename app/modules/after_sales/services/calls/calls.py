@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from app.kernel.contact import to_e164
 from app.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from app.kernel.events import Event
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.listing import Kind
+from app.kernel.log_pages import order_by, select_page
 from app.kernel.people import People
-from app.kernel.statements import columns_of, entities
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import Activities, Subject
 from app.modules.after_sales.models.desk import Call, CallDirection
@@ -20,6 +20,7 @@ from app.modules.after_sales.schemas.calls import CallCreate, CallEnd, CallPage,
 from app.modules.after_sales.services.calls.callers import Caller, callers, informed
 
 LONGEST: Final = timedelta(days=7)
+_NEWEST: Final = order_by({"started_at": Kind.DATETIME, "id": Kind.UUID}, falling=True)
 _TITLES: Final = {
     "en": {"inbound": "Call from {who}", "outbound": "Call to {who}", "nobody": "a withheld number"},
     "zh": {"inbound": "{who}来电", "outbound": "致电{who}", "nobody": "未显示号码"},
@@ -112,30 +113,12 @@ class CallService:
             if me is None or agent_id not in (None, me):
                 raise Forbidden("These are somebody else's calls.", permission="agent:manage")
             agent_id = me
-        name, limit = f"calls {agent_id}", min(limit, MAX_LIMIT)
-        position = read_position(uow, name, cursor)
-        rows = await uow.fetch(
-            f"SELECT {', '.join(columns_of(Call))} FROM after_sales.calls WHERE tenant_id = $1"
-            " AND ($2::uuid IS NULL OR agent_id = $2)"
-            " AND ($3::timestamptz IS NULL OR (started_at, id) < ($3, $4::uuid))"
-            " ORDER BY started_at DESC, id DESC LIMIT $5",
-            uow.tenant_id,
-            agent_id,
-            datetime.fromisoformat(position[0]) if position else None,
-            UUID(position[1]) if position else None,
-            limit + 1,
-        )
-        shown = entities(Call, rows[:limit])
-        more = len(rows) > limit
-        return CallPage(
-            data=[call_read(row) for row in shown],
-            next_cursor=sign_position(uow, name, (shown[-1].started_at.isoformat(), shown[-1].id))
-            if more
-            else None,
-            has_more=more,
-            total=None,
-            total_is_estimate=None,
-        )
+        statement = uow.select(Call)
+        if agent_id is not None:
+            statement = statement.where(Call.agent_id == agent_id)
+        name = f"calls {agent_id}"
+        found = await select_page(uow, statement, _NEWEST, name=name, limit=limit, cursor=cursor)
+        return found.page(call_read)
 
     async def end(self, id: UUID, body: CallEnd) -> Call:
         """A call is over: it stands on the timelines of whom it was with, or alone.

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from app.kernel.errors import Invalid
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import CaseCommented

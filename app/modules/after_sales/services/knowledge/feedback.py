@@ -7,7 +7,8 @@ from uuid import UUID
 
 from app.kernel.errors import Forbidden
 from app.kernel.ids import new_id
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.listing import Bindings
+from app.kernel.log_pages import NEWEST, fetch_page
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import ArticleLocked, ArticleRated
 from app.modules.after_sales.models.knowledge import Article
@@ -82,15 +83,14 @@ class ArticleFeedbackService:
         """What was said, newest first, with the counts of all. Raises `NotFound`, `InvalidCursor`."""
         uow = self._uow
         await ArticleService(uow).get(article_id)
-        name, limit = f"article_feedback:{article_id}", min(limit, MAX_LIMIT)
-        after = read_position(uow, name, cursor)
-        rows = await uow.fetch(
-            f"SELECT {_COLUMNS} FROM after_sales.article_feedback WHERE tenant_id = $1 AND article_id = $2"
-            " AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
-            uow.tenant_id,
-            article_id,
-            UUID(after[0]) if after else None,
-            limit + 1,
+        found = await fetch_page(
+            uow,
+            f"SELECT {_COLUMNS} FROM after_sales.article_feedback WHERE tenant_id = $1 AND article_id = $2",
+            Bindings(uow.tenant_id, article_id),
+            NEWEST,
+            name=f"article_feedback:{article_id}",
+            limit=limit,
+            cursor=cursor,
         )
         counts = await uow.fetchrow(
             "SELECT count(*) FILTER (WHERE helpful) AS helpful, count(*) FILTER (WHERE NOT helpful) AS unhelpful"
@@ -98,14 +98,12 @@ class ArticleFeedbackService:
             uow.tenant_id,
             article_id,
         )
-        more, rows = len(rows) > limit, rows[:limit]
         return ArticleFeedbackPage(
             data=[
                 ArticleFeedbackRead.model_validate({n: row[n] for n in ArticleFeedbackRead.model_fields})
-                for row in rows
+                for row in found.rows
             ],
-            next_cursor=sign_position(uow, name, [rows[-1]["id"]]) if more else None,
-            has_more=more,
+            **found.onward,
             helpful=counts["helpful"] if counts else 0,
             unhelpful=counts["unhelpful"] if counts else 0,
         )

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid
 from app.kernel.listing import Bindings
+from app.kernel.log_pages import NEWEST, select_page
 from app.kernel.numbering import next_number
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.schemas import Page
-from app.kernel.statements import columns_of, entities, entity
+from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.models.service import EntitlementDraw, EntitlementKind, ServiceContract
 from app.modules.after_sales.schemas.service import (
@@ -152,26 +152,10 @@ class ServiceContractService(RecordService[ServiceContract]):
     async def draws(self, id: UUID, *, limit: int, cursor: str | None) -> Page[EntitlementDrawRead]:
         """What was drawn, newest first. Raises `NotFound`, `InvalidCursor`."""
         await self.get(id)
-        limit = min(limit, MAX_LIMIT)
-        listed = f"service-contracts/{id}/draws"
-        before = read_position(self.uow, listed, cursor)
-        rows = await self.uow.fetch(
-            "SELECT * FROM after_sales.entitlement_draws WHERE tenant_id = $1 AND service_contract_id = $2"
-            " AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
-            self.uow.tenant_id,
-            id,
-            UUID(before[0]) if before else None,
-            limit + 1,
-        )
-        found = [read_draw(row) for row in entities(EntitlementDraw, rows[:limit])]
-        more = len(rows) > limit
-        return Page[EntitlementDrawRead](
-            data=found,
-            next_cursor=sign_position(self.uow, listed, [found[-1].id]) if more else None,
-            has_more=more,
-            total=None,
-            total_is_estimate=None,
-        )
+        drawn = self.uow.select(EntitlementDraw).where(EntitlementDraw.service_contract_id == id)
+        name = f"service-contracts/{id}/draws"
+        found = await select_page(self.uow, drawn, NEWEST, name=name, limit=limit, cursor=cursor)
+        return found.page(read_draw)
 
 
 _DRAW: Final = """

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from app.kernel.jobs import JobCancelled, JobContext, JobPaused
+from app.kernel.jobs import JobContext
 from app.kernel.registry import JobKind, Subscription
 from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork
@@ -56,10 +56,7 @@ async def recompute(context: JobContext, _: Nothing) -> dict[str, int]:
         last, count, different = found
         done, changed = done + count, changed + different
         await context.progress(min(done, total), total, changed=changed)
-        if await context.cancelled():
-            raise JobCancelled
-        if context.stopping.is_set():
-            raise JobPaused
+        await context.go_on()
 
 
 async def recompute_chunk(uow: UnitOfWork, after: UUID) -> tuple[UUID, int, int] | None:

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
-from uuid import UUID
 
 from app.kernel.access import visible_rows
-from app.kernel.listing import Bindings
+from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import fetch_page, order_by
 from app.kernel.money import half_up
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.people import People
 from app.kernel.periods import period_start_sql
-from app.kernel.statements import entity
+from app.kernel.statements import entities
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.models.surveys import Survey, SurveyInvitation
 from app.modules.after_sales.schemas.surveys import (
@@ -78,26 +77,16 @@ class SurveyStatistics:
     async def answers(self, wanted: AnswerFilter, *, limit: int, cursor: str | None) -> SurveyAnswersPage:
         """Answers, newest first. Raises `InvalidCursor`."""
         bind = Bindings(self._uow.tenant_id)
-        where = self._where(wanted, bind)
-        name = f"survey_answers:{wanted.model_dump_json()}"
-        limit = min(limit, MAX_LIMIT)
-        after = read_position(self._uow, name, cursor)
-        if after is not None:
-            at, id = bind(datetime.fromisoformat(after[0])), bind(UUID(after[1]))
-            where += f" AND (i.answered_at, i.id) < ({at}::timestamptz, {id}::uuid)"
-        rows = await self._uow.fetch(
-            f"SELECT i.* {_FROM} WHERE {where} ORDER BY i.answered_at DESC, i.id DESC LIMIT {limit + 1}",
-            *bind.values,
+        found = await fetch_page(
+            self._uow,
+            f"SELECT i.* {_FROM} WHERE {self._where(wanted, bind)}",
+            bind,
+            _NEWEST,
+            name=f"survey_answers:{wanted.model_dump_json()}",
+            limit=limit,
+            cursor=cursor,
         )
-        more, rows = len(rows) > limit, rows[:limit]
-        last = rows[-1] if more else None
-        return SurveyAnswersPage(
-            data=read_all([entity(SurveyInvitation, row) for row in rows]),
-            next_cursor=sign_position(self._uow, name, [last["answered_at"].isoformat(), last["id"]])
-            if last is not None
-            else None,
-            has_more=more,
-        )
+        return SurveyAnswersPage(data=read_all(entities(SurveyInvitation, found.rows)), **found.onward)
 
     async def satisfaction(self, question: SatisfactionQuestion) -> SatisfactionStatistics:
         """What the answers add up to by group, and altogether."""
@@ -173,6 +162,7 @@ def _share(part: int, whole: int) -> Decimal | None:
 
 _FROM: Final = """FROM after_sales.survey_invitations i
   JOIN after_sales.cases t ON t.tenant_id = i.tenant_id AND t.id = i.case_id"""
+_NEWEST: Final = order_by({"i.answered_at": Kind.DATETIME, "i.id": Kind.UUID}, falling=True)
 _SUMS: Final = """count(*) AS answers, count(*) FILTER (WHERE i.alerted) AS alerts,
   count(*) FILTER (WHERE i.kind = 'csat') AS csat,
   count(*) FILTER (WHERE i.kind = 'csat' AND i.score >= 4) AS satisfied,

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.ids import new_id
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import fetch_page, order_by
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import AssetBreached
@@ -34,6 +35,7 @@ from app.modules.after_sales.services.telemetry.breaches import CALM, Limits, Wa
 AHEAD: Final = timedelta(minutes=5)
 MOST_METERS: Final = 500
 SEND: Final = "telemetry"
+_NEWEST: Final = order_by({"r.at": Kind.DATETIME}, falling=True)
 """The action of `asset:telemetry`."""
 
 
@@ -211,32 +213,19 @@ class TelemetryService:
     ) -> Page[ReadingRead]:
         """Readings of one metric, newest first. Raises `NotFound`, `InvalidCursor`."""
         await self._assets.get(asset_id)
-        limit = min(limit, MAX_LIMIT)
-        listed = f"telemetry/{asset_id}/{metric}/{since}/{until}"
-        before = read_position(self._uow, listed, cursor)
-        rows = await self._uow.fetch(
+        found = await fetch_page(
+            self._uow,
             "SELECT r.at, r.value FROM after_sales.meters m"
             " JOIN after_sales.readings r ON r.tenant_id = m.tenant_id AND r.meter_id = m.id"
             " WHERE m.tenant_id = $1 AND m.asset_id = $2 AND m.metric = $3"
-            " AND ($4::timestamptz IS NULL OR r.at >= $4) AND ($5::timestamptz IS NULL OR r.at < $5)"
-            " AND ($6::timestamptz IS NULL OR r.at < $6) ORDER BY r.at DESC LIMIT $7",
-            self._uow.tenant_id,
-            asset_id,
-            metric,
-            since,
-            until,
-            datetime.fromisoformat(before[0]) if before else None,
-            limit + 1,
+            " AND ($4::timestamptz IS NULL OR r.at >= $4) AND ($5::timestamptz IS NULL OR r.at < $5)",
+            Bindings(self._uow.tenant_id, asset_id, metric, since, until),
+            _NEWEST,
+            name=f"telemetry/{asset_id}/{metric}/{since}/{until}",
+            limit=limit,
+            cursor=cursor,
         )
-        found = [ReadingRead(at=row["at"], value=row["value"]) for row in rows[:limit]]
-        more = len(rows) > limit
-        return Page[ReadingRead](
-            data=found,
-            next_cursor=sign_position(self._uow, listed, [found[-1].at.isoformat()]) if more else None,
-            has_more=more,
-            total=None,
-            total_is_estimate=None,
-        )
+        return found.page(lambda row: ReadingRead(at=row["at"], value=row["value"]))
 
 
 def _newer(meters: Mapping[str, Meter], readings: Sequence[ReadingInput]) -> dict[UUID, list[ReadingInput]]:

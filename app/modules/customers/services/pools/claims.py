@@ -15,8 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.access import visible_rows
-from app.kernel.batches import BatchFailed
-from app.kernel.errors import Forbidden, NotFound, Problem
+from app.kernel.errors import BatchFailed, Forbidden, NotFound, Problem
 from app.kernel.listing import Bindings
 from app.kernel.locks import lock_keys
 from app.kernel.schemas import BatchAnswer, BatchItemError, BatchResult

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from app.kernel.batches import BatchFailed
-from app.kernel.errors import Problem
+from app.kernel.errors import BatchFailed, Problem
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import HoldingLimitReached, NotInPool

@@ -9,7 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.events import Event
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.listing import Bindings
+from app.kernel.log_pages import NEWEST, fetch_page
 from app.kernel.records import RecordType
 from app.kernel.schemas import Page
 from app.kernel.statements import entity
@@ -185,25 +186,18 @@ class Movements:
         self, where: Mapping[str, Any], name: str, *, limit: int, cursor: str | None
     ) -> Page[PoolMovementRead]:
         """The log where these columns have these values, newest first. Raises `InvalidCursor`."""
-        uow, limit = self.uow, min(limit, MAX_LIMIT)
-        arguments: list[Any] = [uow.tenant_id, *where.values()]
         clauses = [f"{column} = ${place}" for place, column in enumerate(where, 2)]
-        after = read_position(uow, name, cursor)
-        if after:
-            arguments.append(UUID(after[0]))
-            clauses.append(f"id < ${len(arguments)}")
-        rows = await uow.fetch(
+        found = await fetch_page(
+            self.uow,
             f"SELECT {', '.join(PoolMovementRead.model_fields)} FROM customers.pool_movements"
-            f" WHERE tenant_id = $1 AND {' AND '.join(clauses)} ORDER BY id DESC LIMIT {limit + 1}",
-            *arguments,
+            f" WHERE tenant_id = $1 AND {' AND '.join(clauses)}",
+            Bindings(self.uow.tenant_id, *where.values()),
+            NEWEST,
+            name=name,
+            limit=limit,
+            cursor=cursor,
         )
-        more = len(rows) > limit
-        rows = rows[:limit]
-        return Page[PoolMovementRead](
-            data=[PoolMovementRead.model_validate(dict(row)) for row in rows],
-            next_cursor=sign_position(uow, name, [rows[-1]["id"]]) if more else None,
-            has_more=more,
-        )
+        return found.page(lambda row: PoolMovementRead.model_validate(dict(row)))
 
 
 def _moved(record: RecordType[Any], row: Any) -> Moved:

@@ -161,35 +161,38 @@ class Assigner:
             [decision.queue_id for decision in decisions],
             [promises[id].due_at if id in promises else None for id in by_id],
         )
-        record = uow.kernel.registry.records["lead"]
         for row in rows:
-            after, decision = entity(Lead, row), by_id[row["id"]]
-            before = decision.lead
-            changes = {
-                name: [getattr(before, name), getattr(after, name)]
-                for name in ("owner_id", "team_id", "queue_id")
-                if getattr(before, name) != getattr(after, name)
-            }
-            uow.record_audit("lead", after.id, "assigned", changes, reason=decision.reason)
-            uow.publish_record(
-                record.updated,
-                after.id,
-                after.version,
-                changed=[*changes, "assigned_at", "response_due_at"],
-                record=record.render(after),
+            self._tell(by_id[row["id"]], entity(Lead, row), cause)
+
+    def _tell(self, decision: Decision, after: Lead, cause: Cause) -> None:
+        """Audit a lead's new owner, team and queue, and publish them."""
+        uow, before = self.uow, decision.lead
+        record = uow.kernel.registry.records["lead"]
+        changes = {
+            name: [getattr(before, name), getattr(after, name)]
+            for name in ("owner_id", "team_id", "queue_id")
+            if getattr(before, name) != getattr(after, name)
+        }
+        uow.record_audit("lead", after.id, "assigned", changes, reason=decision.reason)
+        uow.publish_record(
+            record.updated,
+            after.id,
+            after.version,
+            changed=[*changes, "assigned_at", "response_due_at"],
+            record=record.render(after),
+        )
+        uow.publish(
+            LeadAssigned(
+                id=after.id,
+                owner_id=after.owner_id,
+                former_owner_id=before.owner_id,
+                team_id=after.team_id,
+                queue_id=after.queue_id,
+                rule_id=decision.rule.id if decision.rule else None,
+                cause=(decision.cause or cause).value,
+                response_due_at=after.response_due_at,
             )
-            uow.publish(
-                LeadAssigned(
-                    id=after.id,
-                    owner_id=after.owner_id,
-                    former_owner_id=before.owner_id,
-                    team_id=after.team_id,
-                    queue_id=after.queue_id,
-                    rule_id=decision.rule.id if decision.rule else None,
-                    cause=(decision.cause or cause).value,
-                    response_due_at=after.response_due_at,
-                )
-            )
+        )
 
     async def _write_turns(self, book: Book) -> None:
         rows = [

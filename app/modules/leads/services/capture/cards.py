@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from app.kernel.countries import country_code
 from app.kernel.errors import FieldError, Invalid, Problem
-from app.kernel.record_router import fields_of
 from app.kernel.schemas import BatchItemError
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import fields_of
 from app.modules.leads.schemas import LeadCreate
 from app.modules.leads.schemas.capture import CardResult, CardsAnswer
 from app.modules.leads.services.capture.intake import METER

@@ -8,8 +8,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Forbidden, Invalid
-from app.kernel.record_router import fields_of
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import fields_of
 from app.modules.activities.interface import Activities, Subject
 from app.modules.leads.models import Lead, LeadStatus
 from app.modules.leads.models.capture import SubmissionStatus

@@ -7,7 +7,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from app.kernel.errors import NotFound
-from app.kernel.job_router import read_job
+from app.kernel.job_reads import read_job
 from app.kernel.money import Money
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork

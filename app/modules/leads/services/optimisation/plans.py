@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.access import Scope
 from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.ids import new_id
-from app.kernel.paging import read_position, sign_position
+from app.kernel.listing import Kind
+from app.kernel.log_pages import order_by, select_page
 from app.kernel.schemas import Page
 from app.kernel.statements import Lock
 from app.kernel.uow import UnitOfWork
@@ -43,6 +44,7 @@ from app.modules.leads.services.optimisation.value import (
 )
 
 JOB_NAME = "leads.optimise"
+_BY_POSITION: Final = order_by({"position": Kind.INTEGER})
 
 
 class Optimisations:
@@ -103,24 +105,14 @@ class Optimisations:
         """Lines in the plan's order, of one member or outcome where asked for. Raises `InvalidCursor`."""
         uow = self._uow
         plan = await self.get(id)
-        name = f"optimisation_items:{id}:{member_id}:{outcome}"
-        after = read_position(uow, name, cursor)
         wanted = uow.select(OptimisationItem).where(OptimisationItem.optimisation_id == id)
         if member_id is not None:
             wanted = wanted.where(OptimisationItem.member_id == member_id)
         if outcome is not None:
             wanted = wanted.where(OptimisationItem.outcome == outcome.value)
-        if after:
-            wanted = wanted.where(OptimisationItem.position > int(after[0]))
-        rows = await uow.all(wanted.order_by(OptimisationItem.position).limit(limit + 1))
-        page, more = rows[:limit], len(rows) > limit
-        return Page[OptimisationItemRead](
-            data=await self.shown(plan, page),
-            next_cursor=sign_position(uow, name, [page[-1].position]) if more else None,
-            has_more=more,
-            total=None,
-            total_is_estimate=None,
-        )
+        name = f"optimisation_items:{id}:{member_id}:{outcome}"
+        found = await select_page(uow, wanted, _BY_POSITION, name=name, limit=limit, cursor=cursor)
+        return Page(data=await self.shown(plan, found.rows), **found.onward)
 
     async def shown(
         self, plan: Optimisation, items: Sequence[OptimisationItem]

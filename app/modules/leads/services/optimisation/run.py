@@ -147,10 +147,7 @@ async def watched(
     try:
         while not (await asyncio.wait({running}, timeout=0.25))[0]:
             await context.progress(min(total, done + int(loop.time() - began)), total)
-            if context.stopping.is_set():
-                raise JobPaused
-            if await context.cancelled():
-                raise JobCancelled
+            await context.go_on()
     except BaseException:
         stop.set()
         await asyncio.shield(asyncio.wait({running}))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.errors import Invalid
 from app.kernel.ids import new_id
+from app.kernel.listing import Kind
+from app.kernel.log_pages import Slice, order_by, select_page
 from app.kernel.records import RecordType
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
@@ -16,6 +18,7 @@ from app.modules.leads.interface import BehaviourDiffers, LeadBehaviourRecorded
 from app.modules.leads.models import Behaviour, Lead
 
 TOUCH = "touch"
+_NEWEST: Final = order_by({"occurred_at": Kind.DATETIME, "id": Kind.UUID}, falling=True)
 
 
 class Behaviours:
@@ -87,22 +90,11 @@ class Behaviours:
             raise BehaviourDiffers(behaviour_id=str(found.id))
         return found
 
-    async def page(
-        self, lead_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int
-    ) -> tuple[list[Behaviour], bool]:
-        """What a lead did, newest first, and whether there is more."""
-        rows = await self._uow.fetch(
-            "SELECT tenant_id, id, lead_id, kind, detail, occurred_at, source_id, created_at"
-            " FROM leads.behaviours WHERE tenant_id = $1 AND lead_id = $2"
-            " AND ($3::timestamptz IS NULL OR (occurred_at, id) < ($3, $4::uuid))"
-            " ORDER BY occurred_at DESC, id DESC LIMIT $5",
-            self._uow.tenant_id,
-            lead_id,
-            after[0] if after else None,
-            after[1] if after else None,
-            limit + 1,
-        )
-        return [entity(Behaviour, row) for row in rows[:limit]], len(rows) > limit
+    async def page(self, lead_id: UUID, *, limit: int, cursor: str | None) -> Slice[Behaviour]:
+        """What a lead did, newest first. Raises `InvalidCursor`."""
+        statement = self._uow.select(Behaviour).where(Behaviour.lead_id == lead_id)
+        name = f"behaviours:{lead_id}"
+        return await select_page(self._uow, statement, _NEWEST, name=name, limit=limit, cursor=cursor)
 
     async def follow(
         self,

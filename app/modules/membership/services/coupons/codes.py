@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from app.kernel.access import Actor
 from app.kernel.errors import Invalid
 from app.kernel.ids import new_id
-from app.kernel.jobs import JobCancelled, JobContext, JobPaused
+from app.kernel.jobs import JobContext
 from app.kernel.registry import JobKind
 from app.kernel.runtime import Kernel
 from app.kernel.uow import UnitOfWork, transaction
@@ -183,10 +183,7 @@ class Coupons:
 async def make_batch(context: JobContext, order: BatchOrder) -> dict[str, int]:
     """Make a batch; started again it goes on where it was."""
     while True:
-        if context.stopping.is_set():
-            raise JobPaused
-        if await context.cancelled():
-            raise JobCancelled
+        await context.go_on()
         async with context.transaction() as uow:
             made, wanted = await Coupons(uow).make_some(order.batch_id)
         await context.progress(made, wanted)

@@ -8,8 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import FieldError, Invalid
+from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import NEWEST, fetch_page, order_by
 from app.kernel.money import Money
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.paging import MAX_LIMIT
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.customers.interface import Customers
@@ -54,28 +56,18 @@ class CouponReading:
         """Newest first. Raises `InvalidCursor`."""
         await CouponService(self._uow).get(id, action=ISSUE)
         wanted = None if code is None else code.strip().upper()
-        page = await self._page(f"coupon_codes:{id}:{wanted}", _CODES, [id, wanted], limit, cursor)
-        return CouponCodePage(**page | {"data": [_code(row) for row in page["data"]]})
+        bind = Bindings(self._uow.tenant_id, id, wanted)
+        name = f"coupon_codes:{id}:{wanted}"
+        found = await fetch_page(self._uow, _CODES, bind, NEWEST, name=name, limit=limit, cursor=cursor)
+        return CouponCodePage(data=[_code(row) for row in found.rows], **found.onward)
 
     async def uses(self, id: UUID, *, limit: int, cursor: str | None) -> CouponUsePage:
         """Newest first. Raises `InvalidCursor`."""
         await CouponService(self._uow).get(id)
-        page = await self._page(f"coupon_uses:{id}", _USES, [id, None], limit, cursor)
-        return CouponUsePage(**page | {"data": [_use(row) for row in page["data"]]})
-
-    async def _page(
-        self, name: str, sql: str, arguments: Sequence[Any], limit: int, cursor: str | None
-    ) -> dict[str, Any]:
-        before = read_position(self._uow, name, cursor)
-        limit = min(limit, MAX_LIMIT)
-        last = UUID(before[0]) if before else None
-        rows = await self._uow.fetch(sql, self._uow.tenant_id, *arguments, last, limit + 1)
-        shown, more = rows[:limit], len(rows) > limit
-        return {
-            "data": shown,
-            "next_cursor": sign_position(self._uow, name, [shown[-1]["id"]]) if more else None,
-            "has_more": more,
-        }
+        bind = Bindings(self._uow.tenant_id, id)
+        name = f"coupon_uses:{id}"
+        found = await fetch_page(self._uow, _USES, bind, _NEWEST_USE, name=name, limit=limit, cursor=cursor)
+        return CouponUsePage(data=[_use(row) for row in found.rows], **found.onward)
 
     async def of_member(self, id: UUID) -> MemberCoupons:
         """A member's own codes, newest first."""
@@ -198,13 +190,12 @@ def _use(row: Any) -> CouponUseRead:
 
 
 _CODES = """
-SELECT * FROM membership.coupon_codes WHERE tenant_id = $1 AND coupon_id = $2 AND ($3::text IS NULL OR code = $3)
-  AND ($4::uuid IS NULL OR id < $4) ORDER BY id DESC LIMIT $5"""
+SELECT * FROM membership.coupon_codes WHERE tenant_id = $1 AND coupon_id = $2 AND ($3::text IS NULL OR code = $3)"""
 _USES = """
 SELECT u.*, c.code FROM membership.coupon_uses u
 JOIN membership.coupon_codes c ON c.tenant_id = u.tenant_id AND c.id = u.code_id
-WHERE u.tenant_id = $1 AND u.coupon_id = $2 AND $3::text IS NULL AND ($4::uuid IS NULL OR u.id < $4)
-ORDER BY u.id DESC LIMIT $5"""
+WHERE u.tenant_id = $1 AND u.coupon_id = $2"""
+_NEWEST_USE = order_by({"u.id": Kind.UUID}, falling=True)
 _OF_MEMBER = """
 SELECT c.*, p.name, p.name_zh, p.status FROM membership.coupon_codes c
 JOIN membership.coupons p ON p.tenant_id = c.tenant_id AND p.id = c.coupon_id

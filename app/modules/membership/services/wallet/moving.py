@@ -89,7 +89,7 @@ class Moving:
         """Pay, and settle what is invoiced, all in this transaction.
 
         Raises: NotFound; Forbidden; Invalid for what is not the member's or costs less; MemberNotActive;
-        WalletIsFrozen; InsufficientStoredValue; DuplicateValue.
+        WalletIsFrozen; InsufficientStoredValue; CashPaidBack; DuplicateValue.
         """
         member = await self._member(id, "redeem", _PAYING)
         what = await self._payable(member, body)

@@ -8,9 +8,10 @@ from typing import Final
 from uuid import UUID
 
 from app.kernel.errors import Invalid
+from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import fetch_page, order_by
 from app.kernel.money import Money
 from app.kernel.money_checks import Difference, compared
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.models.wallets import Wallet, WalletKind, WalletStatus, WalletTransaction
@@ -68,25 +69,25 @@ class WalletReading:
     ) -> WalletTransactionPage:
         """What moved the member's money, newest first. Raises `InvalidCursor`."""
         await LoyaltyMemberService(self._uow).get(id)
-        name = f"wallet_transactions:{id}:{currency}:{since}:{until}"
-        before = read_position(self._uow, name, cursor)
-        limit = min(limit, MAX_LIMIT)
         tenant = self._uow.actor.tenant
-        rows = await self._uow.fetch(
+        found = await fetch_page(
+            self._uow,
             _TRANSACTIONS,
-            tenant.id,
-            id,
-            UUID(before[0]) if before else None,
-            limit + 1,
-            currency,
-            None if since is None else tenant.midnight(since),
-            None if until is None else tenant.midnight(until + timedelta(days=1)),
+            Bindings(
+                tenant.id,
+                id,
+                currency,
+                None if since is None else tenant.midnight(since),
+                None if until is None else tenant.midnight(until + timedelta(days=1)),
+            ),
+            _NEWEST,
+            name=f"wallet_transactions:{id}:{currency}:{since}:{until}",
+            limit=limit,
+            cursor=cursor,
         )
-        shown, more = rows[:limit], len(rows) > limit
         return WalletTransactionPage(
-            data=[read_transaction(entity(WalletTransaction, row), row["currency"]) for row in shown],
-            next_cursor=sign_position(self._uow, name, [shown[-1]["id"]]) if more else None,
-            has_more=more,
+            data=[read_transaction(entity(WalletTransaction, row), row["currency"]) for row in found.rows],
+            **found.onward,
         )
 
     async def statement(self, id: UUID, *, currency: str, since: date, until: date) -> WalletStatement:
@@ -168,10 +169,9 @@ WHERE tenant_id = $1 AND wallet_id = ANY($2::uuid[]) AND remaining > 0 ORDER BY 
 _TRANSACTIONS: Final = """
 SELECT t.*, w.currency FROM membership.wallets w
 JOIN membership.wallet_transactions t ON t.tenant_id = w.tenant_id AND t.wallet_id = w.id
-WHERE w.tenant_id = $1 AND w.member_id = $2 AND ($3::uuid IS NULL OR t.id < $3)
-  AND ($5::text IS NULL OR w.currency = $5)
-  AND ($6::timestamptz IS NULL OR t.at >= $6) AND ($7::timestamptz IS NULL OR t.at < $7)
-ORDER BY t.id DESC LIMIT $4"""
+WHERE w.tenant_id = $1 AND w.member_id = $2 AND ($3::text IS NULL OR w.currency = $3)
+  AND ($4::timestamptz IS NULL OR t.at >= $4) AND ($5::timestamptz IS NULL OR t.at < $5)"""
+_NEWEST: Final = order_by({"t.id": Kind.UUID}, falling=True)
 _STATEMENT: Final = """
 SELECT CASE WHEN t.at >= $4 THEN t.kind END AS kind, count(*) AS count, sum(t.amount) AS amount
 FROM membership.wallets w

@@ -14,7 +14,7 @@ from uuid import UUID
 from app.kernel.access import Scope, visible_rows
 from app.kernel.listing import Bindings
 from app.kernel.money import MoneySum
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.orders.schemas.receivable_reports import AccountAgeing, Ageing, AgeingBuckets, NamedAccount

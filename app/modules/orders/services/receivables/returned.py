@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
+from app.kernel.money import Money
 from app.kernel.statements import entities, entity
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.models.receivables import Invoice, InvoiceLine, PaymentMethod
@@ -14,6 +15,7 @@ from app.modules.orders.models.returns import Return, ReturnLine
 from app.modules.orders.schemas.receivables import RefundCreate
 from app.modules.orders.services.receivables.credit_notes import Credit, CreditNoteService, credit_of
 from app.modules.orders.services.receivables.settling import SettlingService
+from app.modules.orders.services.receivables.tenders import Tenders
 
 
 async def credit_returned(
@@ -22,7 +24,8 @@ async def credit_returned(
     """A credit note for each invoice on which returned lines stand, the oldest first; the last of a transaction.
 
     The order is held by the caller. Goods that were not invoiced yet need no credit: they are not invoiced any
-    more. With a `method`, what was paid already is paid back that way.
+    more. With a `method`, what was paid already is paid back that way; what stored value paid of it goes back there,
+    unless the actor may pay it out.
     Raises: Forbidden for paying back without the right to.
     """
     if row.order_id is None:
@@ -35,11 +38,18 @@ async def credit_returned(
     for invoice_id, parts in of_invoices.items():
         invoice = await uow.get(Invoice, invoice_id, lock="update")
         note = await CreditNoteService(uow).credit(invoice, parts, f"{row.number}: {row.reason}"[:200])
-        if method is not None and note.open_amount:
-            given = RefundCreate(method=method)
-            await SettlingService(uow).pay_back(note, note.open_amount, given)
+        if method is not None:
+            await _pay_back(uow, note, method)
         notes.append(note)
     return notes
+
+
+async def _pay_back(uow: UnitOfWork, note: Invoice, method: PaymentMethod) -> None:
+    tenders = Tenders(uow)
+    left = note.open_amount if tenders.free else await tenders.cash_of_note(note)
+    if left:
+        given = RefundCreate(method=method, amount=Money(left, note.currency))
+        await SettlingService(uow).pay_back(note, left, given)
 
 
 async def _invoiced(uow: UnitOfWork, order_id: UUID) -> list[InvoiceLine]:

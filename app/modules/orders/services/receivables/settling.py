@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from app.kernel.access import visible_rows
@@ -24,28 +24,12 @@ from app.modules.orders.services.receivables.errors import (
     AllocationExceeded,
     AllocationFinal,
     NotAllocatable,
-    PaidFromStoredValue,
 )
 from app.modules.orders.services.receivables.invoices import ISSUED, InvoiceService
 from app.modules.orders.services.receivables.ledger import Ledger, Settling, Source, all_of, standing
 from app.modules.orders.services.receivables.payments import PaymentService
 from app.modules.orders.services.receivables.shown import require_amounts
-
-CASH_OUT: Final = "payment:cash_out"
-# What stored value paid for the order, or for the invoice without one, less what went back to it from credit notes.
-_STORED_VALUE = """
-WITH papers AS MATERIALIZED (
-  SELECT i.id FROM orders.invoices i WHERE i.tenant_id = $1 AND i.order_id = $2 AND i.deleted_at IS NULL
-  UNION SELECT i.id FROM orders.invoices i WHERE i.tenant_id = $1
-    AND (i.id = $3 OR i.id = $4 OR i.corrects_id = $3) AND i.deleted_at IS NULL
-)
-SELECT coalesce(sum(CASE WHEN p.kind = 'payment' THEN a.amount ELSE -a.amount END), 0)::bigint AS paid
-FROM papers
-JOIN orders.allocations a ON a.tenant_id = $1
-  AND (a.invoice_id = papers.id AND a.payment_id IS NOT NULL
-    OR a.credit_note_id = papers.id AND a.refund_id IS NOT NULL)
-JOIN orders.payments p ON p.tenant_id = $1 AND p.id = coalesce(a.payment_id, a.refund_id)
-WHERE p.method = 'stored_value'"""
+from app.modules.orders.services.receivables.tenders import Tenders
 
 
 class SettlingService:
@@ -56,6 +40,7 @@ class SettlingService:
         self._invoices = InvoiceService(uow)
         self._payments = payments or PaymentService(uow)
         self._ledger = Ledger(uow)
+        self._tenders = Tenders(uow)
 
     # -- settling ------------------------------------------------------------------------------------------
 
@@ -67,15 +52,25 @@ class SettlingService:
         return after
 
     async def allocate_credit_note(self, id: UUID, given: Allocate, *, expected_version: int) -> Invoice:
-        """Settle invoices with what is left of a credit note. Raises as `allocate_payment`."""
+        """Settle invoices with what is left of a credit note. Raises as `allocate_payment`; `PaidFromStoredValue` for
+        what goes back to stored value rather than to invoices of other orders.
+        """
         # Both sides are invoices: whoever needs several locks them in the order of their ids.
         seen = await self._invoices.get(id)
         ids = await self._wanted(seen, given)
         held = await self._invoices.get_many([id, *ids], lock="update")
         row = await self._credit_note(id, expected_version)
-        after = await self._ledger.settle(row, self._shares(held, ids, given, row.open_amount))
+        shares = await self._cash_elsewhere(row, self._shares(held, ids, given, row.open_amount))
+        after = await self._ledger.settle(row, shares)
         assert isinstance(after, Invoice)  # noqa: S101 - as above
         return after
+
+    async def _cash_elsewhere(self, note: Invoice, shares: list[Settling]) -> list[Settling]:
+        """Raises `PaidFromStoredValue` where stored value would settle what other papers say."""
+        elsewhere = sum(one.amount for one in shares if not _of_one_order(note, one.target))
+        if elsewhere:
+            await self._tenders.require_cash(note, elsewhere)
+        return shares
 
     async def _allocate(self, source: Payment, given: Allocate, left: int) -> Source:
         ids = await self._wanted(source, given)
@@ -185,33 +180,18 @@ class SettlingService:
         `PaidFromStoredValue` for what goes back to whoever keeps that, and to nobody as cash.
         """
         row = await self._payment(id, expected_version)
-        self._payments.require_keeper(row.method)
+        await self._tenders.require_not_displaced(row, _wanted(given.amount, row.unallocated))
         return await self.pay_back(row, row.unallocated, given)
 
     async def refund_credit_note(self, id: UUID, given: RefundCreate, *, expected_version: int) -> Payment:
         """Pay back what a credit note has left. Raises as `refund_payment`.
 
         What stored value paid of the order, or of the invoice without one, goes back there, unless the actor may pay
-        it out in another way.
+        it out in another way (`tenders`).
         """
         row = await self._credit_note(id, expected_version)
-        if not self._uow.actor.may(CASH_OUT):
-            await self._leave_stored_value(row, given.amount)
+        await self._tenders.require_cash(row, _wanted(given.amount, row.open_amount))
         return await self.pay_back(row, row.open_amount, given)
-
-    async def _leave_stored_value(self, row: Invoice, amount: Money | None) -> None:
-        """Raises `PaidFromStoredValue` for more than what was paid in other ways."""
-        (kept,) = await self._uow.fetch(
-            _STORED_VALUE, self._uow.tenant_id, row.order_id, row.corrects_id, row.id
-        )
-        left = max(0, row.open_amount - max(0, kept["paid"]))
-        wanted = row.open_amount if amount is None else amount.amount_minor
-        if wanted > left:
-            money = Money(left, row.currency)
-            raise PaidFromStoredValue(
-                f"{money} of it may be paid out; the rest was paid from stored value and goes back there.",
-                left=money.to_wire(),
-            )
 
     async def pay_back(self, source: Source, left: int, given: RefundCreate) -> Payment:
         """A refund out of a locked source, allocated at once."""
@@ -256,6 +236,7 @@ class SettlingService:
         require_version(row.version, expected=expected_version)
         if row.kind != PaymentKind.PAYMENT:
             raise NotAllocatable("A refund has gone already.")
+        self._payments.require_keeper(row.method)
         return row
 
     async def _credit_note(self, id: UUID, expected_version: int) -> Invoice:
@@ -264,6 +245,16 @@ class SettlingService:
         if row.kind != InvoiceKind.CREDIT_NOTE:
             raise NotAllocatable("Only payments and credit notes settle anything.")
         return row
+
+
+def _wanted(amount: Money | None, left: int) -> int:
+    return left if amount is None else min(left, amount.amount_minor)
+
+
+def _of_one_order(note: Invoice, target: Invoice | Payment) -> bool:
+    if not isinstance(target, Invoice):
+        return False
+    return target.id == note.corrects_id or (note.order_id is not None and target.order_id == note.order_id)
 
 
 def _read(rows: Sequence[Any]) -> Allocations:

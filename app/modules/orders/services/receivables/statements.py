@@ -10,7 +10,7 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid, NotFound
 from app.kernel.money import Money, MoneySum
-from app.kernel.paging import MAX_LIMIT, read_position, sign_position
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 from app.modules.orders.schemas.receivable_reports import Movement, NamedAccount, Statement

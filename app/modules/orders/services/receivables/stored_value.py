@@ -25,6 +25,7 @@ from app.modules.orders.services.receivables.invoices import ISSUED, InvoiceServ
 from app.modules.orders.services.receivables.ledger import Ledger, Settling, Source
 from app.modules.orders.services.receivables.payments import PaymentService
 from app.modules.orders.services.receivables.settling import SettlingService
+from app.modules.orders.services.receivables.tenders import Tenders
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class PaymentsFromStoredValue:
         self._invoices = InvoiceService(uow)
         self._payments = PaymentService(uow, stored_value=True)
         self._ledger = Ledger(uow)
+        self._tenders = Tenders(uow)
 
     async def payable(
         self,
@@ -93,7 +95,9 @@ class PaymentsFromStoredValue:
         made = await self._payments.create(values, explicit=())
         rows = await self._rows(what.order_id, what.invoice_id)
         due = sorted((row for row in rows if _is_open(row)), key=_first_due)
+        before = await self._tenders.kept(what.order_id, what.invoice_id)
         await self._settle(made, due)
+        await self._tenders.require_none_missing(before, what.order_id, what.invoice_id)
         return made.id
 
     async def settle(self, invoice_id: UUID, payment_ids: Collection[UUID]) -> None:

@@ -1,8 +1,4 @@
-"""Background jobs: rows that a worker claims, runs and answers for (docs/adr/0005-jobs-are-rows.md).
-
-A job is started at least once: a worker may be killed at any moment, its lease runs out and another one takes
-over. Job code therefore commits its progress as it goes and looks at where it stands when it starts.
-"""
+"""The worker's side: claim due jobs in fair turns, run them under a lease, and write how they end."""
 
 from __future__ import annotations
 
@@ -11,20 +7,27 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
 import structlog
 
-from app.kernel import uow as units
-from app.kernel.access import OPEN_TENANT_STATES, Actor, system_actor
-from app.kernel.errors import Problem, TenantCancelled, TenantSuspended
+from app.kernel.access import Actor
+from app.kernel.errors import Problem
 from app.kernel.fair_share import FairTurns
 from app.kernel.ids import new_id
+from app.kernel.jobs.context import (
+    JobCancelled,
+    JobContext,
+    JobDeferred,
+    JobLost,
+    JobPaused,
+    actor_of,
+    require_open,
+)
 from app.kernel.metrics import observe_job
 
 if TYPE_CHECKING:
@@ -37,118 +40,10 @@ LEASE = timedelta(seconds=60)
 POLL_SECONDS = 0.5
 CONCURRENCY = 4
 GRACE_SECONDS = 20.0
-PROGRESS_SECONDS = 1.0
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
-LOOK_AGAIN = timedelta(minutes=5)  # whether an account that is closed is open again
 SPARE_HANDS = 2
 """So many more jobs run when all hands are full, of tenants that have none: long jobs keep nobody else waiting."""
-
-
-class JobCancelled(Exception):
-    """Raised by job code that has stopped because it was asked to."""
-
-
-class JobPaused(Exception):
-    """Raised by job code that stops because the worker does; the job goes on elsewhere at once."""
-
-
-class JobDeferred(Exception):
-    """Raised by job code that cannot do its work yet: it is queued until `until`, and the attempt does not count."""
-
-    def __init__(self, until: datetime, reason: str) -> None:
-        super().__init__(reason)
-        self.until, self.reason = until, reason
-
-
-class JobLost(Exception):
-    """The lease ran out and someone else may have taken over; nothing more may be written."""
-
-
-class _LaterActors(Protocol):
-    async def impersonation_actor(
-        self, tenant_id: UUID, member_id: UUID, session_id: UUID | None, *, ended: bool
-    ) -> Actor:
-        """An operator in a member's place, for work they started that runs later; with `ended` also after it."""
-
-    async def api_key_actor(self, tenant_id: UUID, key_id: UUID) -> Actor:
-        """The actor of an API key, for work it started that runs later."""
-
-
-@dataclass
-class JobContext:
-    """What a running job has: its actor, transactions, progress, and whether it should stop."""
-
-    kernel: Kernel
-    actor: Actor
-    id: UUID
-    payload: dict[str, Any]
-    attempt: int
-    request_id: str = ""
-    owner: str = ""
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _cancel_seen: bool = False
-    _told_at: float = 0.0
-    _asked_at: float = 0.0
-
-    def transaction(self) -> AbstractAsyncContextManager[units.UnitOfWork]:
-        """One transaction of the actor; commits on leaving, rolls back on an error."""
-        return units.transaction(self.kernel, self.actor, request_id=self.request_id)
-
-    async def progress(self, done: int, total: int | None = None, **counts: int) -> None:
-        """Show how far it is, at most once a second and on a connection of its own."""
-        if time.monotonic() - self._told_at < PROGRESS_SECONDS and done != total:
-            return
-        self._told_at = time.monotonic()
-        async with self.kernel.database.control() as connection:
-            row = await connection.fetchrow(
-                "UPDATE kernel.jobs SET progress = $4 WHERE tenant_id = $1 AND id = $2 AND locked_by = $3"
-                " RETURNING cancel_requested",
-                self.actor.tenant.id,
-                self.id,
-                self.owner,
-                {"done": done, "total": total, **counts},
-            )
-        self._cancel_seen = self._cancel_seen or bool(row and row["cancel_requested"])
-
-    async def cancelled(self) -> bool:
-        """Whether someone asked to stop; asks the database at most once a second."""
-        if not self._cancel_seen and time.monotonic() - self._asked_at >= PROGRESS_SECONDS:
-            self._asked_at = time.monotonic()
-            async with self.kernel.database.control() as connection:
-                self._cancel_seen = bool(
-                    await connection.fetchval(
-                        "SELECT cancel_requested FROM kernel.jobs WHERE tenant_id = $1 AND id = $2",
-                        self.actor.tenant.id,
-                        self.id,
-                    )
-                )
-        return self._cancel_seen
-
-
-async def actor_of(
-    kernel: Kernel,
-    tenant_id: UUID,
-    kind: str,
-    actor_id: UUID,
-    *,
-    session_id: UUID | None = None,
-    ended: bool = False,
-) -> Actor:
-    """Who a job acts as: whoever enqueued it, with the rights they have when it runs.
-
-    An operator in a member's place acts as long as their session lasts, with `ended` also after it.
-    Raises: `NotFound`, `Forbidden` when that member or key is gone, or the impersonation is over.
-    """
-    if kind == "member":
-        return await kernel.authenticator.member_actor(tenant_id, actor_id)
-    if kind == "impersonation":
-        later = cast("_LaterActors", kernel.authenticator)
-        return await later.impersonation_actor(tenant_id, actor_id, session_id, ended=ended)
-    if kind == "api_key":
-        return await cast("_LaterActors", kernel.authenticator).api_key_actor(tenant_id, actor_id)
-    return system_actor(await kernel.authenticator.tenant_profile(tenant_id))
-
 
 _CLAIM = """
 WITH RECURSIVE tenants AS (
@@ -453,41 +348,6 @@ class JobRunner:
         )
 
 
-def require_open(actor: Actor, now: datetime) -> None:
-    """Let work wait while the company's account is suspended or cancelled. Raises: JobDeferred."""
-    if actor.tenant.status not in OPEN_TENANT_STATES:
-        why = TenantSuspended if actor.tenant.status == "suspended" else TenantCancelled
-        raise JobDeferred(now + LOOK_AGAIN, f"{why.code}: {why.title}")
-
-
 def pause_after(attempts: int) -> timedelta:
     """How long to wait before the next attempt: 5 s, 10 s, 20 s … up to an hour."""
     return min(FIRST_PAUSE * int(2 ** min(attempts - 1, 20)), LONGEST_PAUSE)
-
-
-async def request_cancel(uow: units.UnitOfWork, job_id: UUID) -> bool:
-    """Ask a job to stop: a waiting one is cancelled at once, a running one when it next looks."""
-    status = await uow.connection.execute(
-        "UPDATE kernel.jobs SET cancel_requested = true,"
-        " state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,"
-        " finished_at = CASE WHEN state = 'queued' THEN $3::timestamptz ELSE finished_at END,"
-        " payload = CASE WHEN state = 'queued' AND name = ANY($4::text[]) THEN '{}' ELSE payload END"
-        " WHERE tenant_id = $1 AND id = $2 AND state IN ('queued', 'running')",
-        uow.tenant_id,
-        job_id,
-        uow.now,
-        [name for name, kind in uow.kernel.registry.jobs.items() if kind.wipe],
-    )
-    return status.endswith(" 1")
-
-
-def is_settled(state: str) -> bool:
-    """Whether a job in this state will not change by itself any more."""
-    return state in ("completed", "failed", "cancelled")
-
-
-def duration(row: Any, now: datetime) -> float | None:
-    """Seconds a job has run, or ran."""
-    if row["started_at"] is None:
-        return None
-    return float(((row["finished_at"] or now) - row["started_at"]).total_seconds())
