@@ -108,6 +108,10 @@ class House:
             pin(process.pid, [API_CORE])
             _await(f"http://127.0.0.1:{port}{ready}", process, self.folder / f"server-{port}.log")
             yield process.pid
+        except Exception as error:
+            said = (self.folder / f"server-{port}.log").read_text()[-3000:]
+            error.add_note(f"{' '.join(command[:2])} on port {port} said:\n{said or '(nothing)'}")
+            raise
         finally:
             process.send_signal(signal.SIGTERM)
             try:

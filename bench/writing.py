@@ -18,7 +18,7 @@ from bench import load
 from bench.raw_server import LINES
 
 Json = dict[str, Any]
-ACCOUNTS = 4_000
+ACCOUNTS = 8_000
 """Customers who are in no programme yet: each can join once."""
 CHANGED = 300
 
