@@ -1,4 +1,4 @@
-"""The application: the only place where modules are wired together."""
+"""The application: the API of all modules."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ CTE: the same row with the same search tokens and compared forms (its client sen
 the same event. It answers the same JSON for the same lead, so that what the product adds is all that differs: what it
 checks, makes and remembers. A record with parts is read with them, by the product's own select list: header and lines
 in one statement of the limit's transaction. An order comes with its lines as rows of the tables, made and totalled by
-the client; the limit of pricing is one statement that reads the products.
+the client, and so does a case with its clocks (`LINES`); the limit of pricing is one statement that reads products.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ _ORDER = """WITH t AS (
   INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, type, object, record_id, data)
   SELECT $1, $2, now(), 'member', $1, 'orders.order.created.v1', 'order', t.id, $6::jsonb FROM t
 ) SELECT 1"""
+LINES = {"cases": ("after_sales.case_clocks", "case_id")}
+"""The table of a record's lines, and the column that names the record."""
 _PRODUCTS = "SELECT * FROM catalog.products WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
 _EMPTY: dict[str, Any] = dict.fromkeys(_PLAN.names)
 _COLUMNS = """
@@ -130,6 +132,8 @@ class Raw:
             changes = {name: [None, value] for name, value in row.items() if value is not None}
             sql = await self._insert(record)
             values: list[Any] = [UUID(row["id"]), *_told(changes, row), orjson.dumps(row).decode()]
+            if plural in LINES:
+                values.append(orjson.dumps(given["lines"]).decode())
         else:
             ((name, value),) = given.items()
             version = int(dict(scope["headers"])[b"if-match"].strip(b'"'))
@@ -145,9 +149,14 @@ class Raw:
     async def _insert(self, record: RecordType[Any]) -> str:
         if record.path not in self._inserts:
             columns = (await self._run(_COLUMNS, record.table))[0]["columns"]
+            lines = ""
+            if record.path in LINES:
+                table = LINES[record.path][0]
+                rows = f"SELECT * FROM jsonb_populate_recordset(NULL::{table}, $8::jsonb)"
+                lines = f", l AS (INSERT INTO {table} {rows})"
             self._inserts[record.path] = (
                 f"WITH t AS (INSERT INTO {record.table} ({columns}) SELECT {columns}"
-                f" FROM jsonb_populate_record(NULL::{record.table}, $7::jsonb) RETURNING *)"
+                f" FROM jsonb_populate_record(NULL::{record.table}, $7::jsonb) RETURNING *){lines}"
                 f"{_beside(record, 'created')} SELECT {record.plan.columns} FROM t"
             )
         return self._inserts[record.path]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -15,6 +15,7 @@ from app.demo.client import Api
 from app.kernel.ids import new_id
 from app.kernel.records import RecordType
 from bench import load
+from bench.raw_server import LINES
 
 Json = dict[str, Any]
 ACCOUNTS = 4_000
@@ -151,21 +152,35 @@ async def versions_of(connection: Any, record: RecordType[Any], tenant_id: UUID)
 
 
 async def rows_like(connection: Any, record: RecordType[Any], tenant_id: UUID) -> Iterator[bytes]:
-    """Bodies for the raw limit: the newest record's row again and again, unique where it has to be."""
-    row = await connection.fetchval(
-        f"SELECT to_jsonb(t) FROM {record.table} t WHERE tenant_id = $1 AND deleted_at IS NULL"
-        " ORDER BY created_at DESC LIMIT 1",
-        tenant_id,
+    """Bodies for the raw limit: the newest record's row and lines again and again, unique where they have to be."""
+    row = orjson.loads(
+        await connection.fetchval(
+            f"SELECT to_jsonb(t) FROM {record.table} t WHERE tenant_id = $1 AND deleted_at IS NULL"
+            " ORDER BY created_at DESC LIMIT 1",
+            tenant_id,
+        )
     )
     unique = await connection.fetch(_UNIQUE, record.table)
     names = [one["attname"] for one in unique]
-    return _rows(orjson.loads(row), names)
+    if record.path not in LINES:
+        return _rows(row, names)
+    table, column = LINES[record.path]
+    lines = await connection.fetch(
+        f"SELECT to_jsonb(t) AS line FROM {table} t WHERE tenant_id = $1 AND {column} = $2",
+        tenant_id,
+        UUID(row["id"]),
+    )
+    return _rows(row, names, [orjson.loads(one["line"]) for one in lines], column)
 
 
-def _rows(row: Json, unique: list[str]) -> Iterator[bytes]:
+def _rows(row: Json, unique: list[str], lines: Sequence[Json] = (), column: str = "") -> Iterator[bytes]:
     while True:
+        id = str(new_id())
         fresh = {name: _fresh(row[name]) for name in unique if row.get(name) is not None}
-        yield orjson.dumps({"row": row | fresh | {"id": str(new_id())}})
+        body: Json = {"row": row | fresh | {"id": id}}
+        if column:
+            body["lines"] = [line | {"id": str(new_id()), column: id} for line in lines]
+        yield orjson.dumps(body)
 
 
 def _fresh(value: Any) -> Any:

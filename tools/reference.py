@@ -28,6 +28,7 @@ NOTE: Final = "<!-- Written by `python -m tools.reference`; change the code, not
 def pages() -> dict[str, str]:
     """Every page by its file name."""
     registry = build_registry()
+    list(registry.routers())  # with the errors that only they raise
     made = {
         "settings.md": _settings(),
         "errors.md": _errors(_of_the_product(catalogue())),

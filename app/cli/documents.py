@@ -73,7 +73,9 @@ def build_events() -> dict[str, Any]:
     from app.kernel.event_feed import event_schemas
     from app.product import build_registry
 
-    return event_schemas(build_registry())
+    registry = build_registry()
+    list(registry.routers())  # with the events that only they publish
+    return event_schemas(registry)
 
 
 def serialised(document: dict[str, Any]) -> str:

@@ -2,19 +2,22 @@
 
 Scoring and data quality ask of a record, before it is written, what a list would ask of the table. There is one
 language of conditions and one compiler (`listing`); here its SQL runs over the values themselves, sent as JSON
-and typed as the table's columns, any number of rows and conditions in one statement.
+and typed as the table's columns, any number of rows and conditions in one statement. Plain comparisons, which are
+most, are made without it (`plain_conditions`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from app.kernel import db
 from app.kernel.errors import InvalidFilter
 from app.kernel.listing import Bindings, Condition, FieldSet, compile_filter
+from app.kernel.plain_conditions import Test, passes, plain_test
 from app.kernel.statements import columns_of
 
 if TYPE_CHECKING:
@@ -35,6 +38,18 @@ def groups_of(tree: Mapping[str, Any] | None, pointer: str = "/filter") -> Group
         )
         for g, group in enumerate((tree or {}).get("or", ()))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A tree that is asked again and again, with what of it needs no database."""
+
+    groups: Groups
+    test: Test | None
+
+    @classmethod
+    def of(cls, record: RecordType[Any], groups: Groups) -> Prepared:
+        return cls(groups, plain_test(record.model, record.fields, groups))
 
 
 async def all_fields(uow: UnitOfWork, record: RecordType[Any]) -> FieldSet:
@@ -94,15 +109,26 @@ async def holding(
     uow: UnitOfWork,
     record: RecordType[Any],
     rows: Sequence[Mapping[str, Any]],
-    trees: Sequence[Groups],
+    trees: Sequence[Groups | Prepared],
     *,
     now: datetime | None = None,
 ) -> list[list[bool]]:
-    """Row by row which of the trees hold; rows are columns by name, absent ones null."""
+    """Row by row which of the trees hold; rows are columns by name, absent ones null.
+
+    One statement for those trees that are more than plain comparisons, and none where there are no such trees.
+    """
     if not rows or not trees:
         return [[False] * len(trees) for _ in rows]
-    bind = Bindings()
-    return await answers(uow, record, rows, await compile_each(uow, record, trees, bind, now=now), bind)
+    ready = [tree if isinstance(tree, Prepared) else Prepared.of(record, tree) for tree in trees]
+    said = [[None if one.test is None else passes(one.test, row) for row in rows] for one in ready]
+    asked = [place for place, held in enumerate(said) if None in held]
+    if asked:
+        bind = Bindings()
+        tests = await compile_each(uow, record, [ready[place].groups for place in asked], bind, now=now)
+        for row, told in enumerate(await answers(uow, record, rows, tests, bind)):
+            for place, holds in zip(asked, told, strict=True):
+                said[place][row] = holds
+    return [[bool(held[row]) for held in said] for row in range(len(rows))]
 
 
 def used_columns(record: RecordType[Any], tests: Sequence[str]) -> list[str]:

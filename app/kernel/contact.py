@@ -110,7 +110,7 @@ def clean_phone(text: str) -> str:
     return tidy
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def to_e164(text: str, region: str | None = None) -> str | None:
     """The number in E.164 (`+8613800138000`), or None where that cannot be said; keep the raw text beside it.
 

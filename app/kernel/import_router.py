@@ -1,9 +1,8 @@
-"""HTTP for files, imports and exports, and the module that registers them with their jobs."""
+"""HTTP for imports: from a file in one request or step by step, progress, results by row, undo."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from pydantic import ValidationError as _ValidationError
 
 from app.kernel import idempotency
 from app.kernel.errors import Invalid, InvalidJson, NotFound
-from app.kernel.exports import ExportRequest, ExportStreamRequest, enqueue_export, prepare
+from app.kernel.file_router import UPLOAD_BODY, Filename
 from app.kernel.imports.models import ACTIVE, Import
 from app.kernel.imports.results import KINDS, Kind, result_file
 from app.kernel.imports.schemas import (
@@ -31,7 +30,6 @@ from app.kernel.imports.schemas import (
 )
 from app.kernel.imports.service import Imports, Preview, inspect
 from app.kernel.imports.targets import targets_of
-from app.kernel.job_reads import JobRead, answer, read_job
 from app.kernel.job_router import RETRY_AFTER
 from app.kernel.log_pages import NEWEST, select_page
 from app.kernel.openapi import IDEMPOTENCY_KEY
@@ -44,17 +42,15 @@ from app.kernel.routing import (
     KernelDep,
     Router,
     Uow,
-    current_uow,
     parse_json,
     require_json,
 )
-from app.kernel.schemas import Output, Page
+from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork, transaction
 from app.kernel.uploads import (
     Received,
     Streamed,
     attachment,
-    download,
     is_multipart,
     receive,
     record_upload,
@@ -62,12 +58,7 @@ from app.kernel.uploads import (
 )
 from app.kernel.validation import validation_problem
 
-files = Router(prefix="/v1/files", tags=["files"])
-imports = Router(prefix="/v1/imports", tags=["imports"])
-exports = Router(prefix="/v1/exports", tags=["exports"])
-
-
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+router = Router(prefix="/v1/imports", tags=["imports"])
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
@@ -93,21 +84,6 @@ def _form_schema() -> dict[str, Any]:
     return {"type": "object", "required": ["object", "file"], "properties": fields}
 
 
-_UPLOAD_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                }
-            },
-            "application/octet-stream": _BINARY,
-        },
-    }
-}
 _IMPORT_BODY = {
     "requestBody": {
         "required": True,
@@ -117,75 +93,6 @@ _IMPORT_BODY = {
         },
     }
 }
-
-
-# -- files -------------------------------------------------------------------------------------------------------
-
-
-class FileRead(Output):
-    """A stored file."""
-
-    id: UUID
-    name: str
-    media_type: str
-    size: int
-    sha256: str
-    created_at: datetime
-    created_by: UUID | None
-
-
-def _file(row: Any) -> FileRead:
-    return FileRead(**{name: row.__dict__[name] for name in FileRead.model_fields})
-
-
-Filename = Annotated[str | None, Query(max_length=200, description="Name of a raw body.")]
-
-
-@files.post(
-    "",
-    access="signed_in",
-    status_code=201,
-    own_transaction=True,
-    raw_body=True,
-    response_model=FileRead,
-    openapi_extra=_UPLOAD_BODY,
-)
-async def create_file(
-    request: Request,
-    kernel: KernelDep,
-    actor: CurrentActor,
-    filename: Filename = None,  # noqa: ARG001 - read by `receive`
-) -> Response:
-    """Upload a file: as `file` in a form, or as the raw body with `?filename=`."""
-    received = await receive(request, kernel, actor)
-    try:
-        async with transaction(kernel, actor, request_id=request.scope["rapport.request_id"]) as uow:
-            made = await record_upload(uow, received)
-    except BaseException:
-        await received.discard(kernel)
-        raise
-    return json_response(to_json(_file(made).model_dump()), 201, {"Location": f"/v1/files/{made.id}"})
-
-
-@files.get("/{id}", access="signed_in", while_cancelled=True, response_model=FileRead)
-async def get_file(id: UUID, uow: Uow) -> FileRead:
-    """A file's name, size and hash."""
-    return _file(await visible_file(uow, id))
-
-
-@files.get(
-    "/{id}/content",
-    access="signed_in",
-    while_cancelled=True,
-    response_class=Response,
-    responses={200: {"description": "The bytes.", "content": {"application/octet-stream": _BINARY}}},
-)
-async def get_file_content(id: UUID, uow: Uow, kernel: KernelDep) -> Response:
-    """A file's content, always as something to save."""
-    return await download(kernel, await visible_file(uow, id))
-
-
-# -- imports -----------------------------------------------------------------------------------------------------
 
 
 def _import(row: Import) -> ImportRead:
@@ -248,7 +155,7 @@ def _validated(given: Any) -> ImportCreate:
         ) from None
 
 
-@imports.post(
+@router.post(
     "",
     access="signed_in",
     status_code=202,
@@ -331,7 +238,7 @@ async def _create_import(
     return response, True
 
 
-@imports.get("", access="signed_in", response_model=Page[ImportRead])
+@router.get("", access="signed_in", response_model=Page[ImportRead])
 async def list_imports(uow: Uow, limit: Limit = 50, cursor: Cursor = None) -> Page[ImportRead]:
     """Imports, newest first: your own, or all with `job:read`."""
     statement = uow.select(Import)
@@ -341,7 +248,7 @@ async def list_imports(uow: Uow, limit: Limit = 50, cursor: Cursor = None) -> Pa
     return found.page(_import)
 
 
-@imports.get("/fields", access="signed_in", response_model=ImportFields)
+@router.get("/fields", access="signed_in", response_model=ImportFields)
 async def list_import_fields(
     uow: Uow, object_name: Annotated[str, Query(alias="object", max_length=200)]
 ) -> ImportFields:
@@ -350,19 +257,19 @@ async def list_import_fields(
     return ImportFields(data=[ImportFieldRead(**target.describe()) for target in found.values()])
 
 
-@imports.get("/{id}", access="signed_in", response_model=ImportRead)
+@router.get("/{id}", access="signed_in", response_model=ImportRead)
 async def get_import(id: UUID, uow: Uow, response: Response) -> ImportRead:
     """An import: its mapping, and how far it is; `Retry-After` says when to look again."""
     return _answer(await Imports(uow).get(id), response)
 
 
-@imports.put(
+@router.put(
     "/{id}/content",
     access="signed_in",
     own_transaction=True,
     raw_body=True,
     response_model=ImportRead,
-    openapi_extra=_UPLOAD_BODY,
+    openapi_extra=UPLOAD_BODY,
 )
 async def upload_import(
     id: UUID,
@@ -389,7 +296,7 @@ async def upload_import(
     return json_response(to_json(_import(made).model_dump()), 200, _import_headers(made))
 
 
-@imports.patch("/{id}", access="signed_in", response_model=ImportRead)
+@router.patch("/{id}", access="signed_in", response_model=ImportRead)
 async def update_import(
     id: UUID, body: ImportUpdate, uow: Uow, version: IfMatch, response: Response
 ) -> ImportRead:
@@ -397,25 +304,25 @@ async def update_import(
     return _answer(await Imports(uow).adjust(id, body, expected_version=version), response)
 
 
-@imports.post("/{id}/start", access="signed_in", status_code=202, response_model=ImportRead)
+@router.post("/{id}/start", access="signed_in", status_code=202, response_model=ImportRead)
 async def start_import(id: UUID, uow: Uow, response: Response, body: ImportStart | None = None) -> ImportRead:
     """Start an uploaded import; after a dry run, `{"dry_run": false}` starts the real one."""
     return _answer(await Imports(uow).start(id, dry_run=body.dry_run if body else None), response)
 
 
-@imports.post("/{id}/cancel", access="signed_in", status_code=202, response_model=ImportRead)
+@router.post("/{id}/cancel", access="signed_in", status_code=202, response_model=ImportRead)
 async def cancel_import(id: UUID, uow: Uow, response: Response) -> ImportRead:
     """Stop an import after the chunk at hand. What is written stays, and can be undone."""
     return _answer(await Imports(uow).cancel(id), response)
 
 
-@imports.post("/{id}/undo", access="signed_in", status_code=202, response_model=ImportRead)
+@router.post("/{id}/undo", access="signed_in", status_code=202, response_model=ImportRead)
 async def undo_import(id: UUID, uow: Uow, response: Response) -> ImportRead:
     """Delete what the import made and restore what it changed, but for records that have changed since."""
     return _answer(await Imports(uow).undo(id), response)
 
 
-@imports.get(
+@router.get(
     "/{id}/results/{kind}",
     access="signed_in",
     response_class=Response,
@@ -427,40 +334,3 @@ async def get_import_results(id: UUID, kind: Kind, uow: Uow, kernel: KernelDep) 
     body = result_file(kernel, uow.actor, found, kind)
     name = f"import-{str(found.id)[:8]}-{kind}.csv"
     return Streamed(body, media_type="text/csv", headers=attachment(name))
-
-
-# -- exports -----------------------------------------------------------------------------------------------------
-
-
-@exports.post("", access="signed_in", status_code=202, response_model=JobRead, while_cancelled=True)
-async def create_export(body: ExportRequest, request: Request, uow: Uow, response: Response) -> JobRead:
-    """Export in the background; the job's result names the file."""
-    await prepare(uow, body)
-    id = enqueue_export(uow, body)
-    await current_uow(request).flush()
-    response.headers["Location"] = f"/v1/jobs/{id}"
-    response.headers["Retry-After"] = RETRY_AFTER
-    return answer(await read_job(uow, id))
-
-
-@exports.post(
-    "/stream",
-    access="signed_in",
-    while_cancelled=True,
-    own_transaction=True,
-    response_class=Response,
-    responses={
-        200: {
-            "description": "The file.",
-            "content": {
-                "text/csv": {"schema": {"type": "string"}},
-                "application/x-ndjson": {},
-            },
-        }
-    },
-)
-async def stream_export(body: ExportStreamRequest, kernel: KernelDep, actor: CurrentActor) -> Response:
-    """Export at once, as a stream."""
-    async with transaction(kernel, actor, read_only=True) as uow:
-        export = await prepare(uow, body)
-    return Streamed(export.pieces(), media_type=export.media_type, headers=attachment(export.file_name))

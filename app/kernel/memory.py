@@ -1,18 +1,25 @@
 """What a process remembers of each tenant's settings, so that rules which nobody has made cost nothing.
 
-Settings that every write asks for (scoring models, rules of data quality) lie in tables of versioned rows. A
-process asks after a tenant's at most once in `STALE_SECONDS`, by one stamp that every change moves, and reads
-the rows only when it has moved. So a setting changed elsewhere is in force here within that time of its commit;
-the process that made the change asks at every use until the change has settled.
+Settings that every write asks for (scoring models, rules of data quality, promises) lie in tables of versioned rows.
+One stamp says which rows in which versions there are, so whoever knows the settings of a stamp needs not read them
+while the stamp is the same. There are two ways to ask for it.
+
+`of` asks at most once in `STALE_SECONDS`. So a setting changed elsewhere is in force here within that time of its
+commit; the process that made the change asks at every use until the change has settled.
+
+`exactly` asks each time, for any number of kinds and together with whatever else is to be read: what it answers was
+in force when that statement ran, whoever changed it and wherever.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from uuid import UUID
+
+from app.kernel.listing import Bindings
 
 if TYPE_CHECKING:
     from app.kernel.uow import UnitOfWork
@@ -26,16 +33,34 @@ _MOST: Final = 20_000
 
 @dataclass(frozen=True)
 class Remembered(Generic[T]):
-    """One kind of settings: the versioned table they lie in, how to read them, and what holds without any row."""
+    """One kind of settings: the versioned table they lie in, how to read them, and what holds without any row.
+
+    `also` are further versioned tables that the settings are read from.
+    """
 
     table: str
     load: Callable[[UnitOfWork], Awaitable[T]]
     empty: T
+    also: tuple[str, ...] = ()
+
+    @property
+    def stamp(self) -> str:
+        """SQL of a number that any change of the tenant's (`$1`) rows moves; null without rows.
+
+        A sum, so that the order of rows does not matter, of hashes of 64 bits. `xmin`, the transaction that wrote a
+        row, tells apart two that made the same version, of which one was rolled back.
+        """
+        rows = " UNION ALL ".join(
+            f"SELECT hash_record_extended(ROW(s.id, s.version, s.xmin), {place}) AS hash"
+            f" FROM {table} s WHERE s.tenant_id = $1"
+            for place, table in enumerate((self.table, *self.also))
+        )
+        return f"(SELECT sum(hash) FROM ({rows}) s)"
 
 
 @dataclass
 class _Known:
-    stamp: str
+    stamp: Any
     checked_at: float
     value: Any
 
@@ -54,27 +79,40 @@ class TenantMemory:
         key = (kind.table, uow.tenant_id)
         known, now = self._known.get(key), self._seconds()
         if known is None or now - known.checked_at > STALE_SECONDS or key in self._unsettled:
-            known = await self._refreshed(uow, kind, known, now)
+            if self._unsettled.get(key, now) < now:
+                del self._unsettled[key]
+            row = await uow.fetchone(f"SELECT {kind.stamp}", uow.tenant_id)
+            known = await self._stamped(uow, kind, row[0], now)
         return cast("T", known.value)
+
+    async def exactly(
+        self,
+        uow: UnitOfWork,
+        kinds: Sequence[Remembered[Any]],
+        bind: Bindings | None = None,
+        beside: Sequence[str] = (),
+    ) -> tuple[list[Any], list[Any]]:
+        """The tenant's settings of these kinds as they stand, and the values of SQL expressions `beside` them.
+
+        One statement, as long as nothing has changed. The first argument that `bind` holds is the tenant.
+        """
+        arguments = [uow.tenant_id] if bind is None else bind.values
+        stamps = [kind.stamp for kind in kinds]
+        row = await uow.fetchone(f"SELECT {', '.join((*stamps, *beside))}", *arguments)
+        now = self._seconds()
+        known = [await self._stamped(uow, kind, row[place], now) for place, kind in enumerate(kinds)]
+        return [one.value for one in known], list(row)[len(kinds) :]
 
     def forget(self, kind: Remembered[Any], tenant_id: UUID) -> None:
         """These settings are being changed by this process: ask the database until that has committed."""
         self._unsettled[kind.table, tenant_id] = self._seconds() + _SETTLING_SECONDS
 
-    async def _refreshed(
-        self, uow: UnitOfWork, kind: Remembered[Any], known: _Known | None, now: float
-    ) -> _Known:
+    async def _stamped(self, uow: UnitOfWork, kind: Remembered[Any], stamp: Any, now: float) -> _Known:
+        """What holds at a stamp that was just read: rows that are read after it are at least as new."""
         key = (kind.table, uow.tenant_id)
-        if self._unsettled.get(key, now) < now:
-            del self._unsettled[key]
-        row = await uow.fetchrow(
-            "SELECT count(*) AS rows, concat_ws(' ', count(*), sum(version), max(updated_at)) AS stamp"
-            f" FROM {kind.table} WHERE tenant_id = $1",
-            uow.tenant_id,
-        )
-        stamp = row["stamp"] if row else ""
+        known = self._known.get(key)
         if known is None or known.stamp != stamp:
-            known = _Known(stamp, now, await kind.load(uow) if row and row["rows"] else kind.empty)
+            known = _Known(stamp, now, await kind.load(uow) if stamp is not None else kind.empty)
             if len(self._known) >= _MOST:
                 self._known.clear()
             self._known[key] = known

@@ -10,10 +10,12 @@ from app.kernel.custom_fields.definitions import INDEX_JOB
 from app.kernel.exports import EXPORT_JOB
 from app.kernel.imports.run import IMPORT_JOB
 from app.kernel.imports.undo import UNDO_JOB
+from app.kernel.merging.models import Merge
 from app.kernel.merging.ports import Merger
 from app.kernel.merging.references import CustomReferences, shares
 from app.kernel.registry import Module, Permission, Schedule
 from app.kernel.retention import SCHEDULES
+from app.kernel.saved_views import SavedView
 from app.kernel.schedules import ScheduledRun
 
 _ADMINISTRATORS = {"owner": Scope.ALL, "admin": Scope.ALL}
@@ -37,6 +39,7 @@ FIELDS_MODULE = Module(
         "app.kernel.settings_router:views",
         "app.kernel.settings_router:development",
     ),
+    tables=(SavedView,),
     jobs=[INDEX_JOB, *mail.JOBS],
     permissions=[
         Permission("custom_field:manage", "Define custom fields.", dict(_ADMINISTRATORS)),
@@ -73,9 +76,9 @@ BULK_MODULE = Module(
     },
     routers=(
         "app.kernel.job_router:router",
-        "app.kernel.import_router:files",
-        "app.kernel.import_router:imports",
-        "app.kernel.import_router:exports",
+        "app.kernel.file_router:router",
+        "app.kernel.import_router:router",
+        "app.kernel.export_router:router",
     ),
     jobs=[IMPORT_JOB, UNDO_JOB, EXPORT_JOB],
     permissions=[
@@ -106,6 +109,7 @@ MERGING_MODULE = Module(
     name="merges",
     description="Records that became one, and taking that back.",
     routers=("app.kernel.merging.router:router",),
+    tables=(Merge,),
     ports=[(Merger, shares), (Merger, CustomReferences)],
 )
 

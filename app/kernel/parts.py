@@ -9,13 +9,14 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
+import orjson
 from pydantic import BaseModel
 
 from app.kernel.decimals import decimal_text
@@ -100,10 +101,22 @@ class Fact:
         """SQL of the JSON, for somebody from whom these fields of the record are hidden."""
         return self.absent if self.hidden_by in hidden else self.sql
 
+    def rendered(self, value: Any, currency: str, hidden: Collection[str]) -> Any:  # noqa: ARG002 - as `Parts`
+        """A known value as `column` would answer it."""
+        return orjson.Fragment(self.absent.strip("'")) if self.hidden_by in hidden else value
+
 
 def utc_text(sql: str) -> str:
     """SQL of a moment as answers write it, without quotes; null stays null."""
     return f"(to_json({sql} AT TIME ZONE 'UTC') #>> '{{}}') || 'Z'"
+
+
+def utc_texted(moment: datetime | None) -> str | None:
+    """The same of a moment at hand: as many digits of a second as it takes."""
+    if moment is None:
+        return None
+    text = moment.astimezone(UTC).isoformat()[: -len("+00:00")]
+    return f"{text.rstrip('0') if moment.microsecond else text}Z"
 
 
 @lru_cache(maxsize=1_000)

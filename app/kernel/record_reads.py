@@ -21,7 +21,7 @@ from app.kernel.listing import (
     sign_cursor,
 )
 from app.kernel.records import ReadPlan, RecordType, to_json
-from app.kernel.text_pages import TextPage
+from app.kernel.text_pages import ids_of_page
 from app.kernel.tokens import found_by, query_tokens, squeeze
 from app.kernel.uow import UnitOfWork
 
@@ -212,7 +212,11 @@ async def list_records(uow: UnitOfWork, record: RecordType[Any], query: Query) -
     position = None
     if query.cursor is not None:
         position = read_cursor(uow.kernel.secrets, uow.tenant_id, record.object, query)
-    ids = await TextPage(uow, selection, query.limit + 1, position).ids() if query.text else None
+    ids = None
+    if query.text:
+        ids = await ids_of_page(uow, selection, query.limit + 1, position)
+        if selection.keyset.by_creation:
+            selection = replace(selection, where=selection.walked)
     if ids is None:
         rows = await selection.page(uow, query.limit + 1, selection.beyond(position, selection.bind))
     else:

@@ -114,6 +114,8 @@ class Module:
     """What its operations are filed under in the API document, if not under its own name: tag and description."""
     routers: Sequence[str] = ()
     """Where its operations are: `package.module:name` of a router or of several; a worker imports none of them."""
+    tables: Sequence[type[Any]] = ()
+    """Mapped classes that only its routers would import: each process knows all tables, and what they hide."""
     records: Sequence[RecordType[Any]] = ()
     interfaces: dict[type[Any], Factory] = field(default_factory=dict)
     ports: Sequence[tuple[type[Any], Factory]] = ()
@@ -137,6 +139,7 @@ def combined(name: str, description: str, parts: Sequence[Module]) -> Module:
         description=description,
         tags={tag: text for part in parts for tag, text in part.tags.items()},
         routers=[router for part in parts for router in part.routers],
+        tables=[table for part in parts for table in part.tables],
         records=[record for part in parts for record in part.records],
         interfaces={key: factory for part in parts for key, factory in part.interfaces.items()},
         ports=[port for part in parts for port in part.ports],

@@ -264,7 +264,7 @@ def _words(folded: str) -> list[str]:
     return _WORD.findall(folded) if folded.isascii() else _PIECE.findall(folded)
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def _prefixes(word: str) -> tuple[str, ...]:
     if len(word) < 3:
         return (word,)

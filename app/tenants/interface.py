@@ -13,6 +13,7 @@ from uuid import UUID
 from app.kernel.allowances import LimitName
 from app.kernel.errors import Conflict, Forbidden, Unauthenticated
 from app.kernel.events import Event
+from app.kernel.memory import Remembered
 from app.kernel.money import Money
 from app.kernel.pdf.documents import Brand, DocumentParty, Paper
 from app.kernel.working_time import WorkingCalendar
@@ -87,8 +88,19 @@ class Colleagues(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class CompanyCalendars:
+    """All business calendars of a company as they stand at one moment."""
+
+    default: WorkingCalendar
+    by_id: Mapping[UUID, WorkingCalendar]
+
+
 class WorkingTime(Protocol):
     """Who works when: members' business calendars and their absences."""
+
+    remembered: ClassVar[Remembered[CompanyCalendars]]
+    """The calendars as settings that a process remembers, to be asked for together with others."""
 
     async def default(self) -> WorkingCalendar:
         """The company's calendar."""

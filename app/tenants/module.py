@@ -7,6 +7,7 @@ from app.kernel.people import People
 from app.kernel.registry import Module, NotificationKind
 from app.tenants.auth.authenticator import open_authenticator
 from app.tenants.auth.control import AccessOfTenant
+from app.tenants.billing.coupons import CouponRedemption
 from app.tenants.billing.entitlements import EntitlementsOfTenant, MeteringOfTenant
 from app.tenants.billing.payments import dunning, reactions
 from app.tenants.billing.warnings import KIND as USAGE_WARNING
@@ -77,6 +78,7 @@ MODULE = Module(
         "app.tenants.billing.bill_router:router",
         "app.tenants.auth.well_known:router",
     ],
+    tables=(CouponRedemption,),
     interfaces={
         People: Lookups,
         Members: Lookups,

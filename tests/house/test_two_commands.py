@@ -17,6 +17,8 @@ import httpx
 import psutil
 import pytest
 
+from app.kernel.postgres import EmbeddedPostgres
+from tests.support import cluster
 from tests.support.installation import Installation, free_port
 from tests.support.waiting import PATIENCE
 
@@ -121,13 +123,13 @@ def paste(line: str) -> Any:
 
 @pytest.fixture(scope="class")
 def started_again(first: FirstStart) -> Iterator[None]:
-    """One more start, which serves all who try what the first one printed."""
+    """One more start, which serves all who try what the first one printed, and a second one beside it."""
     with first.place.running("--no-demo"):
         yield
 
 
 @pytest.mark.usefixtures("started_again")
-class TestWhatWasPrinted:
+class TestOneMoreStart:
     def test_the_lines_to_paste_work(self, first: FirstStart):
         listed, created, found = (paste(line) for line in first.curls)
         assert [lead["status"] for lead in listed["data"]] == ["new", "new"]
@@ -147,6 +149,12 @@ class TestWhatWasPrinted:
         token = answer.json()["access_token"]
         me = first.place.get("/v1/me", token)
         assert me["role_keys"] == [role.lower()]
+
+    def test_a_second_one_on_the_same_folder_is_refused(self, first: FirstStart):
+        other = Installation(first.place.folder, free_port()).start("--no-demo")
+        assert other.process.wait(PATIENCE) == 1
+        assert "already" in other.said
+        assert "RAPPORT_DATA_DIR" in other.said
 
 
 def test_after_kill_9_of_everything_nothing_acknowledged_is_lost(first: FirstStart):
@@ -173,6 +181,7 @@ def test_an_interrupted_demo_goes_on_where_it_was(tmp_path_factory: pytest.TempP
     with tempfile.TemporaryDirectory(prefix="rapport-") as folder:
         Path(folder).chmod(0o711)
         place = Installation(Path(folder), free_port())
+        cluster.lay(EmbeddedPostgres(place.folder / "var" / "postgres"))
         state = Path(folder) / "var" / "demo.json"
         with place.running() as started:
             while '"accounts"' not in (state.read_text() if state.exists() else ""):
@@ -188,14 +197,6 @@ def test_an_interrupted_demo_goes_on_where_it_was(tmp_path_factory: pytest.TempP
             }
     assert done["password"] == password
     assert totals == {"accounts": 200, "contacts": 600, "leads": 1500}
-
-
-def test_a_second_one_on_the_same_folder_is_refused(first: FirstStart):
-    with first.place.running("--no-demo"):
-        other = Installation(first.place.folder, free_port()).start("--no-demo")
-        assert other.process.wait(PATIENCE) == 1
-        assert "already" in other.said
-        assert "RAPPORT_DATA_DIR" in other.said
 
 
 def test_when_the_worker_dies_everything_stops_and_says_so(first: FirstStart):

@@ -1,23 +1,24 @@
-"""A year of a gift shop moves in: products, customers, 541,909 invoice lines, and returns of what they give back.
+"""A year of a gift shop moves in: products, customers, 541,909 invoice lines, and returns of what they give back. Its
+customers earn points on every order and lose them on every return.
 
 Everything goes through the public API, and what the shop then tells of itself is compared, to the last thousandth of
-a pound, with a plain computation over the file. What no rule can place is reported with its worth.
+a pound, with a plain computation over the file. What no rule can place is reported with its worth. Points, tiers and
+groups are compared with such a computation too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal
-from typing import Any
 
-import orjson
 import pytest
 
 from app.main import Application
-from tests.journeys.importing import imported, written
-from tests.journeys.online_retail import Back, Line, OnlineRetail, both, by, cents, file, month
-from tests.support.api import Client, Company, sign_up, with_key
+from tests.journeys.gift_shop import TIERS, Json, Shop, every, moved_in
+from tests.journeys.loyalty import Customer, computed
+from tests.journeys.online_retail import Line, both, by, cents, file, month
+from tests.modules.membership.points import adds_up
 
 pytestmark = [
     pytest.mark.journey,
@@ -28,131 +29,14 @@ pytestmark = [
     ),
 ]
 
-MOST_BYTES = 300_000
-MOST = 1_000
 TOTAL = Decimal("9747747.934")
-Json = dict[str, Any]
-
-
-@dataclass
-class Shop:
-    """The company, the file, and how many orders, returns and lines the API said it made."""
-
-    company: Company
-    data: OnlineRetail
-    made: dict[str, int]
-
-    @property
-    def owner(self) -> Client:
-        return self.company.owner
 
 
 @pytest.fixture(scope="module")
-async def shop(app: Application) -> Shop:
+async def shop(app: Application) -> AsyncIterator[Shop]:
     """The shop after everything has been brought in; the tests below look at it from several sides."""
-    found = Shop(
-        await sign_up(app, company="Gift Shop", time_zone="UTC", currency="GBP"), OnlineRetail.load(), {}
-    )
-    await with_key(found.company)
-    await _products(found)
-    await _accounts(found)
-    placed = found.data.placed
-    await _bring(found, "orders", (_order(lines) for lines in placed.sold.values()))
-    await _bring(found, "returns", (_return(lines) for lines in placed.back.values()))
-    return found
-
-
-async def _products(shop: Shop) -> None:
-    rows = [{"stock_code": code, "name": name} for code, name in shop.data.products.items()]
-    mapping: dict[str, str | None] = {"stock_code": "code", "name": "name"}
-    taken, failed = await imported(shop.company, "products", written(rows), mapping)
-    assert (len(taken), failed) == (4_070, [])
-
-
-async def _accounts(shop: Shop) -> None:
-    rows = [
-        {
-            "external_id": key,
-            "name": f"Customer {key}" if key.isdigit() else key.capitalize(),
-            "country": country or "",
-        }
-        for key, country in shop.data.accounts.items()
-    ]
-    mapping: dict[str, str | None] = {name: name for name in rows[0]}
-    taken, failed = await imported(shop.company, "accounts", written(rows), mapping)
-    assert (len(taken), failed) == (4_372 + 9, [])
-
-
-def _order(lines: list[Line]) -> Json:
-    first = lines[0]
-    return {
-        "external_id": first.invoice,
-        "account": first.account,
-        "country": first.nation,
-        "currency": "GBP",
-        "ordered_on": first.at[:10],
-        "lines": [_sold(line) for line in lines],
-    }
-
-
-def _sold(line: Line) -> Json:
-    sold = {
-        "external_id": line.key,
-        "product": line.code,
-        "quantity": str(line.quantity),
-        "unit_price": str(line.price),
-    }
-    return sold | {"description": line.description} if line.description else sold
-
-
-def _return(backs: list[Back]) -> Json:
-    first = backs[0].line
-    return {
-        "external_id": first.invoice,
-        "account": first.account,
-        "country": first.nation,
-        "currency": "GBP",
-        "returned_on": first.at[:10],
-        "lines": [_gave_back(back) for back in backs],
-    }
-
-
-def _gave_back(back: Back) -> Json:
-    if back.of is not None:
-        return {"order_line": back.of.key, "quantity": str(back.quantity)}
-    return {
-        "product": back.line.code,
-        "quantity": str(back.quantity),
-        "unit_price": str(back.line.price),
-    }
-
-
-async def _bring(shop: Shop, plural: str, items: Iterable[Json]) -> None:
-    """Send them, many in a request; none may be refused."""
-    shop.made |= {plural: 0, f"{plural} lines": 0}
-    for body in _bodies(plural, items):
-        answer = await shop.owner.ok(
-            "POST",
-            f"/v1/{plural}/batch/import",
-            content=body,
-            headers={"Content-Type": "application/json"},
-        )
-        assert answer["failed"] == 0, [one for one in answer["results"] if one["errors"]][:3]
-        shop.made[plural] += answer["created"]
-        shop.made[f"{plural} lines"] += answer["lines"]
-
-
-def _bodies(plural: str, items: Iterable[Json]) -> Iterator[bytes]:
-    """Bodies of up to a thousand items: short enough that none of them takes long on a busy machine."""
-    batch: list[bytes] = []
-    size = 0
-    for item in map(orjson.dumps, items):
-        if batch and (len(batch) == MOST or size + len(item) > MOST_BYTES):
-            yield b'{"%b":[%b]}' % (plural.encode(), b",".join(batch))
-            batch, size = [], 0
-        batch.append(item)
-        size += len(item) + 1
-    yield b'{"%b":[%b]}' % (plural.encode(), b",".join(batch))
+    async with moved_in(app) as found:
+        yield found
 
 
 async def told(shop: Shop, group_by: str, **asked: str) -> Json:
@@ -291,3 +175,63 @@ async def test_a_customer_and_a_returned_line_read_as_in_the_file(shop: Shop) ->
         "168469.60",
         "2011-12-09",
     )
+
+
+# -- loyal customers ------------------------------------------------------------------------------------------
+
+
+async def members(shop: Shop) -> dict[str, Json]:
+    return await every(
+        shop,
+        "loyalty-members",
+        "external_id,points,points_debt,points_qualifying,tier,rfm_scores,rfm_explanation",
+    )
+
+
+@pytest.fixture(scope="module")
+def wanted(shop: Shop) -> dict[str, Customer]:
+    return computed(shop.data)
+
+
+async def test_points_are_those_of_a_plain_computation(shop: Shop, wanted: dict[str, Customer]) -> None:
+    found = await members(shop)
+    assert len(found) == 4_372
+    assert {key: (one["points"], one["points_debt"]) for key, one in found.items()} == {
+        key: (wanted[key].points if key in wanted else 0, 0) for key in found
+    }
+    assert all(one["points_qualifying"] == one["points"] for one in found.values())
+    assert sum(one["points"] for one in found.values()) > 7_000_000
+
+
+async def test_tiers_are_those_of_what_was_bought_in_the_last_twelve_months(
+    shop: Shop, wanted: dict[str, Customer]
+) -> None:
+    found = await members(shop)
+
+    def tier(key: str) -> str | None:
+        reached = [name for name, pounds in TIERS if key in wanted and wanted[key].recent >= pounds]
+        return reached[-1] if reached else None
+
+    assert {key: one["tier"] for key, one in found.items()} == {key: tier(key) for key in found}
+
+
+async def test_groups_are_those_of_a_plain_computation(shop: Shop, wanted: dict[str, Customer]) -> None:
+    found = await members(shop)
+    figures = {
+        key: (max(day for day, _ in one.orders), len(one.orders), sum(amount for _, amount in one.orders))
+        for key, one in wanted.items()
+        if one.orders
+    }
+    ranked = [sorted(figure[at] for figure in figures.values()) for at in range(3)]
+
+    def scores(key: str) -> str | None:
+        if key not in figures:
+            return None
+        own = zip(figures[key], ranked, strict=True)
+        return "".join(str(1 + 5 * bisect_left(of_all, one) // len(figures)) for one, of_all in own)
+
+    assert {key: one["rfm_scores"] for key, one in found.items()} == {key: scores(key) for key in found}
+
+
+async def test_the_ledger_adds_up(shop: Shop) -> None:
+    await adds_up(shop.company)

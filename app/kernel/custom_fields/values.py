@@ -15,8 +15,6 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-import re2  # type: ignore[import-untyped]
-
 from app.kernel.contact import (
     EmailInvalid,
     PhoneInvalid,
@@ -304,6 +302,8 @@ def _length(least: int, most: int) -> Callable[[Any], None]:
 
 @lru_cache(maxsize=5_000)
 def _compiled(pattern: str) -> Any:
+    import re2  # type: ignore[import-untyped]  # here: few companies have patterns, and it takes 2 MB
+
     options = re2.Options()
     options.max_mem = 1 << 20
     options.log_errors = False

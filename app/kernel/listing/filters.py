@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
@@ -51,18 +51,36 @@ class _Context:
     bind: Bindings
 
 
+_ANYWHERE = _Context(TenantProfile(id=UUID(int=0)), datetime.min.replace(tzinfo=UTC), Bindings())
+
+
 def _condition(field: Field, c: Condition, context: _Context) -> str:
-    if not field.filterable or c.op not in OPERATORS[field.kind]:
-        allowed = ", ".join(sorted(OPERATORS[field.kind])) if field.filterable else "none"
-        raise _bad(c, "unknown_operator", f"{field.name} takes these operators: {allowed}.")
+    value = _checked(field, c, context)
     if c.op == "is_null":
-        return f"{field.sql} IS {'' if _boolean(c, c.value) else 'NOT '}NULL"
-    value = _coerced(field, c, context)
+        return f"{field.sql} IS {'' if value else 'NOT '}NULL"
     if field.condition is not None:
         special = field.condition(c.op, value, context.bind)
         if special is not None:
             return special
     return _plain_condition(field, c.op, value, context.bind)
+
+
+def _checked(field: Field, c: Condition, context: _Context) -> Any:
+    """What the field is compared with. Raises `InvalidFilter`."""
+    if not field.filterable or c.op not in OPERATORS[field.kind]:
+        allowed = ", ".join(sorted(OPERATORS[field.kind])) if field.filterable else "none"
+        raise _bad(c, "unknown_operator", f"{field.name} takes these operators: {allowed}.")
+    return _boolean(c, c.value) if c.op == "is_null" else _coerced(field, c, context)
+
+
+def plain_value(field: Field, c: Condition) -> Any:
+    """The value that `compile_filter` binds for a condition; of `is_null` whether. Raises `InvalidFilter`.
+
+    Of texts, ids and yes-or-no only: those are the same in each company and at any time.
+    """
+    if field.kind not in (Kind.TEXT, Kind.UUID, Kind.BOOLEAN):
+        raise TypeError(f"{field.name}: what {field.kind} is compared with depends on company and time")
+    return _checked(field, c, _ANYWHERE)
 
 
 def _plain_condition(field: Field, op: str, value: Any, bind: Bindings) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
-import re2  # type: ignore[import-untyped]
 
 from app.kernel.conditions import Groups, all_fields, check_tree, groups_of
 from app.kernel.errors import Invalid, InvalidFilter, require_version
@@ -187,6 +186,8 @@ class QualityRules:
 
     async def _check_pattern(self, pattern: str) -> None:
         """An expression that both engines know: RE2 keeps out those whose time explodes, PostgreSQL runs it."""
+        import re2  # type: ignore[import-untyped]
+
         unknown = Invalid.at(
             "/requirement/pattern", "invalid_pattern", "That is no regular expression known here."
         )

@@ -14,7 +14,6 @@ from app.kernel.merging.rules import MergeHooks
 from app.kernel.merging.tombstones import refuse_absent
 from app.kernel.models import RecordTable
 from app.kernel.money import Money
-from app.kernel.parts import Parts
 from app.kernel.people import People
 from app.kernel.quality.guard import guard_change, guard_create
 from app.kernel.records.declaration import M, RecordType
@@ -30,7 +29,7 @@ class RecordService(MergeHooks[M]):
     def __init__(self, uow: UnitOfWork) -> None:
         self.uow = uow
         self.actor = uow.actor
-        self._wrote: tuple[UUID, int, Mapping[str, Sequence[Mapping[str, Any]]]] | None = None
+        self._wrote: tuple[UUID, int, Mapping[str, Any]] | None = None
         self._rendered: tuple[M | None, Mapping[str, Any]] = (None, {})
 
     # -- hooks ---------------------------------------------------------------------------------------------
@@ -77,12 +76,9 @@ class RecordService(MergeHooks[M]):
             return {}
         hidden = self.actor.hidden(record.object)
         if self._wrote is not None and self._wrote[:2] == (row.id, row.version):
-            currency = row.__dict__["currency"]
-            return {
-                part.name: part.rendered(self._wrote[2][part.name], currency, hidden)
-                for part in record.parts
-                if isinstance(part, Parts)
-            }
+            currency, known = row.__dict__.get("currency", ""), self._wrote[2]
+            return {part.name: part.rendered(known[part.name], currency, hidden) for part in record.parts}
+        await self.uow.flush()  # what waits is written together, where reading would part it
         found = await self.uow.fetchrow(
             f"SELECT NULL{record.parts_columns(hidden)} FROM {record.table} t"
             " WHERE t.tenant_id = $1 AND t.id = $2",
@@ -91,7 +87,7 @@ class RecordService(MergeHooks[M]):
         )
         return {} if found is None else record.parts_in(found, 1)
 
-    def wrote_parts(self, row: M, **parts: Sequence[Mapping[str, Any]]) -> None:
+    def wrote_parts(self, row: M, **parts: Any) -> None:
         """Say what all parts of this version of a row are: to answer with it, nobody reads them again."""
         self._wrote = (row.id, row.version, parts)
 

@@ -11,6 +11,13 @@ from app.modules.customers.interface import Poolable
 from app.modules.leads.handlers import SUBSCRIPTIONS
 from app.modules.leads.interface import Leads, PoolTarget
 from app.modules.leads.jobs import JOBS, SCHEDULES
+from app.modules.leads.models.capture import (
+    CapturedMail,
+    FormAttempt,
+    FormSubmission,
+    LeadConsent,
+    LeadForm,
+)
 from app.modules.leads.services.for_activities import LeadDirectory, LeadToDos
 from app.modules.leads.services.for_others import LeadsOfTenant, ResponsesInActivities
 from app.modules.leads.services.leads import LEAD
@@ -27,6 +34,7 @@ MODULE = Module(
     },
     routers=("app.modules.leads.router:ROUTERS",),
     records=(LEAD,),
+    tables=(LeadForm, FormSubmission, FormAttempt, LeadConsent, CapturedMail),
     interfaces={Leads: LeadsOfTenant},
     ports=(
         (ActivityFollower, ResponsesInActivities),

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
+from app.kernel.memory import Remembered
 from app.kernel.uow import UnitOfWork
 from app.kernel.working_time import WorkingCalendar
-from app.tenants.interface import Colleague
+from app.tenants.interface import Colleague, CompanyCalendars
 from app.tenants.models import Calendar, Tenant
 from app.tenants.people.calendars import calendar_of_settings, working_calendar
 from app.tenants.people.lookups import any_of
 
 
+async def _company_calendars(uow: UnitOfWork) -> CompanyCalendars:
+    rows = await uow.all(uow.select(Calendar))
+    default = next((row for row in rows if row.is_default), None)
+    if default is not None:
+        company = working_calendar(default)
+    else:
+        tenant = await uow.get(Tenant, uow.tenant_id)
+        company = calendar_of_settings(tenant.time_zone, tenant.business_calendar)
+    return CompanyCalendars(company, {row.id: working_calendar(row) for row in rows})
+
+
 class WorkingTimeOfTenant:
     """Implements `WorkingTime`; calendars are read once per transaction."""
+
+    remembered: ClassVar[Remembered[CompanyCalendars]] = Remembered(
+        "tenants.calendars",
+        _company_calendars,
+        empty=CompanyCalendars(calendar_of_settings("UTC", {}), {}),  # of a tenant that has no row
+        also=("tenants.tenants",),
+    )
 
     def __init__(self, uow: UnitOfWork) -> None:
         self.uow = uow

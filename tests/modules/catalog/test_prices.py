@@ -180,7 +180,7 @@ async def test_a_company_of_list_prices_learns_of_its_first_other_price_at_once(
         account_id=UUID(account["id"]),
         country="CN",
     )
-    found = []
+    found: list[tuple[object, ...]] = []
     shelf = await book(owner)
 
     async def ask() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from app.kernel.validation import fields_of
 from app.modules.membership.interface import Memberships
+from app.modules.membership.schemas.members import LoyaltyMemberCreate
+from app.modules.membership.services.members import LoyaltyMemberService
 from app.modules.membership.services.orders import OrderPoints
 from app.modules.membership.services.reading import MemberReading
 from tests.modules.membership.conftest import Hire
@@ -93,3 +96,23 @@ async def test_a_suspended_member_neither_earns_nor_burns(company: Company, acco
     assert await balances(company.owner, member) == (100, 0, 0, 0)
     await company.owner.ok("PATCH", path, json={"status": "active"}, if_match=version + 1)
     assert (await burn(company.owner, member, 10))["status"] == "committed"
+
+
+async def test_a_member_joins_in_three_statements_and_by_the_rules_of_that_moment(
+    company: Company, account: Json
+) -> None:
+    """One says whether the programmes are as they were, one holds the account, one writes it all."""
+    club = await programme(company.owner)
+    await programme(company.owner, key="other")
+    contact = await make(company.owner, "contacts", name="Wang")
+    joins = {"programme_id": club["id"], "contact_id": contact["id"]}
+    await make(company.owner, "loyalty-members", **joins)
+    async with acting(company) as uow:
+        body = LoyaltyMemberCreate(programme_id=UUID(club["id"]), account_id=UUID(account["id"]))
+        await LoyaltyMemberService(uow).create(fields_of(body))
+    assert uow.statements == 3
+    await company.owner.ok(
+        "PATCH", f"/v1/loyalty-programmes/{club['id']}", json={"active": False}, if_match=club["version"]
+    )
+    refused = await company.owner.post("/v1/loyalty-members", joins)
+    assert (refused.status_code, refused.json()["code"]) == (409, "programme_closed")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
-
-from sqlalchemy import ARRAY, CollectionAggregate, Uuid, any_, literal
 
 from app.kernel.decimals import decimal_text
 from app.kernel.errors import Invalid, NotFound, require_version
+from app.kernel.memory import Remembered
 from app.kernel.money import InvalidMoney, Money, format_minor, parse_major
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import refuse_nulls
@@ -46,6 +45,24 @@ class ProgrammeRules:
         return next((tier for tier in self.tiers if tier.key == key), None)
 
 
+async def _read_all(uow: UnitOfWork) -> tuple[ProgrammeRules, ...]:
+    rows = await uow.all(uow.select(Programme).order_by(Programme.key))
+    tiers = await uow.all(uow.select(Tier).order_by(Tier.position))
+    return tuple(
+        ProgrammeRules(
+            row,
+            tuple(tier for tier in tiers if tier.programme_id == row.id),
+            tuple(EarnRule.model_validate(rule) for rule in row.earn_rules),
+        )
+        for row in rows
+    )
+
+
+# A change of tiers makes a version of their programme.
+_PROGRAMMES: Final[Remembered[tuple[ProgrammeRules, ...]]] = Remembered(
+    "membership.programmes", _read_all, empty=()
+)
+
 _MAY_BE_NULL: Final = frozenset(
     {
         "name_zh", "points_name_zh", "expiry_months", "cap_order", "cap_day", "cap_member",
@@ -60,16 +77,14 @@ class ProgrammeService:
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
 
-    async def all(self) -> list[ProgrammeRules]:
-        """All, by key. Two statements."""
-        rows = await self._uow.all(self._uow.select(Programme).order_by(Programme.key))
-        return await self._with_tiers(rows)
+    async def all(self) -> Sequence[ProgrammeRules]:
+        """All as they stand, by key. One statement, and two more once after a change."""
+        [[found], _] = await self._uow.kernel.memory.exactly(self._uow, [_PROGRAMMES])
+        return cast("Sequence[ProgrammeRules]", found)
 
     async def get_many(self, ids: Collection[UUID]) -> dict[UUID, ProgrammeRules]:
-        """Programmes by id; unknown ids are absent. Two statements."""
-        statement = self._uow.select(Programme).where(Programme.id == _any(ids))
-        found = await self._with_tiers(await self._uow.all(statement)) if ids else []
-        return {one.row.id: one for one in found}
+        """Programmes by id; unknown ids are absent. Statements as `all`."""
+        return {one.row.id: one for one in await self.all() if one.row.id in ids} if ids else {}
 
     async def get(self, id: UUID) -> ProgrammeRules:
         """Raises `NotFound`."""
@@ -77,20 +92,6 @@ class ProgrammeService:
         if id not in found:
             raise NotFound
         return found[id]
-
-    async def _with_tiers(self, rows: Sequence[Programme]) -> list[ProgrammeRules]:
-        if not rows:
-            return []
-        statement = self._uow.select(Tier).where(Tier.programme_id == _any([row.id for row in rows]))
-        tiers = await self._uow.all(statement.order_by(Tier.position))
-        return [
-            ProgrammeRules(
-                row,
-                tuple(tier for tier in tiers if tier.programme_id == row.id),
-                tuple(EarnRule.model_validate(rule) for rule in row.earn_rules),
-            )
-            for row in rows
-        ]
 
     async def create(self, body: ProgrammeCreate) -> ProgrammeRules:
         """Raises `Invalid`; `DuplicateValue` for a key that is taken."""
@@ -184,10 +185,6 @@ class ProgrammeService:
                     raise Invalid.at(
                         f"/earn_rules/{place}/{name}", "unknown_reference", "One of them is not there."
                     )
-
-
-def _any(ids: Collection[UUID]) -> CollectionAggregate[Any]:
-    return any_(literal(list(ids), ARRAY(Uuid())))
 
 
 def _require_distinct(keys: Sequence[str], pointer: str) -> None:

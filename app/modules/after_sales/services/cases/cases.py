@@ -48,6 +48,7 @@ from app.modules.after_sales.services.cases.states import (
     status_of,
 )
 from app.modules.after_sales.services.sla.clocks import CaseClocks
+from app.modules.after_sales.services.sla.standing import MOMENTS
 
 NUMBER: Final = "C-{year}-{number:05d}"
 _NAMED: Final = frozenset(
@@ -136,14 +137,17 @@ class CaseService(CaseImport, RecordService[Case]):
             settings = CaseSettingsService(self.uow)
             values["reopenable_until"] = await settings.reopenable_until(values["resolved_at"])
         await self._check_parent(None, values.get("parent_id"))
-        await References(self.uow).check(values, {name for name in named if values.get(name) is not None})
+        await References(self.uow, self.clocks.book).check(
+            values, {name for name in named if values.get(name) is not None}
+        )
 
     async def complete_import(self, values: dict[str, Any]) -> None:
         """As a case that is opened; whose it is has been looked up for all rows at once. Raises `Invalid`."""
         await self._complete(values, _NAMED - {"account_id", "contact_id"})
 
     async def after_create(self, row: Case) -> None:
-        await self.clocks.opened()
+        status = SHOWN_TO_CUSTOMERS[CaseStatus(row.status)]
+        self.wrote_parts(row, customer_status=status, clocks=await self.clocks.opened())
         if row.status in ENDED:
             return  # it is of the past
         self.uow.publish(
@@ -191,7 +195,7 @@ class CaseService(CaseImport, RecordService[Case]):
         named = told & _NAMED
         if named:
             values = {**row.__dict__, **changes}
-            await References(self.uow).check(values, named)
+            await References(self.uow, self.clocks.book).check(values, named)
             changes |= {
                 n: values[n] for n in (*_NAMED, "warranty", "response_class") if values[n] != getattr(row, n)
             }
@@ -386,7 +390,6 @@ _UNSAID: Final = (
     "split_from_id", "skills", "language", "routed_at", "email",
 )  # fmt: skip
 
-_MOMENTS: Final = ("started_at", "due_at", "warned_at", "breached_at", "ended_at")
 _SHOWN: Final = " ".join(f"WHEN '{at}' THEN '{shown}'" for at, shown in SHOWN_TO_CUSTOMERS.items())
 _CUSTOMER_STATUS: Final = Fact("customer_status", f"to_json(CASE t.status {_SHOWN} END)::text")
 _CLOCKS: Final = Fact(
@@ -395,7 +398,7 @@ _CLOCKS: Final = Fact(
   'goal_seconds', k.goal_seconds,
   'state', CASE WHEN k.breached_at IS NOT NULL THEN 'failed' WHEN k.ended_at IS NOT NULL THEN 'met'
     WHEN k.paused_at IS NOT NULL THEN 'paused' ELSE 'running' END,
-  {", ".join(f"'{name}', {utc_text(f'k.{name}')}" for name in _MOMENTS)})
+  {", ".join(f"'{name}', {utc_text(f'k.{name}')}" for name in MOMENTS)})
   ORDER BY k.started_at DESC, k.target, k.id DESC), '[]')::text
   FROM after_sales.case_clocks k WHERE k.tenant_id = t.tenant_id AND k.case_id = t.id)""",
     hidden_by="due_at",

@@ -8,6 +8,8 @@ from datetime import date
 from typing import Protocol
 from uuid import UUID
 
+from app.kernel.listing import Bindings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetFacts:
@@ -39,8 +41,8 @@ class ReplyFollower(Protocol):
 class ResponseClassSource(Protocol):
     """Port: where it is known how fast customers are to be answered."""
 
-    async def response_class(self, account_id: UUID, asset_id: UUID | None, on: date) -> str | None:
-        """What is agreed with an account for an asset on a day; one statement."""
+    def response_class(self, account_id: UUID, asset_id: UUID | None, on: date, bind: Bindings) -> str:
+        """SQL of what is agreed with an account for an asset on a day; the tenant is `$1`."""
 
 
 class QueueSource(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from app.modules.after_sales.services.cases.ports import (
     QueueSource,
     ResponseClassSource,
 )
+from app.modules.after_sales.services.sla.book import SlaBook
 from app.modules.catalog.interface import Catalog, ProductRef
 from app.modules.customers.interface import Customers
 from app.modules.orders.interface import OrderLineRef, Orders
@@ -26,8 +28,9 @@ _COPIED: Final = {"asset_id", "order_line_id"}
 class References:
     """Checks through the other modules' interfaces and the other topics' ports."""
 
-    def __init__(self, uow: UnitOfWork) -> None:
+    def __init__(self, uow: UnitOfWork, book: SlaBook) -> None:
         self._uow = uow
+        self._book = book
 
     async def check(self, values: dict[str, Any], named: Collection[str]) -> None:
         """Look at the `named` references of a whole row, and fill in what is empty and follows from them.
@@ -58,8 +61,9 @@ class References:
         if values.get("account_id") is None:
             return
         day = self._uow.actor.tenant.day_of(values["opened_at"])
+        about = (values["account_id"], values.get("asset_id"), day)
         for port in self._uow.ports(ResponseClassSource):
-            found = await port.response_class(values["account_id"], values.get("asset_id"), day)
+            found = await self._book.beside(partial(port.response_class, *about))
             values["response_class"] = values["response_class"] or found
 
     async def _asset(self, values: dict[str, Any], changed: set[str]) -> AssetFacts | None:

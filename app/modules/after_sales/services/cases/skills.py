@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from app.kernel.conditions import check_tree, groups_of, holding
+from app.kernel.conditions import Prepared, check_tree, groups_of, holding
 from app.kernel.errors import Conflict, require_version
 from app.kernel.locks import lock_name
 from app.kernel.memory import STALE_SECONDS, Remembered
@@ -41,15 +42,28 @@ def combined(asked: Iterable[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any
     return [found[name] for name in sorted(found)]
 
 
-async def rules_in_force(uow: UnitOfWork) -> tuple[CaseSkillRule, ...]:
+@dataclass(frozen=True, slots=True)
+class SkillRule:
+    """A rule as it is asked of cases: without conditions it holds for all."""
+
+    conditions: Prepared | None
+    skills: Sequence[Mapping[str, Any]]
+
+
+async def rules_in_force(uow: UnitOfWork) -> tuple[SkillRule, ...]:
     """The rules as they are stored just now."""
-    rules = CaseSkillRule.__table__.c
+    rules, record = CaseSkillRule.__table__.c, uow.kernel.registry.records["case"]
+    rows = await uow.all(uow.select(CaseSkillRule).where(rules.enabled.is_(True)).order_by(CaseSkillRule.id))
     return tuple(
-        await uow.all(uow.select(CaseSkillRule).where(rules.enabled.is_(True)).order_by(CaseSkillRule.id))
+        SkillRule(
+            Prepared.of(record, groups_of(row.conditions, "/conditions")) if row.conditions else None,
+            row.skills,
+        )
+        for row in rows
     )
 
 
-_RULES: Final[Remembered[tuple[CaseSkillRule, ...]]] = Remembered(
+_RULES: Final[Remembered[tuple[SkillRule, ...]]] = Remembered(
     "after_sales.case_skill_rules", rules_in_force, empty=()
 )
 
@@ -64,16 +78,14 @@ async def required(uow: UnitOfWork, case: Mapping[str, Any]) -> list[dict[str, A
 
 
 async def asked_of(
-    uow: UnitOfWork, rules: Sequence[CaseSkillRule], cases: Sequence[Mapping[str, Any]]
+    uow: UnitOfWork, rules: Sequence[SkillRule], cases: Sequence[Mapping[str, Any]]
 ) -> list[list[dict[str, Any]]]:
     """What each of these cases, by its columns, asks for by these rules; at most one statement."""
-    conditional = [rule for rule in rules if rule.conditions]
-    trees = [groups_of(rule.conditions, "/conditions") for rule in conditional]
-    held = await holding(uow, uow.kernel.registry.records["case"], cases, trees)
+    trees = [rule.conditions for rule in rules if rule.conditions is not None]
     found = []
-    for answers in held:
-        holds = dict(zip((rule.id for rule in conditional), answers, strict=True))
-        found.append(combined(rule.skills for rule in rules if holds.get(rule.id, True)))
+    for answers in await holding(uow, uow.kernel.registry.records["case"], cases, trees):
+        held = iter(answers)
+        found.append(combined(rule.skills for rule in rules if rule.conditions is None or next(held)))
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from app.kernel.errors import Conflict, Invalid
+from app.kernel.listing import Bindings
 from app.kernel.log_pages import NEWEST, select_page
 from app.kernel.numbering import next_number
 from app.kernel.records import RecordService, RecordType, Search
@@ -181,21 +182,17 @@ class AgreedResponse:
     """`ResponseClassSource`: the class of the contract that holds; one for the very asset goes before all others."""
 
     def __init__(self, uow: UnitOfWork) -> None:
-        self._uow = uow
+        del uow  # it asks nothing itself
 
-    async def response_class(self, account_id: UUID, asset_id: UUID | None, on: date) -> str | None:
-        row = await self._uow.fetchrow(
-            "SELECT response_class FROM after_sales.service_contracts"
-            " WHERE tenant_id = $1 AND account_id = $2 AND deleted_at IS NULL AND response_class IS NOT NULL"
-            " AND (asset_id IS NULL OR asset_id = $3) AND $4 BETWEEN starts_on AND ends_on"
-            " AND (cancelled_on IS NULL OR cancelled_on > $4)"
-            " ORDER BY asset_id IS NULL, starts_on DESC, id DESC LIMIT 1",
-            self._uow.tenant_id,
-            account_id,
-            asset_id,
-            on,
+    def response_class(self, account_id: UUID, asset_id: UUID | None, on: date, bind: Bindings) -> str:
+        day = bind(on)
+        return (
+            "(SELECT response_class FROM after_sales.service_contracts"
+            f" WHERE tenant_id = $1 AND account_id = {bind(account_id)} AND deleted_at IS NULL"
+            f" AND response_class IS NOT NULL AND (asset_id IS NULL OR asset_id = {bind(asset_id)})"
+            f" AND {day} BETWEEN starts_on AND ends_on AND (cancelled_on IS NULL OR cancelled_on > {day})"
+            " ORDER BY asset_id IS NULL, starts_on DESC, id DESC LIMIT 1)"
         )
-        return None if row is None else row["response_class"]
 
 
 SERVICE_CONTRACT: RecordType[ServiceContract] = RecordType(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
 from uuid import UUID
 
-from app.kernel.conditions import groups_of, holding
+from app.kernel.conditions import Prepared, groups_of, holding
+from app.kernel.listing import Bindings
+from app.kernel.memory import Remembered
 from app.kernel.uow import UnitOfWork
 from app.kernel.working_time import NeverOpen, WorkingCalendar
 from app.modules.after_sales.models.cases import SlaTarget
 from app.modules.after_sales.models.sla import SlaPolicy
 from app.modules.after_sales.services.sla.standing import ALWAYS_OPEN, EscalationStep, Pledge
-from app.tenants.interface import WorkingTime
+from app.tenants.interface import CompanyCalendars, WorkingTime
 
 Pledges = Mapping[SlaTarget, Pledge]
 _MINUTES: Final = {
@@ -22,85 +25,134 @@ _MINUTES: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What one policy promises, as it is asked of each case: working seconds by target."""
+
+    policy_id: UUID
+    conditional: bool
+    goals: tuple[tuple[SlaTarget, int], ...]
+    calendar_id: UUID | None
+    warn_percent: int
+    chain: tuple[EscalationStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Policies:
+    """All policies and their offers in the order in which they are asked; `conditions` are of those in force."""
+
+    all: tuple[SlaPolicy, ...]
+    offers: Mapping[UUID, _Offer]
+    in_force: tuple[_Offer, ...]
+    conditions: tuple[Prepared, ...]
+
+
+async def _read_policies(uow: UnitOfWork) -> _Policies:
+    record = uow.kernel.registry.records["case"]
+    rows = tuple(await uow.all(uow.select(SlaPolicy).order_by(SlaPolicy.position, SlaPolicy.id)))
+    offers = {row.id: _offer(row) for row in rows}
+    enabled = [row for row in rows if row.enabled]
+    trees = [groups_of(row.conditions, "/conditions") for row in enabled if row.conditions]
+    return _Policies(
+        rows,
+        offers,
+        tuple(offers[row.id] for row in enabled),
+        tuple(Prepared.of(record, tree) for tree in trees),
+    )
+
+
+def _offer(row: SlaPolicy) -> _Offer:
+    minutes = {target: getattr(row, column) for target, column in _MINUTES.items()}
+    return _Offer(
+        row.id,
+        bool(row.conditions),
+        tuple((target, goal * 60) for target, goal in minutes.items() if goal is not None),
+        row.calendar_id,
+        row.warn_percent,
+        chain_of(row),
+    )
+
+
+_POLICIES: Final = Remembered("after_sales.sla_policies", _read_policies, empty=_Policies((), {}, (), ()))
+
+
 class SlaBook:
-    """Read once per transaction; the number of statements does not depend on how many cases are looked at."""
+    """Asked for once per transaction, by one statement, however many cases are looked at: whatever is changed
+    elsewhere holds for the next transaction, and what has not changed is not read again."""
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
-        self._policies: list[SlaPolicy] | None = None
-        self._calendars: dict[UUID | None, WorkingCalendar] = {}
+        self._read: tuple[_Policies, CompanyCalendars] | None = None
+        self._opened: dict[UUID | None, WorkingCalendar] = {}
+
+    async def beside(self, ask: Callable[[Bindings], str]) -> Any:
+        """The value of an SQL expression over the tenant (`$1`) and what it binds, read together with the book."""
+        bind = Bindings(self._uow.tenant_id)
+        [value] = await self._look(bind, [ask(bind)])
+        return value
 
     async def pledges(self, rows: Sequence[Mapping[str, Any]]) -> list[Pledges]:
         """For each case, by its columns, what is promised: of each target by the first policy that holds."""
-        policies = [policy for policy in await self.policies() if policy.enabled]
-        if not policies:
-            return [{} for _ in rows]
-        asked = [policy for policy in policies if policy.conditions]
+        policies, calendars = await self._known()
         record = self._uow.kernel.registry.records["case"]
-        trees = [groups_of(policy.conditions, "/conditions") for policy in asked]
-        answers = await holding(self._uow, record, rows, trees) if trees else [[]] * len(rows)
         found: list[Pledges] = []
-        for row_answers in answers:
-            holds = dict(zip((policy.id for policy in asked), row_answers, strict=True))
+        for answers in await holding(self._uow, record, rows, policies.conditions):
+            held = iter(answers)
             pledges: dict[SlaTarget, Pledge] = {}
-            for policy in policies:
-                if holds.get(policy.id, True):
-                    for target, column in _MINUTES.items():
-                        if getattr(policy, column) is not None and target not in pledges:
-                            pledges[target] = await self._pledge(policy, getattr(policy, column))
+            for offer in policies.in_force:
+                if not offer.conditional or next(held):
+                    for target, goal in offer.goals:
+                        if target not in pledges:
+                            pledges[target] = self._pledge(calendars, offer, goal)
             found.append(pledges)
         return found
 
-    async def policies(self) -> list[SlaPolicy]:
+    async def policies(self) -> Sequence[SlaPolicy]:
         """All policies, in the order in which they are asked."""
-        if self._policies is None:
-            statement = self._uow.select(SlaPolicy).order_by(SlaPolicy.position, SlaPolicy.id)
-            self._policies = await self._uow.all(statement)
-        return self._policies
+        return (await self._known())[0].all
 
     async def behind(self, policy_id: UUID, calendar_id: UUID | None) -> Pledge:
         """What a running clock goes by beside its goal; of a deleted policy only the calendar is left."""
-        policy = next((one for one in await self.policies() if one.id == policy_id), None)
-        if policy is None:
-            return Pledge(policy_id, calendar_id, await self.calendar(calendar_id), 0, 80)
-        calendar = await self.calendar(calendar_id)
-        return Pledge(policy_id, calendar_id, calendar, 0, policy.warn_percent, chain_of(policy))
+        policies, calendars = await self._known()
+        calendar = self._calendar(calendars, calendar_id)
+        offer = policies.offers.get(policy_id)
+        if offer is None:
+            return Pledge(policy_id, calendar_id, calendar, 0, 80)
+        return Pledge(policy_id, calendar_id, calendar, 0, offer.warn_percent, offer.chain)
 
-    async def calendar(self, id: UUID | None) -> WorkingCalendar:
+    async def _known(self) -> tuple[_Policies, CompanyCalendars]:
+        if self._read is None:
+            await self._look(None, ())
+        return cast("tuple[_Policies, CompanyCalendars]", self._read)
+
+    async def _look(self, bind: Bindings | None, beside: Sequence[str]) -> list[Any]:
+        """Read what is not known yet, and values beside it."""
+        uow = self._uow
+        kinds = () if self._read else (_POLICIES, uow.of(WorkingTime).remembered)
+        known, values = await uow.kernel.memory.exactly(uow, kinds, bind, beside)
+        if known:
+            self._read = (known[0], known[1])
+        return values
+
+    def _calendar(self, calendars: CompanyCalendars, id: UUID | None) -> WorkingCalendar:
         """A calendar, the company's for None or one that is gone; one that never opens counts every hour."""
-        if not self._calendars:
-            await self._load()
-        if id not in self._calendars:
-            named = [] if id is None else [id]
-            found = await self._uow.of(WorkingTime).calendars(named)
-            self._calendars[id] = (
-                self._open(found[id]) if id is not None and id in found else self._calendars[None]
-            )
-        return self._calendars[id]
+        if id not in self._opened:
+            found = calendars.default if id is None else calendars.by_id.get(id, calendars.default)
+            try:
+                found.next_open(self._uow.now)
+            except NeverOpen:
+                found = ALWAYS_OPEN
+            self._opened[id] = found
+        return self._opened[id]
 
-    async def _load(self) -> None:
-        """The company's calendar and those of all policies, at once."""
-        working = self._uow.of(WorkingTime)
-        self._calendars[None] = self._open(await working.default())
-        named = {policy.calendar_id for policy in await self.policies() if policy.calendar_id is not None}
-        for id, calendar in (await working.calendars(named)).items():
-            self._calendars[id] = self._open(calendar)
-
-    def _open(self, calendar: WorkingCalendar) -> WorkingCalendar:
-        try:
-            calendar.next_open(self._uow.now)
-        except NeverOpen:
-            return ALWAYS_OPEN
-        return calendar
-
-    async def _pledge(self, policy: SlaPolicy, minutes: int) -> Pledge:
+    def _pledge(self, calendars: CompanyCalendars, offer: _Offer, goal: int) -> Pledge:
         return Pledge(
-            policy_id=policy.id,
-            calendar_id=policy.calendar_id,
-            calendar=await self.calendar(policy.calendar_id),
-            goal=minutes * 60,
-            warn_percent=policy.warn_percent,
-            chain=chain_of(policy),
+            policy_id=offer.policy_id,
+            calendar_id=offer.calendar_id,
+            calendar=self._calendar(calendars, offer.calendar_id),
+            goal=goal,
+            warn_percent=offer.warn_percent,
+            chain=offer.chain,
         )
 
 

@@ -17,7 +17,7 @@ from app.modules.after_sales.models.cases import Case, SlaTarget
 from app.modules.after_sales.models.sla import CaseClock
 from app.modules.after_sales.services.sla.book import SlaBook
 from app.modules.after_sales.services.sla.engine import earliest
-from app.modules.after_sales.services.sla.standing import Pledge, Standing
+from app.modules.after_sales.services.sla.standing import COLUMNS, Pledge, Standing, newest_first
 
 FIRST, NEXT, RESOLUTION = SlaTarget.FIRST_RESPONSE, SlaTarget.NEXT_RESPONSE, SlaTarget.RESOLUTION
 Columns = dict[str, Any]
@@ -28,14 +28,14 @@ class CaseClocks:
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
-        self._book = SlaBook(uow)
+        self.book = SlaBook(uow)
         self._begun: list[Standing] = []
 
     # -- a new case ----------------------------------------------------------------------------------------
 
     async def opening(self, values: Mapping[str, Any]) -> Columns:
         """The clocks of a case that is about to be stored; `opened` stores them."""
-        [pledges] = await self._book.pledges([values])
+        [pledges] = await self.book.pledges([values])
         self._begun = [
             Standing.begin(new_id(), values["id"], target.value, pledges[target], values["opened_at"])
             for target in (FIRST, RESOLUTION)
@@ -53,17 +53,18 @@ class CaseClocks:
         clock.fail_if_late(pledge.calendar, (), met)
         clock.end(pledge.calendar, pledge.warn_percent, met)
 
-    async def opened(self) -> None:
-        """Store the clocks of the case that is stored, together with it."""
+    async def opened(self) -> list[Columns]:
+        """Store the clocks of the case that is stored, together with it; as a case answers them."""
         begun, self._begun = self._begun, []
         await self._uow.insert_many_last(CaseClock, [clock.stored() for clock in begun])
+        return [clock.told() for clock in newest_first(begun)]
 
     async def importing(self, many: Sequence[dict[str, Any]]) -> None:
         """Clocks of cases that are brought in, which are filled in: of what is over none, of the rest from now on."""
         for values in many:
             values |= shown([])
         alive = [values for values in many if values.get("resolved_at") is None]
-        for values, pledges in zip(alive, await self._book.pledges(alive), strict=True):
+        for values, pledges in zip(alive, await self.book.pledges(alive), strict=True):
             answered = values.get("first_response_at") is not None
             begun = [
                 Standing.begin(new_id(), values["id"], target.value, pledges[target], self._uow.now)
@@ -111,7 +112,7 @@ class CaseClocks:
             clock.resume(pledge.calendar, pledge.warn_percent, self._uow.now)
         waits = any(clock.target in (FIRST, NEXT) for clock in clocks)
         if not waits:
-            [pledges] = await self._book.pledges([row.__dict__])
+            [pledges] = await self.book.pledges([row.__dict__])
             if NEXT in pledges:
                 clocks.append(Standing.begin(new_id(), row.id, NEXT.value, pledges[NEXT], self._uow.now))
         return await self._write(row, clocks)
@@ -132,7 +133,7 @@ class CaseClocks:
 
     async def repledged(self, row: Case, values: Mapping[str, Any]) -> Columns:
         """The case is told otherwise, and other promises may hold for it as `values` will have it."""
-        [pledges] = await self._book.pledges([values])
+        [pledges] = await self.book.pledges([values])
         clocks = await self._open(row, failing=False)
         kept = [clock for clock in clocks if clock.breached_at is not None or clock.target in pledges]
         for clock in kept:
@@ -173,7 +174,7 @@ class CaseClocks:
         return clocks
 
     async def _behind(self, clock: Standing) -> Pledge:
-        return await self._book.behind(clock.policy_id, clock.calendar_id)
+        return await self.book.behind(clock.policy_id, clock.calendar_id)
 
     async def _write(self, row: Case, clocks: Sequence[Standing]) -> Columns:
         if clocks:
@@ -210,8 +211,7 @@ async def store(uow: UnitOfWork, clocks: Sequence[Standing]) -> None:
     await uow.fetch(_STORE, rows)
 
 
-_COLUMNS: Final = tuple(Standing.__dataclass_fields__)
-_CHANGING: Final = [name for name in _COLUMNS if name not in ("id", "case_id", "target", "started_at")]
+_CHANGING: Final = [name for name in COLUMNS if name not in ("id", "case_id", "target", "started_at")]
 _STORE: Final = (
     "INSERT INTO after_sales.case_clocks AS k"
     " SELECT * FROM jsonb_populate_recordset(NULL::after_sales.case_clocks, $1::jsonb)"
@@ -221,10 +221,10 @@ _STORE: Final = (
     f" IS DISTINCT FROM ({', '.join(f'excluded.{name}' for name in _CHANGING)})"
 )
 _OPEN: Final = (
-    f"SELECT {', '.join(_COLUMNS)} FROM after_sales.case_clocks"
+    f"SELECT {', '.join(COLUMNS)} FROM after_sales.case_clocks"
     " WHERE tenant_id = $1 AND case_id = $2 AND ended_at IS NULL ORDER BY id"
 )
 _LAST_RESOLUTION: Final = (
-    f"SELECT {', '.join(_COLUMNS)} FROM after_sales.case_clocks WHERE tenant_id = $1 AND case_id = $2"
+    f"SELECT {', '.join(COLUMNS)} FROM after_sales.case_clocks WHERE tenant_id = $1 AND case_id = $2"
     " AND target = 'resolution' AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT 1"
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from app.kernel.parts import utc_texted
 from app.kernel.working_time import (
     DAY,
     CalendarDefinition,
@@ -69,7 +70,7 @@ class Standing:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Standing:
         """From a stored row."""
-        values = {name: row[name] for name in cls.__dataclass_fields__}
+        values = {name: row[name] for name in COLUMNS}
         values["holds"] = [
             (datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in row["holds"]
         ]
@@ -84,9 +85,27 @@ class Standing:
 
     def stored(self) -> dict[str, Any]:
         """As the columns hold it."""
-        values = asdict(self)
+        values = {name: getattr(self, name) for name in COLUMNS}
         values["holds"] = [[start.isoformat(), end.isoformat()] for start, end in self.holds]
         return values
+
+    def told(self) -> dict[str, Any]:
+        """As a case answers it."""
+        return {
+            "target": self.target,
+            "policy_id": self.policy_id,
+            "goal_seconds": self.goal_seconds,
+            "state": self._state,
+            **{name: utc_texted(getattr(self, name)) for name in MOMENTS},
+        }
+
+    @property
+    def _state(self) -> str:
+        if self.breached_at is not None:
+            return "failed"
+        if self.ended_at is not None:
+            return "met"
+        return "running" if self.paused_at is None else "paused"
 
     @property
     def runs(self) -> bool:
@@ -153,6 +172,17 @@ class Standing:
     def _held(self, start: datetime, end: datetime) -> None:
         if end > start:
             self.holds = [*self.holds, (start, end)]
+
+
+COLUMNS: Final = tuple(Standing.__dataclass_fields__)
+MOMENTS: Final = ("started_at", "due_at", "warned_at", "breached_at", "ended_at")
+"""What a case tells of its clocks."""
+
+
+def newest_first(clocks: Iterable[Standing]) -> list[Standing]:
+    """In the order in which a case tells of them."""
+    by_target = sorted(sorted(clocks, key=lambda one: one.id, reverse=True), key=lambda one: one.target)
+    return sorted(by_target, key=lambda one: one.started_at, reverse=True)
 
 
 def deadline(calendar: WorkingCalendar, promise: Promise, warn_percent: int) -> Due:

@@ -11,7 +11,7 @@ from app.kernel.errors import FieldError, Invalid
 from app.kernel.listing import Bindings, Kind
 from app.kernel.log_pages import NEWEST, fetch_page, order_by
 from app.kernel.money import Money
-from app.kernel.paging import MAX_LIMIT
+from app.kernel.positions import MAX_LIMIT
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.customers.interface import Customers
