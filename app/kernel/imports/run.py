@@ -32,7 +32,7 @@ from app.kernel.registry import JobKind
 from app.kernel.tabular import Fault, Row, TableReader, TabularError, open_table
 from app.kernel.uow import UnitOfWork
 
-CHUNK = 400
+CHUNK = 320
 _AT_ONCE = 20  # rows, about 2 ms
 ATTEMPTS = 10
 _ANALYZE_AFTER = frozenset({1, 16, 64, 256, 1_024})  # chunks

@@ -21,8 +21,6 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum
-
 from app.kernel.tabular.model import Fault, Format, Header, Limits, Row, TabularError
 from app.kernel.tabular.text import check_cells
 
@@ -36,7 +34,6 @@ _ROW = re.compile(
 _CELL = re.compile(rb"<(?:[\w.-]+:)?c(?:" + _ATTRIBUTES + _REFERENCE + rb")?(?=[\s/>])")
 _LONGEST_TAG = 1_000_000
 _DAMAGE = (
-    CalamineError,
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -46,7 +43,7 @@ _DAMAGE = (
     AttributeError,
     TypeError,
 )
-"""What the parsers raise on files that are zip archives but no proper workbooks."""
+"""What the parsers raise, beside calamine's own error, on files that are zip archives but no proper workbooks."""
 
 
 class XlsxReader:
@@ -133,15 +130,19 @@ class XlsxReader:
 
     def _cells(self) -> Iterator[tuple[int, Sequence[object]]]:
         """Sheet rows that are not blank, with their number in the sheet."""
+        from python_calamine import CalamineError
+
         source = self._eager_cells() if self._eager else self._lazy_cells()
         try:
             for line, cells in source:
                 if any(cell is not None and cell != "" for cell in cells):
                     yield line, cells
-        except _DAMAGE as error:
+        except (CalamineError, *_DAMAGE) as error:
             raise TabularError("malformed", f"The workbook is damaged: {error}.") from None
 
     def _eager_cells(self) -> Iterator[tuple[int, Sequence[object]]]:
+        from python_calamine import CalamineWorkbook  # here: 1 MB, for who reads workbooks
+
         with CalamineWorkbook.from_path(str(self._path)) as book:
             sheet = book.get_sheet_by_name(self.sheet)
             margin: list[object] = [None] * (sheet.start or (0, 0))[1]  # rows begin at 1, columns do not
@@ -160,6 +161,8 @@ class XlsxReader:
 
 
 def _sheet_names(path: Path) -> list[str]:
+    from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum
+
     try:
         with CalamineWorkbook.from_path(str(path)) as book:
             names = [sheet.name for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
