@@ -2,8 +2,9 @@
 
 The first caller asks the database at once. Those who come while it answers wait, and are served together by the next
 statement, so that a counter that everybody wants costs one statement at a time and nobody queues for its row. Where
-several met, as many numbers again are taken ahead for those who come within a second; what is left of them goes back
-with the next statement, unless another process has counted on meanwhile.
+several met, as many numbers again are taken ahead for those who come within a second, and twice as many the next time
+if they are used up within it; what is left of them goes back with the next statement, unless another process has
+counted on meanwhile.
 
 A server that crashes may lose the latest of a counter, and with it that numbers were taken ahead: another process is
 given them then. It closes all connections, so numbers are handed out, and given back, on connections only that are
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
 
 Counter = tuple[UUID, str, int]
 """Tenant, series, and year or 0."""
-_Waiting = list[tuple[int, "asyncio.Future[int]"]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Who waits for `count` numbers, on a connection made at `since`."""
+
+    count: int
+    since: float
+    turn: asyncio.Future[int]
+
 
 COUNT_UP = """
 INSERT INTO kernel.numbers AS n (tenant_id, series, year, last_number) VALUES ($1, $2, $3, $4)
@@ -64,7 +74,9 @@ class Counters:
     """The counters of one process. A number that a caller does not live to take is a gap."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Counter, _Waiting] = {}  # there is a key while a statement for it is under way
+        self._waiting: dict[
+            Counter, list[_Waiting]
+        ] = {}  # there is a key while a statement for it is under way
         self._ahead: OrderedDict[Counter, _Ahead] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -76,18 +88,33 @@ class Counters:
         waiting = self._waiting.get(counter)
         if waiting is not None:
             turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            waiting.append((count, turn))
+            waiting.append(_Waiting(count, since, turn))
             return await turn
-        ahead = self._ahead.get(counter)
-        fresh = ahead is not None and monotonic() - ahead.at < _FRESH
-        if ahead is not None and fresh and ahead.left >= count and since <= ahead.at:
-            ahead.left -= count
-            return ahead.end - ahead.left
+        last = self._of_ahead(counter, count, since)
+        if last is not None:
+            return last
         self._waiting[counter] = []
         try:
-            return await self._count_up(database, counter, count, ahead.size if ahead and fresh else 0)
+            return await self._count_up(database, counter, count, self._wanted_ahead(counter))
         finally:
             self._next(database, counter)
+
+    def _fresh(self, counter: Counter) -> _Ahead | None:
+        ahead = self._ahead.get(counter)
+        return ahead if ahead is not None and monotonic() - ahead.at < _FRESH else None
+
+    def _of_ahead(self, counter: Counter, count: int, since: float) -> int | None:
+        """The last of `count` numbers that were taken ahead, if there are as many for this connection."""
+        ahead = self._fresh(counter)
+        if ahead is None or ahead.left < count or since > ahead.at:
+            return None
+        ahead.left -= count
+        return ahead.end - ahead.left
+
+    def _wanted_ahead(self, counter: Counter) -> int:
+        """How many to take ahead where a statement is due."""
+        ahead = self._fresh(counter)
+        return 0 if ahead is None else min(2 * ahead.size, _MOST_AHEAD)
 
     async def _count_up(self, database: Database, counter: Counter, count: int, more: int) -> int:
         """Count up by `count`, and by `more` for those who will come; the last of the caller's numbers."""
@@ -105,29 +132,38 @@ class Counters:
 
     def _next(self, database: Database, counter: Counter) -> None:
         """Serve those who came meanwhile, and still want it."""
-        group = [one for one in self._waiting.pop(counter) if not one[1].done()]
+        group: list[_Waiting] = []
+        for one in self._waiting.pop(counter):
+            if one.turn.done():
+                continue
+            last = None if group else self._of_ahead(counter, one.count, one.since)
+            if last is None:
+                group.append(one)
+            else:
+                one.turn.set_result(last)
         if group:
             self._waiting[counter] = []
             task = asyncio.create_task(self._serve(database, counter, group))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, database: Database, counter: Counter, group: _Waiting) -> None:
+    async def _serve(self, database: Database, counter: Counter, group: list[_Waiting]) -> None:
         try:
-            wanted = sum(count for count, _ in group)
-            last = await self._count_up(database, counter, wanted, min(len(group), _MOST_AHEAD))
+            wanted = sum(one.count for one in group)
+            more = max(min(len(group), _MOST_AHEAD), self._wanted_ahead(counter))
+            last = await self._count_up(database, counter, wanted, more)
         except Exception as error:  # noqa: BLE001 - it is everybody's who waits
-            for _, turn in group:
-                if not turn.done():
-                    turn.set_exception(error)
+            for one in group:
+                if not one.turn.done():
+                    one.turn.set_exception(error)
         except BaseException:
-            for _, turn in group:
-                turn.cancel()
+            for one in group:
+                one.turn.cancel()
             raise
         else:
-            for count, turn in reversed(group):
-                if not turn.done():
-                    turn.set_result(last)
-                last -= count
+            for one in reversed(group):
+                if not one.turn.done():
+                    one.turn.set_result(last)
+                last -= one.count
         finally:
             self._next(database, counter)

@@ -7,6 +7,7 @@ other. Scope: tenant, principal, method, path. Kept for 24 hours; an answer that
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,8 @@ from app.kernel.uow import UnitOfWork
 
 KEPT_HEADERS = frozenset({"etag", "location", "content-type"})
 
+
+_PLAIN = re.compile(r"[A-Za-z0-9/_.:-]{1,300}")
 
 TAKEN = "RA001"
 """SQLSTATE of `kernel.guard_idempotency_key`: the key has an answer already, or another transaction holds it."""
@@ -37,16 +40,9 @@ class Claim:
 
     @property
     def guard(self) -> str:
-        """SQL text that holds the key or fails with `TAKEN`; it travels with BEGIN and costs no round trip.
-
-        The message takes no arguments, so the texts are written as hexadecimal digits. `convert_from` hands on the
-        collation "C" of its encoding's name, with which the function could not use the index of the keys.
-        """
+        """SQL text that holds the key or fails with `TAKEN`; it travels with BEGIN and costs no round trip."""
         of = self.identity
-        texts = (
-            f"convert_from('\\x{of[name].encode().hex()}', 'UTF8') COLLATE \"default\""
-            for name in ("method", "path", "key")
-        )
+        texts = (_literal(of[name]) for name in ("method", "path", "key"))
         return f"SELECT kernel.guard_idempotency_key({self.lock}, '{of['principal_id']}', {', '.join(texts)})"
 
     def remember(self, uow: UnitOfWork, response: Response) -> None:
@@ -80,6 +76,17 @@ class Claim:
             headers=headers | {"Idempotent-Replayed": "true"},
         )
         return replace(self, replay=replay)
+
+
+def _literal(text: str) -> str:
+    """SQL of a text, for a message that takes no arguments: as hexadecimal digits where it is not plain.
+
+    `convert_from` hands on the collation "C" of its encoding's name, with which the function could not use the index
+    of the keys.
+    """
+    if _PLAIN.fullmatch(text):
+        return f"'{text}'"
+    return f"convert_from('\\x{text.encode().hex()}', 'UTF8') COLLATE \"default\""
 
 
 def claim_for(actor: Actor, request: Request, raw_key: str, body: bytes, *, sealed: bool = False) -> Claim:

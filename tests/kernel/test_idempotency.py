@@ -105,13 +105,14 @@ async def test_a_key_has_1_to_255_characters(owner, unchanged, key):
 
 
 async def test_a_key_of_255_characters_and_of_any_text_works(owner):
-    for key in ("k" * 255, "ключ-é".encode()):
+    for key in ("k" * 255, "ключ-é".encode(), 'it\'s $1; \\x27 "no" %s', "a/b_c.d:e-f", "a\\"):
         first = await owner.post("/v1/toys", {"name": "Ball"}, headers={"Idempotency-Key": key})
         again = await owner.post("/v1/toys", {"name": "Ball"}, headers={"Idempotency-Key": key})
         assert (first.status_code, again.content) == (201, first.content)
 
 
-async def test_looking_for_a_key_costs_the_same_however_many_there_are(owner, company, look):
+@pytest.mark.parametrize("key", ["new", "it's new"])
+async def test_looking_for_a_key_costs_the_same_however_many_there_are(owner, company, look, key):
     await owner.ok("POST", "/v1/toys", json={"name": "Ball"}, key="first")
     principal = await look.value(
         "SELECT principal_id FROM kernel.idempotency_keys WHERE tenant_id = $1", company.tenant_id
@@ -122,7 +123,7 @@ async def test_looking_for_a_key_costs_the_same_however_many_there_are(owner, co
         company.tenant_id,
         principal,
     )
-    identity = {"principal_id": principal, "method": "POST", "path": "/v1/toys", "key": "new"}
+    identity = {"principal_id": principal, "method": "POST", "path": "/v1/toys", "key": key}
     guard = Claim(identity, lock=7).guard
     async with look.connection.transaction():
         await look.connection.execute(f"SET LOCAL app.tenant_id = '{company.tenant_id}'")

@@ -13,7 +13,8 @@ import pytest
 
 from app.kernel import counters
 from app.kernel.clock import FixedClock
-from app.kernel.counters import Counters
+from app.kernel.counters import Counter, Counters
+from app.kernel.db import Database
 from app.kernel.numbering import next_number, next_numbers
 from app.kernel.runtime import Kernel
 from app.kernel.uow import transaction
@@ -78,6 +79,29 @@ async def test_numbers_taken_ahead_are_used_and_the_rest_of_them_comes_back(kern
     assert [await take() for _ in range(3)] == [21, 22, 23]  # of those taken ahead
     assert await take(200) == 223  # more than there are: no gap
     assert await take() == 224
+
+
+async def test_who_waits_is_served_of_what_was_taken_ahead_meanwhile(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(counters, "_FRESH", 3_600.0)
+    asked: list[tuple[int, int]] = []
+    count_up = Counters._count_up
+
+    async def told(self: Counters, database: Database, counter: Counter, count: int, more: int) -> int:
+        asked.append((count, more))
+        return await count_up(self, database, counter, count, more)
+
+    monkeypatch.setattr(Counters, "_count_up", told)
+    counter = (new_tenant().tenant.id, "meanwhile", 0)
+    taken = []
+    for callers in (20, 30, 40):
+        taken += await asyncio.gather(
+            *(kernel.counters.take(kernel.database, counter, 1) for _ in range(callers))
+        )
+    assert taken == list(range(1, 91))
+    # Nineteen met; their nineteen ahead were used up at once, so twice as many came with the next one.
+    assert asked == [(1, 0), (19, 19), (1, 38), (1, 64)]
 
 
 async def test_numbers_taken_ahead_stay_behind_where_another_process_counted_on(kernel: Kernel):

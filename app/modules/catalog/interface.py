@@ -127,6 +127,13 @@ class PricedLine:
     unit_cost: Decimal | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class HeldAccount:
+    """An account that nobody deletes before this transaction ends; no `country` where the actor may not read it."""
+
+    country: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pricing:
     """What a query came to: its lines in order, and their totals."""
@@ -198,6 +205,16 @@ class Catalog(Protocol):
 
     async def prices(self, query: PriceQuery, *, pointer: str = "/lines") -> Sequence[PricedLine]:
         """As `price`, the lines alone, whose steps end with the unit's price: for those who total by themselves."""
+
+    async def prices_for_account(
+        self, query: PriceQuery, *, pointer: str = "/lines"
+    ) -> tuple[Sequence[PricedLine], HeldAccount | None]:
+        """As `prices`, and the query's account, found and held by the same statement; None where there is none that
+        the actor sees.
+
+        Taxes are those of its country where the query names no country. Raises `Forbidden` for who may not read
+        accounts.
+        """
 
     async def violations(self, lines: Sequence[ConfiguredLine]) -> Sequence[Violation]:
         """Every configuration and bundle rule that the lines break; empty when they go together."""

@@ -14,6 +14,7 @@ from pydantic import Field
 from app.kernel.duplicates import Candidate
 from app.kernel.errors import Conflict, TooManyRequests
 from app.kernel.events import Event
+from app.kernel.listing import Bindings
 from app.kernel.money import Money
 from app.kernel.schemas import Input, Output, Page, ShortText
 
@@ -178,6 +179,13 @@ class Customers(Protocol):
         An id that was merged away answers with the account that survived, under the id asked for. With `hold`, for
         those about to store the ids, it is absent, and the others are neither deleted nor merged away before this
         transaction ends.
+        """
+
+    def held_account(self, id: UUID, bind: Bindings) -> str:
+        """SQL of a query that finds and holds an account as `get_many` does, for another module's statement.
+
+        A row with its `country`, null where the actor may not read that; none without such an account. The tenant is
+        `$1`. Raises `Forbidden` for who may not read accounts.
         """
 
     async def get_contacts(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContactRef]:

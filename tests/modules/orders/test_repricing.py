@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+from uuid import uuid4
 
+from app.kernel.validation import fields_of
+from app.modules.orders.schemas.orders import OrderCreate
+from app.modules.orders.services.orders import OrderService
 from tests.modules.orders.orders import again, line, money, order_of, pointers, product, stepped, stock
 from tests.modules.orders.receivables.test_credit import limited
 from tests.modules.orders.receivables.test_credit_approval import asks, code
+from tests.modules.support import acting, count
 from tests.support.api import Client, Company
 
 Json = dict[str, Any]
@@ -147,3 +153,82 @@ async def test_a_confirmed_order_keeps_its_prices(company: Company, account: Jso
     )
     assert (answer.status_code, answer.json()["code"]) == (409, "order_not_draft")
     assert await again(owner, made) == made
+
+
+async def test_a_new_order_is_taxed_where_it_goes_as_far_as_its_maker_may_know(
+    company: Company, hire: Any
+) -> None:
+    owner = company.owner
+    sold = await _taxed(owner, DE="19", FR="20", US="5")
+    german = await _account(owner, "DE")
+    of_product = {"product_id": sold["id"], "quantity": "1"}
+    grants = {"order:create": "all", "order:read": "all", "account:read": "all"}
+    hidden = {"account": {"hidden": ["country"]}}
+    role = await owner.ok(
+        "POST", "/v1/roles", json={"name": "Blind", "grants": grants, "field_rules": hidden}
+    )
+    blind = await hire(role_ids=[role["id"]])
+    french = {"shipping_address": {"city": "Lyon", "country": "FR"}}
+    seen = [
+        (made["country"], made["tax"])
+        for client in (owner, blind)
+        for fields in ({}, french)
+        for made in [await order_of(client, german, of_product, **fields)]
+    ]
+    assert seen == [
+        ("DE", money("19.00")),
+        ("FR", money("20.00")),
+        (None, money("5.00")),
+        ("FR", money("20.00")),
+    ]
+    assert (await order_of(owner, german, line("1", "10")))["country"] == "DE"
+
+
+async def test_an_order_for_an_account_that_its_maker_does_not_see_is_refused_and_leaves_nothing(
+    company: Company, hire: Any
+) -> None:
+    owner = company.owner
+    sold = await _taxed(owner, DE="19")
+    hidden, gone = await _account(owner, "DE"), await _account(owner, "DE")
+    await owner.ok("DELETE", f"/v1/accounts/{gone['id']}", if_match=gone["version"])
+    blindfold = {"name": "No accounts", "grants": {"order:create": "all", "order:read": "all"}}
+    role = await owner.ok("POST", "/v1/roles", json=blindfold)
+    seller, nobody = await hire("salesperson"), await hire(role_ids=[role["id"]])
+    good, unknown = sold["id"], str(uuid4())
+    for client, account, named, said in (
+        (owner, str(uuid4()), good, [("/account_id", "unknown_reference")]),
+        (owner, gone["id"], good, [("/account_id", "unknown_reference")]),
+        (seller, hidden["id"], good, [("/account_id", "unknown_reference")]),
+        (seller, hidden["id"], unknown, [("/lines/0/product_id", "unknown_reference")]),
+        (nobody, hidden["id"], good, 403),
+    ):
+        body = {"account_id": account, "lines": [{"product_id": named, "quantity": "1"}]}
+        answer = await client.post("/v1/orders", json=body)
+        assert (answer.status_code if said == 403 else pointers(answer)) == said
+    assert await count(company, "orders.orders") == 0
+
+
+async def test_a_new_order_takes_three_statements_however_many_lines_it_has(
+    company: Company, account: Json
+) -> None:
+    sold = await product(company.owner, "3")
+    counts = []
+    for lines in (1, 1, 20):  # the first one learns that there are list prices only
+        given = {"account_id": account["id"], "lines": [{"product_id": sold["id"], "quantity": "1"}] * lines}
+        async with acting(company) as uow:
+            await OrderService(uow).create(fields_of(OrderCreate(**given)))
+        counts.append(uow.statements)
+    assert counts[1:] == [3, 3]  # account and prices, number, all that is written
+
+
+async def test_whoever_orders_holds_the_account_until_it_is_written(company: Company, account: Json) -> None:
+    sold = await product(company.owner, "3")
+    given = {"account_id": account["id"], "lines": [{"product_id": sold["id"], "quantity": "1"}]}
+    async with acting(company) as uow:
+        await OrderService(uow).create(fields_of(OrderCreate(**given)))
+        deleting = asyncio.create_task(
+            company.owner.request("DELETE", f"/v1/accounts/{account['id']}", if_match=account["version"])
+        )
+        assert not (await asyncio.wait([deleting], timeout=0.2))[0]
+    answer = await deleting
+    assert (answer.status_code, answer.json()["code"]) == (409, "account_in_use")

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from app.kernel.listing import Bindings
 from app.kernel.money import UnitPrice
 from app.kernel.uow import UnitOfWork
-from app.modules.catalog.interface import ChargeKind, PriceQuery, PriceQueryLine, ProductRef
+from app.modules.catalog.interface import ChargeKind, HeldAccount, PriceQuery, PriceQueryLine, ProductRef
 from app.modules.catalog.models.configuration import ComponentPricing
 from app.modules.catalog.models.prices import BookKind, TierKind
 from app.modules.catalog.services.waterfall import Agreed, BookPrice, Component, LineFacts, Refusal, Tier
+from app.modules.customers.interface import Customers
 
 _NO_TAX = Decimal(0)
 _LIST_PRICES_ONLY = "list prices only"
@@ -26,9 +29,11 @@ _LIST_PRICES_ONLY = "list prices only"
 class Facts:
     """What is known of the products of one query."""
 
-    def __init__(self, uow: UnitOfWork, query: PriceQuery) -> None:
+    def __init__(self, uow: UnitOfWork, query: PriceQuery, *, hold_account: bool = False) -> None:
         self._uow = uow
         self._query = query
+        self._held = query.account_id if hold_account else None
+        self.account: HeldAccount | None = None
         self._hidden = "costs" in uow.actor.hidden("product")
         self._products: Mapping[int, Any] = {}  # by the number of the id, which hashes without Python
         self._components: Mapping[tuple[UUID, UUID], Any] = {}
@@ -49,11 +54,23 @@ class Facts:
         ids = list({line.product_id.int: line.product_id for line in query.lines}.values())
         known = (self._uow.tenant_id, ids, query.on, query.country or self._uow.actor.tenant.country)
         if lists_only:
-            rows = await self._uow.fetch(_LIST_PRICES, *known)
+            rows = await self._asked(_LIST_PRICES, *known)
             if not rows or not rows[0]["other_prices"]:
                 return rows
         of_whom = (query.contract_id, query.partner_id, query.segment, query.channel, query.account_id)
-        return await self._uow.fetch(_FACTS, *known, query.currency, *of_whom)
+        return await self._asked(_FACTS, *known, query.currency, *of_whom)
+
+    async def _asked(self, sql: str, *arguments: Any) -> Sequence[Any]:
+        """The rows of a statement, which also finds and holds the account where that is asked for."""
+        if self._held is None:
+            return await self._uow.fetch(_statement(sql), *arguments)
+        bind = Bindings(*arguments)
+        account = self._uow.of(Customers).held_account(self._held, bind)
+        text = _statement(sql, account, its_country=self._query.country is None)
+        rows = await self._uow.fetch(text, *bind.values)
+        if rows and rows[0]["account_found"]:
+            self.account = HeldAccount(rows[0]["account_country"])
+        return rows
 
     def refusals(self) -> list[Refusal]:
         """What cannot be sold, and components of what is no bundle's line."""
@@ -117,6 +134,21 @@ class Facts:
         family = {row["id"] for row in rows} | {row["parent_id"] for row in rows if row["parent_id"]}
         found = await self._uow.fetch(_COMPONENTS, self._uow.tenant_id, list(family))
         self._components = {(row["bundle_id"], row["product_id"]): row for row in found}
+
+
+@lru_cache(maxsize=1_000)
+def _statement(template: str, account: str | None = None, *, its_country: bool = False) -> str:
+    """A statement on products, with the query that finds an account, by `its_country` the taxes are.
+
+    Each row answers whether the account was found, and its country.
+    """
+    if account is None:
+        return template.format(account="", found="", country="$4")
+    return template.format(
+        account=f"account AS MATERIALIZED ({account}), ",
+        found=", EXISTS (SELECT FROM account) AS account_found, (SELECT country FROM account) AS account_country",
+        country="coalesce((SELECT country FROM account), $4)" if its_country else "$4",
+    )
 
 
 async def product_rows(uow: UnitOfWork, ids: Collection[UUID], *, hold: bool = False) -> dict[UUID, Any]:
@@ -207,21 +239,22 @@ WHERE p.tenant_id = $1 AND p.id = ANY($2::uuid[]) AND p.deleted_at IS NULL"""
 
 _RATES = """rates AS MATERIALIZED (
   SELECT c.tax_class, (SELECT r.rate FROM catalog.tax_rates r WHERE r.tenant_id = $1 AND r.tax_class = c.tax_class
-    AND r.country = $4 AND r.valid_from <= $3::date ORDER BY r.valid_from DESC LIMIT 1) AS rate
+    AND r.country = {country} AND r.valid_from <= $3::date ORDER BY r.valid_from DESC LIMIT 1) AS rate
   FROM (SELECT DISTINCT tax_class FROM p WHERE tax_class IS NOT NULL) c
 )"""
 _OTHER_PRICES = """EXISTS (SELECT 1 FROM catalog.price_book_entries e WHERE e.tenant_id = $1)
   OR EXISTS (SELECT 1 FROM catalog.agreed_prices a WHERE a.tenant_id = $1) AS other_prices"""
 
+# Of these two, `_statement` makes what is asked.
 _LIST_PRICES = f"""
-WITH p AS MATERIALIZED ({_PRODUCTS}
+WITH {{account}}p AS MATERIALIZED ({_PRODUCTS}
 ), {_RATES}
-SELECT p.*, NULL::jsonb AS priced, NULL::jsonb AS parent_priced, rates.rate, {_OTHER_PRICES}
+SELECT p.*, NULL::jsonb AS priced, NULL::jsonb AS parent_priced, rates.rate, {_OTHER_PRICES}{{found}}
 FROM p LEFT JOIN rates ON rates.tax_class = p.tax_class"""
 
 # What products and their parents cost in price books and by agreement, and the tax on them. Exact amounts are texts.
 _FACTS = f"""
-WITH p AS MATERIALIZED ({_PRODUCTS}
+WITH {{account}}p AS MATERIALIZED ({_PRODUCTS}
 ), family AS MATERIALIZED (
   SELECT ARRAY(SELECT id FROM p UNION SELECT parent_id FROM p WHERE parent_id IS NOT NULL) AS ids
 ), prices AS MATERIALIZED (
@@ -246,7 +279,8 @@ WITH p AS MATERIALIZED ({_PRODUCTS}
       AND (a.contract_id = $6::uuid OR a.account_id = $10::uuid)
   ) f GROUP BY f.product_id
 ), {_RATES}
-SELECT p.*, own.found AS priced, up.found AS parent_priced, rates.rate, {_OTHER_PRICES} FROM p
+SELECT p.*, own.found AS priced, up.found AS parent_priced, rates.rate, {_OTHER_PRICES}{{found}}
+FROM p
 LEFT JOIN prices own ON own.product_id = p.id
 LEFT JOIN prices up ON up.product_id = p.parent_id
 LEFT JOIN rates ON rates.tax_class = p.tax_class"""

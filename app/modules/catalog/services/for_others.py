@@ -10,6 +10,7 @@ from app.kernel.errors import FieldError, Invalid
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import (
     ConfiguredLine,
+    HeldAccount,
     PricedLine,
     PriceQuery,
     Pricing,
@@ -99,10 +100,20 @@ class CatalogOfTenant:
     async def prices(self, query: PriceQuery, *, pointer: str = "/lines") -> Sequence[PricedLine]:
         return await self._resolved(query, pointer, resolve_lines)
 
+    async def prices_for_account(
+        self, query: PriceQuery, *, pointer: str = "/lines"
+    ) -> tuple[Sequence[PricedLine], HeldAccount | None]:
+        facts = Facts(self._uow, query, hold_account=True)
+        return await self._resolved(query, pointer, resolve_lines, facts), facts.account
+
     async def _resolved(
-        self, query: PriceQuery, pointer: str, by: Callable[[PriceQuery, Sequence[LineFacts]], T]
+        self,
+        query: PriceQuery,
+        pointer: str,
+        by: Callable[[PriceQuery, Sequence[LineFacts]], T],
+        facts: Facts | None = None,
     ) -> T:
-        facts = Facts(self._uow, query)
+        facts = facts or Facts(self._uow, query)
         await facts.load()
         unsellable = facts.refusals()
         if not unsellable:

@@ -12,6 +12,7 @@ from app.kernel.access import visible_rows
 from app.kernel.contact import phone_digits, to_e164
 from app.kernel.listing import Bindings
 from app.kernel.merging.tombstones import get_current
+from app.kernel.models import qualified
 from app.kernel.money import Money
 from app.kernel.records import RecordService
 from app.kernel.statements import rows_by_id
@@ -87,6 +88,15 @@ class Directory:
             )
             for row in rows
         }
+
+    def held_account(self, id: UUID, bind: Bindings) -> str:
+        actor = self._uow.actor
+        readable = visible_rows(actor, "account", "read", bind)
+        country = "NULL::text" if "country" in actor.hidden("account") else "t.country"
+        return (
+            f"SELECT {country} AS country FROM {qualified(Account)} t WHERE t.tenant_id = $1 AND t.id = {bind(id)}"
+            f" AND t.deleted_at IS NULL{f' AND {readable}' if readable else ''} FOR KEY SHARE OF t"
+        )
 
     async def get_contacts(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContactRef]:
         if not ids:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -34,7 +35,7 @@ from app.modules.orders.services.lines import OrderLines
 from app.modules.orders.services.pricing import Pricing, Sale
 from app.modules.orders.services.receivables import credit
 from app.modules.orders.services.receivables.counters import require_uninvoiced
-from app.modules.orders.services.references import References
+from app.modules.orders.services.references import References, addressed
 from app.modules.orders.services.states import (
     CANCELLED,
     CLOSED,
@@ -115,11 +116,25 @@ class OrderService(RecordService[Order]):
         given["currency"] = currency = self._currency(given.get("currency"), sent)
         columns = plain(given, currency) | {"content_hash": content, "quote_id": None}
         columns["ordered_on"] = columns["ordered_on"] or self.actor.tenant.day_of(self.uow.now)
-        columns["country"] = await self.references.country(columns)
-        lines = await self.pricing.lines(sent, Sale.of(columns))
+        lines = await self._sold(columns, sent)
         explicit = None if explicit is None else set(explicit) - {"lines"}
         self._held = await self.benefits.tried(columns, lines)
         return await self.make(columns, lines, explicit=explicit, benefits=self._held)
+
+    async def _sold(self, columns: dict[str, Any], sent: Sequence[OrderLineInput]) -> list[NewOrderLine]:
+        """The lines with prices and taxes; `columns` are told where the order goes.
+
+        One statement finds the account and prices the lines, wherever it may.
+        """
+        references, account_id = self.references, columns["account_id"]
+        named = any(line.product_id is not None for line in sent)
+        if not named or not references.unknown_by_now(account_id):
+            columns["country"] = await references.country(columns)
+            return await self.pricing.lines(sent, Sale.of(columns))
+        columns["country"] = addressed(columns)
+        lines = await self.pricing.lines(sent, Sale.of(columns), partial(references.held, account_id))
+        columns["country"] = await references.country(columns)
+        return lines
 
     async def make(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,10 +14,20 @@ from app.kernel.decimals import decimal_text
 from app.kernel.errors import FieldError, Forbidden, Invalid
 from app.kernel.money import Money, UnitPrice
 from app.kernel.uow import UnitOfWork
-from app.modules.catalog.interface import Catalog, ChargeKind, PricedLine, PriceQuery, PriceQueryLine
+from app.modules.catalog.interface import (
+    Catalog,
+    ChargeKind,
+    HeldAccount,
+    PricedLine,
+    PriceQuery,
+    PriceQueryLine,
+)
 from app.modules.orders.interface import NewOrderLine
 from app.modules.orders.models.orders import OrderLine
 from app.modules.orders.schemas.orders import OrderLineInput
+
+Hold = Callable[[HeldAccount | None], None]
+"""Is told which account was found and is held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,24 +58,34 @@ class Pricing:
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
 
-    async def lines(self, sent: Sequence[OrderLineInput], sale: Sale) -> list[NewOrderLine]:
-        """Raises `Forbidden` for costs that the actor may not change, `Invalid` for all that is wrong at once."""
+    async def lines(
+        self, sent: Sequence[OrderLineInput], sale: Sale, hold: Hold | None = None
+    ) -> list[NewOrderLine]:
+        """Raises `Forbidden` for costs that the actor may not change, `Invalid` for all that is wrong at once.
+
+        With `hold`, the sale's account is found and held by the statement that prices the lines, if one does, and
+        `hold` is told; taxes are those of its country where the sale names none.
+        """
         if "cost" in self._uow.actor.readonly("order") and any(line.unit_cost is not None for line in sent):
             raise Forbidden("Your role may not set costs.")
         errors = [error for place, line in enumerate(sent) for error in _faults(line, place, sale.currency)]
         if errors:
             raise Invalid(errors[0].detail, errors=errors)
-        return await self._made(sent, sale)
+        return await self._made(sent, sale, hold)
 
     async def again(self, stored: Sequence[OrderLine], sale: Sale) -> list[NewOrderLine]:
         """What the catalogue says of a draft's lines for another sale; what was entered stays. Raises `Invalid`."""
         return await self._made([_as_sent(line, sale.currency) for line in stored], sale)
 
-    async def _made(self, sent: Sequence[OrderLineInput], sale: Sale) -> list[NewOrderLine]:
-        priced = await self._priced(sent, sale)
+    async def _made(
+        self, sent: Sequence[OrderLineInput], sale: Sale, hold: Hold | None = None
+    ) -> list[NewOrderLine]:
+        priced = await self._priced(sent, sale, hold)
         return [_new(line, priced.get(place)) for place, line in enumerate(sent)]
 
-    async def _priced(self, sent: Sequence[OrderLineInput], sale: Sale) -> dict[int, PricedLine]:
+    async def _priced(
+        self, sent: Sequence[OrderLineInput], sale: Sale, hold: Hold | None
+    ) -> dict[int, PricedLine]:
         """What the catalogue says of the lines that name a product, by index."""
         places = [place for place, line in enumerate(sent) if line.product_id is not None]
         if not places:
@@ -83,7 +103,11 @@ class Pricing:
             lines=tuple(_query(sent[place], at, sale) for place in places),
         )
         try:
-            found = await self._uow.of(Catalog).prices(query)
+            if hold is None:
+                found = await self._uow.of(Catalog).prices(query)
+            else:
+                found, account = await self._uow.of(Catalog).prices_for_account(query)
+                hold(account)
         except Invalid as refusal:
             raise _placed(refusal, places) from None
         return dict(zip(places, found, strict=True))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import HeldAccount
 from app.modules.contracts.interface import Contracts
 from app.modules.customers.interface import AccountRef, Customers
 from app.modules.opportunities.interface import Opportunities
@@ -18,7 +19,7 @@ class References:
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
-        self._accounts: dict[UUID, AccountRef] = {}
+        self._accounts: dict[UUID, AccountRef | HeldAccount] = {}
 
     async def check(self, values: Mapping[str, Any], changed: Collection[str]) -> None:
         """Raises `Invalid` for what is not there; only `changed` references are looked at."""
@@ -47,18 +48,36 @@ class References:
 
     async def country(self, values: Mapping[str, Any]) -> str | None:
         """Where an order goes: as its addresses say, else as its account does."""
-        for name in ("shipping_address", "billing_address"):
-            address = values.get(name)
-            if address and address.get("country"):
-                return str(address["country"])
+        said = addressed(values)
+        if said is not None:
+            return said
         account = await self._account(values["account_id"])
         return None if account is None else account.country
 
-    async def _account(self, id: UUID) -> AccountRef | None:
+    def unknown_by_now(self, account_id: UUID) -> bool:
+        """Whether the account is still to be found and held, and may be so by another statement."""
+        uow = self._uow
+        return account_id not in self._accounts and not uow.read_only and uow.actor.may("account:read")
+
+    def held(self, account_id: UUID, account: HeldAccount | None) -> None:
+        """Another statement looked for the account, and holds it if there is one."""
+        if account is not None:
+            self._accounts[account_id] = account
+
+    async def _account(self, id: UUID) -> AccountRef | HeldAccount | None:
         """The account, held until the transaction ends; None where there is none that the actor sees."""
         if id not in self._accounts:
             self._accounts |= await self._uow.of(Customers).get_many([id], hold=True)
         return self._accounts.get(id)
+
+
+def addressed(values: Mapping[str, Any]) -> str | None:
+    """The country that an order's addresses say."""
+    for name in ("shipping_address", "billing_address"):
+        address = values.get(name)
+        if address and address.get("country"):
+            return str(address["country"])
+    return None
 
 
 def _due(name: str, values: Mapping[str, Any], changed: Collection[str]) -> UUID | None:
