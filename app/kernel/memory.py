@@ -108,11 +108,20 @@ class TenantMemory:
         self._unsettled[kind.table, tenant_id] = self._seconds() + _SETTLING_SECONDS
 
     async def _stamped(self, uow: UnitOfWork, kind: Remembered[Any], stamp: Any, now: float) -> _Known:
-        """What holds at a stamp that was just read: rows that are read after it are at least as new."""
+        """What holds at a stamp that was just read: rows that are read after it are at least as new.
+
+        Where they are newer they are not kept: a row that was made meanwhile may be gone before anybody asks again,
+        and the stamp is then what it was.
+        """
         key = (kind.table, uow.tenant_id)
         known = self._known.get(key)
         if known is None or known.stamp != stamp:
-            known = _Known(stamp, now, await kind.load(uow) if stamp is not None else kind.empty)
+            known = _Known(stamp, now, kind.empty)
+            if stamp is not None:
+                known.value = await kind.load(uow)
+                row = await uow.fetchone(f"SELECT {kind.stamp}", uow.tenant_id)
+                if row[0] != stamp:
+                    return known
             if len(self._known) >= _MOST:
                 self._known.clear()
             self._known[key] = known

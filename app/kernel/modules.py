@@ -7,6 +7,7 @@ from datetime import timedelta
 from app.kernel import mail, outbox
 from app.kernel.access import Scope
 from app.kernel.custom_fields.definitions import INDEX_JOB
+from app.kernel.event_tables import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from app.kernel.exports import EXPORT_JOB
 from app.kernel.imports.run import IMPORT_JOB
 from app.kernel.imports.undo import UNDO_JOB
@@ -56,6 +57,7 @@ EVENTS_MODULE = Module(
     name="events",
     description="What happened: the event feed, webhooks, live updates and the audit log.",
     routers=("app.kernel.event_router:router",),
+    tables=(WebhookEndpoint, WebhookDelivery, WebhookAttempt),
     permissions=(
         Permission("event:read", "Read the event feed.", dict(_ADMINISTRATORS)),
         Permission("event:manage", "See and retry events that a reaction failed on.", dict(_ADMINISTRATORS)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -45,7 +46,9 @@ class SettlingService:
     # -- settling ------------------------------------------------------------------------------------------
 
     async def allocate_payment(self, id: UUID, given: Allocate, *, expected_version: int) -> Payment:
-        """Settle invoices with a payment. Raises `NotAllocatable`, `AllocationExceeded`, `StaleVersion`."""
+        """Settle invoices with a payment. Raises `NotAllocatable`, `AllocationExceeded`, `StaleVersion`;
+        `PaidFromStoredValue` where other cash could be paid out in place of what stored value took the place of.
+        """
         row = await self._payment(id, expected_version)
         after = await self._allocate(row, given, row.unallocated)
         assert isinstance(after, Payment)  # noqa: S101 - what goes in comes out
@@ -74,8 +77,14 @@ class SettlingService:
 
     async def _allocate(self, source: Payment, given: Allocate, left: int) -> Source:
         ids = await self._wanted(source, given)
+        rooms = await self._tenders.rooms(source, ids)
         held = await self._invoices.get_many(ids, lock="update")
-        return await self._ledger.settle(source, self._shares(held, ids, given, left))
+        shares = self._shares(held, ids, given, left)
+        if rooms is not None:
+            amounts = [(one.target.id, one.amount) for one in shares]
+            fitting = rooms.fitting(amounts, cut=given.allocations is None)
+            shares = [replace(one, amount=part) for one, part in zip(shares, fitting, strict=True)]
+        return await self._ledger.settle(source, shares)
 
     async def _wanted(self, source: Source, given: Allocate) -> list[UUID]:
         """The invoices that were named, or the open ones of the account, the first due first."""

@@ -10,7 +10,8 @@ whoever may not do so (`payment:cash_out`):
 
 The last two are one rule. What was taken off an invoice and neither fits into what is open of it, nor was followed
 by other cash, was displaced; of that, stored value took as much as it paid for the papers. So much of the cash must
-still be with us. Whoever changes one of the two sides holds all invoices of the papers.
+still be with us, and where it settles an invoice in the place of other cash it is not: that could go out instead.
+Whoever changes one of the two sides holds all invoices of the papers.
 """
 
 from __future__ import annotations
@@ -50,22 +51,29 @@ def stored_value_in(entries: Collection[Entry]) -> int:
     )
 
 
-def displaced(entries: Sequence[Entry], opened: Mapping[UUID, int]) -> tuple[int, Counter[UUID]]:
-    """How much cash stored value took the place of, and how much of which payments was taken off the papers.
+def displaced(
+    entries: Sequence[Entry], opened: Mapping[UUID, int]
+) -> tuple[int, Counter[UUID], Counter[UUID]]:
+    """How much cash stored value took the place of, how much of which payments was taken off the papers, and how
+    much of which stands where cash was taken off.
 
     `opened` is what is open of each invoice.
     """
-    gone, taken = 0, Counter[UUID]()
+    gone, taken, instead = 0, Counter[UUID](), Counter[UUID]()
     for invoice_id, left in opened.items():
         mine = [one for one in entries if one.invoice_id == invoice_id and not one.stored_value]
-        off, later = _taken_off(mine)
+        off, later, standing = _taken_off(mine)
         gone += max(0, off.total() - left - later)
         taken += off
-    return min(gone, stored_value_in(entries)), taken
+        if off:
+            instead += standing
+    return min(gone, stored_value_in(entries)), taken, instead
 
 
-def _taken_off(entries: Sequence[Entry]) -> tuple[Counter[UUID], int]:
-    """What of which payments was taken off one invoice and not put on again, and the cash that came after that."""
+def _taken_off(entries: Sequence[Entry]) -> tuple[Counter[UUID], int, Counter[UUID]]:
+    """What of which payments was taken off one invoice and not put on again, the cash that came after that, and what
+    of which payments stands.
+    """
     standing, most = Counter[UUID](), Counter[UUID]()
     later = Counter[UUID]()
     for one in entries:
@@ -78,7 +86,7 @@ def _taken_off(entries: Sequence[Entry]) -> tuple[Counter[UUID], int]:
         if not one.own:
             later[one.source_id] += one.amount
     off = most - standing
-    return off, sum(max(0, amount) for id, amount in later.items() if id not in off)
+    return off, sum(max(0, amount) for id, amount in later.items() if id not in off), standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,27 @@ class Kept:
         """What has to stay of this payment."""
         others = sum(amount for id, amount in self.kept.items() if id != payment_id)
         return min(self.taken.get(payment_id, 0), max(0, self.displaced - others))
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What of a payment whose place stored value took may settle invoices where `other` cash was taken off."""
+
+    left: int
+    other: Collection[UUID]
+    currency: str
+
+    def fitting(self, shares: Sequence[tuple[UUID, int]], *, cut: bool) -> list[int]:
+        """The amounts of shares, by invoice; too much is `cut` or refused with `PaidFromStoredValue`."""
+        left = max(0, self.left - sum(amount for id, amount in shares if id not in self.other))
+        if not cut:
+            _require(sum(amount for id, amount in shares if id in self.other), left, self.currency)
+        found = []
+        for id, amount in shares:
+            part = min(amount, left) if id in self.other else amount
+            left -= part if id in self.other else 0
+            found.append(part)
+        return found
 
 
 class Tenders:
@@ -122,20 +151,34 @@ class Tenders:
 
     async def require_not_displaced(self, payment: Payment, wanted: int) -> None:
         """Raises `PaidFromStoredValue` for more of a held payment than may be paid back. Holds invoices."""
-        if self.free:
+        bound = await self._bound(payment)
+        if not bound:
             return
-        off = await self._uow.fetch(_OFF, self._uow.tenant_id, payment.id)
-        if not off:
-            return
-        orders = [row["order_id"] for row in off if row["order_id"]]
-        alone = [row["invoice_id"] for row in off if row["invoice_id"]]
-        await self._uow.fetch(_HOLD, self._uow.tenant_id, orders, alone)
-        bound = 0
-        for row in off:
-            bound += (await self.kept(row["order_id"], row["invoice_id"])).bound(payment.id)
         (paid,) = await self._uow.fetch(_PAID_BACK, self._uow.tenant_id, [payment.id])
         left = max(0, min(payment.unallocated, payment.amount - paid["back"] - bound))
         _require(wanted, left, payment.currency)
+
+    async def _bound(self, payment: Payment, also: Collection[UUID] = ()) -> int:
+        """What of a held payment has to stay; nothing if the actor may pay it out. Holds invoices, `also` these."""
+        off = [] if self.free else await self._uow.fetch(_OFF, self._uow.tenant_id, payment.id)
+        if not off:
+            return 0
+        orders = [row["order_id"] for row in off if row["order_id"]]
+        alone = [row["invoice_id"] for row in off if row["invoice_id"]]
+        await self._uow.fetch(_HOLD, self._uow.tenant_id, orders, alone, list(also))
+        bound = 0
+        for row in off:
+            bound += (await self.kept(row["order_id"], row["invoice_id"])).bound(payment.id)
+        return bound
+
+    async def rooms(self, payment: Payment, invoice_ids: Collection[UUID]) -> Rooms | None:
+        """What of a held payment may settle which of these invoices, where that is not all. Holds invoices."""
+        bound = await self._bound(payment, invoice_ids)
+        if not bound:
+            return None
+        rows = await self._uow.fetch(_TAKEN_OFF, self._uow.tenant_id, payment.id, list(invoice_ids))
+        left = max(0, payment.unallocated - bound)
+        return Rooms(left, frozenset(row["invoice_id"] for row in rows), payment.currency)
 
     async def kept(self, order_id: UUID | None, invoice_id: UUID | None) -> Kept:
         """How the papers of an order, or of an invoice without one, stand; their invoices are held."""
@@ -143,9 +186,9 @@ class Tenders:
         if not any(one.payment and one.amount < 0 and not one.stored_value for one in entries):
             return Kept(0, {}, {})
         rows = await self._uow.fetch(_OPENED, self._uow.tenant_id, order_id, invoice_id)
-        gone, taken = displaced(entries, {row["id"]: row["open_amount"] for row in rows})
-        paid = await self._uow.fetch(_PAID_BACK, self._uow.tenant_id, list(taken))
-        kept = {row["id"]: min(taken[row["id"]], row["amount"] - row["back"]) for row in paid}
+        gone, taken, instead = displaced(entries, {row["id"]: row["open_amount"] for row in rows})
+        paid = await self._uow.fetch(_KEPT, self._uow.tenant_id, order_id, invoice_id, list(taken))
+        kept = {row["id"]: max(0, min(taken[row["id"]], row["left"] - instead[row["id"]])) for row in paid}
         return Kept(gone, taken, kept)
 
     async def require_none_missing(
@@ -207,9 +250,23 @@ JOIN orders.invoices i ON i.tenant_id = $1 AND i.id = a.invoice_id
 WHERE a.tenant_id = $1 AND a.payment_id = $2 AND a.amount < 0"""
 _HOLD = """
 SELECT id FROM orders.invoices
-WHERE tenant_id = $1 AND (order_id = ANY($2::uuid[]) OR id = ANY($3::uuid[]) OR corrects_id = ANY($3::uuid[]))
+WHERE tenant_id = $1 AND (order_id = ANY($2::uuid[]) OR id = ANY($3::uuid[]) OR corrects_id = ANY($3::uuid[])
+  OR id = ANY($4::uuid[]))
 ORDER BY id FOR NO KEY UPDATE"""
 _PAID_BACK = """
 SELECT p.id, p.amount, coalesce((SELECT sum(a.amount) FROM orders.allocations a
   WHERE a.tenant_id = $1 AND a.payment_id = p.id AND a.refund_id IS NOT NULL), 0)::bigint AS back
 FROM orders.payments p WHERE p.tenant_id = $1 AND p.id = ANY($2::uuid[])"""
+_OTHER_TAKEN_OFF = """
+  SELECT 1 FROM orders.allocations o JOIN orders.payments q ON q.tenant_id = $1 AND q.id = o.payment_id
+  WHERE o.tenant_id = $1 AND o.invoice_id = {invoice} AND o.amount < 0 AND o.payment_id <> {payment}
+    AND q.method <> 'stored_value' AND q.deleted_at IS NULL"""
+_KEPT = f"""
+SELECT p.id, p.amount - coalesce((SELECT sum(a.amount) FROM orders.allocations a
+  WHERE a.tenant_id = $1 AND a.payment_id = p.id AND (a.refund_id IS NOT NULL
+    OR a.invoice_id NOT IN ({_PAPERS})
+    AND EXISTS ({_OTHER_TAKEN_OFF.format(invoice="a.invoice_id", payment="p.id")}))), 0)::bigint AS left
+FROM orders.payments p WHERE p.tenant_id = $1 AND p.id = ANY($4::uuid[])"""
+_TAKEN_OFF = f"""
+SELECT i.id AS invoice_id FROM unnest($3::uuid[]) AS i(id)
+WHERE EXISTS ({_OTHER_TAKEN_OFF.format(invoice="i.id", payment="$2")})"""
