@@ -107,18 +107,6 @@ class TenantMemory:
         """These settings are being changed by this process: ask the database until that has committed."""
         self._unsettled[kind.table, tenant_id] = self._seconds() + _SETTLING_SECONDS
 
-    async def _stamped(self, uow: UnitOfWork, kind: Remembered[Any], stamp: Any, now: float) -> _Known:
-        """What holds at a stamp that was just read: rows that are read after it are at least as new."""
-        key = (kind.table, uow.tenant_id)
-        known = self._known.get(key)
-        if known is None or known.stamp != stamp:
-            known = _Known(stamp, now, await kind.load(uow) if stamp is not None else kind.empty)
-            if len(self._known) >= _MOST:
-                self._known.clear()
-            self._known[key] = known
-        known.checked_at = now
-        return known
-
     def noted(self, what: str, tenant_id: UUID) -> bool:
         """Whether this held of the tenant when it was noted last.
 
@@ -134,3 +122,15 @@ class TenantMemory:
         if len(self._noted) >= _MOST:
             self._noted.clear()
         self._noted.add((what, tenant_id))
+
+    async def _stamped(self, uow: UnitOfWork, kind: Remembered[Any], stamp: Any, now: float) -> _Known:
+        """What holds at a stamp that was just read: rows that are read after it are at least as new."""
+        key = (kind.table, uow.tenant_id)
+        known = self._known.get(key)
+        if known is None or known.stamp != stamp:
+            known = _Known(stamp, now, await kind.load(uow) if stamp is not None else kind.empty)
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[key] = known
+        known.checked_at = now
+        return known

@@ -11,7 +11,8 @@ from fastapi.responses import StreamingResponse
 from app.kernel.contact import PHONE_MAX
 from app.kernel.errors import BadRequest, problems
 from app.kernel.files import FileNotFound
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import Cursor, Limit
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.secrets import encode_base64url
