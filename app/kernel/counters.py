@@ -7,8 +7,8 @@ if they are used up within it; what is left of them goes back with the next stat
 counted on meanwhile.
 
 A server that crashes may lose the latest of a counter, and with it that numbers were taken ahead: another process is
-given them then. It closes all connections, so numbers are handed out, and given back, on connections only that are
-older than they.
+given them then. A crash closes all connections; so numbers are handed out, and given back, only on connections that
+are older than they are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from app.kernel.db import since as made_at
+from app.kernel.db import made_at
 
 if TYPE_CHECKING:
     from app.kernel.db import Database
@@ -61,7 +61,7 @@ _MOST_KEPT = 10_000
 class _Ahead:
     """Numbers that nobody has yet: the last `left` up to `end`, of `size` that were taken at a time.
 
-    They were asked for at `at`: on a connection made before the database has not crashed since it answered.
+    `at` is when they were asked for: where a connection is older, the database has not crashed since.
     """
 
     end: int

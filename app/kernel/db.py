@@ -40,20 +40,20 @@ _COMPILED_LIMIT = 5_000
 class _Connection(_DriverConnection):
     """A connection that skips the pool's reset query: the end of our transaction already leaves it clean.
 
-    `since` says on the monotonic clock when it was made: a server that crashed since then has closed it.
+    `made_at` says when, on the monotonic clock: a server that has crashed after that has closed it.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.since = monotonic()
+        self.made_at = monotonic()
 
     def get_reset_query(self) -> str:
         return "ROLLBACK" if self.is_in_transaction() else ""
 
 
-def since(connection: Connection) -> float:
+def made_at(connection: Connection) -> float:
     """When a connection of our pools was made. Raises: AttributeError for another's."""
-    return cast("_Connection", connection).since
+    return cast("_Connection", connection).made_at
 
 
 async def _prepare_connection(connection: asyncpg.Connection[asyncpg.Record]) -> None:

@@ -7,18 +7,9 @@ from fastapi import Request, Response
 from app.kernel.exports import ExportRequest, ExportStreamRequest, enqueue_export, prepare
 from app.kernel.job_reads import JobRead, answer, read_job
 from app.kernel.job_router import RETRY_AFTER
-from app.kernel.routing import (
-    CurrentActor,
-    KernelDep,
-    Router,
-    Uow,
-    current_uow,
-)
+from app.kernel.routing import CurrentActor, KernelDep, Router, Uow, current_uow
 from app.kernel.uow import transaction
-from app.kernel.uploads import (
-    Streamed,
-    attachment,
-)
+from app.kernel.uploads import Streamed, attachment
 
 router = Router(prefix="/v1/exports", tags=["exports"])
 

@@ -10,20 +10,10 @@ from fastapi import Query, Request, Response
 
 from app.kernel.record_router import json_response
 from app.kernel.records import to_json
-from app.kernel.routing import (
-    CurrentActor,
-    KernelDep,
-    Router,
-    Uow,
-)
+from app.kernel.routing import CurrentActor, KernelDep, Router, Uow
 from app.kernel.schemas import Output
 from app.kernel.uow import transaction
-from app.kernel.uploads import (
-    download,
-    receive,
-    record_upload,
-    visible_file,
-)
+from app.kernel.uploads import download, receive, record_upload, visible_file
 
 router = Router(prefix="/v1/files", tags=["files"])
 _BINARY = {"schema": {"type": "string", "format": "binary"}}

@@ -107,6 +107,22 @@ class TenantMemory:
         """These settings are being changed by this process: ask the database until that has committed."""
         self._unsettled[kind.table, tenant_id] = self._seconds() + _SETTLING_SECONDS
 
+    def noted(self, what: str, tenant_id: UUID) -> bool:
+        """Whether this held of the tenant when it was noted last.
+
+        For the choice between two ways that are both right, of which one is the quicker as long as it holds.
+        """
+        return (what, tenant_id) in self._noted
+
+    def note(self, what: str, tenant_id: UUID, *, holds: bool) -> None:
+        """Remember for `noted` whether this holds."""
+        if not holds:
+            self._noted.discard((what, tenant_id))
+            return
+        if len(self._noted) >= _MOST:
+            self._noted.clear()
+        self._noted.add((what, tenant_id))
+
     async def _stamped(self, uow: UnitOfWork, kind: Remembered[Any], stamp: Any, now: float) -> _Known:
         """What holds at a stamp that was just read: rows that are read after it are at least as new.
 
@@ -127,19 +143,3 @@ class TenantMemory:
             self._known[key] = known
         known.checked_at = now
         return known
-
-    def noted(self, what: str, tenant_id: UUID) -> bool:
-        """Whether this held of the tenant when it was noted last.
-
-        For the choice between two ways that are both right, of which one is the quicker as long as it holds.
-        """
-        return (what, tenant_id) in self._noted
-
-    def note(self, what: str, tenant_id: UUID, *, holds: bool) -> None:
-        """Remember for `noted` whether this holds."""
-        if not holds:
-            self._noted.discard((what, tenant_id))
-            return
-        if len(self._noted) >= _MOST:
-            self._noted.clear()
-        self._noted.add((what, tenant_id))

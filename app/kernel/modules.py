@@ -99,11 +99,7 @@ QUALITY_MODULE = Module(
     description="What the company wants its records to be like, and which of them are not.",
     routers=("app.kernel.quality.router:router",),
     permissions=(
-        Permission(
-            "data_quality_rule:manage",
-            "Say what records must be like.",
-            {"owner": Scope.ALL, "admin": Scope.ALL},
-        ),
+        Permission("data_quality_rule:manage", "Say what records must be like.", dict(_ADMINISTRATORS)),
     ),
 )
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from string import Formatter
 
 from app.kernel.counters import COUNT_UP
-from app.kernel.db import since
+from app.kernel.db import made_at
 from app.kernel.uow import UnitOfWork
 
 _SERIES = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
@@ -53,7 +53,7 @@ async def _take(uow: UnitOfWork, series: str, year: int, count: int, *, gap_free
         row = await uow.fetchrow(COUNT_UP, *counter, count)
         return int(row["last_number"]) if row else 0
     uow.statements += 1
-    return await uow.kernel.counters.take(uow.kernel.database, counter, count, since=since(uow.connection))
+    return await uow.kernel.counters.take(uow.kernel.database, counter, count, since=made_at(uow.connection))
 
 
 @lru_cache(maxsize=1_000)

@@ -106,13 +106,13 @@ class Fact:
         return orjson.Fragment(self.absent.strip("'")) if self.hidden_by in hidden else value
 
 
-def utc_text(sql: str) -> str:
+def utc_text_sql(sql: str) -> str:
     """SQL of a moment as answers write it, without quotes; null stays null."""
     return f"(to_json({sql} AT TIME ZONE 'UTC') #>> '{{}}') || 'Z'"
 
 
-def utc_texted(moment: datetime | None) -> str | None:
-    """The same of a moment at hand: as many digits of a second as it takes."""
+def utc_text(moment: datetime | None) -> str | None:
+    """The text that `utc_text_sql` gives of a moment: as many digits of a second as it takes."""
     if moment is None:
         return None
     text = moment.astimezone(UTC).isoformat()[: -len("+00:00")]

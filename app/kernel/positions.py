@@ -1,7 +1,8 @@
-"""Where a page of a plain log or settings list ends: a signed cursor behind its last row.
+"""Where a page of a log or settings list ends: a signed cursor behind its last row.
 
-Lists of records are paged by `app.kernel.listing`, whose cursors also bind filters and sorts. Here the list's name
-says all that a cursor is bound to: put what filters the list into it.
+Use `app.kernel.log_pages` where a list is one SELECT; this alone where its rows come from several sources or are
+computed. Lists of records have cursors of their own (`app.kernel.listing`), which also bind filters and sorts. Here
+the list's name says all that a cursor is bound to: put what filters the list into it.
 """
 
 from __future__ import annotations

@@ -58,16 +58,7 @@ class Keyset:
     @property
     def columns(self) -> str:
         """The values a cursor holds, as one JSON array of texts."""
-        return self._position([key.sql for key, _ in self.keys])
-
-    @property
-    def columns_of_named(self) -> str:
-        """The same of what was selected as `named`."""
-        return self._position([f"k{place}" for place in range(len(self.keys))])
-
-    @staticmethod
-    def _position(expressions: Sequence[str]) -> str:
-        return "jsonb_build_array(" + ", ".join(f"({sql})::text" for sql in expressions) + ")::text"
+        return "jsonb_build_array(" + ", ".join(f"({key.sql})::text" for key, _ in self.keys) + ")::text"
 
     def after(self, values: Sequence[str | None], bind: Bindings) -> str:
         """SQL that is true for the rows behind a position."""
@@ -77,10 +68,6 @@ class Keyset:
         if len(directions) == 1 and all(not key.nullable for key, _ in self.keys):
             return self._compared("<" if directions.pop() else ">", values, bind)
         return self._expanded(values, bind)
-
-    def until(self, values: Sequence[str | None], bind: Bindings) -> str:
-        """SQL that is true for the rows up to a position and at it, where this is the order `by_creation`."""
-        return self._compared(">=" if self.keys[0][1] else "<=", values, bind)
 
     def _compared(self, operator: str, values: Sequence[str | None], bind: Bindings) -> str:
         left = ", ".join(key.sql for key, _ in self.keys)

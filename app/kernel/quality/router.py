@@ -7,7 +7,8 @@ from uuid import UUID
 
 from fastapi import Query, Response
 
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import Cursor, Limit
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.quality import report as reports
 from app.kernel.quality.rules import QualityRules
 from app.kernel.quality.schemas import (

@@ -11,7 +11,8 @@ from fastapi import Path, Query, Response
 from app.kernel.access import NOBODY
 from app.kernel.errors import InvalidTransition, problems
 from app.kernel.money import Money
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit
+from app.kernel.paging import Cursor, Limit
+from app.kernel.positions import MAX_LIMIT
 from app.kernel.routing import OPERATOR, Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.secrets import encode_base64url

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from app.kernel.errors import Conflict, NotFound
 from app.kernel.jobs import JobContext, JobPaused
+from app.kernel.log_pages import NEWEST, Slice, select_page
 from app.kernel.registry import JobKind
 from app.kernel.signatures import Signatures
-from app.kernel.statements import entities
 from app.kernel.uow import UnitOfWork
 from app.tenants.leaving.certificates import statement
 from app.tenants.privacy import people_list
@@ -101,16 +101,12 @@ class PrivacyRequests:
         """One request. Raises: NotFound."""
         return await self._uow.get(PrivacyRequest, id)
 
-    async def page(self, after: UUID | None, limit: int) -> list[PrivacyRequest]:
-        """Requests, the newest first."""
-        rows = await self._uow.fetch(
-            "SELECT * FROM tenants.privacy_requests WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2)"
-            " ORDER BY id DESC LIMIT $3",
-            self._uow.tenant_id,
-            after,
-            limit,
+    async def page(self, *, limit: int, cursor: str | None) -> Slice[PrivacyRequest]:
+        """Requests, the newest first. Raises: InvalidCursor."""
+        all_of_them = self._uow.select(PrivacyRequest)
+        return await select_page(
+            self._uow, all_of_them, NEWEST, name="privacy-requests", limit=limit, cursor=cursor
         )
-        return entities(PrivacyRequest, rows)
 
     async def confirm(self, id: UUID) -> PrivacyRequest:
         """Have it answered. Confirmed again it is the same; one whose job has failed goes on.

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from app.kernel.contact import PHONE_MAX
 from app.kernel.errors import BadRequest, problems
 from app.kernel.files import FileNotFound
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import Cursor, Limit
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.secrets import encode_base64url
@@ -35,7 +35,6 @@ from app.tenants.privacy.schemas import (
 )
 
 router = Router(prefix="/v1/privacy", tags=["privacy"])
-_LIST: Final = "privacy-requests"
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "The file: a line of JSON for each row.",
@@ -78,13 +77,7 @@ async def list_privacy_requests(
     uow: Uow, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[PrivacyRequestRead]:
     """Requests, the newest first."""
-    limit = min(limit, MAX_LIMIT)
-    after = read_position(uow, _LIST, cursor)
-    found = await PrivacyRequests(uow).page(UUID(after[0]) if after else None, limit + 1)
-    more = len(found) > limit
-    shown = found[:limit]
-    following = sign_position(uow, _LIST, [shown[-1].id]) if more else None
-    return Page[PrivacyRequestRead](data=[_read(one) for one in shown], next_cursor=following, has_more=more)
+    return (await PrivacyRequests(uow).page(limit=limit, cursor=cursor)).page(_read)
 
 
 @router.get("/requests/{id}", access=MANAGE)

@@ -358,7 +358,7 @@ async def test_requests_are_listed_in_one_statement(owner, company):
     rest = await owner.ok("GET", f"/v1/privacy/requests?limit=2&cursor={listed['next_cursor']}")
     assert [one["id"] for one in listed["data"] + rest["data"]] == ids[::-1]
     async with acting(company) as uow:
-        assert len(await PrivacyRequests(uow).page(None, 50)) == 3
+        assert len((await PrivacyRequests(uow).page(limit=50, cursor=None)).rows) == 3
         assert uow.statements == 1
 
 

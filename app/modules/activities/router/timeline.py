@@ -11,7 +11,8 @@ from fastapi import Path
 from fastapi import Query as QueryParameter
 
 from app.kernel.errors import InvalidFilter, NotFound
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import Cursor, Limit
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork

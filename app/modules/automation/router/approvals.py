@@ -14,7 +14,8 @@ from uuid import UUID
 from fastapi import Query, Response
 
 from app.kernel.errors import Invalid, InvalidCursor, problems
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit, read_position, sign_position
+from app.kernel.paging import Cursor, Limit
+from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork

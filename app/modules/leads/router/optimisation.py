@@ -10,7 +10,7 @@ from fastapi import Query as QueryParameter
 
 from app.kernel.errors import InvalidTransition, StaleVersion, VersionRequired, problems
 from app.kernel.job_router import RETRY_AFTER
-from app.kernel.paging import MAX_LIMIT, Cursor, Limit
+from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import tag
 from app.kernel.routing import IfMatch, Router, Uow
 from app.kernel.schemas import Page
@@ -66,7 +66,7 @@ async def list_optimised_assignment_items(
 ) -> Page[OptimisationItemRead]:
     """List where every lead goes and why."""
     return await Optimisations(uow).items(
-        assignment_id, member_id=member_id, outcome=outcome, limit=min(limit, MAX_LIMIT), cursor=cursor
+        assignment_id, member_id=member_id, outcome=outcome, limit=limit, cursor=cursor
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -308,7 +308,3 @@ def read_burn(row: Burn) -> BurnRead:
         created_at=row.created_at,
         settled_at=row.settled_at,
     )
-
-
-def read_burns(rows: Sequence[Burn]) -> list[BurnRead]:
-    return [read_burn(row) for row in rows]

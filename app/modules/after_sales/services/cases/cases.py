@@ -14,7 +14,7 @@ from app.kernel.ids import new_id
 from app.kernel.locks import lock_keys
 from app.kernel.merging.rules import MergeSpec
 from app.kernel.numbering import next_number
-from app.kernel.parts import Fact, utc_text
+from app.kernel.parts import Fact, utc_text_sql
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
@@ -398,7 +398,7 @@ _CLOCKS: Final = Fact(
   'goal_seconds', k.goal_seconds,
   'state', CASE WHEN k.breached_at IS NOT NULL THEN 'failed' WHEN k.ended_at IS NOT NULL THEN 'met'
     WHEN k.paused_at IS NOT NULL THEN 'paused' ELSE 'running' END,
-  {", ".join(f"'{name}', {utc_text(f'k.{name}')}" for name in MOMENTS)})
+  {", ".join(f"'{name}', {utc_text_sql(f'k.{name}')}" for name in MOMENTS)})
   ORDER BY k.started_at DESC, k.target, k.id DESC), '[]')::text
   FROM after_sales.case_clocks k WHERE k.tenant_id = t.tenant_id AND k.case_id = t.id)""",
     hidden_by="due_at",

@@ -77,8 +77,10 @@ _POLICIES: Final = Remembered("after_sales.sla_policies", _read_policies, empty=
 
 
 class SlaBook:
-    """Asked for once per transaction, by one statement, however many cases are looked at: whatever is changed
-    elsewhere holds for the next transaction, and what has not changed is not read again."""
+    """What holds in one transaction: asked for once, by one statement, however many cases are looked at.
+
+    Whatever is changed elsewhere holds for the next transaction; what has not changed is not read again.
+    """
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow

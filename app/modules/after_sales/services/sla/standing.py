@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from app.kernel.parts import utc_texted
+from app.kernel.parts import utc_text
 from app.kernel.working_time import (
     DAY,
     CalendarDefinition,
@@ -96,7 +96,7 @@ class Standing:
             "policy_id": self.policy_id,
             "goal_seconds": self.goal_seconds,
             "state": self._state,
-            **{name: utc_texted(getattr(self, name)) for name in MOMENTS},
+            **{name: utc_text(getattr(self, name)) for name in MOMENTS},
         }
 
     @property

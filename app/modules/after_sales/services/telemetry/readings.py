@@ -35,8 +35,8 @@ from app.modules.after_sales.services.telemetry.breaches import CALM, Limits, Wa
 AHEAD: Final = timedelta(minutes=5)
 MOST_METERS: Final = 500
 SEND: Final = "telemetry"
-_NEWEST: Final = order_by({"r.at": Kind.DATETIME}, falling=True)
 """The action of `asset:telemetry`."""
+_NEWEST: Final = order_by({"r.at": Kind.DATETIME}, falling=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,10 @@ class SettlingService:
         return after
 
     async def allocate_credit_note(self, id: UUID, given: Allocate, *, expected_version: int) -> Invoice:
-        """Settle invoices with what is left of a credit note. Raises as `allocate_payment`; `PaidFromStoredValue` for
-        what goes back to stored value rather than to invoices of other orders.
+        """Settle invoices with what is left of a credit note.
+
+        Raises as `allocate_payment`; `PaidFromStoredValue` for what goes back to stored value rather than to
+        invoices of other orders.
         """
         # Both sides are invoices: whoever needs several locks them in the order of their ids.
         seen = await self._invoices.get(id)
@@ -189,7 +191,7 @@ class SettlingService:
         `PaidFromStoredValue` for what goes back to whoever keeps that, and to nobody as cash.
         """
         row = await self._payment(id, expected_version)
-        await self._tenders.require_not_displaced(row, _wanted(given.amount, row.unallocated))
+        await self._tenders.require_not_displaced(row, _amount_of(given, row.unallocated))
         return await self.pay_back(row, row.unallocated, given)
 
     async def refund_credit_note(self, id: UUID, given: RefundCreate, *, expected_version: int) -> Payment:
@@ -199,7 +201,7 @@ class SettlingService:
         it out in another way (`tenders`).
         """
         row = await self._credit_note(id, expected_version)
-        await self._tenders.require_cash(row, _wanted(given.amount, row.open_amount))
+        await self._tenders.require_cash(row, _amount_of(given, row.open_amount))
         return await self.pay_back(row, row.open_amount, given)
 
     async def pay_back(self, source: Source, left: int, given: RefundCreate) -> Payment:
@@ -256,8 +258,9 @@ class SettlingService:
         return row
 
 
-def _wanted(amount: Money | None, left: int) -> int:
-    return left if amount is None else min(left, amount.amount_minor)
+def _amount_of(given: RefundCreate, left: int) -> int:
+    """How much is to be paid back of what is left; without an amount, all of it."""
+    return left if given.amount is None else min(left, given.amount.amount_minor)
 
 
 def _of_one_order(note: Invoice, target: Invoice | Payment) -> bool:
