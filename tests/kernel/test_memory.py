@@ -42,7 +42,8 @@ async def test_what_was_made_while_settings_were_read_and_is_gone_again_does_not
             )
         return [row["name"] for row in await uow.fetch(_CALENDARS, uow.tenant_id)]
 
-    kind, known = Remembered("tenants.calendars", names, []), TenantMemory()
+    kind: Remembered[list[str]] = Remembered("tenants.calendars", names, [])
+    known = TenantMemory()
     await company.owner.ok("POST", "/v1/calendars", json=_HOURS)
     before = await look(company, known, kind)
     assert "Short-lived" in before
