@@ -32,10 +32,10 @@ async def by_phone(uow: UnitOfWork, e164: str) -> list[PhoneMatch]:
     key, digits = bind(e164), phone_digits(e164)
     parts: list[str] = []
     for object_name, further, ending in (
-        ("contact", found_by("ARRAY[{}::text]"), digits[-_CONTACT_ENDING:]),
+        ("contact", found_by("ARRAY[{ending}::text]"), digits[-_CONTACT_ENDING:]),
         (
             "account",
-            "t.phones <> '{{}}' AND customers.phone_endings(t.phones) @> ARRAY[{}::text]",
+            "t.phones <> '{{}}' AND customers.phone_endings(t.phones) @> ARRAY[{ending}::text]",
             digits[-_ACCOUNT_ENDING:],
         ),
     ):
@@ -45,7 +45,7 @@ async def by_phone(uow: UnitOfWork, e164: str) -> list[PhoneMatch]:
         visible = visible_rows(uow.actor, object_name, "read", bind)
         tail = f"{f' AND {visible}' if visible else ''} LIMIT {_MOST}"
         # An expression is not leakproof: only behind the read view does it reach its index.
-        for table, condition in (("", f"t.phone_key = {key}"), ("_read", further.format(bind(ending)))):
+        for table, condition in (("", f"t.phone_key = {key}"), ("_read", further.format(ending=bind(ending)))):
             parts.append(f"({source.format(view=table)} AND {condition}{tail})")
     if not parts:
         return []
