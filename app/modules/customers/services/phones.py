@@ -45,7 +45,10 @@ async def by_phone(uow: UnitOfWork, e164: str) -> list[PhoneMatch]:
         visible = visible_rows(uow.actor, object_name, "read", bind)
         tail = f"{f' AND {visible}' if visible else ''} LIMIT {_MOST}"
         # An expression is not leakproof: only behind the read view does it reach its index.
-        for table, condition in (("", f"t.phone_key = {key}"), ("_read", further.format(ending=bind(ending)))):
+        for table, condition in (
+            ("", f"t.phone_key = {key}"),
+            ("_read", further.format(ending=bind(ending))),
+        ):
             parts.append(f"({source.format(view=table)} AND {condition}{tail})")
     if not parts:
         return []
