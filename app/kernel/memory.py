@@ -31,7 +31,7 @@ _SETTLING_SECONDS: Final = 2.0
 _MOST: Final = 20_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Remembered(Generic[T]):
     """One kind of settings: the versioned table they lie in, how to read them, and what holds without any row.
 
@@ -70,13 +70,13 @@ class TenantMemory:
 
     def __init__(self, *, seconds: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
-        self._known: dict[tuple[str, UUID], _Known] = {}
-        self._unsettled: dict[tuple[str, UUID], float] = {}
+        self._known: dict[tuple[Remembered[Any], UUID], _Known] = {}
+        self._unsettled: dict[tuple[Remembered[Any], UUID], float] = {}
         self._noted: set[tuple[str, UUID]] = set()
 
     async def of(self, uow: UnitOfWork, kind: Remembered[T]) -> T:
         """The tenant's settings, at most `STALE_SECONDS` old."""
-        key = (kind.table, uow.tenant_id)
+        key = (kind, uow.tenant_id)
         known, now = self._known.get(key), self._seconds()
         if known is None or now - known.checked_at > STALE_SECONDS or key in self._unsettled:
             if self._unsettled.get(key, now) < now:
@@ -105,7 +105,7 @@ class TenantMemory:
 
     def forget(self, kind: Remembered[Any], tenant_id: UUID) -> None:
         """These settings are being changed by this process: ask the database until that has committed."""
-        self._unsettled[kind.table, tenant_id] = self._seconds() + _SETTLING_SECONDS
+        self._unsettled[kind, tenant_id] = self._seconds() + _SETTLING_SECONDS
 
     def noted(self, what: str, tenant_id: UUID) -> bool:
         """Whether this held of the tenant when it was noted last.
@@ -129,7 +129,7 @@ class TenantMemory:
         Where they are newer they are not kept: a row that was made meanwhile may be gone before anybody asks again,
         and the stamp is then what it was.
         """
-        key = (kind.table, uow.tenant_id)
+        key = (kind, uow.tenant_id)
         known = self._known.get(key)
         if known is None or known.stamp != stamp:
             known = _Known(stamp, now, kind.empty)
