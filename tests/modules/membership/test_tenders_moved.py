@@ -4,28 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from tests.modules.membership.conftest import Hire
-from tests.modules.membership.points import adds_up, enrol, programme
-from tests.modules.membership.test_tenders import BOOKS, CASH, act, cash, done, get, paid_in_cash, refused
+from tests.modules.membership.points import adds_up
+from tests.modules.membership.tenders import CASH, Json, act, cash, done, get, paid_in_cash, refused
 from tests.modules.membership.test_wallet import holds, invoiced, ordered, path, pay, top_up, usd
 from tests.modules.orders.orders import line
 from tests.support.api import Client, Company
-
-Json = dict[str, Any]
-
-
-@pytest.fixture
-async def member(company: Company, account: Json) -> Json:
-    return await enrol(company.owner, await programme(company.owner), account)
-
-
-@pytest.fixture
-async def teller(company: Company, hire: Hire) -> Client:
-    grants = dict.fromkeys(BOOKS, "all")
-    role = await company.owner.ok("POST", "/v1/roles", json={"name": "Teller", "grants": grants})
-    return await hire(role["key"])
 
 
 async def settle(who: Client, payment: Json, bill: Json, amount: str) -> Any:
