@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from app.kernel import db
 from app.kernel.ids import new_ids
-from app.kernel.imports.rules import ImportRow
+from app.kernel.imports.rules import ImportRow, Told
 from app.kernel.models import RecordTable
 from app.kernel.outbox import nobody_hears
 from app.kernel.records import RecordType, to_json
@@ -116,6 +116,27 @@ class Shape:
         kept = audited_columns(model)
         return tuple(name for name in columns_of(self.record) if name in kept)
 
+    _picked = cached_property(lambda self: picker(self.columns))
+    _audited = cached_property(lambda self: picker(self.audited))
+
+    def told_of(self, row: ImportRow) -> Told:
+        """What is told of a new row with all its columns: what was made ready, unless a rule changed one since."""
+        if row.told is None:
+            row.values = self.untold | row.values
+        values = row.values
+        values["tokens"] = row.search_tokens(self.record)
+        columns = self._picked(values)
+        if row.told is not None and row.told.columns == columns:
+            return row.told
+        audited = zip(self.audited, self._audited(values), strict=True)
+        audit = _json({name: [None, value] for name, value in audited if value is not None})
+        return Told(columns, audit, _wire(self.event_of(values, [])))
+
+    def event_of(self, values: Mapping[str, Any], changed: Sequence[str]) -> dict[str, Any]:
+        """The data of a record's event, from its columns."""
+        record = self.record.rendered(values)
+        return {"id": values["id"], "version": values["version"], "changed": changed, "record": record}
+
     def cast(self, name: str) -> str:
         """A column that travelled as the table wants it."""
         if name == "tokens":
@@ -178,6 +199,9 @@ class SetWriter:
         published = "$2" if await nobody_hears(self.uow, self.record.created.type) else _WAITING
         made: set[UUID] = set()
         building = asyncio.create_task(asyncio.to_thread(self._new, slices[0]))
+        # What is inserted is looked up nowhere. A plan made anew for each statement would also be one for each call
+        # of the function that the search index is made of. (A rollback to the savepoint takes this back, too.)
+        await self.uow.connection.execute("SET LOCAL plan_cache_mode = auto")
         try:
             for following in [*slices[1:], None]:
                 ready = await building
@@ -187,6 +211,7 @@ class SetWriter:
         finally:
             if not building.done():
                 await asyncio.wait([building])  # a thread cannot be stopped
+        await self.uow.connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
         return made
 
     async def _insert(self, ready: _Ready, published: str) -> set[UUID]:
@@ -212,28 +237,16 @@ class SetWriter:
         return {row["id"] for row in done}
 
     def _new(self, rows: Sequence[ImportRow]) -> _Ready:
-        """Complete the columns of new rows, and make audit entries and events of them."""
-        untold = self.shape.untold
-        for row in rows:
-            row.values = untold | row.values
-            row.values["tokens"] = row.search_tokens(self.record)
-        columns = {name: [row.values[name] for row in rows] for name in self.shape.columns}
+        """The columns of new rows with their audit entries and events."""
+        told = [self.shape.told_of(row) for row in rows]
+        columns = dict(zip(self.shape.columns, zip(*[one.columns for one in told], strict=True), strict=True))
         shared = {name: held[0] for name, held in columns.items() if self._is_shared(name, held)}
         names = tuple(name for name in self.shape.columns if name not in shared)
-        told = [name for name in self.shape.audited if shared.get(name, name) is not None]
-        audit: list[str] = []
-        events: list[str] = []
-        picked = picker(told)
-        for row in rows:
-            values = row.values
-            audit.append(
-                _json({n: [None, v] for n, v in zip(told, picked(values), strict=True) if v is not None})
-            )
-            events.append(_wire(self._event(values, [])))
         copied = [self._wire_column(name, columns[name]) for name in names]
-        return _Ready(names, [*copied, *self._beside(audit, events)], shared)
+        beside = self._beside([one.audit for one in told], [one.event for one in told])
+        return _Ready(names, [*copied, *beside], shared)
 
-    def _is_shared(self, name: str, held: list[Any]) -> bool:
+    def _is_shared(self, name: str, held: Sequence[Any]) -> bool:
         """Whether a column holds one value; in JSON, where 1 equals true, only nothing counts as the same."""
         if name in ("id", "tokens") or (name in self.shape.json_columns and held[0]):
             return False
@@ -270,13 +283,9 @@ class SetWriter:
         changes = {n: [before[n], after[n]] for n in self.shape.audited if before[n] != after[n]}
         fields = [name for name in record.fields if before[name] != after[name]]
         fields = [name for name in fields if name not in ("version", "updated_at")]
-        return after, _json(changes), _wire(self._event(after, fields))
+        return after, _json(changes), _wire(self.shape.event_of(after, fields))
 
-    def _event(self, values: dict[str, Any], changed: list[str]) -> dict[str, Any]:
-        record = self.record.rendered(values)
-        return {"id": values["id"], "version": values["version"], "changed": changed, "record": record}
-
-    def _wire_column(self, name: str, held: list[Any]) -> str | Sequence[Any]:
+    def _wire_column(self, name: str, held: Sequence[Any]) -> str | Sequence[Any]:
         if name in self.shape.json_columns:
             return joined([None if value is None else _json(value) for value in held])
         if name in self.shape.array_columns:
