@@ -116,7 +116,17 @@ class Shape:
         kept = audited_columns(model)
         return tuple(name for name in columns_of(self.record) if name in kept)
 
-    _picked = cached_property(lambda self: picker(self.columns))
+    @cached_property
+    def late(self) -> tuple[str, ...]:
+        """Numbers that rules put last, for every other row of some files: only they are told last, too."""
+        return tuple(name for name in ("duplicate_count",) if name in self.columns)
+
+    @cached_property
+    def early(self) -> tuple[str, ...]:
+        """All columns but the late ones."""
+        return tuple(name for name in self.columns if name not in self.late)
+
+    _picked = cached_property(lambda self: picker(self.early))
     _audited = cached_property(lambda self: picker(self.audited))
 
     def told_of(self, row: ImportRow) -> Told:
@@ -130,7 +140,17 @@ class Shape:
             return row.told
         audited = zip(self.audited, self._audited(values), strict=True)
         audit = _json({name: [None, value] for name, value in audited if value is not None})
-        return Told(columns, audit, _wire(self.event_of(values, [])))
+        event = self.event_of(values, [])
+        for name in self.late:
+            event["record"].pop(name, None)
+        return Told(columns, audit, _wire(event))
+
+    def told_last(self, row: ImportRow, event: str) -> str:
+        """A new row's event with the late columns, which close its record."""
+        for name in self.late:
+            if name in self.record.fields:
+                event = f'{event[:-2]},"{name}":{row.values[name]}}}}}'
+        return event
 
     def event_of(self, values: Mapping[str, Any], changed: Sequence[str]) -> dict[str, Any]:
         """The data of a record's event, from its columns."""
@@ -239,12 +259,15 @@ class SetWriter:
     def _new(self, rows: Sequence[ImportRow]) -> _Ready:
         """The columns of new rows with their audit entries and events."""
         told = [self.shape.told_of(row) for row in rows]
-        columns = dict(zip(self.shape.columns, zip(*[one.columns for one in told], strict=True), strict=True))
+        columns: dict[str, Sequence[Any]] = dict(
+            zip(self.shape.early, zip(*[one.columns for one in told], strict=True), strict=True)
+        )
+        columns |= {name: [row.values[name] for row in rows] for name in self.shape.late}
         shared = {name: held[0] for name, held in columns.items() if self._is_shared(name, held)}
         names = tuple(name for name in self.shape.columns if name not in shared)
         copied = [self._wire_column(name, columns[name]) for name in names]
-        beside = self._beside([one.audit for one in told], [one.event for one in told])
-        return _Ready(names, [*copied, *beside], shared)
+        events = [self.shape.told_last(row, one.event) for row, one in zip(rows, told, strict=True)]
+        return _Ready(names, [*copied, *self._beside([one.audit for one in told], events)], shared)
 
     def _is_shared(self, name: str, held: Sequence[Any]) -> bool:
         """Whether a column holds one value; in JSON, where 1 equals true, only nothing counts as the same."""
