@@ -261,12 +261,10 @@ async def _hold(uow: UnitOfWork, import_id: UUID, position: int) -> None:
     # What a crash of the server takes with it are whole chunks, the last ones, and the position with them; the
     # commit that ends the import waits until all of it is on disk.
     # New search tokens wait in a list of 4 MB; with the usual memory they would be sorted in several rounds.
-    await uow.connection.execute(
-        "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL synchronous_commit = off;"
-        " SET LOCAL work_mem = '32MB'"
-    )
     row = await uow.fetchrow(
-        "SELECT position, state FROM kernel.imports WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
+        "SELECT position, state, set_config('plan_cache_mode', 'force_custom_plan', true),"
+        " set_config('synchronous_commit', 'off', true), set_config('work_mem', '32MB', true)"
+        " FROM kernel.imports WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
         uow.tenant_id,
         import_id,
     )
@@ -278,8 +276,10 @@ async def _record(uow: UnitOfWork, run: _Run, rows: list[ImportRow], outcome: Ou
     dry = run.options.dry_run
     warned = [row for row in rows if row.warnings and not row.faults]
     await uow.fetch(
-        "INSERT INTO kernel.import_chunks (tenant_id, import_id, number, rows, created_lines, created_ids, updated,"
-        " failures, warnings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "WITH chunk AS (INSERT INTO kernel.import_chunks (tenant_id, import_id, number, rows, created_lines,"
+        " created_ids, updated, failures, warnings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9))"
+        " UPDATE kernel.imports SET position = $10, created = created + $11, updated = updated + $12,"
+        " unchanged = unchanged + $13, failed = failed + $14, updated_at = $15 WHERE tenant_id = $1 AND id = $2",
         uow.tenant_id,
         run.id,
         rows[0].number,
@@ -292,12 +292,6 @@ async def _record(uow: UnitOfWork, run: _Run, rows: list[ImportRow], outcome: Ou
         ],
         [{"line": row.line, "cells": row.cells, "faults": _faults(row.faults)} for row in outcome.failed],
         [{"line": row.line, "faults": _faults(row.warnings)} for row in warned],
-    )
-    await uow.fetch(
-        "UPDATE kernel.imports SET position = $3, created = created + $4, updated = updated + $5,"
-        " unchanged = unchanged + $6, failed = failed + $7, updated_at = $8 WHERE tenant_id = $1 AND id = $2",
-        uow.tenant_id,
-        run.id,
         rows[-1].number + 1,
         len(outcome.created),
         len(outcome.updated),

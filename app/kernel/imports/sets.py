@@ -219,9 +219,6 @@ class SetWriter:
         published = "$2" if await nobody_hears(self.uow, self.record.created.type) else _WAITING
         made: set[UUID] = set()
         building = asyncio.create_task(asyncio.to_thread(self._new, slices[0]))
-        # What is inserted is looked up nowhere. A plan made anew for each statement would also be one for each call
-        # of the function that the search index is made of. (A rollback to the savepoint takes this back, too.)
-        await self.uow.connection.execute("SET LOCAL plan_cache_mode = auto")
         try:
             for following in [*slices[1:], None]:
                 ready = await building
@@ -231,7 +228,6 @@ class SetWriter:
         finally:
             if not building.done():
                 await asyncio.wait([building])  # a thread cannot be stopped
-        await self.uow.connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
         return made
 
     async def _insert(self, ready: _Ready, published: str) -> set[UUID]:
