@@ -194,7 +194,7 @@ def _order(number: int, account: str) -> Json:
 
 
 async def _react(house: House) -> None:
-    settings = Settings(environment="test", database_url=house.url)
+    settings = Settings(environment="test", database_url=house.url, data_dir=house.folder / "data")
     async with open_kernel(settings, build_registry()) as kernel:
         relay = Relay(kernel)
         while await relay.run_once():
