@@ -2,8 +2,8 @@
 
 Orders and returns are brought in over HTTP; what is measured is the reaction to their events, as a worker does it, in
 computing time of the worker and of the database. History grows in two ways: the company's, beside members whose own
-stays the same, and the members' own. A history that came in within a minute is vacuumed before anything is measured,
-as one that took years has been: else its upkeep would fall on whatever is measured beside it.
+stays the same, and the members' own. What came in within minutes is vacuumed before anything is measured, as what
+took years has been: else its upkeep would fall on whatever is measured beside it.
 """
 
 from __future__ import annotations
@@ -101,7 +101,6 @@ class _Bench:
         self._orders("K", self._there, half)
         self._orders("D", MEMBERS, half)
         self._handled()
-        asyncio.run(_settle(self._house))
         self.past = wanted
 
     def measured(self, whose: str) -> Json:
@@ -110,7 +109,9 @@ class _Bench:
         numbers = self._orders(kind, MEMBERS, ORDERS)
         earn = self._handled()
         self._returns(kind, numbers)
-        return {"earn": earn, "return": self._handled(), "burn": self._burns(self._members[kind])}
+        back = self._handled()
+        asyncio.run(_settle(self._house))
+        return {"earn": earn, "return": back, "burn": self._burns(self._members[kind])}
 
     def _orders(self, kind: str, members: int, count: int) -> range:
         numbers = range(self._number, self._number + count)
@@ -150,6 +151,7 @@ class _Bench:
 
     def _handled(self) -> float:
         """Let one worker react to everything that happened; seconds of computing."""
+        asyncio.run(_settle(self._house))
         return _spent(
             lambda: asyncio.run(_react(self._house)), lambda: time.process_time() + database_cpu(self._house)
         )

@@ -54,9 +54,9 @@ _ADVISORY_LOCK = 0x52_41_50_4F  # one claim at a time: two at once could part th
 # and FEWEST at least, and the batch is what comes first when the places are divided by the weights.
 #
 # A planner that last heard of the table when nothing waited takes all that waits for a row or two. So each look is
-# written as the one probe that it is. OFFSET 0 keeps the look behind an event from becoming a join; coalesce keeps it
-# from the index of what waits, of which it would read all that stands before each event, and leaves it ix_outbox_tried.
-# What is claimed is locked row by row, by its key, and not joined with all that waits.
+# written as the one probe that it is. OFFSET 0 keeps the look behind an event from becoming a join; coalesce leaves
+# it ix_outbox_tried alone: of the index of what waits it would read all that stands before each event. What is
+# claimed is locked row by row, by its key, and not joined with all that waits.
 _CLAIM = f"""
 WITH RECURSIVE tenants AS (
   (SELECT tenant_id FROM kernel.outbox WHERE published_at IS NULL AND dead_at IS NULL ORDER BY tenant_id LIMIT 1)
