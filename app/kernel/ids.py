@@ -12,7 +12,7 @@ from uuid import UUID
 from uuid_utils import uuid7 as text_uuid7
 from uuid_utils.compat import uuid7
 
-__all__ = ["created_at", "new_id", "new_ids"]
+__all__ = ["created_at", "new_id", "new_id_text", "new_ids"]
 
 
 def new_id() -> UUID:
@@ -24,9 +24,14 @@ def new_id() -> UUID:
     return uuid7()
 
 
+def new_id_text() -> str:
+    """A new id as text, for rows that only write it: a third of the time of making a `UUID`."""
+    return str(text_uuid7())
+
+
 def new_ids(count: int) -> list[str]:
-    """As many new ids as texts, for rows that are written as text: a third of the time of making `UUID`s."""
-    return [str(text_uuid7()) for _ in range(count)]
+    """As many new ids as texts."""
+    return [new_id_text() for _ in range(count)]
 
 
 def created_at(identifier: UUID) -> datetime:

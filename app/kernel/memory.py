@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from uuid import UUID
 
@@ -43,7 +44,7 @@ class Remembered(Generic[T]):
     empty: T
     also: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def stamp(self) -> str:
         """SQL of a number that any change of the tenant's (`$1`) rows moves; null without rows.
 
