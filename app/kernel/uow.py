@@ -409,7 +409,13 @@ class UnitOfWork:
 
     def _publish(self, kind: type[Event], record_id: UUID, data: Mapping[str, Any]) -> None:
         self._pending.events.append(
-            {"id": new_id_text(), "type": kind.type, "object": kind.object, "record_id": record_id, "data": data}
+            {
+                "id": new_id_text(),
+                "type": kind.type,
+                "object": kind.object,
+                "record_id": record_id,
+                "data": data,
+            }
         )
 
     def meter(self, metric: str, quantity: int = 1) -> None:
