@@ -11,7 +11,7 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
-__all__ = ["created_at", "new_id", "new_ids"]
+__all__ = ["created_at", "new_id", "new_id_text", "new_ids"]
 
 
 def new_id() -> UUID:
@@ -23,9 +23,14 @@ def new_id() -> UUID:
     return UUID(bytes=uuid7().bytes)
 
 
+def new_id_text() -> str:
+    """A new id as text, for rows that only write it: less work than making a `UUID`."""
+    return str(uuid7())
+
+
 def new_ids(count: int) -> list[str]:
-    """As many new ids as texts, for rows that are written as text: a third of the time of making `UUID`s."""
-    return [str(uuid7()) for _ in range(count)]
+    """As many new ids as texts."""
+    return [new_id_text() for _ in range(count)]
 
 
 def created_at(identifier: UUID) -> datetime:

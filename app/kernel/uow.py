@@ -23,7 +23,7 @@ from app.kernel.access import Actor
 from app.kernel.db import Connection, compile_statement
 from app.kernel.errors import NotFound, StaleVersion
 from app.kernel.events import Event, RecordEvent
-from app.kernel.ids import new_id
+from app.kernel.ids import new_id, new_id_text
 from app.kernel.models import TenantOwned, Versioned, qualified
 from app.kernel.statements import LateWrite, Lock, audited_columns, columns_of, entity, required_columns
 
@@ -381,7 +381,7 @@ class UnitOfWork:
         """Say who did what to which record; committed with the rows. `changes` is field → [before, after]."""
         self._pending.audit.append(
             {
-                "id": new_id(),
+                "id": new_id_text(),
                 "object": object_name,
                 "record_id": record_id,
                 "action": action,
@@ -409,7 +409,13 @@ class UnitOfWork:
 
     def _publish(self, kind: type[Event], record_id: UUID, data: Mapping[str, Any]) -> None:
         self._pending.events.append(
-            {"id": new_id(), "type": kind.type, "object": kind.object, "record_id": record_id, "data": data}
+            {
+                "id": new_id_text(),
+                "type": kind.type,
+                "object": kind.object,
+                "record_id": record_id,
+                "data": data,
+            }
         )
 
     def meter(self, metric: str, quantity: int = 1) -> None:
@@ -450,7 +456,7 @@ class UnitOfWork:
             "audit": pending.audit,
             "events": pending.events,
             "usage": [
-                {"id": new_id(), "metric": name, "quantity": quantity}
+                {"id": new_id_text(), "metric": name, "quantity": quantity}
                 for name, quantity in pending.usage.items()
             ],
             "answers": [pending.idempotency] if pending.idempotency else [],

@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.errors import Invalid
+from app.kernel.listing import Bindings
 from app.kernel.periods import add_months
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.services.cases.ports import (
@@ -50,21 +51,30 @@ class References:
         if line is not None:
             _fill(values, account_id=line.account_id, product_id=line.product_id)
         product = await self._product(values, changed)
-        await self._customer(values, changed)
+        await self._contact(values, changed)
         await self._queue(values, changed)
         if copied:
             values["warranty"] = self._warranty(values["opened_at"], asset, line, product)
-        await self._response_class(values)
+        await self._account(values, hold="account_id" in changed)
 
-    async def _response_class(self, values: dict[str, Any]) -> None:
+    async def _account(self, values: dict[str, Any], *, hold: bool) -> None:
+        """What is agreed with the account, which is held where it is named; one statement, with the book."""
         values["response_class"] = None
-        if values.get("account_id") is None:
+        id: UUID | None = values.get("account_id")
+        if id is None:
             return
         day = self._uow.actor.tenant.day_of(values["opened_at"])
-        about = (values["account_id"], values.get("asset_id"), day)
-        for port in self._uow.ports(ResponseClassSource):
-            found = await self._book.beside(partial(port.response_class, *about))
-            values["response_class"] = values["response_class"] or found
+        about = (id, values.get("asset_id"), day)
+        asked = [partial(port.response_class, *about) for port in self._uow.ports(ResponseClassSource)]
+        if hold:
+            asked.append(partial(self._held, id))
+        found = await self._book.beside(*asked)
+        if hold and not found.pop():
+            raise _unknown("account_id", "account")
+        values["response_class"] = next((one for one in found if one is not None), None)
+
+    def _held(self, account_id: UUID, bind: Bindings) -> str:
+        return f"EXISTS ({self._uow.of(Customers).held_account(account_id, bind)})"
 
     async def _asset(self, values: dict[str, Any], changed: set[str]) -> AssetFacts | None:
         id: UUID | None = values.get("asset_id") if "asset_id" in changed else None
@@ -105,17 +115,14 @@ class References:
             raise _unknown("product_id", "product")
         return found
 
-    async def _customer(self, values: dict[str, Any], changed: set[str]) -> None:
-        customers = self._uow.of(Customers)
-        contact_id = values.get("contact_id") if "contact_id" in changed else None
-        if contact_id is not None:
-            contact = (await customers.get_contacts([contact_id], hold=True)).get(contact_id)
-            if contact is None:
-                raise _unknown("contact_id", "contact")
-            _fill(values, account_id=contact.account_id)
-        account_id = values.get("account_id") if "account_id" in changed else None
-        if account_id is not None and account_id not in await customers.get_many([account_id], hold=True):
-            raise _unknown("account_id", "account")
+    async def _contact(self, values: dict[str, Any], changed: set[str]) -> None:
+        id: UUID | None = values.get("contact_id") if "contact_id" in changed else None
+        if id is None:
+            return
+        contact = (await self._uow.of(Customers).get_contacts([id], hold=True)).get(id)
+        if contact is None:
+            raise _unknown("contact_id", "contact")
+        _fill(values, account_id=contact.account_id)
 
     async def _queue(self, values: dict[str, Any], changed: set[str]) -> None:
         id: UUID | None = values.get("queue_id") if "queue_id" in changed else None

@@ -87,11 +87,10 @@ class SlaBook:
         self._read: tuple[_Policies, CompanyCalendars] | None = None
         self._opened: dict[UUID | None, WorkingCalendar] = {}
 
-    async def beside(self, ask: Callable[[Bindings], str]) -> Any:
-        """The value of an SQL expression over the tenant (`$1`) and what it binds, read together with the book."""
+    async def beside(self, *asked: Callable[[Bindings], str]) -> list[Any]:
+        """The values of SQL expressions over the tenant (`$1`) and what they bind, read together with the book."""
         bind = Bindings(self._uow.tenant_id)
-        [value] = await self._look(bind, [ask(bind)])
-        return value
+        return await self._look(bind, [ask(bind) for ask in asked])
 
     async def pledges(self, rows: Sequence[Mapping[str, Any]]) -> list[Pledges]:
         """For each case, by its columns, what is promised: of each target by the first policy that holds."""

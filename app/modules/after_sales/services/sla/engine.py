@@ -7,8 +7,8 @@ as solved). It is due at the first moment by which it has counted its goal. Noth
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from app.kernel.working_time import WorkingCalendar
 
@@ -16,8 +16,7 @@ Hold = tuple[datetime, datetime]
 """From and to; the end counts again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(NamedTuple):
     """`goal` working seconds from `started_at`; `holds` in order, none overlapping another."""
 
     started_at: datetime
@@ -25,8 +24,7 @@ class Promise:
     holds: Sequence[Hold] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """When a promise is due, and when so much of it is used up that somebody should be warned."""
 
     due_at: datetime

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from app.kernel.parts import utc_text
@@ -34,8 +35,7 @@ class EscalationStep:
     queue_id: UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class Pledge:
+class Pledge(NamedTuple):
     """What a policy promises for one target: `goal` working seconds of a calendar."""
 
     policy_id: UUID
@@ -85,7 +85,7 @@ class Standing:
 
     def stored(self) -> dict[str, Any]:
         """As the columns hold it."""
-        values = {name: getattr(self, name) for name in COLUMNS}
+        values: dict[str, Any] = dict(zip(COLUMNS, _EACH(self), strict=True))
         values["holds"] = [[start.isoformat(), end.isoformat()] for start, end in self.holds]
         return values
 
@@ -175,6 +175,7 @@ class Standing:
 
 
 COLUMNS: Final = tuple(Standing.__dataclass_fields__)
+_EACH: Final = attrgetter(*COLUMNS)
 MOMENTS: Final = ("started_at", "due_at", "warned_at", "breached_at", "ended_at")
 """What a case tells of its clocks."""
 
