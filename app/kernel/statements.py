@@ -36,6 +36,11 @@ class LateWrite:
         """Whether it answers one row if it did its work."""
         return self.build is not insert_many
 
+    @property
+    def inserts(self) -> bool:
+        """Whether it makes new rows and touches no others."""
+        return self.build is not update_one
+
 
 def entity(model: type[M], row: Mapping[str, Any] | asyncpg.Record) -> M:
     """A typed, read-only instance of a mapped class; assigning to it raises."""

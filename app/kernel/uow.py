@@ -35,6 +35,7 @@ V = TypeVar("V", bound=Versioned)
 T = TypeVar("T")
 
 REDACTED = "[redacted]"
+_MOST_TOGETHER = 8  # so that the statements that a process prepares stay few
 
 
 @dataclass(slots=True)
@@ -244,20 +245,21 @@ class UnitOfWork:
     async def insert_last(self, model: type[M], *, audit: str, **values: Any) -> M:
         """As `insert`, but the row travels with the side effects, in one round trip less.
 
-        For the row that a request is about: it is written by the next statement at the latest, and what a
-        constraint refuses shows then. Where the database fills in a column itself, this is `insert`.
+        For the row that a request is about, and for those that come into being with it: they are written by the next
+        statement at the latest, and what a constraint refuses shows then. Where the database fills in a column
+        itself, this is `insert`.
         """
         given = self._with_defaults(model, values)
         if not required_columns(model) <= given.keys():
             return await self.insert(model, audit=audit, **given)
-        await self.settle()
+        if not self._may_join:
+            await self.settle()
         values = dict.fromkeys(columns_of(model)) | given
         for name in statements.moment_columns(model):
             values[name] = statements.in_utc(values[name])
         arguments = statements.insert_arguments(values)
-        self._late = [
-            _Late(LateWrite(statements.insert_one, model, tuple(values), len(arguments)), arguments)
-        ]
+        write = LateWrite(statements.insert_one, model, tuple(values), len(arguments))
+        self._late.append(_Late(write, arguments))
         audited = audited_columns(model)
         changes = {n: [None, v] for n, v in values.items() if v is not None and n in audited}
         self.record_audit(audit, values["id"], "created", changes)
@@ -281,6 +283,15 @@ class UnitOfWork:
         elif rows:
             full = self._filled_in(model, rows)
             self._late.append(_Late(LateWrite(statements.insert_many, model, tuple(full[0]), 1), [full]))
+
+    @property
+    def _may_join(self) -> bool:
+        """Whether a new row may be written together with all that waits.
+
+        New rows do not touch each other, and what refers to one is looked at when all are there. A row that changes
+        goes first: the order within one statement is not ours to say.
+        """
+        return self._begun and len(self._late) < _MOST_TOGETHER and all(one.write.inserts for one in self._late)
 
     def _filled_in(self, model: type[M], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Rows of one shape with what `insert` would fill in."""
