@@ -291,7 +291,9 @@ class UnitOfWork:
         New rows do not touch each other, and what refers to one is looked at when all are there. A row that changes
         goes first: the order within one statement is not ours to say.
         """
-        return self._begun and len(self._late) < _MOST_TOGETHER and all(one.write.inserts for one in self._late)
+        return (
+            self._begun and len(self._late) < _MOST_TOGETHER and all(one.write.inserts for one in self._late)
+        )
 
     def _filled_in(self, model: type[M], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Rows of one shape with what `insert` would fill in."""

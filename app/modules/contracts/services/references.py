@@ -40,9 +40,7 @@ class References:
             FieldError(f"{pointer}/{name}", "unknown_reference", f"There is no {noun} with this id.")
             for values, pointer in zip(many, pointers, strict=True)
             for name, noun in _NOUNS.items()
-            if name in names
-            and values.get(name) is not None
-            and values[name] not in self._known[name]
+            if name in names and values.get(name) is not None and values[name] not in self._known[name]
         ]
         if errors:
             raise Invalid(errors[0].detail, errors=errors)
