@@ -9,7 +9,6 @@ from uuid import UUID
 
 from app.kernel.access import Scope
 from app.kernel.errors import FieldError, Invalid, require_version
-from app.kernel.ids import new_id
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.states import StateMachine
 from app.kernel.uow import UnitOfWork
