@@ -14,7 +14,7 @@ import orjson
 
 from app.demo.client import Api
 from app.kernel.ids import new_id
-from app.kernel.records import RecordType
+from app.kernel.records import RecordType, to_json
 from app.kernel.statements import BETWEEN_TOKENS
 from bench import load
 from bench.raw_server import LINES
@@ -33,6 +33,7 @@ class Known:
     product_id: str
     asset_id: str
     programme_id: str
+    opportunity_id: str
     free_accounts: Iterator[str]
 
 
@@ -60,7 +61,16 @@ WRITTEN: Final[Mapping[str, Written]] = {
     "products": Written(
         lambda n, _: {"code": f"B-{n}-{random.getrandbits(48)}", "name": f"Pump {n}"}, "name"
     ),
+    "product-categories": Written(lambda n, _: {"name": f"Pumps {n}"}, "name"),
+    "price-books": Written(
+        lambda n, _: {"code": f"B-{n}-{random.getrandbits(48)}", "name": f"Book {n}", "currency": "USD"},
+        "name",
+    ),
     "opportunities": Written(lambda n, known: {"name": f"Deal {n}", "account_id": known.account_id}, "name"),
+    "competitors": Written(lambda n, _: {"name": f"Rival {n} {random.random()}"}, "name"),
+    "presales-requests": Written(
+        lambda n, known: {"opportunity_id": known.opportunity_id, "kind": "demo", "name": f"Demo {n}"}, "name"
+    ),
     "contracts": Written(
         lambda n, known: {
             "title": f"Frame {n}",
@@ -69,6 +79,22 @@ WRITTEN: Final[Mapping[str, Written]] = {
             "starts_on": "2026-01-01",
         },
         "title",
+    ),
+    "quotes": Written(
+        lambda n, known: {
+            "name": f"Offer {n}",
+            "account_id": known.account_id,
+            "currency": "USD",
+            "lines": [
+                {
+                    "description": "Pump",
+                    "quantity": str(place),
+                    "unit_price": {"amount": "10.00", "currency": "USD"},
+                }
+                for place in (1, 2)
+            ],
+        },
+        "name",
     ),
     "cases": Written(lambda n, known: {"subject": f"Leak {n}", "account_id": known.account_id}, "subject"),
     "assets": Written(lambda n, known: {"name": f"Pump {n}", "account_id": known.account_id}, "name"),
@@ -114,6 +140,7 @@ async def known(api: Api) -> Known:
     worth = {"amount": "1.00", "currency": "USD"}
     club = {"key": "bench", "name_en": "Bench", "currency": "USD", "burn": {"worth": worth}}
     programme = await api.post("/v1/loyalty-programmes", club)
+    deal = await api.post("/v1/opportunities", {"name": "Bench"})
     free = []
     for start in range(0, ACCOUNTS, 100):
         items = [
@@ -122,7 +149,7 @@ async def known(api: Api) -> Known:
         ]
         made = await api.post("/v1/accounts/batch/create", {"items": items})
         free += [one["id"] for one in made["results"]]
-    return Known(account["id"], product["id"], asset["id"], programme["id"], iter(free))
+    return Known(account["id"], product["id"], asset["id"], programme["id"], deal["id"], iter(free))
 
 
 def creates(plural: str, key: str, refers: Known) -> Iterator[bytes]:
@@ -147,26 +174,30 @@ def updates(
 
 async def versions_of(connection: Any, record: RecordType[Any], tenant_id: UUID) -> dict[UUID, int]:
     """The newest records with their versions."""
-    return {row["id"]: row["version"] for row in await _newest(connection, record, tenant_id, ())}
+    return {row["id"]: row["version"] for row in await _newest(connection, record, tenant_id)}
 
 
-async def tokens_of(
+async def made_for_limit(
     connection: Any, record: RecordType[Any], tenant_id: UUID
-) -> Callable[[UUID, Json], Json] | None:
-    """Makes the search tokens of the newest records after a change; None where it is of no text that finds them."""
-    if WRITTEN[record.path].field not in record.search.columns:
-        return None
-    rows = await _newest(connection, record, tenant_id, record.search.columns)
-    known = {row["id"]: dict(row) for row in rows}
-    return lambda id, change: {"tokens": BETWEEN_TOKENS.join(record.search.tokens(known[id] | change))}
+) -> Callable[[UUID, Json], Json]:
+    """Makes what goes with a change of one of the newest records: its event and, where it takes them, tokens."""
+    rows = {row["id"]: row for row in await _newest(connection, record, tenant_id)}
+    rendered = {id: orjson.loads(to_json(record.plan.render(row))) for id, row in rows.items()}
+    known, search = {id: dict(row) for id, row in rows.items()}, record.search
+
+    def made(id: UUID, change: Json) -> Json:
+        found: Json = {"record": rendered[id] | change}
+        if not change.keys().isdisjoint(search.columns):
+            found["tokens"] = BETWEEN_TOKENS.join(search.tokens(known[id] | change))
+        return {"made": found}
+
+    return made
 
 
-async def _newest(
-    connection: Any, record: RecordType[Any], tenant_id: UUID, columns: Sequence[str]
-) -> Sequence[Any]:
+async def _newest(connection: Any, record: RecordType[Any], tenant_id: UUID) -> Sequence[Any]:
     found: Sequence[Any] = await connection.fetch(
-        f"SELECT {', '.join(('id', 'version', *columns))} FROM {record.table}"
-        " WHERE tenant_id = $1 AND deleted_at IS NULL ORDER BY created_at DESC, id LIMIT $2",
+        f"SELECT {record.plan.columns} FROM {record.table} t"
+        " WHERE t.tenant_id = $1 AND t.deleted_at IS NULL ORDER BY t.created_at DESC, t.id LIMIT $2",
         tenant_id,
         CHANGED,
     )
