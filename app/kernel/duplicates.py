@@ -241,7 +241,9 @@ class DuplicateFinder:
         bind = Bindings(self._uow.tenant_id)
         parts = self._parts(bind, wanted)
         name = bind(self._record.object)
-        rule = f"(SELECT action FROM kernel.duplicate_rules WHERE tenant_id = $1 AND object = {name}) AS action"
+        rule = (
+            f"(SELECT action FROM kernel.duplicate_rules WHERE tenant_id = $1 AND object = {name}) AS action"
+        )
         if beside is not None:
             rule += f", {beside.ask(bind)} AS beside"
         if not parts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
@@ -55,6 +55,14 @@ class _Late:
 
     write: LateWrite
     values: list[Any]
+
+    def changes(self, row: TenantOwned) -> bool:
+        """Whether this changes that very row."""
+        return self.write.build is statements.update_one and self.values[1] == row.__dict__["id"]
+
+    def answering(self) -> _Late:
+        """The same, with the row that it changes as an answer."""
+        return replace(self, write=replace(self.write, build=statements.update_whole))
 
 
 class UnitOfWork:
@@ -102,16 +110,19 @@ class UnitOfWork:
             await self._write_all()
 
     async def _write_all(
-        self, present: tuple[tuple[str, bool], ...] = (), arguments: Sequence[Any] = ()
-    ) -> None:
-        """Write the rows that wait, and the side effects that are `present`, in one statement."""
+        self,
+        present: tuple[tuple[str, bool], ...] = (),
+        arguments: Sequence[Any] = (),
+        answer: str = "1",
+    ) -> asyncpg.Record:
+        """Write the rows that wait, and the side effects that are `present`, in one statement; its `answer`."""
         late, self._late = self._late, []
-        sql = statements.side_effects(present, tuple(one.write for one in late))
+        sql = statements.side_effects(present, tuple(one.write for one in late), answer)
         values = list(arguments)
         for one in late:
             values += one.values
         self.statements += 1
-        _require_one(await self._connection.fetch(sql, *values))
+        return _required(await self._connection.fetch(sql, *values))
 
     async def begin_writing(self) -> None:
         """Let a read leave a trace: what was read stays as it was read, and from here on this may write."""
@@ -457,6 +468,20 @@ class UnitOfWork:
 
     async def flush(self) -> None:
         """Write what is pending beside the rows, in one statement. Raises: PlanLimitReached."""
+        await self._flush("1")
+
+    async def flush_answering(self, row: TenantOwned, columns: str) -> asyncpg.Record | None:
+        """As `flush`; answers a select list of the row `t`, as it is once the change of it that waits is written.
+
+        None where that is not all that waits: then it has to be read. Other tables are seen as they were before.
+        """
+        if len(self._late) != 1 or not self._late[0].changes(row):
+            await self.flush()
+            return None
+        self._late = [self._late[0].answering()]
+        return await self._flush(columns)
+
+    async def _flush(self, answer: str) -> asyncpg.Record | None:
         await self.within_limits()
         pending, self._pending = self._pending, _Pending()
         parts: dict[str, Sequence[Mapping[str, Any]]] = {
@@ -471,16 +496,16 @@ class UnitOfWork:
         }
         present = tuple((name, len(rows) == 1) for name, rows in parts.items() if rows)
         if not present and not self._begun:
-            return
+            return None
         if not present or not self._begun:
             await self.settle()
         if not present:
-            return
+            return None
         actor = self.actor
         arguments: list[Any] = [self.tenant_id, self.now, actor.kind, actor.id, actor.name, self.request_id]
         for name, _ in present:
             arguments += statements.side_arguments(name, parts[name])
-        await self._write_all(present, arguments)
+        return await self._write_all(present, arguments, answer)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -532,6 +557,7 @@ async def transaction(
         await connection.execute("COMMIT")
 
 
-def _require_one(rows: Sequence[Any]) -> None:
+def _required(rows: Sequence[asyncpg.Record]) -> asyncpg.Record:
     if not rows:
         raise StaleVersion
+    return rows[0]

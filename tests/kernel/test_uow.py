@@ -208,6 +208,37 @@ async def test_a_row_that_changes_goes_before_those_that_are_made(acting):
         assert (stored.name, stored.version) == (changed.name, changed.version) == ("Balloon", 2)
 
 
+async def test_a_change_that_waits_alone_answers_how_the_row_is_then(acting):
+    async with acting() as uow:
+        row = await insert(uow, pieces=1)
+        await uow.flush()
+        after = await uow.update_last(row, audit="toy", pieces=2)
+        before = uow.statements
+        found = await uow.flush_answering(after, "t.pieces, t.version")
+        assert (tuple(found), uow.statements) == ((2, 2), before + 1)
+        assert await uow.flush_answering(after, "t.pieces") is None  # nothing waits any more
+        assert uow.statements == before + 1
+        last = await uow.update_last(after, audit="toy", pieces=3)
+        await insert_last(uow)
+        assert await uow.flush_answering(last, "t.pieces") is None  # more than that waited
+        assert (await uow.get(Toy, row.id)).pieces == 3
+
+
+async def change_in_vain(acting, row):
+    async with acting() as uow:
+        after = await uow.update_last(row, audit="toy", pieces=9)
+        await uow.flush_answering(after, "t.pieces")
+
+
+async def test_a_change_of_what_has_changed_meanwhile_answers_nothing(acting, unchanged):
+    async with acting() as uow:
+        row = await insert(uow, pieces=1)
+        await uow.update(row, audit="toy", pieces=2)
+    async with unchanged():
+        with pytest.raises(StaleVersion):
+            await change_in_vain(acting, row)
+
+
 async def test_what_waits_is_there_for_whoever_reads_before_the_end(acting):
     async with acting() as uow:
         made = await insert_last(uow)

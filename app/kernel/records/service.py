@@ -78,13 +78,15 @@ class RecordService(MergeHooks[M]):
         if self._wrote is not None and self._wrote[:2] == (row.id, row.version):
             currency, known = row.__dict__.get("currency", ""), self._wrote[2]
             return {part.name: part.rendered(known[part.name], currency, hidden) for part in record.parts}
-        await self.uow.flush()  # what waits is written together, where reading would part it
-        found = await self.uow.fetchrow(
-            f"SELECT NULL{record.parts_columns(hidden)} FROM {record.table} t"
-            " WHERE t.tenant_id = $1 AND t.id = $2",
-            row.tenant_id,
-            row.id,
-        )
+        columns = f"NULL{record.parts_columns(hidden)}"
+        # What waits is written together, where reading would part it.
+        found = await self.uow.flush_answering(row, columns)
+        if found is None:
+            found = await self.uow.fetchrow(
+                f"SELECT {columns} FROM {record.table} t WHERE t.tenant_id = $1 AND t.id = $2",
+                row.tenant_id,
+                row.id,
+            )
         return {} if found is None else record.parts_in(found, 1)
 
     def wrote_parts(self, row: M, **parts: Any) -> None:
