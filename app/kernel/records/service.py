@@ -211,7 +211,8 @@ class RecordService(MergeHooks[M]):
             return row
         if custom is not None and custom.indexed:
             await self.uow.kernel.custom_fields.index(self.uow, record.object, row.id, custom)
-        changed = [name for name in record.fields if getattr(row, name) != getattr(after, name)]
+        old, new = row.__dict__, after.__dict__
+        changed = [name for name in record.fields if old[name] != new[name]]
         changed = [name for name in changed if name not in ("version", "updated_at")]
         self.uow.publish_record(
             record.updated, row.id, after.version, changed=changed, record=self._render(after)
