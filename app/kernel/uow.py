@@ -468,6 +468,7 @@ class UnitOfWork:
 
     async def flush(self) -> None:
         """Write what is pending beside the rows, in one statement. Raises: PlanLimitReached."""
+        await self.within_limits()
         await self._flush("1")
 
     async def flush_answering(self, row: TenantOwned, columns: str) -> asyncpg.Record | None:
@@ -475,14 +476,15 @@ class UnitOfWork:
 
         None where that is not all that waits: then it has to be read. Other tables are seen as they were before.
         """
+        await self.within_limits()  # which may write what waits
         if len(self._late) != 1 or not self._late[0].changes(row):
-            await self.flush()
+            await self._flush("1")
             return None
         self._late = [self._late[0].answering()]
         return await self._flush(columns)
 
     async def _flush(self, answer: str) -> asyncpg.Record | None:
-        await self.within_limits()
+        """Write what is pending, within the limits; what its statement answers, None without one."""
         pending, self._pending = self._pending, _Pending()
         parts: dict[str, Sequence[Mapping[str, Any]]] = {
             "audit": pending.audit,
