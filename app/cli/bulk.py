@@ -114,25 +114,26 @@ def export_file(
         order["filter"] = _parsed(filter_json)
     if language:
         order["language"] = language
-
-    async def work(api: Api) -> int:
-        from app.demo.bulk import await_job, download
-
-        if format_name != "xlsx":  # as a stream, at once
-            return await download(api, "/v1/exports/stream", target, method="POST", json=order, timeout=600)
-        with progress(quiet=as_json) as bar:
-            task = bar.add_task("Exporting", total=None)
-            job = await api.post("/v1/exports", order)
-            job = await await_job(api, job["id"], lambda done, _: bar.update(task, completed=done))
-        if job["state"] != "completed":
-            fail(f"The export {job['state']}: {job['last_error'] or 'no reason given'}", "Run it again.")
-        return await download(api, job["result"]["content"], target, timeout=600)
-
-    size = run(work, url, api_key)
+    size = run(lambda api: _export(api, order, target, quiet=as_json), url, api_key)
     if as_json:
         print_json({"file": str(target), "bytes": size})
     else:
         out.print(f"Wrote {target} ({size:,} bytes).")
+
+
+async def _export(api: Api, order: dict[str, Any], target: Path, *, quiet: bool) -> int:
+    """Fetch an export, a workbook from a job and anything else as a stream; how many bytes."""
+    from app.demo.bulk import await_job, download
+
+    if order["format"] != "xlsx":
+        return await download(api, "/v1/exports/stream", target, method="POST", json=order, timeout=600)
+    with progress(quiet=quiet) as bar:
+        task = bar.add_task("Exporting", total=None)
+        job = await api.post("/v1/exports", order)
+        job = await await_job(api, job["id"], lambda done, _: bar.update(task, completed=done))
+    if job["state"] != "completed":
+        fail(f"The export {job['state']}: {job['last_error'] or 'no reason given'}", "Run it again.")
+    return await download(api, job["result"]["content"], target, timeout=600)
 
 
 def run(work: Callable[[Api], Awaitable[Any]], url: str, api_key: str) -> Any:

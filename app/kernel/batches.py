@@ -15,8 +15,8 @@ from app.kernel.constraints import problem_of
 from app.kernel.errors import BatchFailed, Invalid, Problem
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType, to_json
-from app.kernel.routing import require_json
 from app.kernel.schemas import BatchAnswer, BatchItemError, BatchResult, Input
+from app.kernel.transactional import require_json
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import parse_body
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +14,11 @@ from app.kernel.duplicates import (
     DuplicateSpec,
     name_likeness,
 )
-from app.kernel.imports.rules import ImportOptions, ImportRow
+from app.kernel.imports.rules import Form, ImportOptions, ImportRow
 from app.kernel.statements import joined, split
 
 _NEIGHBOURS = 3
 _MATCHES = 5
-Form = tuple[str, str]
-"""(reason, compared value)."""
 
 
 async def mark_duplicates(
@@ -32,7 +30,7 @@ async def mark_duplicates(
     one stands. Similar names are sought among the neighbours, for types that have both orders of names.
     """
     country = service.uow.actor.tenant.country
-    forms = [_compared(service.duplicates, row, country) for row in rows]
+    forms = [compared(service.duplicates, row, country) for row in rows]
     rule = options.duplicate_rule or await _rule(service)
     sound = [(row, found) for row, found in zip(rows, forms, strict=True) if not row.faults]
     if rule == DuplicateAction.ALLOW or not sound:
@@ -57,24 +55,42 @@ async def mark_duplicates(
             seen.setdefault(form, row.line)
 
 
-def _compared(spec: DuplicateSpec, row: ImportRow, country: str) -> list[Form]:
-    """The forms by which a row is compared; those that are columns are put there."""
+def compared(spec: DuplicateSpec, row: ImportRow, country: str) -> list[Form]:
+    """The forms by which a row is compared; those that are columns are put there.
+
+    Made once, but for a name's that comes from what is looked up, as long as the columns behind them are the same.
+    """
     values = row.values
-    emails, phones = row.keys(spec, country)
-    name = row.name_key(spec)
-    values["email_key"] = emails[0] if emails else None
-    values["phone_key"] = phones[0] if phones else None
-    values["name_key"] = name
-    values["duplicate_count"] = 0
+    held = [values.get(name) for name in spec.sources]
+    sources = tuple([str(value) if type(value) is list else value for value in held])
+    if row.compared is None or row.compared[0] != sources:
+        row.compared = (sources, *_forms(spec, values, country))
+    _, found, columns = row.compared
+    values |= columns
+    if spec.name_from:
+        return found
+    name = values["name_key"] = spec.name_key(values)
+    return [*found, ("name", name)] if name else found
+
+
+def _forms(spec: DuplicateSpec, values: Mapping[str, Any], country: str) -> tuple[list[Form], dict[str, Any]]:
+    emails, phones = spec.keys(values, country)
+    columns: dict[str, Any] = {
+        "email_key": emails[0] if emails else None,
+        "phone_key": phones[0] if phones else None,
+        "duplicate_count": 0,
+    }
     found: list[Form] = []  # plain loops: comprehensions cost more than the one item that they mostly have
     for key in emails:
         found.append(("email", key))  # noqa: PERF401
     for key in phones:
         found.append(("phone", key))  # noqa: PERF401
     found += [(column, values[column]) for column in spec.exact if values.get(column)]
-    if name:
-        found.append(("name", name))
-    return found
+    if spec.name_from:
+        name = columns["name_key"] = spec.name_key(values)
+        if name:
+            found.append(("name", name))
+    return found, columns
 
 
 def _text(service: DuplicateAware[Any], reasons: Sequence[str], line: int | None) -> str:

@@ -105,8 +105,8 @@ class DuplicateSpec:
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
-        """The columns that `keys` comes from."""
-        return ("country", *self.emails, *self.phones)
+        """The columns that the compared forms come from, as far as whoever writes the row gives them."""
+        return ("country", *self.emails, *self.phones, *self.exact, *self.name_from)
 
     def columns(self, values: Mapping[str, Any], country: str) -> dict[str, Any]:
         """The columns of `DuplicateColumns` for a row; the count is for the check to say."""

@@ -89,20 +89,13 @@ async def events_page(
 
     `type_pattern` is a type or has `*` for any rest. Raises: `InvalidCursor`.
     """
-    query = Query(
-        groups=(),
-        text=orjson.dumps([type_pattern, object_name, record_id, since], default=str).decode(),
-        limit=limit,
-        cursor=cursor,
-    )
+    filters = orjson.dumps([type_pattern, object_name, record_id, since], default=str).decode()
+    query = Query(groups=(), text=filters, limit=limit, cursor=cursor)
     bind = Bindings(uow.tenant_id)
     clauses = ["o.tenant_id = $1", "o.tx < pg_snapshot_xmin(pg_current_snapshot())"]
     clauses += _wanted(bind, type_pattern, object_name, record_id, since)
-    position: list[str | None] = ["0", str(UUID(int=0))]
+    position = _position(uow, query)
     if cursor is not None:
-        position = read_cursor(uow.kernel.secrets, uow.tenant_id, "events", query)
-        if len(position) != 2:
-            raise InvalidCursor
         clauses.append(f"(o.tx, o.id) > ({bind(position[0])}::text::xid8, {bind(UUID(position[1]))})")
     hidden_objects = unreadable_objects(uow.actor, uow.kernel.registry)
     if hidden_objects:
@@ -124,6 +117,16 @@ async def events_page(
             "has_more": len(rows) > limit,
         }
     )
+
+
+def _position(uow: UnitOfWork, query: Query) -> list[str | None]:
+    """Transaction and id of the event behind which a page begins. Raises: `InvalidCursor`."""
+    if query.cursor is None:
+        return ["0", str(UUID(int=0))]
+    position = read_cursor(uow.kernel.secrets, uow.tenant_id, "events", query)
+    if len(position) != 2:
+        raise InvalidCursor
+    return position
 
 
 def _wanted(

@@ -9,8 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-from uuid_utils import uuid7 as text_uuid7
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 __all__ = ["created_at", "new_id", "new_ids"]
 
@@ -18,15 +17,15 @@ __all__ = ["created_at", "new_id", "new_ids"]
 def new_id() -> UUID:
     """A new id, later than all this process made before.
 
-    It is a real `uuid.UUID` (hence `uuid_utils.compat`): the database driver and the tenant
-    setting insist on the standard type, which `uuid_utils.UUID` is not.
+    It is a real `uuid.UUID`, on which the database driver and the tenant setting insist; made from the bytes in half
+    the time of `uuid_utils.compat`.
     """
-    return uuid7()
+    return UUID(bytes=uuid7().bytes)
 
 
 def new_ids(count: int) -> list[str]:
     """As many new ids as texts, for rows that are written as text: a third of the time of making `UUID`s."""
-    return [str(text_uuid7()) for _ in range(count)]
+    return [str(uuid7()) for _ in range(count)]
 
 
 def created_at(identifier: UUID) -> datetime:

@@ -36,16 +36,9 @@ from app.kernel.openapi import IDEMPOTENCY_KEY
 from app.kernel.paging import Cursor, Limit
 from app.kernel.record_router import etag, json_response
 from app.kernel.records import to_json
-from app.kernel.routing import (
-    CurrentActor,
-    IfMatch,
-    KernelDep,
-    Router,
-    Uow,
-    parse_json,
-    require_json,
-)
+from app.kernel.routing import CurrentActor, IfMatch, KernelDep, Router, Uow
 from app.kernel.schemas import Page
+from app.kernel.transactional import parse_json, require_json
 from app.kernel.uow import UnitOfWork, transaction
 from app.kernel.uploads import (
     Received,

@@ -53,8 +53,10 @@ _ADVISORY_LOCK = 0x52_41_50_4F  # one claim at a time: two at once could part th
 # Tenants take turns by the weights of their plans: each brings its first events, as many as its share of the batch
 # and FEWEST at least, and the batch is what comes first when the places are divided by the weights.
 #
-# OFFSET 0 keeps the look behind each event one probe of ix_outbox_waiting. As a join, a planner that has not yet
-# heard of an import's thousands of events read all of those that wait for each that is claimed.
+# A planner that last heard of the table when nothing waited takes all that waits for a row or two. So each look is
+# written as the one probe that it is. OFFSET 0 keeps the look behind an event from becoming a join; coalesce leaves
+# it ix_outbox_tried alone: of the index of what waits it would read all that stands before each event. What is
+# claimed is locked row by row, by its key, and not joined with all that waits.
 _CLAIM = f"""
 WITH RECURSIVE tenants AS (
   (SELECT tenant_id FROM kernel.outbox WHERE published_at IS NULL AND dead_at IS NULL ORDER BY tenant_id LIMIT 1)
@@ -77,14 +79,15 @@ WITH RECURSIVE tenants AS (
       AND NOT EXISTS (
         SELECT 1 FROM kernel.outbox earlier
         WHERE earlier.tenant_id = o.tenant_id AND earlier.record_id = o.record_id AND earlier.id < o.id
-          AND earlier.published_at IS NULL AND earlier.dead_at IS NULL AND earlier.next_attempt_at > $1
+          AND earlier.next_attempt_at > $1 AND coalesce(earlier.published_at, earlier.dead_at) IS NULL
         OFFSET 0)
     ORDER BY o.id LIMIT s.share) e
 ), due AS (
-  SELECT o.tenant_id, o.id, o.record_id, o.type, f.turn FROM kernel.outbox o
-  JOIN (SELECT * FROM first ORDER BY turn, id LIMIT $2::bigint) f ON f.tenant_id = o.tenant_id AND f.id = o.id
-  WHERE o.published_at IS NULL AND o.dead_at IS NULL AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= $1)
-  FOR UPDATE OF o SKIP LOCKED
+  SELECT o.*, f.turn FROM (SELECT * FROM first ORDER BY turn, id LIMIT $2::bigint) f CROSS JOIN LATERAL (
+    SELECT o.tenant_id, o.id, o.record_id, o.type FROM kernel.outbox o
+    WHERE o.tenant_id = f.tenant_id AND o.id = f.id AND o.published_at IS NULL AND o.dead_at IS NULL
+      AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= $1)
+    FOR UPDATE SKIP LOCKED) o
 ), judged AS (
   SELECT tenant_id, id, turn, bool_or(type = ANY($4::text[])) OVER (PARTITION BY tenant_id, record_id) AS loud
   FROM due

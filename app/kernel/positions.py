@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from app.kernel.errors import InvalidCursor
+from app.kernel.listing import MAX_LIMIT
 from app.kernel.secrets import SignatureInvalid
 from app.kernel.uow import UnitOfWork
 
-MAX_LIMIT: Final = 200
+__all__ = ["MAX_LIMIT", "read_position", "sign_position"]
 
 
 def sign_position(uow: UnitOfWork, list_name: str, values: Sequence[Any]) -> str:

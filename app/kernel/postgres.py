@@ -57,7 +57,6 @@ _DURABLE: Final = {
     "max_connections": "200",
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
-    "wal_compression": "on",
     "random_page_cost": "1.1",
     "jit": "off",
 }

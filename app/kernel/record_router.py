@@ -26,14 +26,7 @@ from app.kernel.merging.schemas import MergeRequest, answers_of
 from app.kernel.merging.tombstones import RecordMerged, survivors_of
 from app.kernel.record_reads import list_records, read_one
 from app.kernel.records import M, RecordService, RecordType, to_json
-from app.kernel.routing import (
-    Router,
-    TransactionalRoute,
-    current_uow,
-    parse_if_match,
-    path_id,
-    require_json,
-)
+from app.kernel.routing import Router, current_uow, parse_if_match, path_id
 from app.kernel.saved_views import apply_view
 from app.kernel.schemas import (
     BatchAnswer,
@@ -45,6 +38,7 @@ from app.kernel.schemas import (
     TransferAnswer,
     TransferRequest,
 )
+from app.kernel.transactional import TransactionalRoute, require_json
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import fields_of, parse_body, set_fields_of
 

@@ -253,7 +253,7 @@ def test_no_sql_of_a_module_names_another_modules_schema():
 
 
 def test_only_the_transaction_owners_commit():
-    allowed = {"app/kernel/uow.py", "app/kernel/routing.py"}
+    allowed = {"app/kernel/uow.py", "app/kernel/transactional.py"}
     committing = {
         str(path.relative_to(ROOT))
         for path in sources("modules", "tenants", "kernel")

@@ -166,7 +166,7 @@ async def test_the_report_counts_and_lists_what_the_actor_sees(company: Company,
     )  # fmt: skip
     async with acting(company, own) as uow:
         assert (await report(uow, None)).data[0].checked == 0
-        assert (await failing(uow, UUID(titled["id"]), after=None, limit=9)).records == []
+        assert (await failing(uow, UUID(titled["id"]), limit=9, cursor=None)).data == []
     async with acting(company, blind) as uow:
         before = uow.statements
         seen = (await report(uow, "lead")).data[0]

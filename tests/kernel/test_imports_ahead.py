@@ -37,9 +37,9 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     real = run._next
 
-    def counted(*arguments: Any) -> list[ImportRow]:
+    def counted(*arguments: Any) -> run.Chunk:
         found = real(*arguments)
-        sizes.append(len(found))
+        sizes.append(len(found.rows))
         return found
 
     monkeypatch.setattr(run, "_next", counted)
@@ -75,10 +75,10 @@ async def test_a_chunk_made_ready_is_made_ready_again_after_a_failure(
 ):
     real = run.write_chunk
 
-    async def write_until_it_breaks(context: JobContext, running: Any, rows: list[ImportRow]) -> None:
-        if rows[0].number == CHUNK:
+    async def write_until_it_breaks(context: JobContext, running: Any, chunk: run.Chunk) -> None:
+        if chunk.rows[0].number == CHUNK:
             raise asyncpg.ConnectionDoesNotExistError("gone")
-        await real(context, running, rows)
+        await real(context, running, chunk)
 
     with monkeypatch.context() as patch:
         patch.setattr(run, "write_chunk", write_until_it_breaks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -291,3 +292,32 @@ async def test_the_claim_uses_the_index_of_waiting_events(own_database):
         finally:
             await superuser.close()
         assert any("ix_outbox_unpublished" in row[0] for row in plan)
+
+
+async def test_a_claim_reads_what_it_claims_however_much_waits(own_database):
+    async with running(own_database) as kernel:
+        actor = company_actor()
+        await _switch_many(kernel, actor, 1_000)
+        while await Relay(kernel).run_once():
+            pass
+        superuser = await asyncpg.connect(own_database)
+        try:
+            await superuser.execute("ANALYZE kernel.outbox")  # the planner hears of it while nothing waits
+            await _switch_many(kernel, actor, 5_000)
+            read = [await _pages_of_a_claim(superuser, kernel.clock.now()) for _ in range(9)]
+        finally:
+            await superuser.close()
+        assert max(read) < 1.5 * read[0]
+
+
+async def _switch_many(kernel: Kernel, actor: Actor, count: int) -> None:
+    async with transaction(kernel, actor) as uow:
+        for number in range(count):
+            uow.publish(LampSwitched(id=new_id(), number=number))
+
+
+async def _pages_of_a_claim(superuser: Any, now: Any) -> int:
+    """How many pages it looks at to claim five hundred events for a reaction that takes its time."""
+    explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + outbox._CLAIM
+    plan = json.loads(await superuser.fetchval(explain, now, 500, now + outbox.LEASE, [LampSwitched.type]))
+    return int(plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"])

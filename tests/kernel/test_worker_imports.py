@@ -17,7 +17,7 @@ from app.product import build_registry
 
 registry = build_registry()
 named = {{name.partition(":")[0] for module in registry.modules for name in module.routers}}
-imported = (named | {{"app.main", "app.kernel.routing"}}) & sys.modules.keys()
+imported = (named | {{"app.main", "app.kernel.routing", "app.kernel.transactional"}}) & sys.modules.keys()
 tables, secrets = set(Base.metadata.tables), secret_columns()
 list(registry.routers())
 unknown = Base.metadata.tables.keys() - tables

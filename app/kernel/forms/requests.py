@@ -12,7 +12,7 @@ from app.kernel.errors import BadRequest, Invalid, UnsupportedMediaType
 from app.kernel.forms.kinds import FormKind, Row
 from app.kernel.forms.visits import BODY_LIMIT, OpenForm, OriginNotAllowed, Visit, open_form
 from app.kernel.pages.languages import language_of
-from app.kernel.routing import parse_json
+from app.kernel.transactional import parse_json
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _MAX_FIELDS: Final = 200

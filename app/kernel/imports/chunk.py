@@ -15,7 +15,8 @@ from app.kernel.allowances import LimitName, PlanLimitReached
 from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.values import ValueRefused, from_text
 from app.kernel.errors import Invalid, Problem
-from app.kernel.holding import received, taken_over
+from app.kernel.holding import taken_over
+from app.kernel.imports.new_rows import NewRows
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.rules import ImportOptions, ImportRow, rules_of
 from app.kernel.imports.sets import SetWriter, columns_of
@@ -55,6 +56,7 @@ class ChunkWriter:
         self.owners = owners
         self.service = self.record.service(sets.uow)
         self.rules = rules_of(self.service)
+        self.new_rows = NewRows(self.shape, self.service, owners)
 
     async def write(self, rows: Sequence[ImportRow]) -> Outcome:
         """Apply every rule and write what passes. Rows keep their order; later ones see earlier ones."""
@@ -148,18 +150,9 @@ class ChunkWriter:
     async def _create(self, rows: list[ImportRow], outcome: Outcome) -> None:
         if not rows:
             return
-        actor, now, held = self.uow.actor, self.uow.now, self.record.held
-        same = {
-            "tenant_id": self.uow.tenant_id, "version": 1, "updated_at": now, "created_by": actor.member_id
-        }  # fmt: skip
         for row in rows:
-            self.owners.complete(row, actor)
-            values = row.values
-            values |= same
-            values["id"] = row.id
-            values["created_at"] = values.get("created_at") or now
-            if held:
-                values |= received(values["owner_id"], now)
+            if not row.completed:
+                self.new_rows.complete(row)
         await self._clean_custom(rows)
         sound = [row for row in rows if not row.faults]
         await self.rules.prepare_import(sound, self.options)
@@ -226,7 +219,9 @@ class ChunkWriter:
         if not rows:
             return []
         try:
-            async with self.uow.savepoint():
+            # Nothing is looked up in what grows. A plan made anew for each statement would also be one for each
+            # call of the function that the search index is made of.
+            async with self.uow.savepoint(keeping_plans=True):
                 made = await self.sets.insert(rows)
         except _ROW_ERRORS as error:
             if not _blames_a_row(error):

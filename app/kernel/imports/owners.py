@@ -7,7 +7,6 @@ from uuid import UUID
 
 from app.kernel.access import Actor
 from app.kernel.errors import Problem
-from app.kernel.imports.prepare import owner_id_of
 from app.kernel.imports.rules import ImportRow
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
@@ -31,7 +30,7 @@ class Owners:
         for row in rows:
             text = row.extras.pop("owner_id", None)
             if text is not None:
-                found = self._by_email.get(text.strip().casefold()) or owner_id_of(text)
+                found = self._by_email.get(text.strip().casefold()) or _id_of(text)
                 if found is None:
                     row.refuse(
                         "owner_id", "unknown_member", f"{text!r} is no active member; give an e-mail address."
@@ -87,3 +86,11 @@ class Owners:
             row.refuse("owner_id", "forbidden", "You may not give records to another owner.")
         elif row.values.get("team_id") is None and owner is not None:
             row.values["team_id"] = actor.home_team_id if owner == actor.member_id else self._teams.get(owner)
+
+
+def _id_of(text: str) -> UUID | None:
+    """The id that an owner column holds, if it is one."""
+    try:
+        return UUID(text.strip())
+    except ValueError:
+        return None

@@ -7,14 +7,14 @@ checking; what is wrong with a row stays with that row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
-from app.kernel.duplicates import DuplicateAware
 from app.kernel.errors import Problem
 from app.kernel.ids import new_id
+from app.kernel.imports.new_rows import NewRows
 from app.kernel.imports.rules import ImportRow
 from app.kernel.imports.targets import Plan
 from app.kernel.records import RecordService, RecordType
@@ -24,12 +24,14 @@ from app.kernel.tabular import Fault, Row
 class Preparer:
     """Prepares batches of rows under one plan. `mode` decides what a missing field means."""
 
-    def __init__(self, record: RecordType[Any], plan: Plan, mode: str, service: RecordService[Any]) -> None:
+    def __init__(
+        self, record: RecordType[Any], plan: Plan, mode: str, service: RecordService[Any], new_rows: NewRows
+    ) -> None:
         self.plan = plan
         self._record = record
         self.mode = mode
         self._service = service
-        self._country = service.actor.tenant.country
+        self._new_rows = new_rows
         schema: type[BaseModel] = record.update if mode == "update" else record.create
         self._create = schema.__pydantic_validator__.validate_python
         self._patch = record.update.__pydantic_validator__.validate_python
@@ -43,6 +45,10 @@ class Preparer:
                 self._currencies[name] = value
             else:
                 self._static[name] = value
+
+    def begin(self, now: datetime) -> None:
+        """The rows to come are of this moment."""
+        self._service.uow.now = now
 
     def prepare(self, rows: Iterable[Row]) -> list[ImportRow]:
         """Rows with their columns, or with the reasons why not. Column names in faults are the file's."""
@@ -126,10 +132,11 @@ class Preparer:
             if self.mode != "update":
                 row.id = new_id()
                 row.search_tokens(self._record)
-                if isinstance(self._service, DuplicateAware):
-                    row.keys(self._service.duplicates, self._country)
-                    if self._service.duplicates.name_from:
-                        row.name_key(self._service.duplicates)
+                if self.mode == "create":
+                    self._new_rows.guess(row)
+                    row.faults = [
+                        fault._replace(column=self.plan.column_of(fault.column)) for fault in row.faults
+                    ]
 
     def _column(self, error: Mapping[str, Any]) -> str | None:
         return self.plan.column_of(_field(error))
@@ -143,11 +150,3 @@ class Preparer:
 def _field(error: Mapping[str, Any]) -> str | None:
     location: Sequence[Any] = error["loc"]
     return str(location[0]) if location else None
-
-
-def owner_id_of(text: str) -> UUID | None:
-    """The id that an owner column holds, if it is one."""
-    try:
-        return UUID(text.strip())
-    except ValueError:
-        return None

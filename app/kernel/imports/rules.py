@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from uuid import UUID
 
-from app.kernel.duplicates import DuplicateSpec
 from app.kernel.errors import FieldError, Problem
 from app.kernel.records import RecordService
 from app.kernel.statements import BETWEEN_TOKENS
@@ -46,13 +45,25 @@ class ImportOptions:
     dry_run: bool = False
 
 
+Form = tuple[str, str]
+"""(reason, compared value): one of the forms by which a row is compared with others."""
+
+
+class Told(NamedTuple):
+    """What audit log and event say of a new row, both as JSON, and the columns that they were made of."""
+
+    columns: tuple[Any, ...]
+    audit: str
+    event: str
+
+
 @dataclass(slots=True)
 class ImportRow:
     """One row on its way in.
 
     `values` are columns, as the table has them (money in minor units); `given` are the fields that the file or
     the defaults name. `existing` is the record that an update changes, `id` the one that a row gets if it becomes a
-    new record.
+    new record; `completed` says that it has all columns that need no database.
     """
 
     number: int
@@ -69,8 +80,9 @@ class ImportRow:
     id: UUID | None = None
     indexed: Any = None
     tokens: tuple[tuple[Any, ...], str] | None = None
-    named: tuple[tuple[Any, ...], str | None] | None = None
-    compared: tuple[tuple[Any, ...], tuple[list[str], list[str]]] | None = None
+    compared: tuple[tuple[Any, ...], list[Form], dict[str, Any]] | None = None
+    completed: bool = False
+    told: Told | None = None
 
     def search_tokens(self, record: RecordType[Any]) -> str:
         """The search tokens of the values, made once as long as the searched columns stay the same.
@@ -82,24 +94,6 @@ class ImportRow:
         if self.tokens is None or self.tokens[0] != searched:
             self.tokens = (searched, BETWEEN_TOKENS.join(record.search.tokens(values)))
         return self.tokens[1]
-
-    def keys(self, spec: DuplicateSpec, country: str) -> tuple[list[str], list[str]]:
-        """`DuplicateSpec.keys` of the values, made once as long as what they come from stays the same."""
-        values = self.values
-        held = [values.get(name) for name in spec.sources]
-        sources = tuple([str(value) if type(value) is list else value for value in held])
-        if self.compared is None or self.compared[0] != sources:
-            self.compared = (sources, spec.keys(self.values, country))
-        return self.compared[1]
-
-    def name_key(self, spec: DuplicateSpec) -> str | None:
-        """`DuplicateSpec.name_key` of the values, made once as long as what it comes from stays the same."""
-        sources = tuple([self.values.get(name) for name in spec.name_from])
-        if not sources:
-            return spec.name_key(self.values)
-        if self.named is None or self.named[0] != sources:
-            self.named = (sources, spec.name_key(self.values))
-        return self.named[1]
 
     def refuse(self, field_name: str | None, code: str, reason: str) -> None:
         """Leave this row out, saying why; `field_name` is the field or import column at fault."""
@@ -124,12 +118,19 @@ class ImportRules:
     import_columns: ClassVar[tuple[ImportColumn, ...]] = ()
     uow: UnitOfWork
 
+    def derive_columns(self, values: dict[str, Any]) -> None:
+        """Complete a new row's columns by what follows from them alone, before `prepare_import`, and in a thread.
+
+        Override it where something follows: then rows are made ready to be written while the server works on
+        those before. Raises what a single row would be refused by.
+        """
+
     async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:  # noqa: ARG002
         """Check and complete the columns of new rows; `row.refuse` leaves one out, `row.warn` remarks on it.
 
         Override to find references and duplicates for the whole chunk in one statement each.
         """
-        before_create = _own_hook(self, "before_create")
+        before_create = own_hook(self, "before_create")
         if before_create is None:
             return
         for row in rows:
@@ -144,7 +145,7 @@ class ImportRules:
         options: ImportOptions,  # noqa: ARG002
     ) -> None:
         """Check and complete `row.values`, the changes to `row.existing`."""
-        before_update = _own_hook(self, "before_update")
+        before_update = own_hook(self, "before_update")
         if before_update is None:
             return
         for row in rows:
@@ -158,16 +159,16 @@ class ImportRules:
 
     async def after_import(self, created: Sequence[RecordTable]) -> None:
         """React to the new rows in the same transaction."""
-        after_create = _own_hook(self, "after_create")
+        after_create = own_hook(self, "after_create")
         if after_create is not None:
             for row in created:
                 await after_create(row)
 
 
-def _own_hook(service: object, name: str) -> Any:
+def own_hook(service: object, name: str, base: type = RecordService) -> Any:
     """The hook if the module overrides it: the kernel's does nothing, and calling it per row is not free."""
     found = getattr(type(service), name, None)
-    return None if found is getattr(RecordService, name, None) else getattr(service, name)
+    return None if found in (None, getattr(base, name, None)) else getattr(service, name)
 
 
 def rules_of(service: Any) -> Any:

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from app.kernel.duplicates import DuplicateColumns
 from app.kernel.errors import Invalid, Problem
 from app.kernel.imports.chunk import ChunkWriter, Outcome
 from app.kernel.imports.models import ENDED, Import, StoredUpload
+from app.kernel.imports.new_rows import NewRows
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.prepare import Preparer
 from app.kernel.imports.rules import ImportOptions, ImportRow
@@ -42,6 +44,14 @@ class ImportPayload(BaseModel):
     """Which import a job runs or undoes."""
 
     import_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows made ready, and the moment that they will have been written at."""
+
+    now: datetime
+    rows: list[ImportRow]
 
 
 @dataclass
@@ -152,6 +162,7 @@ async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run
         duplicate_rule=found.duplicate_rule,  # type: ignore[arg-type]
         dry_run=found.dry_run,
     )
+    shape, owners, service = await Shape.of(uow, record), Owners(), record.service(uow)
     return _Run(
         id=found.id,
         record=record,
@@ -159,9 +170,9 @@ async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run
         plan=plan,
         options=options,
         key=found.key,
-        shape=await Shape.of(uow, record),
-        preparer=Preparer(record, plan, found.mode, record.service(uow)),
-        owners=Owners(),
+        shape=shape,
+        preparer=Preparer(record, plan, found.mode, service, NewRows(shape, service, owners)),
+        owners=owners,
     )
 
 
@@ -169,16 +180,17 @@ async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> 
     rows = run.reader.rows(position)
     written = 0
     run.calm.set()
-    following = asyncio.create_task(asyncio.to_thread(_next, rows, run))
+    clock = context.kernel.clock
+    following = asyncio.create_task(asyncio.to_thread(_next, rows, run, clock.now()))
     try:
-        while chunk := await following:
+        while (chunk := await following).rows:
             run.calm.clear()
-            following = asyncio.create_task(asyncio.to_thread(_next, rows, run))
+            following = asyncio.create_task(asyncio.to_thread(_next, rows, run, clock.now()))
             await write_chunk(context, run, chunk)
             written += 1
             if written in _ANALYZE_AFTER:
                 await _analyze(context, run.record)
-            done = chunk[-1].number + 1
+            done = chunk.rows[-1].number + 1
             await context.progress(done, total)
             if done < total:
                 if await context.cancelled():
@@ -201,28 +213,32 @@ async def _analyze(context: JobContext, record: RecordType[Any]) -> None:
         )
 
 
-def _next(rows: Iterator[Row], run: _Run) -> list[ImportRow]:
+def _next(rows: Iterator[Row], run: _Run, now: datetime) -> Chunk:
     """The next chunk, made ready while the server works: two threads at once would only slow each other down."""
+    run.preparer.begin(now)
     found: list[ImportRow] = []
     while run.calm.wait() and (part := run.preparer.prepare(islice(rows, _AT_ONCE))):
         found += part
         if len(found) >= CHUNK:
             break
-    return found
+    return Chunk(now, found)
 
 
-async def write_chunk(context: JobContext, run: _Run, rows: list[ImportRow]) -> None:
+async def write_chunk(context: JobContext, run: _Run, chunk: Chunk) -> None:
     """One chunk in one transaction: records, audit, events, usage, results and the resume position."""
+    rows = chunk.rows
     outcome: Outcome | None = None
     if run.options.dry_run:
         # All rules on, the database's too; then everything is rolled back and only the findings are kept.
         try:
             async with context.transaction() as uow:
+                uow.now = chunk.now
                 outcome = await _writer(uow, run).write(rows)
                 raise _RolledBack
         except _RolledBack:
             pass
     async with context.transaction() as uow:
+        uow.now = chunk.now
         await _hold(uow, run.id, rows[0].number)
         if outcome is None:
             outcome = await _writer(uow, run).write(rows)
@@ -245,12 +261,10 @@ async def _hold(uow: UnitOfWork, import_id: UUID, position: int) -> None:
     # What a crash of the server takes with it are whole chunks, the last ones, and the position with them; the
     # commit that ends the import waits until all of it is on disk.
     # New search tokens wait in a list of 4 MB; with the usual memory they would be sorted in several rounds.
-    await uow.connection.execute(
-        "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL synchronous_commit = off;"
-        " SET LOCAL work_mem = '32MB'"
-    )
     row = await uow.fetchrow(
-        "SELECT position, state FROM kernel.imports WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
+        "SELECT position, state, set_config('plan_cache_mode', 'force_custom_plan', true),"
+        " set_config('synchronous_commit', 'off', true), set_config('work_mem', '32MB', true)"
+        " FROM kernel.imports WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
         uow.tenant_id,
         import_id,
     )
@@ -262,8 +276,10 @@ async def _record(uow: UnitOfWork, run: _Run, rows: list[ImportRow], outcome: Ou
     dry = run.options.dry_run
     warned = [row for row in rows if row.warnings and not row.faults]
     await uow.fetch(
-        "INSERT INTO kernel.import_chunks (tenant_id, import_id, number, rows, created_lines, created_ids, updated,"
-        " failures, warnings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "WITH chunk AS (INSERT INTO kernel.import_chunks (tenant_id, import_id, number, rows, created_lines,"
+        " created_ids, updated, failures, warnings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9))"
+        " UPDATE kernel.imports SET position = $10, created = created + $11, updated = updated + $12,"
+        " unchanged = unchanged + $13, failed = failed + $14, updated_at = $15 WHERE tenant_id = $1 AND id = $2",
         uow.tenant_id,
         run.id,
         rows[0].number,
@@ -276,12 +292,6 @@ async def _record(uow: UnitOfWork, run: _Run, rows: list[ImportRow], outcome: Ou
         ],
         [{"line": row.line, "cells": row.cells, "faults": _faults(row.faults)} for row in outcome.failed],
         [{"line": row.line, "faults": _faults(row.warnings)} for row in warned],
-    )
-    await uow.fetch(
-        "UPDATE kernel.imports SET position = $3, created = created + $4, updated = updated + $5,"
-        " unchanged = unchanged + $6, failed = failed + $7, updated_at = $8 WHERE tenant_id = $1 AND id = $2",
-        uow.tenant_id,
-        run.id,
         rows[-1].number + 1,
         len(outcome.created),
         len(outcome.updated),

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from app.kernel import db
 from app.kernel.ids import new_ids
-from app.kernel.imports.rules import ImportRow
+from app.kernel.imports.rules import ImportRow, Told
 from app.kernel.models import RecordTable
 from app.kernel.outbox import nobody_hears
 from app.kernel.records import RecordType, to_json
@@ -115,6 +115,47 @@ class Shape:
         model: type[RecordTable] = self.record.model
         kept = audited_columns(model)
         return tuple(name for name in columns_of(self.record) if name in kept)
+
+    @cached_property
+    def late(self) -> tuple[str, ...]:
+        """Numbers that rules put last, for every other row of some files: only they are told last, too."""
+        return tuple(name for name in ("duplicate_count",) if name in self.columns)
+
+    @cached_property
+    def early(self) -> tuple[str, ...]:
+        """All columns but the late ones."""
+        return tuple(name for name in self.columns if name not in self.late)
+
+    _picked = cached_property(lambda self: picker(self.early))
+    _audited = cached_property(lambda self: picker(self.audited))
+
+    def told_of(self, row: ImportRow) -> Told:
+        """What is told of a new row with all its columns: what was made ready, unless a rule changed one since."""
+        if row.told is None:
+            row.values = self.untold | row.values
+        values = row.values
+        values["tokens"] = row.search_tokens(self.record)
+        columns = self._picked(values)
+        if row.told is not None and row.told.columns == columns:
+            return row.told
+        audited = zip(self.audited, self._audited(values), strict=True)
+        audit = _json({name: [None, value] for name, value in audited if value is not None})
+        event = self.event_of(values, [])
+        for name in self.late:
+            event["record"].pop(name, None)
+        return Told(columns, audit, _wire(event))
+
+    def told_last(self, row: ImportRow, event: str) -> str:
+        """A new row's event with the late columns, which close its record."""
+        for name in self.late:
+            if name in self.record.fields:
+                event = f'{event[:-2]},"{name}":{row.values[name]}}}}}'
+        return event
+
+    def event_of(self, values: Mapping[str, Any], changed: Sequence[str]) -> dict[str, Any]:
+        """The data of a record's event, from its columns."""
+        record = self.record.rendered(values)
+        return {"id": values["id"], "version": values["version"], "changed": changed, "record": record}
 
     def cast(self, name: str) -> str:
         """A column that travelled as the table wants it."""
@@ -212,28 +253,19 @@ class SetWriter:
         return {row["id"] for row in done}
 
     def _new(self, rows: Sequence[ImportRow]) -> _Ready:
-        """Complete the columns of new rows, and make audit entries and events of them."""
-        untold = self.shape.untold
-        for row in rows:
-            row.values = untold | row.values
-            row.values["tokens"] = row.search_tokens(self.record)
-        columns = {name: [row.values[name] for row in rows] for name in self.shape.columns}
+        """The columns of new rows with their audit entries and events."""
+        told = [self.shape.told_of(row) for row in rows]
+        columns: dict[str, Sequence[Any]] = dict(
+            zip(self.shape.early, zip(*[one.columns for one in told], strict=True), strict=True)
+        )
+        columns |= {name: [row.values[name] for row in rows] for name in self.shape.late}
         shared = {name: held[0] for name, held in columns.items() if self._is_shared(name, held)}
         names = tuple(name for name in self.shape.columns if name not in shared)
-        told = [name for name in self.shape.audited if shared.get(name, name) is not None]
-        audit: list[str] = []
-        events: list[str] = []
-        picked = picker(told)
-        for row in rows:
-            values = row.values
-            audit.append(
-                _json({n: [None, v] for n, v in zip(told, picked(values), strict=True) if v is not None})
-            )
-            events.append(_wire(self._event(values, [])))
         copied = [self._wire_column(name, columns[name]) for name in names]
-        return _Ready(names, [*copied, *self._beside(audit, events)], shared)
+        events = [self.shape.told_last(row, one.event) for row, one in zip(rows, told, strict=True)]
+        return _Ready(names, [*copied, *self._beside([one.audit for one in told], events)], shared)
 
-    def _is_shared(self, name: str, held: list[Any]) -> bool:
+    def _is_shared(self, name: str, held: Sequence[Any]) -> bool:
         """Whether a column holds one value; in JSON, where 1 equals true, only nothing counts as the same."""
         if name in ("id", "tokens") or (name in self.shape.json_columns and held[0]):
             return False
@@ -270,13 +302,9 @@ class SetWriter:
         changes = {n: [before[n], after[n]] for n in self.shape.audited if before[n] != after[n]}
         fields = [name for name in record.fields if before[name] != after[name]]
         fields = [name for name in fields if name not in ("version", "updated_at")]
-        return after, _json(changes), _wire(self._event(after, fields))
+        return after, _json(changes), _wire(self.shape.event_of(after, fields))
 
-    def _event(self, values: dict[str, Any], changed: list[str]) -> dict[str, Any]:
-        record = self.record.rendered(values)
-        return {"id": values["id"], "version": values["version"], "changed": changed, "record": record}
-
-    def _wire_column(self, name: str, held: list[Any]) -> str | Sequence[Any]:
+    def _wire_column(self, name: str, held: Sequence[Any]) -> str | Sequence[Any]:
         if name in self.shape.json_columns:
             return joined([None if value is None else _json(value) for value in held])
         if name in self.shape.array_columns:

@@ -11,6 +11,7 @@ from app.kernel.listing.filters import compile_filter
 from app.kernel.listing.keyset import Keyset, read_cursor, sign_cursor
 from app.kernel.listing.queries import (
     COUNT_CAP,
+    MAX_LIMIT,
     Condition,
     Query,
     parse_sort,
@@ -20,6 +21,7 @@ from app.kernel.listing.queries import (
 
 __all__ = [
     "COUNT_CAP",
+    "MAX_LIMIT",
     "PG_TYPES",
     "Bindings",
     "Condition",

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.access import visible_rows
 from app.kernel.conditions import all_fields
 from app.kernel.errors import NotFound
-from app.kernel.listing import Bindings, FieldSet
+from app.kernel.listing import Bindings, FieldSet, Kind
+from app.kernel.log_pages import fetch_page, order_by
 from app.kernel.quality.models import QualityRule
 from app.kernel.quality.rules import QualityRules, compile_rules, rule_of
 from app.kernel.quality.schemas import FailingRecord, ObjectFindings, QualityReport, RuleFindings
 from app.kernel.records import RecordType
+from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
+
+_NEWEST: Final = order_by({"t.id": Kind.UUID}, falling=True)
 
 
 async def report(uow: UnitOfWork, object_name: str | None) -> QualityReport:
@@ -79,18 +83,11 @@ def _seen(uow: UnitOfWork, record: RecordType[Any], bind: Bindings) -> str:
     return f"t.tenant_id = $1 AND t.deleted_at IS NULL{f' AND {visible}' if visible else ''}"
 
 
-@dataclass(frozen=True)
-class Failing:
-    """A page of records that break a rule, newest first."""
+async def failing(uow: UnitOfWork, id: UUID, *, limit: int, cursor: str | None) -> Page[FailingRecord]:
+    """Records that break one rule, newest first, as far as the actor sees them.
 
-    records: list[FailingRecord]
-    last: UUID | None
-
-
-async def failing(uow: UnitOfWork, id: UUID, *, after: UUID | None, limit: int) -> Failing:
-    """Records that break one rule, as far as the actor sees them.
-
-    Raises: `NotFound` for an unknown rule and for one about what the actor may not read, `Forbidden`.
+    Raises: `NotFound` for an unknown rule and for one about what the actor may not read, `Forbidden`,
+    `InvalidCursor`.
     """
     row = await QualityRules(uow).get(id)
     record = uow.kernel.registry.records.get(row.object)
@@ -101,21 +98,24 @@ async def failing(uow: UnitOfWork, id: UUID, *, after: UUID | None, limit: int) 
     tests = compile_rules([rule_of(row)], await _seen_fields(uow, record), uow, bind)
     if not tests:
         raise NotFound
-    before = f" AND t.id < {bind(after)}" if after else ""
-    rows = await uow.fetch(
+    found = await fetch_page(
+        uow,
         f"SELECT t.id, t.{record.title} AS title, t.owner_id, t.updated_at FROM {record.view} t"
-        f" WHERE {_seen(uow, record, bind)} AND {tests[0][1]}{before} ORDER BY t.id DESC LIMIT {limit + 1}",
-        *bind.values,
+        f" WHERE {_seen(uow, record, bind)} AND ({tests[0][1]})",
+        bind,
+        _NEWEST,
+        name=f"data-quality:{id}",
+        limit=limit,
+        cursor=cursor,
     )
-    hidden = uow.actor.hidden(record.object)
-    shown = [
-        FailingRecord(
-            id=found["id"],
-            title="" if record.title in hidden else found["title"],
-            owner_id=None if "owner_id" in hidden else found["owner_id"],
-            updated_at=found["updated_at"],
-            path=f"/v1/{record.path}/{found['id']}",
-        )
-        for found in rows[:limit]
-    ]
-    return Failing(shown, shown[-1].id if len(rows) > limit else None)
+    return found.page(partial(_failing_record, record, uow.actor.hidden(record.object)))
+
+
+def _failing_record(record: RecordType[Any], hidden: frozenset[str], row: Any) -> FailingRecord:
+    return FailingRecord(
+        id=row["id"],
+        title="" if record.title in hidden else row["title"],
+        owner_id=None if "owner_id" in hidden else row["owner_id"],
+        updated_at=row["updated_at"],
+        path=f"/v1/{record.path}/{row['id']}",
+    )

@@ -8,7 +8,6 @@ from uuid import UUID
 from fastapi import Query, Response
 
 from app.kernel.paging import Cursor, Limit
-from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.quality import report as reports
 from app.kernel.quality.rules import QualityRules
 from app.kernel.quality.schemas import (
@@ -80,17 +79,7 @@ async def list_data_quality_rule_records(
     id: UUID, uow: Uow, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[FailingRecord]:
     """The records that break a rule, newest first, as far as you may see them."""
-    name = f"data-quality:{id}"
-    position = read_position(uow, name, cursor)
-    after = UUID(position[0]) if position else None
-    found = await reports.failing(uow, id, after=after, limit=min(limit, MAX_LIMIT))
-    return Page[FailingRecord](
-        data=found.records,
-        next_cursor=sign_position(uow, name, [found.last]) if found.last else None,
-        has_more=found.last is not None,
-        total=None,
-        total_is_estimate=None,
-    )
+    return await reports.failing(uow, id, limit=limit, cursor=cursor)
 
 
 @router.get("/v1/data-quality/report", access="signed_in")

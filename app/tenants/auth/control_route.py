@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kernel.access import Actor
-from app.kernel.routing import TransactionalRoute
 from app.kernel.runtime import Kernel
+from app.kernel.transactional import TransactionalRoute
 from app.tenants.auth.control import control_transaction
 
 

@@ -38,23 +38,7 @@ async def impersonate(
     if member is None or member.status != MemberStatus.ACTIVE:
         raise Invalid.at("/member_id", "unknown_member", f"{member_id} is no active member.")
     lifetime = min(timedelta(minutes=minutes), LONGEST)
-    session = await uow.insert(
-        Session,
-        audit="session",
-        id=new_id(),
-        user_id=member.user_id,
-        member_id=member.id,
-        device=DEVICE,
-        user_agent="",
-        ip="",
-        created_at=uow.now,
-        last_used_at=uow.now,
-        expires_at=uow.now + lifetime,
-        operator_id=uow.actor.id,
-        operator_name=uow.actor.name,
-        purpose=reason,
-        may_write=may_write,
-    )
+    session = await _open_session(uow, member, lifetime, reason=reason, may_write=may_write)
     token = identity(uow.kernel).tokens.issue(
         subject=member.user_id,
         tenant_id=uow.tenant_id,
@@ -81,6 +65,28 @@ async def impersonate(
         )
     )
     return Impersonation(session, member, token, int(lifetime.total_seconds()))
+
+
+async def _open_session(
+    uow: UnitOfWork, member: Member, lifetime: timedelta, *, reason: str, may_write: bool
+) -> Session:
+    return await uow.insert(
+        Session,
+        audit="session",
+        id=new_id(),
+        user_id=member.user_id,
+        member_id=member.id,
+        device=DEVICE,
+        user_agent="",
+        ip="",
+        created_at=uow.now,
+        last_used_at=uow.now,
+        expires_at=uow.now + lifetime,
+        operator_id=uow.actor.id,
+        operator_name=uow.actor.name,
+        purpose=reason,
+        may_write=may_write,
+    )
 
 
 async def end_impersonation(uow: UnitOfWork, session_id: UUID) -> None:

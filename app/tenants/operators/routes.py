@@ -5,8 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from app.kernel.access import Actor
-from app.kernel.routing import TransactionalRoute, path_id
+from app.kernel.routing import path_id
 from app.kernel.runtime import Kernel
+from app.kernel.transactional import TransactionalRoute
 from app.tenants.auth.control_route import ControlRoute
 from app.tenants.operators.acts import INSTALLATION, company, operator_actor
 from app.tenants.operators.keys import authenticate

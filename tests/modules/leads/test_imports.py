@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.kernel.jobs import JobRunner
-from tests.modules.support import count, make
+from tests.modules.support import acting, count, make
 from tests.support.api import Client, Company
 
 SAMPLES = Path(__file__).resolve().parents[3] / "docs" / "samples"
@@ -116,3 +116,51 @@ async def test_changes_by_file_keep_to_the_states(company: Company, owner: Clien
         ("qualified", "Oslo", True),
         ("converted", None, True),
     ]
+
+
+async def told(company: Company, column: str, table: str, condition: str) -> dict[str, Any]:
+    """What a side table says of each record, by id."""
+    async with acting(company) as uow:
+        rows = await uow.fetch(
+            f"SELECT record_id::text AS id, {column} AS told FROM kernel.{table}"
+            f" WHERE tenant_id = $1 AND {condition}",
+            uow.tenant_id,
+        )
+    return {row["id"]: row["told"] for row in rows}
+
+
+async def test_what_is_told_of_a_new_lead_is_what_it_became(company: Company, owner: Client) -> None:
+    """Rows are told of before the rules see them: what a rule changes must be in event and audit entry all the same."""
+    field = {"object": "lead", "key": "fleet", "type": "integer", "labels": {"en": "Fleet"}}
+    await owner.ok("POST", "/v1/custom-fields", json=field)
+    stages = [{"key": "called", "name_en": "Called", "name_zh": "已致电", "category": "working"}]
+    await owner.ok("PUT", "/v1/lead-stages", json={"stages": stages}, if_match=0)
+    await make(owner, "leads", name="Zoe Zed", company="Initrode", email="ann@initech.example.com")
+    content = (
+        "name,company,email,phone,owner,stage,status,disqualified_reason,created_at,fleet,tags\n"
+        "王伟,上海云帆科技有限公司,,13800138000,,,,,,,\n"
+        "Ann Lee,Initech,ann@initech.example.com,,,,,,,,\n"
+        "Bo Berg,Globex,bo@globex.example.com,+1 415 555 0100,,,,,,,vip\n"
+        'B. Berg,"Hooli"",""duplicate_count"":9",,(415) 555-0100,,,,,,,\n'
+        f"Cy Cole,Umbrella,,,{company.email},,,,,7,\n"
+        "Di Dahl,Umbrella,,,,Called,,,,,\n"
+        "Ed East,Umbrella,,,,,disqualified,spam,2025-01-31T08:00:00Z,,\n"
+    ).encode()
+    done = await run(company, content)
+    assert (done["state"], done["created"], done["failed"]) == ("completed", 7, 0), await failed(owner, done)
+    leads = {lead["id"]: lead for lead in (await owner.ok("GET", "/v1/leads?limit=200"))["data"]}
+    assert {lead["name"]: lead["duplicate_count"] for lead in leads.values()} == {
+        "Zoe Zed": 0, "王伟": 0, "Ann Lee": 1, "Bo Berg": 0, "B. Berg": 1, "Cy Cole": 0, "Di Dahl": 0, "Ed East": 0,
+    }  # fmt: skip
+    events = await told(company, "data", "outbox", "type = 'leads.lead.created.v1'")
+    assert {id: event["record"] for id, event in events.items()} == leads
+    entries = await told(company, "changes", "audit_entries", "object = 'lead' AND action = 'created'")
+    plain = {name for name, value in next(iter(leads.values())).items() if not isinstance(value, dict)}
+    kept = plain - {"id", "version", "created_at", "updated_at", "created_by", "duplicate_count"}
+    assert {
+        id: {name: after for name, (_, after) in changes.items() if name in kept and not name.endswith("_at")}
+        for id, changes in entries.items()
+    } == {
+        id: {name: lead[name] for name in kept if lead[name] is not None and not name.endswith("_at")}
+        for id, lead in leads.items()
+    }

@@ -79,6 +79,22 @@ async def test_a_burn_reads_the_lots_that_it_takes_and_no_others(company: Compan
     await adds_up(company)
 
 
+async def test_lots_that_were_spent_in_memory_are_passed_over(company: Company, member: Json) -> None:
+    await given(company, member, 100, 1)
+    id = UUID(member["id"])
+    async with acting(company) as uow:
+        ledger = Ledger(uow)
+        holding = (await ledger.hold([id]))[id]
+        posting = ledger.post("adjust", holding, new_id())
+        for points in (20, 20, 60):  # nothing is written in between
+            await ledger.reach({id: points})
+            holding.burn(posting, points, reserve=False)
+        await ledger.reach({id: 1})  # there is nothing left
+        assert (holding.points, len(holding.lots)) == (0, 100)
+        await ledger.close()
+    assert await remaining(company, member) == [0] * 100
+
+
 async def test_what_is_taken_back_comes_out_of_other_lots_once_its_own_is_spent(
     company: Company, account: Json, member: Json
 ) -> None:

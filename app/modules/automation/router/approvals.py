@@ -7,7 +7,6 @@ same time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,7 +14,6 @@ from fastapi import Query, Response
 
 from app.kernel.errors import Invalid, InvalidCursor, problems
 from app.kernel.paging import Cursor, Limit
-from app.kernel.positions import MAX_LIMIT, read_position, sign_position
 from app.kernel.routing import Router, Uow
 from app.kernel.schemas import Page
 from app.kernel.uow import UnitOfWork
@@ -70,18 +68,8 @@ async def list_approvals(
     if (object_name is None) != (record_id is None):
         raise Invalid.at("record_id", "required", "object and record_id go together.")
     subject = None if object_name is None or record_id is None else (object_name, record_id)
-    name = f"approvals:{view}:{object_name}:{record_id}:{status}"
-    position = read_position(uow, name, cursor)
-    after = (datetime.fromisoformat(position[0]), UUID(position[1])) if position else None
-    rows, more = await ApprovalReading(uow).page(
-        view, subject=subject, status=status, after=after, limit=min(limit, MAX_LIMIT)
-    )
-    last = [rows[-1]["requested_at"].isoformat(), rows[-1]["id"]] if more else []
-    return Page[ApprovalItem](
-        data=[ApprovalItem.model_validate(_item(row)) for row in rows],
-        next_cursor=sign_position(uow, name, last) if more else None,
-        has_more=more,
-    )
+    found = await ApprovalReading(uow).page(view, subject=subject, status=status, limit=limit, cursor=cursor)
+    return found.page(lambda row: ApprovalItem.model_validate(_item(row)))
 
 
 @router.post(

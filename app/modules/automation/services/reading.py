@@ -7,12 +7,12 @@ they see the record. Everybody else sees it with the record, or with the permiss
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
 from app.kernel.errors import NotFound
-from app.kernel.listing import Bindings
+from app.kernel.listing import Bindings, Kind
+from app.kernel.log_pages import Slice, fetch_page, order_by
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.automation.interface import ApprovalStatus
@@ -23,6 +23,7 @@ from app.modules.automation.services.standing import principals
 
 MANAGE: Final = "approval:manage"
 View = Literal["waiting", "asked", "all"]
+_NEWEST: Final = order_by({"a.requested_at": Kind.DATETIME, "a.id": Kind.UUID}, falling=True)
 
 
 class ApprovalReading:
@@ -65,26 +66,25 @@ class ApprovalReading:
         *,
         subject: tuple[str, UUID] | None,
         status: ApprovalStatus | None,
-        after: tuple[datetime, UUID] | None,
         limit: int,
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """Requests, newest first, with whom they wait for; and whether there are more."""
+        cursor: str | None,
+    ) -> Slice[Any]:
+        """Requests, newest first, with whom they wait for. Raises `InvalidCursor`."""
         bind = Bindings(self._uow.tenant_id)
         clauses = ["a.tenant_id = $1", *await self._of_view(bind, view, subject)]
         if subject is not None:
             clauses += [f"a.object = {bind(subject[0])}", f"a.record_id = {bind(subject[1])}"]
         if status is not None:
             clauses.append(f"a.status = {bind(status.value)}")
-        if after is not None:
-            clauses.append(
-                f"(a.requested_at, a.id) < ({bind(after[0])}::timestamptz, {bind(after[1])}::uuid)"
-            )
-        rows = await self._uow.fetch(
-            f"SELECT a.*, {_WAITING_FOR} AS waiting_for FROM automation.approvals a WHERE {' AND '.join(clauses)}"
-            f" ORDER BY a.requested_at DESC, a.id DESC LIMIT {bind(limit + 1)}",
-            *bind.values,
+        return await fetch_page(
+            self._uow,
+            f"SELECT a.*, {_WAITING_FOR} AS waiting_for FROM automation.approvals a WHERE {' AND '.join(clauses)}",
+            bind,
+            _NEWEST,
+            name=f"approvals:{view}:{subject}:{status}",
+            limit=limit,
+            cursor=cursor,
         )
-        return [dict(row) for row in rows[:limit]], len(rows) > limit
 
     async def _of_view(self, bind: Bindings, view: View, subject: tuple[str, UUID] | None) -> list[str]:
         mine = await principals(self._uow)

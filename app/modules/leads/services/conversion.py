@@ -134,12 +134,7 @@ class Converter:
             lead_id=row.id,
             converted_at=now,
             owner_id=draft.owner_id,
-            account=ConvertedRecord(
-                id=matched.account.id,
-                name=matched.account.name,
-                created=matched.account_created,
-                filled=list(matched.account_filled),
-            ),
+            account=_account(matched),
             contact=_contact(matched),
             opportunity=_opened(opportunity),
             activities_moved=moved,
@@ -159,19 +154,32 @@ class Converter:
             changes["stage"] = None
         await guard_change(self._uow, LEAD, row.__dict__, changes)
         await self._leads.write(row, changes, action="converted")
-        self._uow.publish(
-            LeadConverted(
-                id=row.id,
-                account_id=matched.account.id,
-                account_created=matched.account_created,
-                contact_id=contact.id if contact else None,
-                contact_created=matched.contact_created,
-                opportunity_id=opportunity.id if opportunity else None,
-                owner_id=draft.owner_id,
-                source=row.source,
-            )
-        )
+        self._uow.publish(_converted(row, matched, opportunity, draft.owner_id))
         return result
+
+
+def _converted(
+    row: Lead, matched: Matched, opportunity: OpportunityRef | None, owner_id: UUID
+) -> LeadConverted:
+    return LeadConverted(
+        id=row.id,
+        account_id=matched.account.id,
+        account_created=matched.account_created,
+        contact_id=matched.contact.id if matched.contact else None,
+        contact_created=matched.contact_created,
+        opportunity_id=opportunity.id if opportunity else None,
+        owner_id=owner_id,
+        source=row.source,
+    )
+
+
+def _account(matched: Matched) -> ConvertedRecord:
+    return ConvertedRecord(
+        id=matched.account.id,
+        name=matched.account.name,
+        created=matched.account_created,
+        filled=list(matched.account_filled),
+    )
 
 
 def _contact(matched: Matched) -> ConvertedRecord | None:

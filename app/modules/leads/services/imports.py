@@ -30,15 +30,21 @@ class LeadImport(ImportRules, DuplicateAware[Lead]):
         def complete(self, values: dict[str, Any]) -> None: ...
         def publish_state(self, row: Lead) -> None: ...
 
+    def derive_columns(self, values: dict[str, Any]) -> None:
+        """As `complete`; a stage decides on the status first, and is looked up."""
+        if values.get("stage") is None:
+            self.complete(values)
+
     async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
-        """Complete the columns of new leads; those that look like another go by the rule."""
+        """Stages and owners of new leads; those that look like another go by the rule."""
         await self._leave_to_rules(rows)
         stages = await self._held(rows)
         for row in rows:
+            if row.values.get("stage") is None:
+                continue
             try:
-                if row.values.get("stage") is not None:
-                    status = row.values["status"] if "status" in row.given else None
-                    place(named(stages, row.values["stage"]), row.values, status=status, current=None)
+                status = row.values["status"] if "status" in row.given else None
+                place(named(stages, row.values["stage"]), row.values, status=status, current=None)
                 self.complete(row.values)
             except Problem as problem:
                 row.refuse_by(problem)

@@ -69,17 +69,12 @@ class Ledger:
     async def reach(self, wanted: Mapping[UUID, int]) -> None:
         """Read lots of held members, in the order in which they are spent, until they come to so many points.
 
-        What is taken of a member afterwards, in all, must not be more. One statement; more for many small lots.
+        What is taken of a member afterwards, in all, must not be more. One statement; more for many small lots, each
+        of which reads eight times as many: the last finds fewer than it asked for, whatever was spent in memory.
         """
         most = FIRST_LOTS
         while wanted:
-            rows = await self._uow.fetch(
-                _IN_ORDER,
-                self._uow.tenant_id,
-                list(wanted),
-                [min(points, most) for points in wanted.values()],
-                self.today,
-            )
+            rows = await self._uow.fetch(_IN_ORDER, self._uow.tenant_id, list(wanted), self.today, most)
             self._add(self._holdings, rows)
             by_member: dict[UUID, list[UUID]] = {id: [] for id in wanted}
             for row in rows:
@@ -87,7 +82,7 @@ class Ledger:
             wanted = {
                 id: points
                 for id, points in wanted.items()
-                if not _reached(self._holdings[id], by_member[id], points, all_within=min(points, most))
+                if not _reached(self._holdings[id], by_member[id], points, all_within=most)
             }
             most *= 8
 
@@ -235,10 +230,10 @@ _DUE_LOTS = f"""
 UNION ALL
 {_LOTS} AND member_id = ANY($2::uuid[]) AND remaining > 0 AND matures_on IS NULL AND expires_on < $3"""
 _IN_ORDER = f"""
-SELECT l.* FROM unnest($2::uuid[], $3::bigint[]) AS w(member_id, most) CROSS JOIN LATERAL (
+SELECT l.* FROM unnest($2::uuid[]) AS w(member_id) CROSS JOIN LATERAL (
   {_LOTS} AND member_id = w.member_id AND remaining > 0 AND matures_on IS NULL
-    AND (expires_on IS NULL OR expires_on >= $4)
-  ORDER BY matures_on, expires_on, earned_on, id LIMIT w.most) l"""
+    AND (expires_on IS NULL OR expires_on >= $3)
+  ORDER BY matures_on, expires_on, earned_on, id LIMIT $4) l"""
 _MORE_LOTS = (
     f"{_LOTS} AND member_id = ANY($2::uuid[]) AND (earning_id = ANY($3::uuid[]) OR id = ANY($4::uuid[]))"
 )

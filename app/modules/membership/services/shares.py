@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
+from app.kernel.ids import new_id
 from app.kernel.money import half_up
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
@@ -46,7 +47,8 @@ async def write_shares(uow: UnitOfWork, shares: Sequence[Mapping[str, Any]]) -> 
     names = (
         "member_id", "order_id", "order_line_id", "quantity", "amount", "spendable", "qualifying", "burned",
     )  # fmt: skip
-    await uow.fetch(_SHARES, uow.tenant_id, *[[share[name] for share in shares] for name in names])
+    columns = [[share[name] for share in shares] for name in names]
+    await uow.fetch(_SHARES, uow.tenant_id, *columns, [new_id() for _ in shares])
 
 
 async def write_reversals(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -160,10 +162,10 @@ def _lot(holding: Holding, id: UUID) -> Lot:
 _SHARES = """
 INSERT INTO membership.order_shares AS s (tenant_id, id, member_id, order_id, order_line_id, quantity, returned,
   amount, spendable, spendable_reversed, qualifying, qualifying_reversed, burned, burned_restored)
-SELECT $1, gen_random_uuid(), n.member_id, n.order_id, n.line, n.quantity, 0, n.amount, n.spendable, 0,
+SELECT $1, n.id, n.member_id, n.order_id, n.line, n.quantity, 0, n.amount, n.spendable, 0,
   n.qualifying, 0, n.burned, 0
 FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::numeric[], $6::bigint[], $7::bigint[], $8::bigint[],
-  $9::bigint[]) AS n(member_id, order_id, line, quantity, amount, spendable, qualifying, burned)
+  $9::bigint[], $10::uuid[]) AS n(member_id, order_id, line, quantity, amount, spendable, qualifying, burned, id)
 ON CONFLICT (tenant_id, order_id, member_id, order_line_id) DO UPDATE SET quantity = excluded.quantity,
   amount = greatest(s.amount, excluded.amount), spendable = greatest(s.spendable, excluded.spendable),
   qualifying = greatest(s.qualifying, excluded.qualifying), burned = s.burned + excluded.burned"""

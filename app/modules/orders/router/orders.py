@@ -58,6 +58,7 @@ from app.modules.orders.services.states import (
     OrderReferenceUsed,
     ShipmentTooLarge,
 )
+from app.modules.orders.services.steps import OrderSteps
 from app.modules.orders.services.stock import StockService, read_movement
 
 records = record_router(ORDER)
@@ -84,7 +85,7 @@ async def place_order(body: OnlineOrder, uow: Uow) -> Response:
     service = OrderService(uow)
     row = await service.create(fields_of(body), explicit=body.model_fields_set)
     if row.status == OrderStatus.DRAFT:
-        row = await service.confirm(row.id, expected_version=row.version)
+        row = await OrderSteps(service).confirm(row.id, expected_version=row.version)
     return await detail_response(OrderService(uow), row, 201)
 
 
@@ -97,7 +98,7 @@ async def place_order(body: OnlineOrder, uow: Uow) -> Response:
 async def confirm_order(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """The customer bought: goods are reserved, all or none."""
     service = OrderService(uow)
-    return await detail_response(service, await service.confirm(id, expected_version=version))
+    return await detail_response(service, await OrderSteps(service).confirm(id, expected_version=version))
 
 
 @router.post(
@@ -121,7 +122,9 @@ async def cancel_order(id: UUID, version: IfMatch, uow: Uow, why: Cancellation |
     """Cancel a whole order of which nothing was shipped; its goods are free again."""
     reason = (why or Cancellation()).reason
     service = OrderService(uow)
-    return await detail_response(service, await service.cancel(id, reason, expected_version=version))
+    return await detail_response(
+        service, await OrderSteps(service).cancel(id, reason, expected_version=version)
+    )
 
 
 @router.post(
@@ -140,7 +143,7 @@ async def cancel_order_lines(id: UUID, body: LineCancellation, version: IfMatch,
 async def close_order(id: UUID, version: IfMatch, uow: Uow) -> Response:
     """A fulfilled order is done with."""
     service = OrderService(uow)
-    return await detail_response(service, await service.close(id, expected_version=version))
+    return await detail_response(service, await OrderSteps(service).close(id, expected_version=version))
 
 
 @router.get(f"{OF}/shipments", access=READ)

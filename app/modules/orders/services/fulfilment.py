@@ -36,6 +36,7 @@ from app.modules.orders.services.lines import AMOUNTS, derived, exact_sum
 from app.modules.orders.services.orders import OrderService
 from app.modules.orders.services.receivables.counters import require_uninvoiced
 from app.modules.orders.services.states import ORDER_STATES, CancellationTooLarge, ShipmentTooLarge
+from app.modules.orders.services.steps import OrderSteps
 from app.modules.orders.services.stock import stock_of
 
 Quantities = Mapping[UUID, Decimal]
@@ -47,6 +48,7 @@ class FulfilmentService:
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
         self._orders = OrderService(uow)
+        self._steps = OrderSteps(self._orders)
 
     async def shipments(self, order_id: UUID) -> Shipments:
         """Oldest first. Raises `NotFound` for an order that is not visible."""
@@ -134,7 +136,7 @@ class FulfilmentService:
             changes=_header(row, lines, amounts)
             | {"benefits": stored(benefits), "benefit_discount": sum(off.values())},
         )
-        await self._orders.draw(after)
+        await self._steps.draw(after)
         total = Money(after.total, after.currency).to_texts()
         self._uow.publish(OrderLinesCancelled(id=after.id, account_id=after.account_id, total=total))
         return after
@@ -144,7 +146,7 @@ class FulfilmentService:
         stock = stock_of(self._uow)
         await stock.release(list(wanted))
         kept = {id: lines[id].open - wanted[id] for id in wanted if lines[id].open > wanted[id]}
-        await stock.reserve(await self._orders.needs([lines[id] for id in kept], kept))
+        await stock.reserve(await self._steps.needs([lines[id] for id in kept], kept))
 
     async def _move(
         self,

@@ -64,18 +64,7 @@ def totalled(
     Raises: Invalid for a discount beyond the price, and for sums that are out of range.
     """
     off = by_line(benefits, len(lines))
-    inputs = [
-        LineInput(
-            quantity=line.quantity,
-            unit_price=line.unit_price,
-            gross=line.gross,
-            discount_percent=line.discount_percent,
-            discount_amount=line.discount_amount,
-            tax_rate=line.tax_rate,
-            benefit=benefit,
-        )
-        for line, benefit in zip(lines, off, strict=True)
-    ]
+    inputs = [_input(line, benefit) for line, benefit in zip(lines, off, strict=True)]
     try:
         sums = total(
             inputs,
@@ -99,6 +88,18 @@ def totalled(
     header |= {"line_count": len(rows), "exact_value": _exact_value(lines)}
     header |= {"benefit_discount": sum(off), "benefits": stored(benefits)}
     return header | derived(header["net"], [row["cost"] for row in rows], commission_percent), rows
+
+
+def _input(line: NewOrderLine, benefit: int) -> LineInput:
+    return LineInput(
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+        gross=line.gross,
+        discount_percent=line.discount_percent,
+        discount_amount=line.discount_amount,
+        tax_rate=line.tax_rate,
+        benefit=benefit,
+    )
 
 
 def _exact_value(lines: Sequence[NewOrderLine]) -> Decimal:

@@ -1,4 +1,4 @@
-"""Orders as records: made and changed as drafts, confirmed, cancelled and closed.
+"""Orders as records, made and changed as drafts. What becomes of them is `services/steps.py`.
 
 Whoever acts on an order holds its row first, then its account, its stock, its contract, and its coupons and points,
 always in this order.
@@ -7,7 +7,6 @@ always in this order.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
@@ -15,37 +14,28 @@ from uuid import UUID
 from app.kernel.benefits import BENEFITS, Benefit
 from app.kernel.errors import Invalid, NotFound, require_version
 from app.kernel.locks import lock_keys
-from app.kernel.money import Money
 from app.kernel.numbering import next_number
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.statements import entity
 from app.kernel.uow import UnitOfWork
 from app.kernel.validation import refuse_nulls
-from app.modules.automation.interface import ApprovalPending, Approvals
-from app.modules.catalog.interface import Catalog
-from app.modules.contracts.interface import Contracts
-from app.modules.customers.interface import Customers
-from app.modules.orders.interface import NewOrderLine, OrderCancelled, OrderPlaced, StockNeed
-from app.modules.orders.models.orders import Order, OrderLine, OrderStatus, PaymentStatus
+from app.modules.automation.interface import ApprovalPending
+from app.modules.orders.interface import NewOrderLine
+from app.modules.orders.models.orders import Order, OrderLine, PaymentStatus
 from app.modules.orders.schemas.orders import OrderCreate, OrderDetail, OrderLineInput, OrderRead, OrderUpdate
 from app.modules.orders.services import lines as of_lines
 from app.modules.orders.services.benefits import Benefits, asked_for
-from app.modules.orders.services.content import content_hash, of_products, plain
+from app.modules.orders.services.content import content_hash, plain
 from app.modules.orders.services.lines import OrderLines
 from app.modules.orders.services.pricing import Pricing, Sale
-from app.modules.orders.services.receivables import credit
-from app.modules.orders.services.receivables.counters import require_uninvoiced
 from app.modules.orders.services.references import References, addressed
 from app.modules.orders.services.states import (
     CANCELLED,
     CLOSED,
     DRAFT,
-    ORDER_STATES,
-    OrderEmpty,
     OrderNotDraft,
     OrderReferenceUsed,
 )
-from app.modules.orders.services.stock import stock_of
 
 NUMBER = "O-{year}-{number:05d}"
 AGREED = frozenset(
@@ -73,10 +63,6 @@ UNSAID: dict[str, Any] = {
     "ordered_on": None, "requested_on": None, "shipping_address": None, "billing_address": None,
     "coupon_codes": [], "points": 0,
 }  # fmt: skip
-
-
-SETTLED: dict[str, Any] = {"held_for": None, "credit_requested": None}
-"""What is over once a draft is confirmed or cancelled."""
 
 
 class OrderService(RecordService[Order]):
@@ -362,94 +348,6 @@ class OrderService(RecordService[Order]):
         if expected_version is not None:
             require_version(row.version, expected=expected_version)
         return row
-
-    # -- steps ---------------------------------------------------------------------------------------------
-
-    async def confirm(self, id: UUID, *, expected_version: int) -> Order:
-        """The customer bought: goods are reserved, and the order draws on its contract.
-
-        Raises: InvalidTransition; OrderEmpty; OutOfStock; CreditRefused; ContractNotActive; FrameExceeded;
-        CouponNotApplicable; PointsNotApplicable; StaleVersion.
-        """
-        return await self.confirm_row(await self.locked(id, expected_version))
-
-    async def confirm_row(self, row: Order) -> Order:
-        """As `confirm`, for a row that is held or has just been made."""
-        status = ORDER_STATES.next(OrderStatus(row.status), "confirm")
-        lines = (await self.lines.of([row.id]))[row.id]
-        if not lines:
-            raise OrderEmpty
-        await credit.check(
-            self.uow,
-            row.account_id,
-            Money(row.total, row.currency),
-            row.id,
-            approved=row.credit_approved,
-        )
-        await self.uow.of(Customers).advance(row.account_id, "customer")
-        await stock_of(self.uow).reserve(await self.needs(lines, {line.id: line.open for line in lines}))
-        await self.draw(row)
-        await self.benefits.redeem(row, lines)
-        after = await self.write(
-            row,
-            {"status": status.value, "confirmed_at": self.uow.now, **SETTLED},
-            action="confirmed",
-        )
-        await self._nothing_to_approve(row)
-        self._publish_placed(after)
-        return after
-
-    async def _nothing_to_approve(self, before: Order, note: str | None = None) -> None:
-        """Nobody has to answer any more for a draft that became something else."""
-        if before.credit_requested is not None:
-            await self.uow.of(Approvals).withdraw("order", before.id, note=note)
-
-    async def draw(self, row: Order) -> None:
-        """Let the order draw its total on its contract, where it names one. Raises what drawing raises."""
-        if row.contract_id is not None:
-            total = Money(row.total, row.currency)
-            await self.uow.of(Contracts).draw(row.contract_id, row.id, total)
-
-    async def cancel(self, id: UUID, reason: str | None, *, expected_version: int) -> Order:
-        """The whole order is off, and its goods are free again. Raises `InvalidTransition`, `StaleVersion`."""
-        row = await self.locked(id, expected_version)
-        status = ORDER_STATES.next(OrderStatus(row.status), "cancel")
-        lines = (await self.lines.of([row.id]))[row.id]
-        require_uninvoiced(lines, {line.id: line.quantity - line.cancelled for line in lines})
-        await stock_of(self.uow).release([line.id for line in lines])
-        if row.contract_id is not None:
-            await self.uow.of(Contracts).release(row.contract_id, row.id)
-        await self.benefits.release(row)
-        changes = {"status": status.value, "cancelled_at": self.uow.now, "cancel_reason": reason, **SETTLED}
-        after = await self.write(row, changes, action="cancelled", reason=reason)
-        await self._nothing_to_approve(row, reason)
-        self.uow.publish(OrderCancelled(id=row.id, account_id=row.account_id, reason=reason))
-        return after
-
-    async def close(self, id: UUID, *, expected_version: int) -> Order:
-        """It is done with. Raises `InvalidTransition`, `StaleVersion`."""
-        row = await self.locked(id, expected_version)
-        status = ORDER_STATES.next(OrderStatus(row.status), "close")
-        return await self.write(row, {"status": status.value, "closed_at": self.uow.now}, action="closed")
-
-    async def needs(self, lines: Sequence[OrderLine], quantities: Mapping[UUID, Decimal]) -> list[StockNeed]:
-        """What these quantities of lines take from stock: those of products that are kept on hand."""
-        products = {line.product_id for line in lines if line.product_id is not None}
-        known = await self.uow.of(Catalog).get_many(products, hold=True) if products else {}
-        stocked = {id for id, product in known.items() if product.stocked}
-        return [need for need in of_products(lines, quantities) if need.product_id in stocked]
-
-    def _publish_placed(self, row: Order) -> None:
-        names = ("account_id", "contact_id", "opportunity_id", "quote_id", "contract_id", "partner_id")
-        self.uow.publish(
-            OrderPlaced(
-                id=row.id,
-                **{name: getattr(row, name) for name in (*names, "owner_id", "source", "channel")},
-                net=Money(row.net, row.currency).to_texts(),
-                total=Money(row.total, row.currency).to_texts(),
-                placed_on=row.ordered_on,
-            )
-        )
 
 
 ORDER: RecordType[Order] = RecordType(

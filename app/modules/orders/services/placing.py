@@ -45,6 +45,7 @@ from app.modules.orders.services.content import content_hash
 from app.modules.orders.services.orders import UNSAID, OrderService
 from app.modules.orders.services.receivables import credit
 from app.modules.orders.services.states import DRAFT, ORDER_STATES, OrderEmpty
+from app.modules.orders.services.steps import OrderSteps
 
 ORDER_HELD: Final = "order.held"
 _REFUSED: Final = "refused"
@@ -107,7 +108,7 @@ class Placing:
         """The row, which this transaction holds, one step on; of a refused confirmation nothing is left."""
         try:
             async with self._uow.savepoint():
-                return await self._orders.confirm_row(row)
+                return await OrderSteps(self._orders).confirm_row(row)
         except _HOLDING as refused:
             return await self._hold(row, _reason(refused))
 

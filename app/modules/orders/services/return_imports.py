@@ -14,6 +14,7 @@ from app.kernel.numbering import next_numbers
 from app.kernel.statements import by_texts, columns_of, entity
 from app.kernel.totals import LineInput, total
 from app.kernel.uow import UnitOfWork
+from app.modules.catalog.interface import ProductRef
 from app.modules.orders.models.orders import OrderLine, ReturnStatus
 from app.modules.orders.models.returns import Return, ReturnLine
 from app.modules.orders.schemas.imports import ImportAnswer, ImportedReturn, ImportedReturnLine
@@ -139,20 +140,12 @@ class ReturnImports:
         else:
             price = Decimal(line.unit_price)
             amounts = self._amounts(item, line, at)
-        named = of.description if of is not None else None if product is None else product.name
-        description = line.description or named
-        if description is None:
-            item.refuse(f"{at}/description", "required", "Say what came back, or name a product.")
-        unit = of.unit if of is not None else "piece" if product is None else product.unit
-        of_product = of.product_id if of is not None else None if product is None else product.id
         net, tax = amounts
         return {
             "id": new_id(),
             "position": place,
             "order_line_id": None if of is None else of.id,
-            "product_id": of_product,
-            "description": description,
-            "unit": line.unit or unit,
+            **_goods(item, line, at, of, product),
             "quantity": quantity,
             "unit_price": price,
             "net": net,
@@ -260,3 +253,23 @@ class ReturnImports:
             [line.returned_net for line in changed],
             [line.returned_tax for line in changed],
         )
+
+
+def _goods(
+    item: Item[ImportedReturn],
+    line: ImportedReturnLine,
+    at: str,
+    of: OrderLine | None,
+    product: ProductRef | None,
+) -> dict[str, Any]:
+    """What came back: as the line says, else as the order's line, else as the product. Refuses what has no name."""
+    if of is not None:
+        product_id, name, unit = of.product_id, of.description, of.unit
+    elif product is not None:
+        product_id, name, unit = product.id, product.name, product.unit
+    else:
+        product_id, name, unit = None, None, "piece"
+    description = line.description or name
+    if description is None:
+        item.refuse(f"{at}/description", "required", "Say what came back, or name a product.")
+    return {"product_id": product_id, "description": description, "unit": line.unit or unit}

@@ -39,6 +39,7 @@ from app.modules.orders.services.orders import UNSAID, OrderService
 from app.modules.orders.services.receivables.returned import credit_returned
 from app.modules.orders.services.references import References
 from app.modules.orders.services.return_lines import ReturnLines
+from app.modules.orders.services.steps import OrderSteps
 from app.modules.orders.services.stock import stock_of
 
 NUMBER = "R-{year}-{number:05d}"
@@ -305,7 +306,7 @@ class ReturnService(RecordService[Return]):
             "shipping_address": None if order is None else order.shipping_address,
         }
         made = await self._orders.make_for(row.owner_id, columns, again)
-        return await self._orders.confirm_row(made)
+        return await OrderSteps(self._orders).confirm_row(made)
 
     async def _order_lines(self, ids: Sequence[UUID]) -> dict[UUID | None, OrderLine]:
         rows = await self.uow.fetch(

@@ -11,12 +11,15 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ARRAY, Uuid, any_, literal
+
 from app.kernel.decimals import decimal_text
 from app.kernel.errors import Conflict, Invalid
 from app.kernel.ids import new_id
-from app.kernel.positions import MAX_LIMIT, read_position, sign_position
+from app.kernel.listing import Kind
+from app.kernel.log_pages import NEWEST, order_by, select_page
 from app.kernel.schemas import Page
-from app.kernel.statements import entities, entity
+from app.kernel.statements import entities
 from app.kernel.uow import UnitOfWork
 from app.modules.catalog.interface import Catalog
 from app.modules.orders.interface import OutOfStock, Stock, StockNeed
@@ -24,6 +27,7 @@ from app.modules.orders.models.orders import MovementKind, StockLevel, StockMove
 from app.modules.orders.schemas.orders import StockAdjustment, StockLevelRead, StockMovementRead
 
 _ZERO = Decimal(0)
+_BY_PRODUCT = order_by({"product_id": Kind.UUID})
 
 
 def stock_of(uow: UnitOfWork) -> Stock:
@@ -232,51 +236,25 @@ class StockService:
         self, product_ids: Sequence[UUID] | None, *, limit: int, cursor: str | None
     ) -> Page[StockLevelRead]:
         """Levels by product id. Raises `InvalidCursor`."""
-        limit = min(limit, MAX_LIMIT)
-        listed = f"stock-levels:{sorted(map(str, product_ids or ()))}"
-        after = read_position(self._uow, listed, cursor)
-        rows = await self._uow.fetch(
-            "SELECT * FROM orders.stock_levels WHERE tenant_id = $1"
-            " AND ($2::uuid[] IS NULL OR product_id = ANY($2)) AND ($3::uuid IS NULL OR product_id > $3)"
-            " ORDER BY product_id LIMIT $4",
-            self._uow.tenant_id,
-            list(product_ids) if product_ids else None,
-            UUID(after[0]) if after else None,
-            limit + 1,
-        )
-        levels = entities(StockLevel, rows)
-        more = len(levels) > limit
-        levels = levels[:limit]
-        return Page(
-            data=[_read_level(level) for level in levels],
-            next_cursor=sign_position(self._uow, listed, [levels[-1].product_id]) if more else None,
-            has_more=more,
-        )
+        statement = self._uow.select(StockLevel)
+        if product_ids:
+            statement = statement.where(
+                StockLevel.product_id == any_(literal(list(product_ids), ARRAY(Uuid())))
+            )
+        name = f"stock-levels:{sorted(map(str, product_ids or ()))}"
+        found = await select_page(self._uow, statement, _BY_PRODUCT, name=name, limit=limit, cursor=cursor)
+        return found.page(_read_level)
 
     async def movements(
         self, product_id: UUID | None, *, limit: int, cursor: str | None
     ) -> Page[StockMovementRead]:
         """Movements, newest first. Raises `InvalidCursor`."""
-        limit = min(limit, MAX_LIMIT)
-        listed = f"stock-movements:{product_id}"
-        before = read_position(self._uow, listed, cursor)
-        rows = await self._uow.fetch(
-            "SELECT * FROM orders.stock_movements WHERE tenant_id = $1"
-            " AND ($2::uuid IS NULL OR product_id = $2) AND ($3::uuid IS NULL OR id < $3)"
-            " ORDER BY id DESC LIMIT $4",
-            self._uow.tenant_id,
-            product_id,
-            UUID(before[0]) if before else None,
-            limit + 1,
-        )
-        found = [read_movement(entity(StockMovement, row)) for row in rows]
-        more = len(found) > limit
-        found = found[:limit]
-        return Page(
-            data=found,
-            next_cursor=sign_position(self._uow, listed, [found[-1].id]) if more else None,
-            has_more=more,
-        )
+        statement = self._uow.select(StockMovement)
+        if product_id is not None:
+            statement = statement.where(StockMovement.product_id == product_id)
+        name = f"stock-movements:{product_id}"
+        found = await select_page(self._uow, statement, NEWEST, name=name, limit=limit, cursor=cursor)
+        return found.page(read_movement)
 
 
 def _by_product(needs: Sequence[StockNeed]) -> dict[UUID, Decimal]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.notifications import Notice, Notifications
@@ -56,17 +57,20 @@ async def price_changed(
         uow.now,
     )
     concerned = [row for row in rows if row["owner_id"] is not None]
-    if not concerned:
-        return
-    language = uow.actor.tenant.language
+    if concerned:
+        language = uow.actor.tenant.language
+        prices = {"former": _text(former, currency, language), "price": _text(price, currency, language)}
+        await _tell_owners(uow, concerned, product_id, prices)
+
+
+async def _tell_owners(
+    uow: UnitOfWork, quotes: Sequence[Any], product_id: UUID, prices: Mapping[str, str]
+) -> None:
     name = (await uow.of(Catalog).names([product_id])).get(product_id, "")
     notices = []
-    for row in concerned:
-        title = _TITLE[language].format(
-            quote=f"{row['number']} rev. {row['revision']}",
-            product=name,
-            former=_text(former, currency, language),
-            price=_text(price, currency, language),
+    for row in quotes:
+        title = _TITLE[uow.actor.tenant.language].format(
+            quote=f"{row['number']} rev. {row['revision']}", product=name, **prices
         )
         notices.append((row["owner_id"], Notice(PRICE_CHANGED, title, object="quote", record_id=row["id"])))
     await Notifications(uow).tell_each(notices)

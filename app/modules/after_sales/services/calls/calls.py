@@ -131,11 +131,7 @@ class CallService:
             raise CallOver(ended_at=row.ended_at.isoformat())
         found = await self._known(row.e164)
         about = _meant(found) if body.about is None else await self._seen(body)
-        seconds = body.duration_seconds
-        if seconds is None:
-            seconds = min(
-                max(0, int((uow.now - row.started_at).total_seconds())), int(LONGEST.total_seconds())
-            )
+        seconds = self._duration(row) if body.duration_seconds is None else body.duration_seconds
         activity = await uow.of(Activities).record_call(
             about,
             self._title(row, found if len(found) == 1 else ()),
@@ -167,6 +163,11 @@ class CallService:
             )
         )
         return after
+
+    def _duration(self, row: Call) -> int:
+        """Seconds from the call's beginning until now, as far as calls may last."""
+        since = int((self.uow.now - row.started_at).total_seconds())
+        return min(max(0, since), int(LONGEST.total_seconds()))
 
     async def _seen(self, body: CallEnd) -> list[Subject]:
         """What the actor says that it was about. Raises: Invalid for what they do not see."""

@@ -6,7 +6,7 @@ its sides were there, so that entering a payment late does not make the customer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -64,13 +64,7 @@ class AgeingService:
             on=on,
             complete=whole,
             totals=[AgeingBuckets(**buckets(row)) for row in totals],
-            data=[
-                AccountAgeing(
-                    account=NamedAccount(id=row["account_id"], name=names.get(row["account_id"])),
-                    **buckets(row),
-                )
-                for row in shown
-            ],
+            data=[_of_account(row, names) for row in shown],
             next_cursor=None
             if last is None
             else sign_position(uow, name, [int(last["open"]), last["account_id"], last["currency"]]),
@@ -114,6 +108,11 @@ class AgeingService:
             parts["after"] = "" if after is None else _AFTER.format(*map(bind, after))
             parts["limit"] = bind(limit)
         return (_OPEN_AT.format(**parts) + sql.format(**parts), *bind.values)
+
+
+def _of_account(row: Any, names: Mapping[UUID, str]) -> AccountAgeing:
+    account = NamedAccount(id=row["account_id"], name=names.get(row["account_id"]))
+    return AccountAgeing(account=account, **buckets(row))
 
 
 def buckets(row: Any) -> dict[str, Any]:

@@ -121,29 +121,8 @@ class OrderBilling:
             paid=money(paid),
             open=money(still_open),
             payment_status=_state(paid=paid, settled=bool(issued) and not still_open and not to_invoice),
-            invoices=[
-                OrderInvoiceRead(
-                    id=row["id"],
-                    number=row["number"],
-                    kind=row["kind"],
-                    status=row["status"],
-                    total=money(row["total"]),
-                    open_amount=money(row["open_amount"]),
-                    due_on=row["due_on"],
-                )
-                for row in invoices
-                if row["id"] in seen
-            ],
-            payments=[
-                OrderPaymentRead(
-                    id=row["id"],
-                    number=row["number"],
-                    received_on=row["received_on"],
-                    amount=money(int(row["amount"])),
-                )
-                for row in payments
-                if row["id"] in received
-            ],
+            invoices=[_invoice(row, order.currency) for row in invoices if row["id"] in seen],
+            payments=[_payment(row, order.currency) for row in payments if row["id"] in received],
         )
 
     async def _seen(self, service: RecordService[Any], ids: Sequence[UUID]) -> Collection[UUID]:
@@ -153,6 +132,27 @@ class OrderBilling:
             return ()
         hidden = self._uow.actor.hidden(name) & {"total", "open_amount", "amount"}
         return () if hidden else (await service.get_many(ids)).keys()
+
+
+def _invoice(row: Any, currency: str) -> OrderInvoiceRead:
+    return OrderInvoiceRead(
+        id=row["id"],
+        number=row["number"],
+        kind=row["kind"],
+        status=row["status"],
+        total=Money(row["total"], currency),
+        open_amount=Money(row["open_amount"], currency),
+        due_on=row["due_on"],
+    )
+
+
+def _payment(row: Any, currency: str) -> OrderPaymentRead:
+    return OrderPaymentRead(
+        id=row["id"],
+        number=row["number"],
+        received_on=row["received_on"],
+        amount=Money(int(row["amount"]), currency),
+    )
 
 
 def _state(*, paid: int, settled: bool) -> PaymentState:

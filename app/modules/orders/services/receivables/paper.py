@@ -89,17 +89,16 @@ async def describe(uow: UnitOfWork, id: UUID, language: Language | None) -> Docu
         tax_included=row.tax_included,
         due_on=row.due_on if row.kind == InvoiceKind.INVOICE else None,
         facts=await _facts(uow, row, order, _TEXTS[spoken]),
-        sections=[
-            (_TEXTS[spoken]["reason"], row.reason or ""),
-            (_TEXTS[spoken]["note"], row.note or ""),
-            (
-                _TEXTS[spoken]["bank"],
-                letterhead.bank_details or "" if row.kind == InvoiceKind.INVOICE else "",
-            ),
-        ],
+        sections=_sections(row, letterhead.bank_details, _TEXTS[spoken]),
         paper=letterhead.paper,
         draft=row.status not in ISSUED,
     )
+
+
+def _sections(row: Invoice, bank_details: str | None, texts: dict[str, str]) -> list[tuple[str, str]]:
+    """What is said below the lines; only an invoice asks to be paid."""
+    bank = bank_details if row.kind == InvoiceKind.INVOICE else None
+    return [(texts["reason"], row.reason or ""), (texts["note"], row.note or ""), (texts["bank"], bank or "")]
 
 
 def _line(line: InvoiceLine, total: LineTotal, name: str) -> DocumentLine:

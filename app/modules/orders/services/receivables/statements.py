@@ -39,12 +39,9 @@ class StatementService:
         and payments, or where their amounts are hidden from the actor; Invalid; InvalidCursor.
         """
         require_whole(self._uow.actor)
-        uow, tenant = self._uow, self._uow.actor.tenant
-        ends = ends_on or tenant.day_of(uow.now)
-        begins = begins_on or ends.replace(day=1)
-        if begins > ends:
-            raise Invalid.at("begins_on", "after_end", "The period ends before it begins.")
-        money = currency or tenant.currency
+        uow = self._uow
+        begins, ends = self._period(begins_on, ends_on)
+        money = currency or uow.actor.tenant.currency
         accounts = await uow.of(Customers).get_many([account_id])
         if account_id not in accounts:
             raise NotFound
@@ -70,6 +67,14 @@ class StatementService:
             next_cursor=None if last is None else sign_position(uow, name, [last["day"], last["id"]]),
             has_more=more,
         )
+
+    def _period(self, begins_on: date | None, ends_on: date | None) -> tuple[date, date]:
+        """As asked for, else the month of its end, until today. Raises: Invalid."""
+        ends = ends_on or self._uow.actor.tenant.day_of(self._uow.now)
+        begins = begins_on or ends.replace(day=1)
+        if begins > ends:
+            raise Invalid.at("begins_on", "after_end", "The period ends before it begins.")
+        return begins, ends
 
 
 def _movement(row: Any, opening: int, currency: str) -> Movement:
