@@ -5,7 +5,12 @@ CTE: the same row with the same search tokens and compared forms (its client sen
 the same event. It answers the same JSON for the same lead, so that what the product adds is all that differs: what it
 checks, makes and remembers. A record with parts is read with them, by the product's own select list: header and lines
 in one statement of the limit's transaction. An order comes with its lines as rows of the tables, made and totalled by
-the client, and so does a case with its clocks (`LINES`); the limit of pricing is one statement that reads products.
+the client, and so do other records (`LINES`): a case with its clocks, a coupon with its code, a quote with its lines
+and first step, a deal with its first stage and the task that the demo company's playbook gives out for it. With a
+change its client sends the record that the event carries and, of a text that finds the record, the search tokens:
+without them nobody would find it any more. Writing goes by generic plans, as the product's does: planning the
+triggers' statements each time costs more than running them. The limit of pricing is one statement that reads
+products.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import uvicorn
 
 from app.kernel.ids import new_id
 from app.kernel.records import RecordType, to_json
+from app.kernel.statements import split_tokens
 from app.modules import MODULES
 from app.modules.leads.services.leads import LEAD
 
@@ -59,13 +65,26 @@ _ORDER = """WITH t AS (
   INSERT INTO kernel.outbox (tenant_id, id, at, actor_kind, actor_id, type, object, record_id, data)
   SELECT $1, $2, now(), 'member', $1, 'orders.order.created.v1', 'order', t.id, $6::jsonb FROM t
 ) SELECT 1"""
-LINES = {"cases": ("after_sales.case_clocks", "case_id")}
-"""The table of a record's lines, and the column that names the record."""
+_TASKS = "SELECT activity_id FROM opportunities.playbook_tasks WHERE tenant_id = $1 AND opportunity_id = $2"
+LINES: dict[str, tuple[tuple[str, str], ...]] = {
+    "cases": (("after_sales.case_clocks", "case_id = $2"),),
+    "coupons": (("membership.coupon_codes", "coupon_id = $2"),),
+    "quotes": (("quotes.quote_lines", "quote_id = $2"), ("quotes.quote_steps", "quote_id = $2")),
+    "opportunities": (
+        ("opportunities.stage_history", "opportunity_id = $2"),
+        ("activities.activities", f"id IN ({_TASKS})"),
+        ("activities.links", "object = 'opportunity' AND record_id = $2"),
+        ("opportunities.playbook_tasks", "opportunity_id = $2"),
+        ("kernel.audit_entries", f"object = 'activity' AND record_id IN ({_TASKS})"),
+        ("kernel.outbox", f"object = 'activity' AND record_id IN ({_TASKS})"),
+    ),
+}
+"""The tables whose rows come into being with a record, and which of their rows are those of one (`$2`)."""
 _PRODUCTS = "SELECT * FROM catalog.products WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
 _EMPTY: dict[str, Any] = dict.fromkeys(_PLAN.names)
 _COLUMNS = """
 SELECT string_agg(attname, ', ' ORDER BY attnum) AS columns FROM pg_attribute
-WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''"""
+WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attname <> 'tx'"""
 
 
 def _beside(record: RecordType[Any], verb: str) -> str:
@@ -83,6 +102,7 @@ class Raw:
         self._tenant = tenant_id
         self._inserts: dict[str, str] = {}
         self._begin = f"BEGIN; SET LOCAL app.tenant_id = '{tenant_id}'"
+        self._begin_writing = f"{self._begin}; SET LOCAL plan_cache_mode = force_generic_plan"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -115,12 +135,12 @@ class Raw:
         if method == "POST":
             rows = await self._run(
                 _CREATE, self._tenant, new_id(), *side, given["name"], given["company"], given["email"],
-                made["tokens"], made["email_key"], made["name_key"], self._tenant,
+                made["tokens"], made["email_key"], made["name_key"], self._tenant, writes=True,
             )  # fmt: skip
         else:
             version = int(dict(scope["headers"])[b"if-match"].strip(b'"'))
             id = UUID(scope["path"][10:])
-            rows = await self._run(_UPDATE, self._tenant, id, *side, given["title"], version)
+            rows = await self._run(_UPDATE, self._tenant, id, *side, given["title"], version, writes=True)
         return to_json(_PLAN.render(rows[0]))
 
     async def _record(self, method: str, scope: Any, given: dict[str, Any]) -> bytes:
@@ -132,28 +152,30 @@ class Raw:
             changes = {name: [None, value] for name, value in row.items() if value is not None}
             sql = await self._insert(record)
             values: list[Any] = [UUID(row["id"]), *_told(changes, row), orjson.dumps(row).decode()]
-            if plural in LINES:
-                values.append(orjson.dumps(given["lines"]).decode())
+            values += [orjson.dumps(lines).decode() for lines in given["lines"]]
         else:
+            made = given.pop("made")
             ((name, value),) = given.items()
             version = int(dict(scope["headers"])[b"if-match"].strip(b'"'))
+            found_by = f", tokens = {split_tokens('$9')}" if "tokens" in made else ""
             sql = (
                 f"WITH t AS (UPDATE {record.table} SET {name} = $7, version = version + 1, updated_at = now()"
-                f" WHERE tenant_id = $1 AND id = $2 AND version = $8 RETURNING *){_beside(record, 'updated')}"
-                f" SELECT {record.plan.columns} FROM t"
+                f"{found_by} WHERE tenant_id = $1 AND id = $2 AND version = $8 RETURNING *)"
+                f"{_beside(record, 'updated')} SELECT {record.plan.columns} FROM t"
             )
-            values = [UUID(rest[0]), *_told({name: [None, value]}, given), value, version]
-        rows = await self._run(sql, self._tenant, *values)
+            values = [UUID(rest[0]), *_told({name: [None, value]}, made["record"]), value, version]
+            values += [made["tokens"]] if "tokens" in made else []
+        rows = await self._run(sql, self._tenant, *values, writes=True)
         return to_json(record.plan.render(rows[0]))
 
     async def _insert(self, record: RecordType[Any]) -> str:
         if record.path not in self._inserts:
-            columns = (await self._run(_COLUMNS, record.table))[0]["columns"]
+            columns = await self._columns(record.table)
             lines = ""
-            if record.path in LINES:
-                table = LINES[record.path][0]
-                rows = f"SELECT * FROM jsonb_populate_recordset(NULL::{table}, $8::jsonb)"
-                lines = f", l AS (INSERT INTO {table} {rows})"
+            for place, (table, _) in enumerate(LINES.get(record.path, ())):
+                names = await self._columns(table)
+                rows = f"SELECT {names} FROM jsonb_populate_recordset(NULL::{table}, ${8 + place}::jsonb)"
+                lines += f", l{place} AS (INSERT INTO {table} ({names}) {rows})"
             self._inserts[record.path] = (
                 f"WITH t AS (INSERT INTO {record.table} ({columns}) SELECT {columns}"
                 f" FROM jsonb_populate_record(NULL::{record.table}, $7::jsonb) RETURNING *){lines}"
@@ -161,12 +183,16 @@ class Raw:
             )
         return self._inserts[record.path]
 
+    async def _columns(self, table: str) -> str:
+        """Its columns but those that the database fills in."""
+        return str((await self._run(_COLUMNS, table))[0]["columns"])
+
     async def _order(self, given: dict[str, Any]) -> bytes:
         order, lines = given["order"], given["lines"]
         changes = to_json({name: [None, value] for name, value in order.items()}).decode()
         event = to_json({"record": order}).decode()
         rows = (to_json(order).decode(), to_json(lines).decode())
-        await self._run(_ORDER, self._tenant, new_id(), *rows, changes, event)
+        await self._run(_ORDER, self._tenant, new_id(), *rows, changes, event, writes=True)
         return to_json({**order, "lines": lines})
 
     async def _price(self, given: dict[str, Any]) -> bytes:
@@ -190,9 +216,9 @@ class Raw:
             rows = await self._run(f"{sql} AND t.deleted_at IS NULL {_NEWEST}", self._tenant)
         return to_json({"data": [plan.render(row) for row in rows[:50]], "next_cursor": None})
 
-    async def _run(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+    async def _run(self, sql: str, *arguments: Any, writes: bool = False) -> list[asyncpg.Record]:
         async with self._pool.acquire() as connection:
-            await connection.execute(self._begin)
+            await connection.execute(self._begin_writing if writes else self._begin)
             rows = await connection.fetch(sql, *arguments)
             await connection.execute("COMMIT")
         return rows

@@ -19,7 +19,7 @@ from app.kernel.records import RecordType
 from bench import load
 from bench.house import OTHER_CORES, House, pin, report
 from bench.raw_server import RECORDS
-from bench.writing import WRITTEN, Known, creates, known, rows_like, updates, versions_of
+from bench.writing import WRITTEN, Known, creates, known, made_for_limit, rows_like, updates, versions_of
 
 ENOUGH = 100
 ROUNDS = 3
@@ -136,9 +136,10 @@ class _Writing:
             bodies = await rows_like(self._connection, record, self._tenant_id)
             return lambda: (load.request_bytes("POST", f"/v1/{plural}", self._key, body) for body in bodies)
 
-        async def update(*, raw: bool) -> Requests:  # noqa: ARG001 - what is sent is the same
+        async def update(*, raw: bool) -> Requests:
             versions = await versions_of(self._connection, record, self._tenant_id)
-            return lambda: updates(plural, self._key, versions)
+            made = await made_for_limit(self._connection, record, self._tenant_id) if raw else None
+            return lambda: updates(plural, self._key, versions, made)
 
         return {"create": create, "update": update}
 

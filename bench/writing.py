@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +14,8 @@ import orjson
 
 from app.demo.client import Api
 from app.kernel.ids import new_id
-from app.kernel.records import RecordType
+from app.kernel.records import RecordType, to_json
+from app.kernel.statements import BETWEEN_TOKENS
 from bench import load
 from bench.raw_server import LINES
 
@@ -31,6 +33,7 @@ class Known:
     product_id: str
     asset_id: str
     programme_id: str
+    opportunity_id: str
     free_accounts: Iterator[str]
 
 
@@ -58,7 +61,16 @@ WRITTEN: Final[Mapping[str, Written]] = {
     "products": Written(
         lambda n, _: {"code": f"B-{n}-{random.getrandbits(48)}", "name": f"Pump {n}"}, "name"
     ),
+    "product-categories": Written(lambda n, _: {"name": f"Pumps {n}"}, "name"),
+    "price-books": Written(
+        lambda n, _: {"code": f"B-{n}-{random.getrandbits(48)}", "name": f"Book {n}", "currency": "USD"},
+        "name",
+    ),
     "opportunities": Written(lambda n, known: {"name": f"Deal {n}", "account_id": known.account_id}, "name"),
+    "competitors": Written(lambda n, _: {"name": f"Rival {n} {random.random()}"}, "name"),
+    "presales-requests": Written(
+        lambda n, known: {"opportunity_id": known.opportunity_id, "kind": "demo", "name": f"Demo {n}"}, "name"
+    ),
     "contracts": Written(
         lambda n, known: {
             "title": f"Frame {n}",
@@ -67,6 +79,22 @@ WRITTEN: Final[Mapping[str, Written]] = {
             "starts_on": "2026-01-01",
         },
         "title",
+    ),
+    "quotes": Written(
+        lambda n, known: {
+            "name": f"Offer {n}",
+            "account_id": known.account_id,
+            "currency": "USD",
+            "lines": [
+                {
+                    "description": "Pump",
+                    "quantity": str(place),
+                    "unit_price": {"amount": "10.00", "currency": "USD"},
+                }
+                for place in (1, 2)
+            ],
+        },
+        "name",
     ),
     "cases": Written(lambda n, known: {"subject": f"Leak {n}", "account_id": known.account_id}, "subject"),
     "assets": Written(lambda n, known: {"name": f"Pump {n}", "account_id": known.account_id}, "name"),
@@ -112,6 +140,7 @@ async def known(api: Api) -> Known:
     worth = {"amount": "1.00", "currency": "USD"}
     club = {"key": "bench", "name_en": "Bench", "currency": "USD", "burn": {"worth": worth}}
     programme = await api.post("/v1/loyalty-programmes", club)
+    deal = await api.post("/v1/opportunities", {"name": "Bench"})
     free = []
     for start in range(0, ACCOUNTS, 100):
         items = [
@@ -120,7 +149,7 @@ async def known(api: Api) -> Known:
         ]
         made = await api.post("/v1/accounts/batch/create", {"items": items})
         free += [one["id"] for one in made["results"]]
-    return Known(account["id"], product["id"], asset["id"], programme["id"], iter(free))
+    return Known(account["id"], product["id"], asset["id"], programme["id"], deal["id"], iter(free))
 
 
 def creates(plural: str, key: str, refers: Known) -> Iterator[bytes]:
@@ -130,25 +159,49 @@ def creates(plural: str, key: str, refers: Known) -> Iterator[bytes]:
         yield load.request_bytes("POST", f"/v1/{plural}", key, body, f"Idempotency-Key: {new_id()}\r\n")
 
 
-def updates(plural: str, key: str, versions: dict[UUID, int]) -> Iterator[bytes]:
-    """Requests that change one text of records whose versions are known."""
+def updates(
+    plural: str, key: str, versions: dict[UUID, int], made: Callable[[UUID, Json], Json] | None = None
+) -> Iterator[bytes]:
+    """Requests that change one text of records whose versions are known; `made` adds what else the limit is sent."""
     for number in itertools.count():
         for id in versions:
             headers = f'If-Match: "{versions[id]}"\r\n'
             versions[id] += 1
-            body = orjson.dumps({WRITTEN[plural].field: f"Other {number} {random.random()}"})
+            change: Json = {WRITTEN[plural].field: f"Other {number} {random.random()}"}
+            body = orjson.dumps(change if made is None else change | made(id, change))
             yield load.request_bytes("PATCH", f"/v1/{plural}/{id}", key, body, headers)
 
 
 async def versions_of(connection: Any, record: RecordType[Any], tenant_id: UUID) -> dict[UUID, int]:
     """The newest records with their versions."""
-    rows = await connection.fetch(
-        f"SELECT id, version FROM {record.table} WHERE tenant_id = $1 AND deleted_at IS NULL"
-        " ORDER BY created_at DESC LIMIT $2",
+    return {row["id"]: row["version"] for row in await _newest(connection, record, tenant_id)}
+
+
+async def made_for_limit(
+    connection: Any, record: RecordType[Any], tenant_id: UUID
+) -> Callable[[UUID, Json], Json]:
+    """Makes what goes with a change of one of the newest records: its event and, where it takes them, tokens."""
+    rows = {row["id"]: row for row in await _newest(connection, record, tenant_id)}
+    rendered = {id: orjson.loads(to_json(record.plan.render(row))) for id, row in rows.items()}
+    known, search = {id: dict(row) for id, row in rows.items()}, record.search
+
+    def made(id: UUID, change: Json) -> Json:
+        found: Json = {"record": rendered[id] | change}
+        if not change.keys().isdisjoint(search.columns):
+            found["tokens"] = BETWEEN_TOKENS.join(search.tokens(known[id] | change))
+        return {"made": found}
+
+    return made
+
+
+async def _newest(connection: Any, record: RecordType[Any], tenant_id: UUID) -> Sequence[Any]:
+    found: Sequence[Any] = await connection.fetch(
+        f"SELECT {record.plan.columns} FROM {record.table} t"
+        " WHERE t.tenant_id = $1 AND t.deleted_at IS NULL ORDER BY t.created_at DESC, t.id LIMIT $2",
         tenant_id,
         CHANGED,
     )
-    return {row["id"]: row["version"] for row in rows}
+    return found
 
 
 async def rows_like(connection: Any, record: RecordType[Any], tenant_id: UUID) -> Iterator[bytes]:
@@ -160,46 +213,60 @@ async def rows_like(connection: Any, record: RecordType[Any], tenant_id: UUID) -
             tenant_id,
         )
     )
-    unique = await connection.fetch(_UNIQUE, record.table)
-    names = [one["attname"] for one in unique]
-    if record.path not in LINES:
-        return _rows(row, names)
-    table, column = LINES[record.path]
-    lines = await connection.fetch(
-        f"SELECT to_jsonb(t) AS line FROM {table} t WHERE tenant_id = $1 AND {column} = $2",
-        tenant_id,
-        UUID(row["id"]),
-    )
-    return _rows(row, names, [orjson.loads(one["line"]) for one in lines], column)
+    tables, unique = [[row]], [await connection.fetch(_UNIQUE, record.table, False)]
+    for table, of_record in LINES.get(record.path, ()):
+        found = await connection.fetch(
+            f"SELECT to_jsonb(t) AS line FROM {table} t WHERE tenant_id = $1 AND {of_record}",
+            tenant_id,
+            UUID(row["id"]),
+        )
+        tables.append([orjson.loads(one["line"]) for one in found])
+        unique.append(await connection.fetch(_UNIQUE, table, True))
+    return _bodies(tables, [[one["attname"] for one in names] for names in unique])
 
 
-def _rows(row: Json, unique: list[str], lines: Sequence[Json] = (), column: str = "") -> Iterator[bytes]:
+def _bodies(tables: list[list[Json]], unique: list[list[str]]) -> Iterator[bytes]:
+    """The same rows with fresh ids and fresh unique values, the same ones wherever they stood."""
+    rows = [row for table in tables for row in table]
+    fresh: dict[bytes, Callable[[], bytes]] = {row["id"].encode(): _fresh_id for row in rows}
+    for table, names in zip(tables, unique, strict=True):
+        for row, name in itertools.product(table, names):
+            value, mark = row.get(name), f"mark {len(fresh)}"
+            maker = _maker(value)
+            if maker is not None and not str(value).startswith("mark "):
+                quotes = '"' if isinstance(value, int) else ""
+                fresh[f"{quotes}{mark}{quotes}".encode()] = maker
+                for other in rows:
+                    other |= {at: mark for at, found in other.items() if found == value}
+    body = orjson.dumps({"row": tables[0][0], "lines": tables[1:]})
+    parts = re.split(b"(" + b"|".join(map(re.escape, fresh)) + b")", body)
     while True:
-        id = str(new_id())
-        fresh = {name: _fresh(row[name]) for name in unique if row.get(name) is not None}
-        body: Json = {"row": row | fresh | {"id": id}}
-        if column:
-            body["lines"] = [line | {"id": str(new_id()), column: id} for line in lines]
-        yield orjson.dumps(body)
+        made = {text: maker() for text, maker in fresh.items()}
+        yield b"".join([made.get(part, part) for part in parts])
 
 
-def _fresh(value: Any) -> Any:
-    """Another value of the same kind."""
+def _fresh_id() -> bytes:
+    return str(new_id()).encode()
+
+
+def _maker(value: Any) -> Callable[[], bytes] | None:
+    """Makes other values of the same kind; None for what is unique only beside others that are."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
     if isinstance(value, int):
-        return random.getrandbits(31)
-    if not isinstance(value, str):
-        return value  # unique only beside others that are
+        return lambda: str(random.getrandbits(31)).encode()
     try:
         UUID(value)
     except ValueError:
-        return f"{random.getrandbits(53):016}"
-    return str(new_id())
+        return lambda: f"B{random.getrandbits(53):016}".encode()
+    return _fresh_id
 
 
-# Of unique indexes on plain columns, those that are not of the tenant and hang on no other table.
+# Of unique indexes on plain columns, those that are not of the tenant and hang on no other table; by `$2` only where
+# they are unique by themselves.
 _UNIQUE: Final = """
 SELECT DISTINCT a.attname FROM pg_index i
 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
-WHERE i.indrelid = $1::regclass AND i.indisunique AND i.indexprs IS NULL
+WHERE i.indrelid = $1::text::regclass AND i.indisunique AND i.indexprs IS NULL AND (NOT $2 OR i.indnkeyatts = 2)
   AND a.attname NOT IN ('tenant_id', 'id') AND NOT EXISTS (
   SELECT 1 FROM pg_constraint c WHERE c.conrelid = i.indrelid AND c.contype = 'f' AND a.attnum = ANY(c.conkey))"""

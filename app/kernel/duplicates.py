@@ -165,6 +165,17 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What else is to be known of a new row: SQL that is read together with its duplicates, and who is told it.
+
+    `told` comes before any duplicate is spoken of, and may refuse by raising.
+    """
+
+    ask: Callable[[Bindings], str]
+    told: Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """Candidates that the actor may see, likeliest first, and how many there are beside them."""
 
@@ -183,13 +194,20 @@ class DuplicateFinder:
     def __init__(self, uow: UnitOfWork, record: RecordType[Any], spec: DuplicateSpec) -> None:
         self._uow, self._record, self._spec = uow, record, spec
 
-    async def check(self, values: Mapping[str, Any], *, id: UUID | None = None, allow: bool = False) -> int:
+    async def check(
+        self,
+        values: Mapping[str, Any],
+        *,
+        id: UUID | None = None,
+        allow: bool = False,
+        beside: Beside | None = None,
+    ) -> int:
         """How many records look like this one. Raises `DuplicateFound` where the tenant blocks, unless `allow`.
 
         Where it blocks, writers of the same address, number or name wait for each other, so that of two at
         once exactly one gets through.
         """
-        found = await self.find(values, id=id)
+        found = await self.find(values, id=id, beside=beside)
         if found.action is DuplicateAction.ALLOW:
             return 0
         if found.action is DuplicateAction.BLOCK and not allow:
@@ -209,7 +227,9 @@ class DuplicateFinder:
         keys += [f"n{name}"] if name else []
         await lock_keys(self._uow, self._record.object, keys)
 
-    async def find(self, values: Mapping[str, Any], *, id: UUID | None = None) -> Found:
+    async def find(
+        self, values: Mapping[str, Any], *, id: UUID | None = None, beside: Beside | None = None
+    ) -> Found:
         """Candidates for a row, given by its columns, with the tenant's rule; `id` is the row itself."""
         emails, phones = self._spec.keys(values, self._uow.actor.tenant.country)
         wanted = _Wanted(
@@ -221,17 +241,23 @@ class DuplicateFinder:
         bind = Bindings(self._uow.tenant_id)
         parts = self._parts(bind, wanted)
         name = bind(self._record.object)
-        rule = f"SELECT action FROM kernel.duplicate_rules WHERE tenant_id = $1 AND object = {name}"
-        if not parts:
-            rows = await self._uow.fetch(f"SELECT ({rule}) AS action, NULL AS id", *bind.values)
-            return self._judged(rows, wanted)
-        own = f" WHERE t.id <> {bind(id)}" if id else ""
-        rows = await self._uow.fetch(
-            f"SELECT r.action, d.* FROM (SELECT ({rule}) AS action) r LEFT JOIN LATERAL ("
-            f" SELECT {', '.join([*_JUDGED_BY, *self._spec.exact])}, {self._visible(bind)} AS visible"
-            f" FROM ({' UNION ALL '.join(parts)}) t{own}) d ON true",
-            *bind.values,
+        rule = (
+            f"(SELECT action FROM kernel.duplicate_rules WHERE tenant_id = $1 AND object = {name}) AS action"
         )
+        if beside is not None:
+            rule += f", {beside.ask(bind)} AS beside"
+        if not parts:
+            rows = await self._uow.fetch(f"SELECT {rule}, NULL AS id", *bind.values)
+        else:
+            own = f" WHERE t.id <> {bind(id)}" if id else ""
+            rows = await self._uow.fetch(
+                f"SELECT r.*, d.* FROM (SELECT {rule}) r LEFT JOIN LATERAL ("
+                f" SELECT {', '.join([*_JUDGED_BY, *self._spec.exact])}, {self._visible(bind)} AS visible"
+                f" FROM ({' UNION ALL '.join(parts)}) t{own}) d ON true",
+                *bind.values,
+            )
+        if beside is not None:
+            beside.told(rows[0]["beside"])
         return self._judged(rows, wanted)
 
     def _visible(self, bind: Bindings) -> str:
@@ -389,7 +415,13 @@ class DuplicateAware(RecordService[M]):
 
     async def before_create(self, values: dict[str, Any]) -> None:
         values.update(self.duplicates.columns(values, self.actor.tenant.country))
-        values["duplicate_count"] = await self.finder.check(values, allow=self._allow_duplicates)
+        values["duplicate_count"] = await self.finder.check(
+            values, allow=self._allow_duplicates, beside=self.beside_duplicates(values)
+        )
+
+    def beside_duplicates(self, values: Mapping[str, Any]) -> Beside | None:  # noqa: ARG002 - for subclasses
+        """What else is to be known of a new row, in the statement that looks for its duplicates."""
+        return None
 
     async def before_update(self, row: M, changes: dict[str, Any]) -> None:
         """Keep the compared forms in step; an edit is counted again but never refused."""

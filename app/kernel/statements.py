@@ -36,6 +36,11 @@ class LateWrite:
         """Whether it answers one row if it did its work."""
         return self.build is not insert_many
 
+    @property
+    def inserts(self) -> bool:
+        """Whether it makes new rows and touches no others."""
+        return self.build in (insert_one, insert_many)
+
 
 def entity(model: type[M], row: Mapping[str, Any] | asyncpg.Record) -> M:
     """A typed, read-only instance of a mapped class; assigning to it raises."""
@@ -267,10 +272,13 @@ def side_arguments(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 
 @lru_cache(maxsize=1_000)
-def side_effects(present: tuple[tuple[str, bool], ...], late: tuple[LateWrite, ...] = ()) -> str:
+def side_effects(
+    present: tuple[tuple[str, bool], ...], late: tuple[LateWrite, ...] = (), answer: str = "1"
+) -> str:
     """One statement for the kinds of side effects at hand, each with whether it has one row, and for late writes.
 
-    An absent kind costs nothing. It answers a row unless a late write that should have answered one did not.
+    An absent kind costs nothing. It answers a row unless a late write that should have answered one did not: of the
+    select list `answer`, which may be about the row `t` of the first late write, if that is an `update_whole`.
     """
     ctes: list[str] = []
     first = 1
@@ -287,8 +295,8 @@ def side_effects(present: tuple[tuple[str, bool], ...], late: tuple[LateWrite, .
         ctes.append(f"late_{place} AS ({one.build(one.model, one.names, first)})")
         first += one.arguments
         if one.answers:
-            answering += f"{', ' if answering else ' FROM '}late_{place}"
-    return f"WITH {', '.join(ctes)} SELECT 1{answering}"
+            answering += f", late_{place}" if answering else f" FROM late_{place} t"
+    return f"WITH {', '.join(ctes)} SELECT {answer}{answering}"
 
 
 @lru_cache(maxsize=1_000)
@@ -341,3 +349,9 @@ def insert_arguments(values: Mapping[str, Any]) -> list[Any]:
 @lru_cache(maxsize=4_000)
 def update_one(model: type[Base], names: tuple[str, ...], first: int) -> str:
     return _update_statement(model, names, first) + " RETURNING 1"
+
+
+@lru_cache(maxsize=1_000)
+def update_whole(model: type[Base], names: tuple[str, ...], first: int) -> str:
+    """As `update_one`, answering the row as it is then."""
+    return _update_statement(model, names, first) + " RETURNING *"

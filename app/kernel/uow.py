@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
@@ -35,6 +35,7 @@ V = TypeVar("V", bound=Versioned)
 T = TypeVar("T")
 
 REDACTED = "[redacted]"
+_MOST_TOGETHER = 8  # so that the statements that a process prepares stay few
 
 
 @dataclass(slots=True)
@@ -54,6 +55,14 @@ class _Late:
 
     write: LateWrite
     values: list[Any]
+
+    def changes(self, row: TenantOwned) -> bool:
+        """Whether this changes that very row."""
+        return self.write.build is statements.update_one and self.values[1] == row.__dict__["id"]
+
+    def answering(self) -> _Late:
+        """The same, with the row that it changes as an answer."""
+        return replace(self, write=replace(self.write, build=statements.update_whole))
 
 
 class UnitOfWork:
@@ -101,16 +110,19 @@ class UnitOfWork:
             await self._write_all()
 
     async def _write_all(
-        self, present: tuple[tuple[str, bool], ...] = (), arguments: Sequence[Any] = ()
-    ) -> None:
-        """Write the rows that wait, and the side effects that are `present`, in one statement."""
+        self,
+        present: tuple[tuple[str, bool], ...] = (),
+        arguments: Sequence[Any] = (),
+        answer: str = "1",
+    ) -> asyncpg.Record:
+        """Write the rows that wait, and the side effects that are `present`, in one statement; its `answer`."""
         late, self._late = self._late, []
-        sql = statements.side_effects(present, tuple(one.write for one in late))
+        sql = statements.side_effects(present, tuple(one.write for one in late), answer)
         values = list(arguments)
         for one in late:
             values += one.values
         self.statements += 1
-        _require_one(await self._connection.fetch(sql, *values))
+        return _required(await self._connection.fetch(sql, *values))
 
     async def begin_writing(self) -> None:
         """Let a read leave a trace: what was read stays as it was read, and from here on this may write."""
@@ -244,20 +256,21 @@ class UnitOfWork:
     async def insert_last(self, model: type[M], *, audit: str, **values: Any) -> M:
         """As `insert`, but the row travels with the side effects, in one round trip less.
 
-        For the row that a request is about: it is written by the next statement at the latest, and what a
-        constraint refuses shows then. Where the database fills in a column itself, this is `insert`.
+        For the row that a request is about, and for those that come into being with it: they are written by the next
+        statement at the latest, and what a constraint refuses shows then. Where the database fills in a column
+        itself, this is `insert`.
         """
         given = self._with_defaults(model, values)
         if not required_columns(model) <= given.keys():
             return await self.insert(model, audit=audit, **given)
-        await self.settle()
+        if not self._may_join:
+            await self.settle()
         values = dict.fromkeys(columns_of(model)) | given
         for name in statements.moment_columns(model):
             values[name] = statements.in_utc(values[name])
         arguments = statements.insert_arguments(values)
-        self._late = [
-            _Late(LateWrite(statements.insert_one, model, tuple(values), len(arguments)), arguments)
-        ]
+        write = LateWrite(statements.insert_one, model, tuple(values), len(arguments))
+        self._late.append(_Late(write, arguments))
         audited = audited_columns(model)
         changes = {n: [None, v] for n, v in values.items() if v is not None and n in audited}
         self.record_audit(audit, values["id"], "created", changes)
@@ -281,6 +294,17 @@ class UnitOfWork:
         elif rows:
             full = self._filled_in(model, rows)
             self._late.append(_Late(LateWrite(statements.insert_many, model, tuple(full[0]), 1), [full]))
+
+    @property
+    def _may_join(self) -> bool:
+        """Whether a new row may be written together with all that waits.
+
+        New rows do not touch each other, and what refers to one is looked at when all are there. A row that changes
+        goes first: the order within one statement is not ours to say.
+        """
+        return (
+            self._begun and len(self._late) < _MOST_TOGETHER and all(one.write.inserts for one in self._late)
+        )
 
     def _filled_in(self, model: type[M], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Rows of one shape with what `insert` would fill in."""
@@ -451,6 +475,22 @@ class UnitOfWork:
     async def flush(self) -> None:
         """Write what is pending beside the rows, in one statement. Raises: PlanLimitReached."""
         await self.within_limits()
+        await self._flush("1")
+
+    async def flush_answering(self, row: TenantOwned, columns: str) -> asyncpg.Record | None:
+        """As `flush`; answers a select list of the row `t`, as it is once the change of it that waits is written.
+
+        None where that is not all that waits: then it has to be read. Other tables are seen as they were before.
+        """
+        await self.within_limits()  # which may write what waits
+        if len(self._late) != 1 or not self._late[0].changes(row):
+            await self._flush("1")
+            return None
+        self._late = [self._late[0].answering()]
+        return await self._flush(columns)
+
+    async def _flush(self, answer: str) -> asyncpg.Record | None:
+        """Write what is pending, within the limits; what its statement answers, None without one."""
         pending, self._pending = self._pending, _Pending()
         parts: dict[str, Sequence[Mapping[str, Any]]] = {
             "audit": pending.audit,
@@ -464,16 +504,16 @@ class UnitOfWork:
         }
         present = tuple((name, len(rows) == 1) for name, rows in parts.items() if rows)
         if not present and not self._begun:
-            return
+            return None
         if not present or not self._begun:
             await self.settle()
         if not present:
-            return
+            return None
         actor = self.actor
         arguments: list[Any] = [self.tenant_id, self.now, actor.kind, actor.id, actor.name, self.request_id]
         for name, _ in present:
             arguments += statements.side_arguments(name, parts[name])
-        await self._write_all(present, arguments)
+        return await self._write_all(present, arguments, answer)
 
     @asynccontextmanager
     async def savepoint(self, *, keeping_plans: bool = False) -> AsyncIterator[None]:
@@ -530,6 +570,7 @@ async def transaction(
         await connection.execute("COMMIT")
 
 
-def _require_one(rows: Sequence[Any]) -> None:
+def _required(rows: Sequence[asyncpg.Record]) -> asyncpg.Record:
     if not rows:
         raise StaleVersion
+    return rows[0]

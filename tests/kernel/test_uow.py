@@ -161,9 +161,13 @@ async def count_of(uow, record_id):
 BALL = {"name": "Ball", "colour": "red", "fragile": False, "tags": [], "custom": {}, "tokens": ["ball"]}
 
 
+async def insert_last(uow):
+    return await uow.insert_last(Toy, audit="toy", **dict.fromkeys(columns_of(Toy)) | full(uow) | BALL)
+
+
 async def test_a_row_its_many_lines_and_their_effects_are_one_statement(acting):
     async with acting() as uow:
-        made = await uow.insert_last(Toy, audit="toy", **dict.fromkeys(columns_of(Toy)) | full(uow) | BALL)
+        made = await insert_last(uow)
         await uow.insert_many_last(Share, shares(uow, made.id, 200))
         before = uow.statements
         await uow.flush()
@@ -171,9 +175,73 @@ async def test_a_row_its_many_lines_and_their_effects_are_one_statement(acting):
         assert await count_of(uow, made.id) == (1, 200, 1)
 
 
+async def test_new_rows_that_come_into_being_together_are_one_statement(acting):
+    async with acting() as uow:
+        made = [await insert_last(uow) for _ in range(3)]
+        before = uow.statements
+        await uow.flush()
+        assert uow.statements == before + 1
+        assert [await count_of(uow, one.id) for one in made] == [(1, 0, 1)] * 3
+
+
+async def test_no_more_than_eight_writes_go_into_one_statement(acting):
+    async with acting() as uow:
+        before = uow.statements
+        made = [await insert_last(uow) for _ in range(9)]
+        assert uow.statements == before + 1
+        await uow.flush()
+        assert uow.statements == before + 2
+        assert [await count_of(uow, one.id) for one in made] == [(1, 0, 1)] * 9
+
+
+async def test_a_row_that_changes_goes_before_those_that_are_made(acting):
+    async with acting() as uow:
+        first = await insert_last(uow)
+        before = uow.statements
+        changed = await uow.update_last(first, audit="toy", name="Balloon")
+        assert uow.statements == before + 1  # it has to be there to be changed
+        await insert_last(uow)
+        assert uow.statements == before + 2
+        await uow.flush()
+        assert uow.statements == before + 3
+        stored = await uow.get(Toy, first.id)
+        assert (stored.name, stored.version) == (changed.name, changed.version) == ("Balloon", 2)
+
+
+async def test_a_change_that_waits_alone_answers_how_the_row_is_then(acting):
+    async with acting() as uow:
+        row = await insert(uow, pieces=1)
+        await uow.flush()
+        after = await uow.update_last(row, audit="toy", pieces=2)
+        before = uow.statements
+        found = await uow.flush_answering(after, "t.pieces, t.version")
+        assert (tuple(found), uow.statements) == ((2, 2), before + 1)
+        assert await uow.flush_answering(after, "t.pieces") is None  # nothing waits any more
+        assert uow.statements == before + 1
+        last = await uow.update_last(after, audit="toy", pieces=3)
+        await insert_last(uow)
+        assert await uow.flush_answering(last, "t.pieces") is None  # more than that waited
+        assert (await uow.get(Toy, row.id)).pieces == 3
+
+
+async def change_in_vain(acting, row):
+    async with acting() as uow:
+        after = await uow.update_last(row, audit="toy", pieces=9)
+        await uow.flush_answering(after, "t.pieces")
+
+
+async def test_a_change_of_what_has_changed_meanwhile_answers_nothing(acting, unchanged):
+    async with acting() as uow:
+        row = await insert(uow, pieces=1)
+        await uow.update(row, audit="toy", pieces=2)
+    async with unchanged():
+        with pytest.raises(StaleVersion):
+            await change_in_vain(acting, row)
+
+
 async def test_what_waits_is_there_for_whoever_reads_before_the_end(acting):
     async with acting() as uow:
-        made = await uow.insert_last(Toy, audit="toy", **dict.fromkeys(columns_of(Toy)) | full(uow) | BALL)
+        made = await insert_last(uow)
         await uow.insert_many_last(Share, shares(uow, made.id, 3))
         assert await count_of(uow, made.id) == (1, 3, 0)
         await uow.insert_many_last(Share, shares(uow, made.id, 2))
@@ -185,7 +253,7 @@ async def test_what_waits_is_there_for_whoever_reads_before_the_end(acting):
 
 async def refused(acting):
     async with acting() as uow:
-        made = await uow.insert_last(Toy, audit="toy", **dict.fromkeys(columns_of(Toy)) | full(uow) | BALL)
+        made = await insert_last(uow)
         await uow.insert_many_last(Share, [one | {"access": "all"} for one in shares(uow, made.id, 2)])
 
 

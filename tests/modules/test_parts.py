@@ -211,6 +211,28 @@ async def test_making_answers_what_reading_answers(
 
 
 @TYPES
+@pytest.mark.parametrize("hidden", [set(), {"total"}])
+async def test_changing_the_header_answers_what_reading_answers_in_one_statement(
+    company: Company, records: dict[str, list[Json]], kind: str, hidden: set[str]
+) -> None:
+    actor, record = without(await actor_of(company), kind, hidden), WITH_PARTS[kind]
+    id = UUID(records[kind][0]["id"])
+    async with acting(company, actor) as uow:
+        service = record.service(uow)
+        row = await service.get(id, action="update", lock="update")
+        before = uow.statements
+        after = await service.change(row, {"tags": ["told"]})
+        assert uow.statements == before
+        answered = to_json(await service.answer(after))
+        assert uow.statements == before + 1
+        await uow.flush()
+        assert uow.statements == before + 1
+        read, _ = await read_one(uow, record, id)
+    assert (answered, after.version) == (read, row.version + 1)
+    assert (await alone(company, actor, kind, id))[0] == read
+
+
+@TYPES
 async def test_nobody_else_reads_a_record_by_its_parts(
     company: Company, rival: Company, records: dict[str, list[Json]], kind: str
 ) -> None:

@@ -78,13 +78,15 @@ class RecordService(MergeHooks[M]):
         if self._wrote is not None and self._wrote[:2] == (row.id, row.version):
             currency, known = row.__dict__.get("currency", ""), self._wrote[2]
             return {part.name: part.rendered(known[part.name], currency, hidden) for part in record.parts}
-        await self.uow.flush()  # what waits is written together, where reading would part it
-        found = await self.uow.fetchrow(
-            f"SELECT NULL{record.parts_columns(hidden)} FROM {record.table} t"
-            " WHERE t.tenant_id = $1 AND t.id = $2",
-            row.tenant_id,
-            row.id,
-        )
+        columns = f"NULL{record.parts_columns(hidden)}"
+        # What waits is written together, where reading would part it.
+        found = await self.uow.flush_answering(row, columns)
+        if found is None:
+            found = await self.uow.fetchrow(
+                f"SELECT {columns} FROM {record.table} t WHERE t.tenant_id = $1 AND t.id = $2",
+                row.tenant_id,
+                row.id,
+            )
         return {} if found is None else record.parts_in(found, 1)
 
     def wrote_parts(self, row: M, **parts: Any) -> None:
@@ -209,7 +211,8 @@ class RecordService(MergeHooks[M]):
             return row
         if custom is not None and custom.indexed:
             await self.uow.kernel.custom_fields.index(self.uow, record.object, row.id, custom)
-        changed = [name for name in record.fields if getattr(row, name) != getattr(after, name)]
+        old, new = row.__dict__, after.__dict__
+        changed = [name for name in record.fields if old[name] != new[name]]
         changed = [name for name in changed if name not in ("version", "updated_at")]
         self.uow.publish_record(
             record.updated, row.id, after.version, changed=changed, record=self._render(after)

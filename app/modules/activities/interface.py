@@ -15,6 +15,14 @@ from app.kernel.listing import Bindings
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOwner:
+    """Whose a task is, with their home team; nobody's where there is no `member_id`."""
+
+    member_id: UUID | None
+    team_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A record of any type: `Subject("lead", id)`."""
 
@@ -267,10 +275,12 @@ class Activities(Protocol):
         *,
         owner_id: UUID | None = None,
         due_at: datetime | None = None,
+        held: HeldOwner | None = None,
     ) -> ActivityRef:
         """A task that a rule of the company gives out: whoever sets it off needs no right to make or assign one.
 
-        Without an owner it is nobody's yet.
+        Without an owner it is nobody's yet. With `held`, which then says the owner, nothing is looked up: the caller
+        has made or holds the records that it is about, and holds the owner as an active member.
         """
 
     async def record_call(

@@ -1,10 +1,14 @@
 """Contacts: names, parts in accounts, who reports to whom, and consent."""
 
+from uuid import UUID
+
+import asyncpg
 import pytest
 
-from app.modules.customers.schemas import display_name
-from tests.modules.support import make
-from tests.support.api import Client
+from app.modules.customers.schemas import ContactCreate, display_name
+from app.modules.customers.services.contacts import ContactService
+from tests.modules.support import acting, count, make
+from tests.support.api import Client, Company
 
 
 @pytest.mark.parametrize(
@@ -149,3 +153,35 @@ async def test_what_was_said_cannot_be_changed(owner: Client, company):
     with pytest.raises(InsufficientPrivilegeError):
         async with acting(company) as uow:
             await uow.fetch("UPDATE customers.consents SET status = 'denied'")
+
+
+async def test_a_contacts_account_is_found_held_and_compared_in_one_statement(
+    company: Company, owner: Client
+) -> None:
+    acme = await make(owner, "accounts", name="Acme")
+    await make(owner, "contacts", name="Ada Lovelace", account_id=acme["id"])
+    async with acting(company) as uow:
+        before = uow.statements
+        given = ContactCreate(name="Ada Lovelace", account_id=acme["id"])
+        row = await ContactService(uow).create({n: getattr(given, n) for n in type(given).model_fields})
+        assert (uow.statements - before, row.duplicate_count) == (1, 1)
+        await uow.flush()
+        assert uow.statements - before == 2
+        async with company.kernel.database.tenant(company.tenant_id) as other:
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await other.fetch(
+                    "SELECT 1 FROM customers.accounts WHERE id = $1 FOR UPDATE NOWAIT", UUID(acme["id"])
+                )
+
+
+async def test_an_unknown_account_is_told_before_any_duplicate(
+    company: Company, rival: Company, owner: Client
+) -> None:
+    await owner.ok("PUT", "/v1/duplicate-rules/contact", json={"action": "block"}, if_match=0)
+    await make(owner, "contacts", name="Ada", email="ada@example.com")
+    theirs = await make(rival.owner, "accounts", name="Theirs")
+    given = {"name": "Ada", "email": "ada@example.com", "account_id": theirs["id"]}
+    answer = await owner.post("/v1/contacts", json=given)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/account_id")
+    assert (await owner.post("/v1/contacts", json=given | {"account_id": None})).status_code == 409
+    assert await count(company, "customers.contacts") == 1

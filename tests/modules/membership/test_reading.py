@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+import pytest
+
 from app.kernel.validation import fields_of
 from app.modules.membership.interface import Memberships
 from app.modules.membership.schemas.members import LoyaltyMemberCreate
@@ -98,10 +101,10 @@ async def test_a_suspended_member_neither_earns_nor_burns(company: Company, acco
     assert (await burn(company.owner, member, 10))["status"] == "committed"
 
 
-async def test_a_member_joins_in_three_statements_and_by_the_rules_of_that_moment(
+async def test_a_member_joins_in_two_statements_and_by_the_rules_of_that_moment(
     company: Company, account: Json
 ) -> None:
-    """One says whether the programmes are as they were, one holds the account, one writes it all."""
+    """One says whether the programmes are as they were and holds the account, one writes it all."""
     club = await programme(company.owner)
     await programme(company.owner, key="other")
     contact = await make(company.owner, "contacts", name="Wang")
@@ -110,7 +113,12 @@ async def test_a_member_joins_in_three_statements_and_by_the_rules_of_that_momen
     async with acting(company) as uow:
         body = LoyaltyMemberCreate(programme_id=UUID(club["id"]), account_id=UUID(account["id"]))
         await LoyaltyMemberService(uow).create(fields_of(body))
-    assert uow.statements == 3
+        async with company.kernel.database.tenant(company.tenant_id) as other:
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await other.fetch(
+                    "SELECT 1 FROM customers.accounts WHERE id = $1 FOR UPDATE NOWAIT", UUID(account["id"])
+                )
+    assert uow.statements == 2
     await company.owner.ok(
         "PATCH", f"/v1/loyalty-programmes/{club['id']}", json={"active": False}, if_match=club["version"]
     )

@@ -6,16 +6,22 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+import pytest
+
 from app.kernel.clock import FixedClock
+from app.modules.opportunities.schemas import OpportunityCreate
+from app.modules.opportunities.services.opportunities import OpportunityService
 from app.modules.opportunities.services.playbook import Playbooks
 from tests.modules.opportunities.conftest import Hire
 from tests.modules.opportunities.deals import deal_in, move, pipeline_of, stage
-from tests.modules.support import acting, count
+from tests.modules.support import acting, count, make
 from tests.support.api import Client, Company, sign_up
 from tests.tenants.people import code_of
 
 CALL = {"key": "call", "subject": {"en": "Call them", "zh": "打电话"}, "due_in_days": 2}
 DEMO = {"key": "demo", "subject": {"en": "Show it"}, "team_role": "presales"}
+_HOLD = "SELECT 1 FROM customers.accounts WHERE id = $1 FOR UPDATE NOWAIT"
 WEEKLY = {"key": "weekly", "subject": {"en": "Weekly call"}, "repeat": True}
 
 
@@ -114,3 +120,23 @@ async def test_the_playbook_takes_two_statements_however_long(company: Company, 
         before = uow.statements
         assert len((await Playbooks(uow).of(UUID(deal["id"]))).data) == 6
         assert uow.statements - before == 2
+
+
+async def test_a_new_deal_with_its_visit_and_tasks_takes_two_statements_and_holds_its_account(
+    company: Company, owner: Client
+) -> None:
+    pipeline = await pipeline_of(owner, stage("first", 10, playbook=[CALL]))
+    account = await make(owner, "accounts", name="Acme")
+    await deal_in(owner, pipeline)  # the pipelines are known from here on
+    async with acting(company) as uow:
+        await uow.fetch("SELECT 1")
+        before = uow.statements
+        given = OpportunityCreate(name="D", pipeline_id=pipeline["id"], account_id=account["id"])
+        row = await OpportunityService(uow).create({n: getattr(given, n) for n in type(given).model_fields})
+        await uow.flush()
+        assert uow.statements - before == 2
+        async with company.kernel.database.tenant(company.tenant_id) as other:
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await other.fetch(_HOLD, UUID(account["id"]))
+    given_out = await owner.ok("GET", f"/v1/opportunities/{row.id}/playbook")
+    assert [task["key"] for task in given_out["data"]] == ["call"]

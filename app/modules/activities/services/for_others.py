@@ -10,7 +10,7 @@ from uuid import UUID
 from app.kernel.access import system_actor
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.interface import ActivityRef, Subject, TimelineEntry
+from app.modules.activities.interface import ActivityRef, HeldOwner, Subject, TimelineEntry
 from app.modules.activities.models import Activity, ActivityKind
 from app.modules.activities.schemas import SUBJECT_LENGTH, ActivityCreate
 from app.modules.activities.services.activities import ACTIVITY, ActivityService, as_json
@@ -62,6 +62,7 @@ class ActivitiesOfTenant:
         *,
         owner_id: UUID | None = None,
         due_at: datetime | None = None,
+        held: HeldOwner | None = None,
     ) -> ActivityRef:
         service = ActivityService(self._uow)
         service.actor = system_actor(self._uow.actor.tenant)
@@ -73,7 +74,10 @@ class ActivitiesOfTenant:
             "due_at": due_at,
         }
         body = ActivityCreate.model_validate(given)
-        return _ref(await service.create({name: getattr(body, name) for name in type(body).model_fields}))
+        fields = {name: getattr(body, name) for name in type(body).model_fields}
+        if held is None:
+            return _ref(await service.create(fields))
+        return _ref(await service.create_held(fields, held))
 
     async def record_call(
         self,

@@ -34,14 +34,13 @@ class References:
         pointers: Sequence[str],
     ) -> None:
         """The same for several, all refusals at once; `pointers` say where each lies in the request."""
-        await self.learn(many)
+        names = _NOUNS.keys() if changed is None else _NOUNS.keys() & set(changed)
+        await self.learn([{name: values.get(name) for name in names} for values in many])
         errors = [
             FieldError(f"{pointer}/{name}", "unknown_reference", f"There is no {noun} with this id.")
             for values, pointer in zip(many, pointers, strict=True)
             for name, noun in _NOUNS.items()
-            if (changed is None or name in changed)
-            and values.get(name) is not None
-            and values[name] not in self._known[name]
+            if name in names and values.get(name) is not None and values[name] not in self._known[name]
         ]
         if errors:
             raise Invalid(errors[0].detail, errors=errors)

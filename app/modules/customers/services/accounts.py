@@ -13,7 +13,9 @@ from app.kernel.duplicates import DuplicateAware, DuplicateSpec
 from app.kernel.errors import Invalid
 from app.kernel.imports.rules import ImportOptions, ImportRow, ImportRules
 from app.kernel.listing import Bindings
+from app.kernel.models import qualified
 from app.kernel.records import RecordType, Search
+from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import AccountInUse, AccountUser, Pools
 from app.modules.customers.models import Account, AccountKind
 from app.modules.customers.schemas import AccountCreate, AccountRead, AccountUpdate, Hierarchy, HierarchyNode
@@ -52,6 +54,16 @@ ACCOUNT_DUPLICATES = DuplicateSpec(
     exact=("registration_number",),
     both_ends=True,
 )
+
+
+def held_account(uow: UnitOfWork, id: UUID, bind: Bindings) -> str:
+    """See `Customers.held_account`."""
+    readable = visible_rows(uow.actor, "account", "read", bind)
+    country = "NULL::text" if "country" in uow.actor.hidden("account") else "t.country"
+    return (
+        f"SELECT {country} AS country FROM {qualified(Account)} t WHERE t.tenant_id = $1 AND t.id = {bind(id)}"
+        f" AND t.deleted_at IS NULL{f' AND {readable}' if readable else ''} FOR KEY SHARE OF t"
+    )
 
 
 class AccountService(ImportRules, DuplicateAware[Account]):

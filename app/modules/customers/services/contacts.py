@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from app.kernel.access import visible_rows
 from app.kernel.company_names import person_core
 from app.kernel.duplicate_imports import mark_duplicates
-from app.kernel.duplicates import DuplicateAware, DuplicateSpec, scoped
+from app.kernel.duplicates import Beside, DuplicateAware, DuplicateSpec, scoped
 from app.kernel.errors import Conflict, Invalid, NotFound, Problem, require_version
 from app.kernel.imports.rules import ImportOptions, ImportRow, ImportRules
 from app.kernel.listing import Bindings
@@ -27,7 +27,7 @@ from app.modules.customers.schemas import (
     RoleInput,
     display_name,
 )
-from app.modules.customers.services.accounts import AccountService
+from app.modules.customers.services.accounts import AccountService, held_account
 from app.modules.customers.services.imports import (
     ACCOUNT_OF_CONTACT,
     require_visible,
@@ -54,6 +54,11 @@ class ContactInUse(Conflict):
     title = "Other records refer to this contact"
 
 
+def _require_account(found: bool) -> None:
+    if not found:
+        raise Invalid.at("/account_id", "unknown_reference", "There is no account with this id.")
+
+
 def contact_name_key(values: Any) -> str | None:
     """A name says who somebody is only within an account: there are many of the same name elsewhere."""
     if not values.get("account_id") or not values.get("name"):
@@ -76,13 +81,19 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
     import_columns = (ACCOUNT_OF_CONTACT,)
 
     async def before_create(self, values: dict[str, Any]) -> None:
-        await self._check_account(values.get("account_id"))
         _check_role(values)
         if values.get("reports_to_id") is not None:
             await self._check_superior(values["reports_to_id"], None)
         values["completeness"] = contact_completeness(values)
         values["consents"] = {}
         await super().before_create(values)
+
+    def beside_duplicates(self, values: Mapping[str, Any]) -> Beside | None:
+        """Whether the account is there and visible; it is held until the transaction ends."""
+        account_id = values.get("account_id")
+        if account_id is None:
+            return None
+        return Beside(lambda bind: f"EXISTS ({held_account(self.uow, account_id, bind)})", _require_account)
 
     async def before_update(self, row: Contact, changes: dict[str, Any]) -> None:
         account_id = changes.get("account_id", row.account_id)
@@ -105,8 +116,7 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
     async def _check_account(self, account_id: UUID | None) -> None:
         if account_id is None:
             return
-        if account_id not in await AccountService(self.uow).get_many([account_id], lock="share"):
-            raise Invalid.at("/account_id", "unknown_reference", "There is no account with this id.")
+        _require_account(account_id in await AccountService(self.uow).get_many([account_id], lock="share"))
 
     async def _check_superior(self, superior: UUID, id: UUID | None) -> None:
         if superior not in await self.get_many([superior]):

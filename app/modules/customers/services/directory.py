@@ -12,7 +12,6 @@ from app.kernel.access import visible_rows
 from app.kernel.contact import phone_digits, to_e164
 from app.kernel.listing import Bindings
 from app.kernel.merging.tombstones import get_current
-from app.kernel.models import qualified
 from app.kernel.money import Money
 from app.kernel.records import RecordService
 from app.kernel.statements import rows_by_id
@@ -30,7 +29,7 @@ from app.modules.customers.interface import (
 from app.modules.customers.models import Account, Channel, ConsentStatus, Contact, LifecycleStage
 from app.modules.customers.schemas import ConsentInput
 from app.modules.customers.services import keys as known_keys
-from app.modules.customers.services.accounts import AccountService
+from app.modules.customers.services.accounts import AccountService, held_account
 from app.modules.customers.services.consents import state_consent
 from app.modules.customers.services.contacts import ContactService
 from app.modules.customers.services.phones import by_phone
@@ -90,13 +89,7 @@ class Directory:
         }
 
     def held_account(self, id: UUID, bind: Bindings) -> str:
-        actor = self._uow.actor
-        readable = visible_rows(actor, "account", "read", bind)
-        country = "NULL::text" if "country" in actor.hidden("account") else "t.country"
-        return (
-            f"SELECT {country} AS country FROM {qualified(Account)} t WHERE t.tenant_id = $1 AND t.id = {bind(id)}"
-            f" AND t.deleted_at IS NULL{f' AND {readable}' if readable else ''} FOR KEY SHARE OF t"
-        )
+        return held_account(self._uow, id, bind)
 
     async def get_contacts(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContactRef]:
         if not ids:

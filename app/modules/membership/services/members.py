@@ -70,6 +70,7 @@ class LoyaltyMemberService(MemberImport, RecordService[LoyaltyMember]):
         return super()._columns({n: v for n, v in given.items() if v is not None or n not in _FILLED_IN})
 
     async def before_create(self, values: dict[str, Any]) -> None:
+        await self._look(values.get("account_id"))
         programme = await self._joined(values)
         await self.learn([values])
         self._check_holder(values)
@@ -90,6 +91,20 @@ class LoyaltyMemberService(MemberImport, RecordService[LoyaltyMember]):
             "points_qualifying": 0,
             "points_at": self.uow.now,
         }
+
+    async def _look(self, account_id: UUID | None) -> None:
+        """Read the programmes and find the account that joins, held, in one statement, unless they are known."""
+        if account_id is None or account_id in self._accounts or self._programmes:
+            return
+        if self.uow.read_only or not self.actor.may("account:read"):
+            return
+        customers = self.uow.of(Customers)
+        found, held = await ProgrammeService(self.uow).all_beside(
+            lambda bind: f"EXISTS ({customers.held_account(account_id, bind)})"
+        )
+        self._programmes = {one.row.id: one for one in found}
+        if held:
+            self._accounts.add(account_id)
 
     async def _joined(self, values: dict[str, Any]) -> ProgrammeRules:
         """The programme that is named, or the only one that is active. Raises `Invalid`."""

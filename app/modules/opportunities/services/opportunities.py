@@ -104,6 +104,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
             await super()._assign(values, creating=creating)
 
     async def before_create(self, values: dict[str, Any]) -> None:
+        await self.references.hold_account(values.get("account_id"), self.pipelines.beside)
         await self.complete(values)
         stage = await self.pipelines.stage_of(values["pipeline_id"], values["stage"])
         if values["status"] == OPEN and stage is not None:
@@ -153,7 +154,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
     async def after_create(self, row: Opportunity) -> None:
         visits = await self.enter_all([row])
         if row.status == OPEN:
-            await self._give_out(row, visits[0])
+            await self._give_out(row, visits[0], is_new=True)
         if row.winning_competitor_id is not None:
             await self._meet_winner(row)
 
@@ -340,11 +341,11 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
             self.uow.now,
         )
 
-    async def _give_out(self, row: Opportunity, visit_id: UUID) -> None:
+    async def _give_out(self, row: Opportunity, visit_id: UUID, *, is_new: bool = False) -> None:
         """The tasks of the stage that it has entered."""
         stage = await self.pipelines.stage_of(row.pipeline_id, row.stage)
         if stage is not None and stage.rules.playbook:
-            await self.playbooks.give_out(row, visit_id, stage.rules.playbook)
+            await self.playbooks.give_out(row, visit_id, stage.rules.playbook, is_new=is_new)
 
     # -- actions -------------------------------------------------------------------------------------------
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, cast
 from uuid import UUID, uuid5
 
 from app.kernel.errors import Invalid, NotFound, require_version
+from app.kernel.listing import Bindings
+from app.kernel.memory import Remembered
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.interface import StageInUse
@@ -109,19 +111,39 @@ class PipelineInfo:
         return found
 
 
+async def _read_all(uow: UnitOfWork) -> tuple[PipelineInfo, ...]:
+    return tuple(_grouped(await uow.fetch(_ALL, uow.tenant_id)))
+
+
+# A change of stages makes a version of their pipeline.
+_PIPELINES: Final[Remembered[tuple[PipelineInfo, ...]]] = Remembered(
+    "opportunities.pipelines", _read_all, empty=()
+)
+
+
 class PipelineService:
-    """Reads all pipelines of the tenant in one statement, once per transaction."""
+    """Asks for all pipelines of the tenant once per transaction, in one statement as long as none has changed."""
 
     def __init__(self, uow: UnitOfWork) -> None:
         self.uow = uow
-        self._known: list[PipelineInfo] | None = None
+        self._known: Sequence[PipelineInfo] | None = None
 
-    async def all(self) -> list[PipelineInfo]:
+    async def all(self) -> Sequence[PipelineInfo]:
         """All pipelines in their order; the default one also before it is stored."""
         if self._known is None:
-            rows = await self.uow.fetch(_ALL, self.uow.tenant_id)
-            self._known = _grouped(rows) or [self._unstored_default()]
-        return self._known
+            await self._look(None, ())
+        return cast("Sequence[PipelineInfo]", self._known)
+
+    async def beside(self, ask: Callable[[Bindings], str]) -> Any:
+        """The value of an SQL expression over the tenant (`$1`) and what it binds, read with all pipelines."""
+        bind = Bindings(self.uow.tenant_id)
+        [value] = await self._look(bind, [ask(bind)])
+        return value
+
+    async def _look(self, bind: Bindings | None, beside: Sequence[str]) -> list[Any]:
+        [found], values = await self.uow.kernel.memory.exactly(self.uow, [_PIPELINES], bind, beside)
+        self._known = found or [self._unstored_default()]
+        return values
 
     async def get(self, id: UUID) -> PipelineInfo:
         """Raises `NotFound`."""

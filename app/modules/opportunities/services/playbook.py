@@ -8,12 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.uow import UnitOfWork
-from app.modules.activities.interface import Activities, ActivityRef, Subject
+from app.modules.activities.interface import Activities, ActivityRef, HeldOwner, Subject
 from app.modules.opportunities.models import Opportunity
 from app.modules.opportunities.models.work import PlaybookTask
 from app.modules.opportunities.schemas.work import Playbook, PlaybookItem
 from app.modules.opportunities.services.stage_rules import PlaybookRule
-from app.tenants.interface import Members
+from app.tenants.interface import Colleagues
 
 DONE = "done"
 
@@ -24,12 +24,17 @@ class Playbooks:
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
 
-    async def give_out(self, row: Opportunity, visit_id: UUID, rules: Sequence[PlaybookRule]) -> None:
-        """Make the tasks of the stage that `row` has just entered; those of an earlier visit unless they repeat."""
-        due = await self._due(row, rules)
+    async def give_out(
+        self, row: Opportunity, visit_id: UUID, rules: Sequence[PlaybookRule], *, is_new: bool = False
+    ) -> None:
+        """Make the tasks of the stage that `row` has just entered; those of an earlier visit unless they repeat.
+
+        The row is held or `is_new`.
+        """
+        due = rules if is_new else await self._due(row, rules)
         if not due:
             return
-        owners = await self._owners(row, due)
+        owners = await self._owners(row, due, is_new=is_new)
         chinese = self._uow.actor.tenant.language == "zh"
         made: list[dict[str, Any]] = []
         for rule in due:
@@ -37,8 +42,8 @@ class Playbooks:
             task = await self._uow.of(Activities).assign_task(
                 [Subject("opportunity", row.id)],
                 (rule.subject_zh if chinese else None) or rule.subject_en,
-                owner_id=owners[rule.key],
                 due_at=None if days is None else self._uow.now + timedelta(days=days),
+                held=owners[rule.key],
             )
             made.append(
                 {
@@ -51,11 +56,11 @@ class Playbooks:
                     "created_at": self._uow.now,
                 }
             )
-        await self._uow.insert_many(PlaybookTask, made)
+        await self._uow.insert_many_last(PlaybookTask, made)
 
-    async def _due(self, row: Opportunity, rules: Sequence[PlaybookRule]) -> list[PlaybookRule]:
+    async def _due(self, row: Opportunity, rules: Sequence[PlaybookRule]) -> Sequence[PlaybookRule]:
         if all(rule.repeat for rule in rules):
-            return list(rules)
+            return rules
         given = await self._uow.fetch(
             "SELECT DISTINCT key FROM opportunities.playbook_tasks"
             " WHERE tenant_id = $1 AND opportunity_id = $2 AND pipeline_id = $3 AND stage = $4",
@@ -67,10 +72,12 @@ class Playbooks:
         known = {one["key"] for one in given}
         return [rule for rule in rules if rule.repeat or rule.key not in known]
 
-    async def _owners(self, row: Opportunity, rules: Sequence[PlaybookRule]) -> Mapping[str, UUID | None]:
+    async def _owners(
+        self, row: Opportunity, rules: Sequence[PlaybookRule], *, is_new: bool
+    ) -> Mapping[str, HeldOwner]:
         """Who gets each task, by its key: a team member of the role, else the owner; nobody who has left."""
         by_role: dict[str, UUID] = {}
-        if any(rule.team_role for rule in rules):
+        if not is_new and any(rule.team_role for rule in rules):
             members = await self._uow.fetch(
                 "SELECT role, member_id FROM opportunities.team_members"
                 " WHERE tenant_id = $1 AND opportunity_id = $2 ORDER BY created_at DESC, id DESC",
@@ -78,14 +85,18 @@ class Playbooks:
                 row.id,
             )
             by_role = {one["role"]: one["member_id"] for one in members}
-        known = await self._uow.of(Members).get_many({id for id in (row.owner_id, *by_role.values()) if id})
-        active = {id for id, member in known.items() if member.active}
-        owner = row.owner_id if row.owner_id in active else None
-        found: dict[str, UUID | None] = {}
-        for rule in rules:
-            member = by_role.get(rule.team_role or "")
-            found[rule.key] = member if member in active else owner
-        return found
+        active = await self._active({id for id in (row.owner_id, *by_role.values()) if id})
+        owner = active.get(row.owner_id, HeldOwner(None, None))
+        return {rule.key: active.get(by_role.get(rule.team_role or ""), owner) for rule in rules}
+
+    async def _active(self, ids: set[UUID]) -> dict[UUID | None, HeldOwner]:
+        """Those of the members who are active, held; whoever acts is, and is no more looked at than as an owner."""
+        actor = self._uow.actor
+        found: dict[UUID | None, HeldOwner] = {}
+        if actor.member_id in ids:
+            found[actor.member_id] = HeldOwner(actor.member_id, actor.home_team_id)
+        others = await self._uow.of(Colleagues).among(ids - found.keys())
+        return found | {id: HeldOwner(id, next(iter(one.team_ids), None)) for id, one in others.items()}
 
     async def done(self, opportunity_id: UUID) -> set[str]:
         """The keys of tasks that have been done, in whichever visit."""

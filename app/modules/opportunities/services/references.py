@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import Invalid
+from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 
@@ -31,6 +32,16 @@ class References:
             if contact not in await customers.get_contacts([contact], hold=True):
                 raise _unknown("contact_id", "contact")
             self._known.add(contact)
+
+    async def hold_account(
+        self, id: UUID | None, ask: Callable[[Callable[[Bindings], str]], Awaitable[Any]]
+    ) -> None:
+        """Look for an account by an expression that travels with another statement; `check` knows if it is there."""
+        if id is None or id in self._known or self._uow.read_only or not self._uow.actor.may("account:read"):
+            return
+        customers = self._uow.of(Customers)
+        if await ask(lambda bind: f"EXISTS ({customers.held_account(id, bind)})"):
+            self._known.add(id)
 
     async def learn(self, many: Iterable[Mapping[str, Any]]) -> None:
         """Look up what many rows name, in one statement each; `check` then asks no more for those found."""

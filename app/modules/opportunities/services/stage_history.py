@@ -48,9 +48,12 @@ class StageHistory:
     async def begin(
         self, rows: Sequence[tuple[Opportunity, datetime]], changed_by: UUID | None
     ) -> list[UUID]:
-        """The first stage of new opportunities, each with the moment from which it stands there; the visits' ids."""
+        """The first stage of new opportunities, each with the moment from which it stands there; the visits' ids.
+
+        Visits of one opportunity are written together with it.
+        """
         visits = [new_id() for _ in rows]
-        await self._uow.insert_many(
+        await self._uow.insert_many_last(
             StageVisit,
             [
                 {

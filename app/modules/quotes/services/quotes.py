@@ -11,6 +11,7 @@ from uuid import UUID
 
 from app.kernel.benefits import BENEFITS, codes_of, stored
 from app.kernel.errors import FieldError, Invalid, require_version
+from app.kernel.ids import new_ids
 from app.kernel.money import Money, format_minor
 from app.kernel.numbering import next_number
 from app.kernel.records import RecordService, RecordType, Search
@@ -106,7 +107,8 @@ class QuoteService(RecordService[Quote]):
             values |= {"number": await next_number(self.uow, SERIES), "revision": 1}
 
     async def after_create(self, row: Quote) -> None:
-        await self._write_lines(row)
+        lines = await self._write_lines(row)
+        self.wrote_parts(row, lines=lines, taxes=shown.taxes_of(lines), benefits=row.benefits)
         await self.note_step(row, None, "revise" if row.revision > 1 else "create")
 
     # -- changing ------------------------------------------------------------------------------------------
@@ -190,10 +192,13 @@ class QuoteService(RecordService[Quote]):
             "benefit_discount": sum(one.discount for one in benefits),
         }
 
-    async def _write_lines(self, row: Quote) -> None:
-        rows, self._rows = self._rows, None
-        if rows:
-            await self.uow.insert_many_last(QuoteLine, [{"quote_id": row.id, **line} for line in rows])
+    async def _write_lines(self, row: Quote) -> list[dict[str, Any]]:
+        """Insert the lines that were priced, with the next statement; answers them with their ids."""
+        rows, self._rows = self._rows or (), None
+        ids = new_ids(len(rows))
+        made = [{"id": id, "quote_id": row.id, **line} for id, line in zip(ids, rows, strict=True)]
+        await self.uow.insert_many_last(QuoteLine, made)
+        return made
 
     async def before_delete(self, row: Quote) -> None:
         if row.status != QuoteStatus.DRAFT:

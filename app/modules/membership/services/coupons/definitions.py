@@ -9,7 +9,6 @@ from uuid import UUID
 
 from app.kernel.access import Scope
 from app.kernel.errors import FieldError, Invalid, require_version
-from app.kernel.ids import new_id
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.states import StateMachine
 from app.kernel.uow import UnitOfWork
@@ -98,18 +97,21 @@ class CouponService(RecordService[Coupon]):
             await self._write_code(row.id, row.code)
 
     async def _write_code(self, coupon_id: UUID, code: str) -> None:
-        """Raises `DuplicateValue` for one that any coupon of the company has."""
-        await self.uow.insert(
+        """Raises `DuplicateValue`, with the next statement, for one that any coupon of the company has."""
+        await self.uow.insert_many_last(
             CouponCode,
-            id=new_id(),
-            coupon_id=coupon_id,
-            batch_id=None,
-            member_id=None,
-            code=code,
-            reference=None,
-            valid_until=None,
-            use_limit=None,
-            uses=0,
+            [
+                {
+                    "coupon_id": coupon_id,
+                    "batch_id": None,
+                    "member_id": None,
+                    "code": code,
+                    "reference": None,
+                    "valid_until": None,
+                    "use_limit": None,
+                    "uses": 0,
+                }
+            ],
         )
 
     async def change(self, row: Coupon, given: Mapping[str, Any], *, action: str = "updated") -> Coupon:
