@@ -24,7 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.kernel.access import Scope, visible_rows
 from app.kernel.contact import EmailInvalid, normalise_email, to_e164
 from app.kernel.errors import Conflict
-from app.kernel.listing import Bindings
+from app.kernel.listing import Ask, Bindings
 from app.kernel.locks import lock_keys
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType
@@ -166,12 +166,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What else is to be known of a new row: SQL that is read together with its duplicates, and who is told it.
+    """What else is to be known of a new row, read together with its duplicates, and who is told it.
 
     `told` comes before any duplicate is spoken of, and may refuse by raising.
     """
 
-    ask: Callable[[Bindings], str]
+    ask: Ask
     told: Callable[[Any], None]
 
 
