@@ -58,7 +58,12 @@ class _Late:
 
     def changes(self, row: TenantOwned) -> bool:
         """Whether this changes that very row."""
-        return self.write.build is statements.update_one and self.values[1] == row.__dict__["id"]
+        write = self.write
+        return (
+            write.build is statements.update_one
+            and write.model is type(row)
+            and self.values[1] == row.__dict__["id"]
+        )
 
     def answering(self) -> _Late:
         """The same, with the row that it changes as an answer."""

@@ -166,7 +166,7 @@ class ImportRules:
 
 
 def own_hook(service: object, name: str, base: type = RecordService) -> Any:
-    """The hook if the module overrides it: the kernel's does nothing, and calling it per row is not free."""
+    """The hook if the module overrides that of `base`, which does nothing: calling it per row is not free."""
     found = getattr(type(service), name, None)
     return None if found in (None, getattr(base, name, None)) else getattr(service, name)
 

@@ -1,13 +1,11 @@
 """Contacts: names, parts in accounts, who reports to whom, and consent."""
 
-from uuid import UUID
-
-import asyncpg
 import pytest
 
+from app.kernel.validation import fields_of
 from app.modules.customers.schemas import ContactCreate, display_name
 from app.modules.customers.services.contacts import ContactService
-from tests.modules.support import acting, count, make
+from tests.modules.support import acting, count, make, require_held
 from tests.support.api import Client, Company
 
 
@@ -163,15 +161,11 @@ async def test_a_contacts_account_is_found_held_and_compared_in_one_statement(
     async with acting(company) as uow:
         before = uow.statements
         given = ContactCreate(name="Ada Lovelace", account_id=acme["id"])
-        row = await ContactService(uow).create({n: getattr(given, n) for n in type(given).model_fields})
+        row = await ContactService(uow).create(fields_of(given))
         assert (uow.statements - before, row.duplicate_count) == (1, 1)
         await uow.flush()
         assert uow.statements - before == 2
-        async with company.kernel.database.tenant(company.tenant_id) as other:
-            with pytest.raises(asyncpg.LockNotAvailableError):
-                await other.fetch(
-                    "SELECT 1 FROM customers.accounts WHERE id = $1 FOR UPDATE NOWAIT", UUID(acme["id"])
-                )
+        await require_held(company, "customers.accounts", acme["id"])
 
 
 async def test_an_unknown_account_is_told_before_any_duplicate(
