@@ -1,11 +1,18 @@
 """Contacts: names, parts in accounts, who reports to whom, and consent."""
 
+from uuid import UUID
+
 import pytest
 
+from app.kernel.access import Scope
+from app.kernel.errors import Forbidden
+from app.kernel.listing import Bindings
+from app.kernel.uow import UnitOfWork, transaction
 from app.kernel.validation import fields_of
+from app.modules.customers.interface import Customers
 from app.modules.customers.schemas import ContactCreate, display_name
 from app.modules.customers.services.contacts import ContactService
-from tests.modules.support import acting, count, make, require_held
+from tests.modules.support import acting, actor_of, colleague, count, make, require_held
 from tests.support.api import Client, Company
 
 
@@ -179,3 +186,27 @@ async def test_an_unknown_account_is_told_before_any_duplicate(
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/account_id")
     assert (await owner.post("/v1/contacts", json=given | {"account_id": None})).status_code == 409
     assert await count(company, "customers.contacts") == 1
+
+
+async def test_another_statement_finds_an_account_and_holds_it_where_it_may_write(
+    company: Company, rival: Company, owner: Client
+) -> None:
+    acme = await make(owner, "accounts", name="Acme")
+    theirs = await make(rival.owner, "accounts", name="Theirs")
+
+    async def found(uow: UnitOfWork, id: str) -> bool:
+        bind = Bindings(uow.tenant_id)
+        sql = uow.of(Customers).holds_account(UUID(id), bind)
+        return bool((await uow.fetchone(f"SELECT {sql}", *bind.values))[0])
+
+    actor = await actor_of(company)
+    async with transaction(company.kernel, actor, read_only=True) as uow:
+        assert (await found(uow, acme["id"]), await found(uow, theirs["id"])) == (True, False)
+    async with acting(company) as uow:
+        assert (await found(uow, acme["id"]), await found(uow, theirs["id"])) == (True, False)
+        await require_held(company, "customers.accounts", acme["id"])
+    async with acting(company, colleague(actor, account_read=Scope.OWN)) as uow:
+        assert not await found(uow, acme["id"])
+    async with acting(company, colleague(actor, contact_read=Scope.ALL)) as uow:
+        with pytest.raises(Forbidden):
+            uow.of(Customers).holds_account(UUID(acme["id"]), Bindings(uow.tenant_id))
