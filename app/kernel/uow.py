@@ -524,7 +524,8 @@ class UnitOfWork:
     async def savepoint(self, *, keeping_plans: bool = False) -> AsyncIterator[None]:
         """Try something that may fail without losing the rest: rows and pending effects roll back together.
 
-        `keeping_plans` lets statements reuse their plans in a transaction that plans each anew else.
+        `keeping_plans` lets statements within reuse their plans, in a transaction that otherwise plans each anew
+        (`force_custom_plan`).
         """
         await self.settle()
         kept = self._pending
