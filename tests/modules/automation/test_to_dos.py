@@ -101,8 +101,8 @@ async def test_lists_take_as_many_statements_for_much_as_for_little(company, hir
             await ask(company, sales, await make_toy(sales, name=f"T{lot}{number}"))
         async with acting(company, await act_as(company, boss)) as uow:
             before = uow.statements
-            await ApprovalReading(uow).page("all", subject=None, status=None, after=None, limit=50)
-            await ApprovalReading(uow).page("waiting", subject=None, status=None, after=None, limit=50)
+            await ApprovalReading(uow).page("all", subject=None, status=None, cursor=None, limit=50)
+            await ApprovalReading(uow).page("waiting", subject=None, status=None, cursor=None, limit=50)
             await ToDos(uow).page(kinds={"approval"}, after=None, limit=50)
             await ToDos(uow).counts()
             counted.append(uow.statements - before)
