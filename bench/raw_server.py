@@ -1,4 +1,4 @@
-"""The limit: bare ASGI and asyncpg, no framework, no validation, no permission; same tables, same RLS, same SQL.
+"""The limit: bare ASGI and asyncpg, no framework, no validation, no permission; same tables with the same RLS.
 
 `BEGIN; SET LOCAL` in one message, one statement, COMMIT. Create and update write row, audit entry and event in one
 CTE: the same row with the same search tokens and compared forms (its client sends them made), the same changes and
@@ -6,11 +6,16 @@ the same event. It answers the same JSON for the same lead, so that what the pro
 checks, makes and remembers. A record with parts is read with them, by the product's own select list: header and lines
 in one statement of the limit's transaction. An order comes with its lines as rows of the tables, made and totalled by
 the client, and so do other records (`LINES`): a case with its clocks, a coupon with its code, a quote with its lines
-and first step, a deal with its first stage and the task that the demo company's playbook gives out for it. With a
-change its client sends the record that the event carries and, of a text that finds the record, the search tokens:
-without them nobody would find it any more. Writing goes by generic plans, as the product's does: planning the
-triggers' statements each time costs more than running them. The limit of pricing is one statement that reads
-products.
+and first step, a deal with its first stage and the task that the demo company's playbook gives out for it, which has
+its own link, audit entry and event. With a change its client sends the record that the event carries and, of a text
+that finds the record, the search tokens: without them nobody would find it any more. Writing goes by generic plans,
+as the product's does: planning the triggers' statements each time costs more than running them. The limit of pricing
+is one statement that reads products.
+
+It is not the least that can be done. Rows come as one JSON text per table, which the server takes apart; of a
+record's own row the product sends the columns one by one, which is less work for the server. On the other side it
+looks up and holds nothing that a record refers to, gives no numbers, counts no use, keeps no answers under
+idempotency keys, and answers what it writes without parts.
 """
 
 from __future__ import annotations

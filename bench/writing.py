@@ -237,12 +237,17 @@ def _bodies(tables: list[list[Json]], unique: list[list[str]]) -> Iterator[bytes
                 quotes = '"' if isinstance(value, int) else ""
                 fresh[f"{quotes}{mark}{quotes}".encode()] = maker
                 for other in rows:
-                    other |= {at: mark for at, found in other.items() if found == value}
+                    other |= {at: mark for at, found in other.items() if _same(name, value, at, found)}
     body = orjson.dumps({"row": tables[0][0], "lines": tables[1:]})
     parts = re.split(b"(" + b"|".join(map(re.escape, fresh)) + b")", body)
     while True:
         made = {text: maker() for text, maker in fresh.items()}
         yield b"".join([made.get(part, part) for part in parts])
+
+
+def _same(name: str, value: Any, at: str, found: Any) -> bool:
+    """Whether a column holds what is made unique; of numbers only the same column: many are 1, and True equals it."""
+    return found == value and (isinstance(value, str) or at == name)
 
 
 def _fresh_id() -> bytes:

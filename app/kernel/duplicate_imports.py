@@ -58,7 +58,8 @@ async def mark_duplicates(
 def compared(spec: DuplicateSpec, row: ImportRow, country: str) -> list[Form]:
     """The forms by which a row is compared; those that are columns are put there.
 
-    Made once, but for a name's that comes from what is looked up, as long as the columns behind them are the same.
+    Made once as long as the columns behind them are the same; that of a name which comes from what is looked up is
+    made each time.
     """
     values = row.values
     held = [values.get(name) for name in spec.sources]

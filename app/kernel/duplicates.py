@@ -24,7 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.kernel.access import Scope, visible_rows
 from app.kernel.contact import EmailInvalid, normalise_email, to_e164
 from app.kernel.errors import Conflict
-from app.kernel.listing import Bindings
+from app.kernel.listing import Ask, Bindings
 from app.kernel.locks import lock_keys
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType
@@ -120,8 +120,8 @@ class DuplicateSpec:
     def keys(self, values: Mapping[str, Any], country: str) -> tuple[list[str], list[str]]:
         """All addresses and all numbers of a row in compared form, the first ones first."""
         region = values.get("country") or country
-        emails = [_email_key(text) for text in texts_of(values, self.emails)]
-        phones = [_phone_key(text, region) for text in texts_of(values, self.phones)]
+        emails = [key for text in texts_of(values, self.emails) if (key := _email_key(text))]
+        phones = [key for text in texts_of(values, self.phones) if (key := to_e164(text, region))]
         return _distinct(emails), _distinct(phones)
 
 
@@ -130,8 +130,8 @@ def scoped(scope: object, name: str) -> str:
     return f"{scope}{_SEPARATOR}{name}"
 
 
-def _distinct(keys: list[str | None]) -> list[str]:
-    return list(dict.fromkeys([key for key in keys if key]))
+def _distinct(keys: list[str]) -> list[str]:
+    return keys if len(keys) < 2 else list(dict.fromkeys(keys))
 
 
 def _email_key(text: str) -> str | None:
@@ -139,10 +139,6 @@ def _email_key(text: str) -> str | None:
         return normalise_email(text)
     except EmailInvalid:
         return None
-
-
-def _phone_key(text: str, region: str | None) -> str | None:
-    return to_e164(text, region)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +162,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What else is to be known of a new row: SQL that is read together with its duplicates, and who is told it.
+    """What else is to be known of a new row, read together with its duplicates, and who is told it.
 
     `told` comes before any duplicate is spoken of, and may refuse by raising.
     """
 
-    ask: Callable[[Bindings], str]
+    ask: Ask
     told: Callable[[Any], None]
 
 

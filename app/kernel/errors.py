@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +233,6 @@ def catalogue() -> list[type[Problem]]:
         found[problem.code] = problem
         pending.extend(problem.__subclasses__())
     return sorted(found.values(), key=lambda problem: (problem.status, problem.code))
-
-
-class OpenApiResponse(TypedDict):
-    """What FastAPI's `responses=` takes for one status."""
-
-    description: str
-    content: dict[str, Any]
 
 
 def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:

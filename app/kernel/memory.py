@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from uuid import UUID
 
-from app.kernel.listing import Bindings
+from app.kernel.listing import Ask, Bindings
 
 if TYPE_CHECKING:
     from app.kernel.uow import UnitOfWork
@@ -87,19 +87,15 @@ class TenantMemory:
         return cast("T", known.value)
 
     async def exactly(
-        self,
-        uow: UnitOfWork,
-        kinds: Sequence[Remembered[Any]],
-        bind: Bindings | None = None,
-        beside: Sequence[str] = (),
+        self, uow: UnitOfWork, kinds: Sequence[Remembered[Any]], beside: Sequence[Ask] = ()
     ) -> tuple[list[Any], list[Any]]:
-        """The tenant's settings of these kinds as they stand, and the values of SQL expressions `beside` them.
+        """The tenant's settings of these kinds as they stand, and the values that are asked for beside them.
 
-        One statement, as long as nothing has changed. The first argument that `bind` holds is the tenant.
+        One statement, as long as nothing has changed.
         """
-        arguments = [uow.tenant_id] if bind is None else bind.values
-        stamps = [kind.stamp for kind in kinds]
-        row = await uow.fetchone(f"SELECT {', '.join((*stamps, *beside))}", *arguments)
+        bind = Bindings(uow.tenant_id)
+        asked = [kind.stamp for kind in kinds] + [ask(bind) for ask in beside]
+        row = await uow.fetchone(f"SELECT {', '.join(asked)}", *bind.values)
         now = self._seconds()
         known = [await self._stamped(uow, kind, row[place], now) for place, kind in enumerate(kinds)]
         return [one.value for one in known], list(row)[len(kinds) :]

@@ -15,7 +15,6 @@ from typing import Final
 PSEUDONYM: Final = "{pseudonym}"
 """What stands for the person where something has to stand: the same within one erasure."""
 NOTHING: Final = "NULL"
-NO_TEXT: Final = "''"
 NO_LIST: Final = "'{}'"
 NO_FIELDS: Final = "'{}'::jsonb"
 NO_ROWS: Final = "'[]'::jsonb"

@@ -146,10 +146,11 @@ def name_tokens(*texts: str) -> list[str]:
 def email_tokens(address: str) -> list[str]:
     """The whole folded address, the words of its local part and the labels of its domain but the last."""
     folded = fold(address)
-    local, _, domain = folded.partition("@")
-    words = _words(f"{local} {domain.rpartition('.')[0]}")
-    whole = [folded] if folded.isprintable() and folded else []
-    return list(dict.fromkeys([*whole, *[word[:_CUT] for word in words if len(word) > 1]]))
+    found = [folded] if folded.isprintable() and folded else []
+    begins_last = folded.rfind(".")
+    words = _words(folded[:begins_last] if begins_last > folded.find("@") else folded.partition("@")[0])
+    found += [word[:_CUT] for word in words if len(word) > 1]
+    return list(dict.fromkeys(found))
 
 
 def phone_tokens(number: str) -> list[str]:
@@ -177,7 +178,7 @@ def record_tokens(
         found += phone_tokens(number)
     for name in names:
         if name:
-            found += _text_tokens(name[:_MAX_TEXT]).split()
+            found += _text_tokens(name[:_MAX_TEXT])
     return list(dict.fromkeys(found))[:MAX_TOKENS]
 
 
@@ -273,15 +274,19 @@ def _prefixes(word: str) -> tuple[str, ...]:
     return tuple([word[:length] for length in range(min(len(word), _CUT), 1, -1)])
 
 
-@lru_cache(maxsize=4_096)
-def _text_tokens(text: str) -> str:
-    """The tokens of one text, joined by blanks: apart, those of a name are fifty objects and 3 kB to keep."""
+def _text_tokens(text: str) -> Iterable[str]:
+    """The tokens of one text."""
     if text.isascii():
         words = _WORD.findall(text.lower().replace("'", ""))
-        return " ".join(chain.from_iterable(map(_prefixes, words)))
-    folded = fold(text)
+        return chain.from_iterable(map(_prefixes, words))
+    return _mixed_tokens(text).split()
+
+
+@lru_cache(maxsize=4_096)
+def _mixed_tokens(text: str) -> str:
+    """Those of a text that is not of plain letters alone, joined: apart, they are fifty objects and 3 kB."""
     tokens: list[str] = []
-    for piece in _PIECE.findall(_joined(folded)):
+    for piece in _PIECE.findall(_joined(fold(text))):
         tokens += _run_tokens(piece) if _is_cjk(piece) else _prefixes(piece)
     return " ".join(tokens)
 

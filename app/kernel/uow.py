@@ -58,7 +58,12 @@ class _Late:
 
     def changes(self, row: TenantOwned) -> bool:
         """Whether this changes that very row."""
-        return self.write.build is statements.update_one and self.values[1] == row.__dict__["id"]
+        write = self.write
+        return (
+            write.build is statements.update_one
+            and write.model is type(row)
+            and self.values[1] == row.__dict__["id"]
+        )
 
     def answering(self) -> _Late:
         """The same, with the row that it changes as an answer."""
@@ -519,7 +524,8 @@ class UnitOfWork:
     async def savepoint(self, *, keeping_plans: bool = False) -> AsyncIterator[None]:
         """Try something that may fail without losing the rest: rows and pending effects roll back together.
 
-        `keeping_plans` lets statements reuse their plans in a transaction that plans each anew else.
+        `keeping_plans` lets statements within reuse their plans, in a transaction that otherwise plans each anew
+        (`force_custom_plan`).
         """
         await self.settle()
         kept = self._pending

@@ -303,11 +303,14 @@ async def test_a_claim_reads_what_it_claims_however_much_waits(own_database):
         superuser = await asyncpg.connect(own_database)
         try:
             await superuser.execute("ANALYZE kernel.outbox")  # the planner hears of it while nothing waits
+            await _switch_many(kernel, actor, 500)
+            alone = await _pages_of_a_claim(superuser, kernel.clock.now())
             await _switch_many(kernel, actor, 5_000)
             read = [await _pages_of_a_claim(superuser, kernel.clock.now()) for _ in range(9)]
         finally:
             await superuser.close()
-        assert max(read) < 1.5 * read[0]
+        assert read[0] < 1.5 * alone  # however much waits
+        assert max(read) < 1.5 * read[0]  # and however much is being handled
 
 
 async def _switch_many(kernel: Kernel, actor: Actor, count: int) -> None:

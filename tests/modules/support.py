@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+import pytest
+
 from app.kernel.access import Actor, Scope
 from app.kernel.ids import new_id
 from app.kernel.uow import UnitOfWork, transaction
@@ -48,6 +51,13 @@ async def count(company: Company, table: str) -> int:
         )
         assert row is not None
         return int(row[0])
+
+
+async def require_held(company: Company, table: str, id: str) -> None:
+    """Somebody holds the row: nobody deletes it, or waits for it here."""
+    async with company.kernel.database.tenant(company.tenant_id) as other:
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await other.fetch(f"SELECT 1 FROM {table} WHERE id = $1 FOR UPDATE NOWAIT", UUID(id))
 
 
 def subject_id(record: dict[str, Any]) -> UUID:

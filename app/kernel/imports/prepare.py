@@ -25,7 +25,13 @@ class Preparer:
     """Prepares batches of rows under one plan. `mode` decides what a missing field means."""
 
     def __init__(
-        self, record: RecordType[Any], plan: Plan, mode: str, service: RecordService[Any], new_rows: NewRows
+        self,
+        record: RecordType[Any],
+        plan: Plan,
+        mode: str,
+        *,
+        service: RecordService[Any],
+        new_rows: NewRows,
     ) -> None:
         self.plan = plan
         self._record = record

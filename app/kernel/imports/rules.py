@@ -119,10 +119,11 @@ class ImportRules:
     uow: UnitOfWork
 
     def derive_columns(self, values: dict[str, Any]) -> None:
-        """Complete a new row's columns by what follows from them alone, before `prepare_import`, and in a thread.
+        """Complete a new row's columns by what follows from them alone, before `prepare_import`.
 
         Override it where something follows: then rows are made ready to be written while the server works on
-        those before. Raises what a single row would be refused by.
+        those before. So it runs in a thread: it asks nothing, and changes nothing but `values`. Raises what a single
+        row would be refused by.
         """
 
     async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:  # noqa: ARG002
@@ -166,7 +167,7 @@ class ImportRules:
 
 
 def own_hook(service: object, name: str, base: type = RecordService) -> Any:
-    """The hook if the module overrides it: the kernel's does nothing, and calling it per row is not free."""
+    """The hook if the module overrides that of `base`, which does nothing: calling it per row is not free."""
     found = getattr(type(service), name, None)
     return None if found in (None, getattr(base, name, None)) else getattr(service, name)
 

@@ -171,7 +171,9 @@ async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run
         options=options,
         key=found.key,
         shape=shape,
-        preparer=Preparer(record, plan, found.mode, service, NewRows(shape, service, owners)),
+        preparer=Preparer(
+            record, plan, found.mode, service=service, new_rows=NewRows(shape, service, owners)
+        ),
         owners=owners,
     )
 

@@ -6,7 +6,7 @@ silently ignored returns everything. Reading goes through the table's read view,
 index (ARCHITECTURE, tenancy).
 """
 
-from app.kernel.listing.fields import PG_TYPES, Bindings, Field, FieldSet, Kind
+from app.kernel.listing.fields import PG_TYPES, Ask, Bindings, Field, FieldSet, Kind
 from app.kernel.listing.filters import compile_filter
 from app.kernel.listing.keyset import Keyset, read_cursor, sign_cursor
 from app.kernel.listing.queries import (
@@ -23,6 +23,7 @@ __all__ = [
     "COUNT_CAP",
     "MAX_LIMIT",
     "PG_TYPES",
+    "Ask",
     "Bindings",
     "Condition",
     "Field",

@@ -83,6 +83,10 @@ class Bindings:
         return f"${len(self.values)}"
 
 
+Ask = Callable[[Bindings], str]
+"""SQL of one value over the tenant (`$1`) and what it binds: a question that another statement takes along."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldSet:
     """The fields an actor may use: declared ones and the tenant's custom ones, hidden ones left out."""

@@ -189,7 +189,10 @@ class RecordType(Generic[M]):
 
     def rendered(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The same, of a row's columns."""
-        answer = dict(zip(self.fields, self._picked(values), strict=True))
+        return self.with_money(dict(zip(self.fields, self._picked(values), strict=True)), values)
+
+    def with_money(self, answer: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        """Put amounts with their currencies, from a row's columns, where an answer has minor units."""
         for name in self.money:
             if answer[name] is not None:
                 answer[name] = money_dict(answer[name], values[self.currencies.get(name, "currency")])

@@ -188,6 +188,9 @@ class Customers(Protocol):
         `$1`. Raises `Forbidden` for who may not read accounts.
         """
 
+    def holds_account(self, id: UUID, bind: Bindings) -> str:
+        """SQL of whether there is such an account, found and held as by `held_account`."""
+
     async def get_contacts(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContactRef]:
         """The same for contacts."""
 

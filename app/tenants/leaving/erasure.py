@@ -43,7 +43,6 @@ from app.tenants.models import Tenant, TenantStatus
 log = structlog.get_logger(__name__)
 
 BATCH: Final = 5_000
-FILES_BATCH: Final = 200
 WRITERS_SECONDS: Final = 60.0
 SWEPT_FOR: Final = timedelta(days=2)
 KEPT: Final[Mapping[str, str]] = {

@@ -2,12 +2,17 @@
 
 from uuid import UUID
 
-import asyncpg
 import pytest
 
+from app.kernel.access import Scope
+from app.kernel.errors import Forbidden
+from app.kernel.listing import Bindings
+from app.kernel.uow import UnitOfWork, transaction
+from app.kernel.validation import fields_of
+from app.modules.customers.interface import Customers
 from app.modules.customers.schemas import ContactCreate, display_name
 from app.modules.customers.services.contacts import ContactService
-from tests.modules.support import acting, count, make
+from tests.modules.support import acting, actor_of, colleague, count, make, require_held
 from tests.support.api import Client, Company
 
 
@@ -163,15 +168,11 @@ async def test_a_contacts_account_is_found_held_and_compared_in_one_statement(
     async with acting(company) as uow:
         before = uow.statements
         given = ContactCreate(name="Ada Lovelace", account_id=acme["id"])
-        row = await ContactService(uow).create({n: getattr(given, n) for n in type(given).model_fields})
+        row = await ContactService(uow).create(fields_of(given))
         assert (uow.statements - before, row.duplicate_count) == (1, 1)
         await uow.flush()
         assert uow.statements - before == 2
-        async with company.kernel.database.tenant(company.tenant_id) as other:
-            with pytest.raises(asyncpg.LockNotAvailableError):
-                await other.fetch(
-                    "SELECT 1 FROM customers.accounts WHERE id = $1 FOR UPDATE NOWAIT", UUID(acme["id"])
-                )
+        await require_held(company, "customers.accounts", acme["id"])
 
 
 async def test_an_unknown_account_is_told_before_any_duplicate(
@@ -185,3 +186,27 @@ async def test_an_unknown_account_is_told_before_any_duplicate(
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/account_id")
     assert (await owner.post("/v1/contacts", json=given | {"account_id": None})).status_code == 409
     assert await count(company, "customers.contacts") == 1
+
+
+async def test_another_statement_finds_an_account_and_holds_it_where_it_may_write(
+    company: Company, rival: Company, owner: Client
+) -> None:
+    acme = await make(owner, "accounts", name="Acme")
+    theirs = await make(rival.owner, "accounts", name="Theirs")
+
+    async def found(uow: UnitOfWork, id: str) -> bool:
+        bind = Bindings(uow.tenant_id)
+        sql = uow.of(Customers).holds_account(UUID(id), bind)
+        return bool((await uow.fetchone(f"SELECT {sql}", *bind.values))[0])
+
+    actor = await actor_of(company)
+    async with transaction(company.kernel, actor, read_only=True) as uow:
+        assert (await found(uow, acme["id"]), await found(uow, theirs["id"])) == (True, False)
+    async with acting(company) as uow:
+        assert (await found(uow, acme["id"]), await found(uow, theirs["id"])) == (True, False)
+        await require_held(company, "customers.accounts", acme["id"])
+    async with acting(company, colleague(actor, account_read=Scope.OWN)) as uow:
+        assert not await found(uow, acme["id"])
+    async with acting(company, colleague(actor, contact_read=Scope.ALL)) as uow:
+        with pytest.raises(Forbidden):
+            uow.of(Customers).holds_account(UUID(acme["id"]), Bindings(uow.tenant_id))

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-import pytest
-
 from app.kernel.validation import fields_of
 from app.modules.membership.interface import Memberships
 from app.modules.membership.schemas.members import LoyaltyMemberCreate
@@ -17,7 +14,7 @@ from app.modules.membership.services.reading import MemberReading
 from tests.modules.membership.conftest import Hire
 from tests.modules.membership.points import adjust, again, balances, burn, delivered, enrol, programme, react
 from tests.modules.orders.orders import line, order_of, ship, stepped
-from tests.modules.support import acting, make
+from tests.modules.support import acting, make, require_held
 from tests.support.api import Company
 
 Json = dict[str, Any]
@@ -113,11 +110,7 @@ async def test_a_member_joins_in_two_statements_and_by_the_rules_of_that_moment(
     async with acting(company) as uow:
         body = LoyaltyMemberCreate(programme_id=UUID(club["id"]), account_id=UUID(account["id"]))
         await LoyaltyMemberService(uow).create(fields_of(body))
-        async with company.kernel.database.tenant(company.tenant_id) as other:
-            with pytest.raises(asyncpg.LockNotAvailableError):
-                await other.fetch(
-                    "SELECT 1 FROM customers.accounts WHERE id = $1 FOR UPDATE NOWAIT", UUID(account["id"])
-                )
+        await require_held(company, "customers.accounts", account["id"])
     assert uow.statements == 2
     await company.owner.ok(
         "PATCH", f"/v1/loyalty-programmes/{club['id']}", json={"active": False}, if_match=club["version"]

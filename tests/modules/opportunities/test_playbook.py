@@ -6,22 +6,19 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-import pytest
-
 from app.kernel.clock import FixedClock
+from app.kernel.validation import fields_of
 from app.modules.opportunities.schemas import OpportunityCreate
 from app.modules.opportunities.services.opportunities import OpportunityService
 from app.modules.opportunities.services.playbook import Playbooks
 from tests.modules.opportunities.conftest import Hire
 from tests.modules.opportunities.deals import deal_in, move, pipeline_of, stage
-from tests.modules.support import acting, count, make
+from tests.modules.support import acting, count, make, require_held
 from tests.support.api import Client, Company, sign_up
 from tests.tenants.people import code_of
 
 CALL = {"key": "call", "subject": {"en": "Call them", "zh": "打电话"}, "due_in_days": 2}
 DEMO = {"key": "demo", "subject": {"en": "Show it"}, "team_role": "presales"}
-_HOLD = "SELECT 1 FROM customers.accounts WHERE id = $1 FOR UPDATE NOWAIT"
 WEEKLY = {"key": "weekly", "subject": {"en": "Weekly call"}, "repeat": True}
 
 
@@ -132,11 +129,9 @@ async def test_a_new_deal_with_its_visit_and_tasks_takes_two_statements_and_hold
         await uow.fetch("SELECT 1")
         before = uow.statements
         given = OpportunityCreate(name="D", pipeline_id=pipeline["id"], account_id=account["id"])
-        row = await OpportunityService(uow).create({n: getattr(given, n) for n in type(given).model_fields})
+        row = await OpportunityService(uow).create(fields_of(given))
         await uow.flush()
         assert uow.statements - before == 2
-        async with company.kernel.database.tenant(company.tenant_id) as other:
-            with pytest.raises(asyncpg.LockNotAvailableError):
-                await other.fetch(_HOLD, UUID(account["id"]))
+        await require_held(company, "customers.accounts", account["id"])
     given_out = await owner.ok("GET", f"/v1/opportunities/{row.id}/playbook")
     assert [task["key"] for task in given_out["data"]] == ["call"]

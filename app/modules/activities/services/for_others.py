@@ -10,6 +10,7 @@ from uuid import UUID
 from app.kernel.access import system_actor
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import fields_of
 from app.modules.activities.interface import ActivityRef, HeldOwner, Subject, TimelineEntry
 from app.modules.activities.models import Activity, ActivityKind
 from app.modules.activities.schemas import SUBJECT_LENGTH, ActivityCreate
@@ -52,8 +53,7 @@ class ActivitiesOfTenant:
 
     async def _add(self, kind: ActivityKind, about: Sequence[Subject], **given: Any) -> ActivityRef:
         body = ActivityCreate.model_validate({"kind": kind, "about": as_json(about), **given})
-        fields = {name: getattr(body, name) for name in type(body).model_fields}
-        return _ref(await ActivityService(self._uow).create(fields))
+        return _ref(await ActivityService(self._uow).create(fields_of(body)))
 
     async def assign_task(
         self,
@@ -73,8 +73,7 @@ class ActivitiesOfTenant:
             "owner_id": owner_id,
             "due_at": due_at,
         }
-        body = ActivityCreate.model_validate(given)
-        fields = {name: getattr(body, name) for name in type(body).model_fields}
+        fields = fields_of(ActivityCreate.model_validate(given))
         if held is None:
             return _ref(await service.create(fields))
         return _ref(await service.create_held(fields, held))
@@ -105,7 +104,7 @@ class ActivitiesOfTenant:
             "body": body,
         }
         made = ActivityCreate.model_validate(given)
-        return _ref(await service.create({name: getattr(made, name) for name in type(made).model_fields}))
+        return _ref(await service.create(fields_of(made)))
 
     async def conversations(
         self, about: Collection[Subject], *, limit: int = 5

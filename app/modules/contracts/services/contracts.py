@@ -12,6 +12,7 @@ from app.kernel.people import People
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork
+from app.kernel.validation import fields_of
 from app.modules.contracts.interface import ContractLocked
 from app.modules.contracts.models import Contract
 from app.modules.contracts.schemas import ContractCreate, ContractRead, ContractUpdate
@@ -53,8 +54,7 @@ class ContractService(ContractImport, RecordService[Contract]):
         self._more = columns
         try:
             body = ContractCreate.model_validate({**given, "owner_id": owner_id})
-            fields = {name: getattr(body, name) for name in type(body).model_fields}
-            return await self.create(fields, explicit=())
+            return await self.create(fields_of(body), explicit=())
         finally:
             self._inherited, self._more = False, {}
 

@@ -62,8 +62,14 @@ def held_account(uow: UnitOfWork, id: UUID, bind: Bindings) -> str:
     country = "NULL::text" if "country" in uow.actor.hidden("account") else "t.country"
     return (
         f"SELECT {country} AS country FROM {qualified(Account)} t WHERE t.tenant_id = $1 AND t.id = {bind(id)}"
-        f" AND t.deleted_at IS NULL{f' AND {readable}' if readable else ''} FOR KEY SHARE OF t"
+        f" AND t.deleted_at IS NULL{f' AND {readable}' if readable else ''}"
+        f"{'' if uow.read_only else ' FOR KEY SHARE OF t'}"
     )
+
+
+def holds_account(uow: UnitOfWork, id: UUID, bind: Bindings) -> str:
+    """See `Customers.holds_account`."""
+    return f"EXISTS ({held_account(uow, id, bind)})"
 
 
 class AccountService(ImportRules, DuplicateAware[Account]):

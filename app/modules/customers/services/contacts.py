@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from app.modules.customers.schemas import (
     RoleInput,
     display_name,
 )
-from app.modules.customers.services.accounts import AccountService, held_account
+from app.modules.customers.services.accounts import AccountService, holds_account
 from app.modules.customers.services.imports import (
     ACCOUNT_OF_CONTACT,
     require_visible,
@@ -93,7 +94,7 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
         account_id = values.get("account_id")
         if account_id is None:
             return None
-        return Beside(lambda bind: f"EXISTS ({held_account(self.uow, account_id, bind)})", _require_account)
+        return Beside(partial(holds_account, self.uow, account_id), _require_account)
 
     async def before_update(self, row: Contact, changes: dict[str, Any]) -> None:
         account_id = changes.get("account_id", row.account_id)

@@ -29,7 +29,7 @@ from app.modules.customers.interface import (
 from app.modules.customers.models import Account, Channel, ConsentStatus, Contact, LifecycleStage
 from app.modules.customers.schemas import ConsentInput
 from app.modules.customers.services import keys as known_keys
-from app.modules.customers.services.accounts import AccountService, held_account
+from app.modules.customers.services.accounts import AccountService, held_account, holds_account
 from app.modules.customers.services.consents import state_consent
 from app.modules.customers.services.contacts import ContactService
 from app.modules.customers.services.phones import by_phone
@@ -90,6 +90,9 @@ class Directory:
 
     def held_account(self, id: UUID, bind: Bindings) -> str:
         return held_account(self._uow, id, bind)
+
+    def holds_account(self, id: UUID, bind: Bindings) -> str:
+        return holds_account(self._uow, id, bind)
 
     async def get_contacts(self, ids: Collection[UUID], *, hold: bool = False) -> Mapping[UUID, ContactRef]:
         if not ids:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -254,12 +255,16 @@ class LeadService(LeadImport):
 
 def touched(given: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     """The columns of a last touch."""
-    touch: dict[str, Any] = dict(zip(TOUCH_FIELDS, map(given.get, TOUCH_FIELDS), strict=True))
+    touch: dict[str, Any] = {name: given.get(name) for name in TOUCH_FIELDS}
     columns: dict[str, Any] = {column: touch[name] for column, name in _LAST.items()}
-    touch["touched_at"] = at.isoformat().replace("+00:00", "Z")
-    columns["last_touch"] = touch
-    columns["last_touch_at"] = at
-    return columns
+    touch["touched_at"] = _on_the_wire(at)
+    return columns | {"last_touch": touch, "last_touch_at": at}
+
+
+@lru_cache(maxsize=64)
+def _on_the_wire(at: datetime) -> str:
+    """A moment as JSON has it; imported leads share theirs."""
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def leave_queue(row: Lead, changes: dict[str, Any]) -> None:

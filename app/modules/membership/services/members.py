@@ -6,6 +6,7 @@ import io
 import secrets
 from collections.abc import Collection, Mapping
 from datetime import date
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -93,15 +94,14 @@ class LoyaltyMemberService(MemberImport, RecordService[LoyaltyMember]):
         }
 
     async def _look(self, account_id: UUID | None) -> None:
-        """Read the programmes and find the account that joins, held, in one statement, unless they are known."""
+        """Read the programmes and find the account that joins, held, in one statement, unless they are known.
+
+        Raises `Forbidden` for who may not read accounts.
+        """
         if account_id is None or account_id in self._accounts or self._programmes:
             return
-        if self.uow.read_only or not self.actor.may("account:read"):
-            return
-        customers = self.uow.of(Customers)
-        found, held = await ProgrammeService(self.uow).all_beside(
-            lambda bind: f"EXISTS ({customers.held_account(account_id, bind)})"
-        )
+        holds = partial(self.uow.of(Customers).holds_account, account_id)
+        found, held = await ProgrammeService(self.uow).all_beside(holds)
         self._programmes = {one.row.id: one for one in found}
         if held:
             self._accounts.add(account_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from app.kernel.decimals import decimal_text
 from app.kernel.errors import Invalid, NotFound, require_version
-from app.kernel.listing import Bindings
+from app.kernel.listing import Ask
 from app.kernel.memory import Remembered
 from app.kernel.money import InvalidMoney, Money, format_minor, parse_major
 from app.kernel.uow import UnitOfWork
@@ -83,11 +83,9 @@ class ProgrammeService:
         [[found], _] = await self._uow.kernel.memory.exactly(self._uow, [_PROGRAMMES])
         return cast("Sequence[ProgrammeRules]", found)
 
-    async def all_beside(self, ask: Callable[[Bindings], str]) -> tuple[Sequence[ProgrammeRules], Any]:
-        """As `all`, with the value of an SQL expression over the tenant (`$1`) and what it binds."""
-        bind = Bindings(self._uow.tenant_id)
-        known = await self._uow.kernel.memory.exactly(self._uow, [_PROGRAMMES], bind, [ask(bind)])
-        [found], [value] = known
+    async def all_beside(self, ask: Ask) -> tuple[Sequence[ProgrammeRules], Any]:
+        """As `all`, with the value that is asked for, in the same statement."""
+        [found], [value] = await self._uow.kernel.memory.exactly(self._uow, [_PROGRAMMES], [ask])
         return cast("Sequence[ProgrammeRules]", found), value
 
     async def get_many(self, ids: Collection[UUID]) -> dict[UUID, ProgrammeRules]:

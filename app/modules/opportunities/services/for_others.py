@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -14,7 +13,7 @@ from app.kernel.errors import FieldError, Invalid
 from app.kernel.listing import Bindings
 from app.kernel.money import Money
 from app.kernel.uow import UnitOfWork
-from app.kernel.validation import pointer_of
+from app.kernel.validation import fields_of, pointer_of
 from app.modules.customers.interface import Customers
 from app.modules.opportunities.interface import (
     NewOpportunity,
@@ -46,8 +45,7 @@ class OpportunitiesOfTenant:
             body = OpportunityCreate.model_validate(fields)
         except ValidationError as error:
             raise _invalid(error) from None
-        given: dict[str, Any] = {name: getattr(body, name) for name in type(body).model_fields}
-        given |= {"custom": dict(new.custom), "lead_id": new.lead_id}
+        given = fields_of(body) | {"custom": dict(new.custom), "lead_id": new.lead_id}
         made = await service.open_for(new.owner_id, given)
         if made.account_id is not None:
             await self._uow.of(Customers).advance(made.account_id, "opportunity")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 from uuid import UUID, uuid5
 
 from app.kernel.errors import Invalid, NotFound, require_version
-from app.kernel.listing import Bindings
+from app.kernel.listing import Ask
 from app.kernel.memory import Remembered
 from app.kernel.people import People
 from app.kernel.uow import UnitOfWork
@@ -131,17 +131,15 @@ class PipelineService:
     async def all(self) -> Sequence[PipelineInfo]:
         """All pipelines in their order; the default one also before it is stored."""
         if self._known is None:
-            await self._look(None, ())
+            await self._look()
         return cast("Sequence[PipelineInfo]", self._known)
 
-    async def beside(self, ask: Callable[[Bindings], str]) -> Any:
-        """The value of an SQL expression over the tenant (`$1`) and what it binds, read with all pipelines."""
-        bind = Bindings(self.uow.tenant_id)
-        [value] = await self._look(bind, [ask(bind)])
-        return value
+    async def beside(self, *asked: Ask) -> list[Any]:
+        """The values that are asked for, read together with all pipelines."""
+        return await self._look(asked)
 
-    async def _look(self, bind: Bindings | None, beside: Sequence[str]) -> list[Any]:
-        [found], values = await self.uow.kernel.memory.exactly(self.uow, [_PIPELINES], bind, beside)
+    async def _look(self, beside: Sequence[Ask] = ()) -> list[Any]:
+        [found], values = await self.uow.kernel.memory.exactly(self.uow, [_PIPELINES], beside)
         self._known = found or [self._unstored_default()]
         return values
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from app.kernel.errors import Invalid
-from app.kernel.listing import Bindings
+from app.kernel.listing import Ask
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import Customers
 
@@ -33,14 +34,12 @@ class References:
                 raise _unknown("contact_id", "contact")
             self._known.add(contact)
 
-    async def hold_account(
-        self, id: UUID | None, ask: Callable[[Callable[[Bindings], str]], Awaitable[Any]]
-    ) -> None:
-        """Look for an account by an expression that travels with another statement; `check` knows if it is there."""
-        if id is None or id in self._known or self._uow.read_only or not self._uow.actor.may("account:read"):
+    async def hold_account(self, id: UUID | None, beside: Callable[[Ask], Awaitable[Sequence[Any]]]) -> None:
+        """Find and hold an account beside another statement, so that `check` need not. Raises `Forbidden`."""
+        if id is None or id in self._known:
             return
-        customers = self._uow.of(Customers)
-        if await ask(lambda bind: f"EXISTS ({customers.held_account(id, bind)})"):
+        [found] = await beside(partial(self._uow.of(Customers).holds_account, id))
+        if found:
             self._known.add(id)
 
     async def learn(self, many: Iterable[Mapping[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final
@@ -46,6 +46,7 @@ class QuoteService(RecordService[Quote]):
         self.origin = Origin(uow)
         self._lines: Sequence[GivenLine] | None = None
         self._rows: list[dict[str, Any]] | None = None
+        self._taxes: list[dict[str, Any]] = []
         self._as: dict[str, Any] = {}  # of a revision: what it has of the one before
         self._copying = False  # then coupons that hold no more are left out
 
@@ -108,7 +109,7 @@ class QuoteService(RecordService[Quote]):
 
     async def after_create(self, row: Quote) -> None:
         lines = await self._write_lines(row)
-        self.wrote_parts(row, lines=lines, taxes=shown.taxes_of(lines), benefits=row.benefits)
+        self.wrote_parts(row, lines=lines, taxes=self._taxes, benefits=row.benefits)
         await self.note_step(row, None, "revise" if row.revision > 1 else "create")
 
     # -- changing ------------------------------------------------------------------------------------------
@@ -186,6 +187,7 @@ class QuoteService(RecordService[Quote]):
             line_row(line, amounts, position)
             for position, (line, amounts) in enumerate(zip(prices, sums.lines, strict=True))
         ]
+        self._taxes = [asdict(one) for one in sums.totals.taxes]
         return header_columns(header, prices, sums) | {
             "coupon_codes": codes_of(benefits),
             "benefits": stored(benefits),

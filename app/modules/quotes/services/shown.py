@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Collection
 from typing import Any
 
 from app.kernel.money import Money, UnitPrice
@@ -38,19 +37,6 @@ TAXES = Parts(
     hidden_by="total",
 )
 """What the lines that count come to by tax rate: what is not optional, components with their bundle."""
-
-
-def taxes_of(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of `TAXES` from a quote's lines, all of them by their columns."""
-    optional = {line["position"] for line in lines if line["optional"]}
-    found: dict[Decimal, dict[str, Any]] = {}
-    for line in lines:
-        if line["optional"] or line["component_of"] in optional:
-            continue
-        of_rate = found.setdefault(line["tax_rate"], {"rate": line["tax_rate"], "net": 0, "tax": 0})
-        of_rate["net"] += line["net"]
-        of_rate["tax"] += line["tax"]
-    return [found[rate] for rate in sorted(found)]
 
 
 def read_line(line: QuoteLine, currency: str, hidden: Collection[str] = ()) -> QuoteLineRead:

@@ -9,7 +9,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.errors import Invalid
-from app.kernel.listing import Bindings
 from app.kernel.periods import add_months
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.services.cases.ports import (
@@ -67,14 +66,11 @@ class References:
         about = (id, values.get("asset_id"), day)
         asked = [partial(port.response_class, *about) for port in self._uow.ports(ResponseClassSource)]
         if hold:
-            asked.append(partial(self._held, id))
+            asked.append(partial(self._uow.of(Customers).holds_account, id))
         found = await self._book.beside(*asked)
         if hold and not found.pop():
             raise _unknown("account_id", "account")
         values["response_class"] = next((one for one in found if one is not None), None)
-
-    def _held(self, account_id: UUID, bind: Bindings) -> str:
-        return f"EXISTS ({self._uow.of(Customers).held_account(account_id, bind)})"
 
     async def _asset(self, values: dict[str, Any], changed: set[str]) -> AssetFacts | None:
         id: UUID | None = values.get("asset_id") if "asset_id" in changed else None

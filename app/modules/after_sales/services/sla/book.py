@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 from uuid import UUID
 
 from app.kernel.conditions import Prepared, groups_of, holding
-from app.kernel.listing import Bindings
+from app.kernel.listing import Ask
 from app.kernel.memory import Remembered
 from app.kernel.uow import UnitOfWork
 from app.kernel.working_time import NeverOpen, WorkingCalendar
@@ -87,10 +87,9 @@ class SlaBook:
         self._read: tuple[_Policies, CompanyCalendars] | None = None
         self._opened: dict[UUID | None, WorkingCalendar] = {}
 
-    async def beside(self, *asked: Callable[[Bindings], str]) -> list[Any]:
-        """The values of SQL expressions over the tenant (`$1`) and what they bind, read together with the book."""
-        bind = Bindings(self._uow.tenant_id)
-        return await self._look(bind, [ask(bind) for ask in asked])
+    async def beside(self, *asked: Ask) -> list[Any]:
+        """The values that are asked for, read together with the book."""
+        return await self._look(asked)
 
     async def pledges(self, rows: Sequence[Mapping[str, Any]]) -> list[Pledges]:
         """For each case, by its columns, what is promised: of each target by the first policy that holds."""
@@ -123,14 +122,14 @@ class SlaBook:
 
     async def _known(self) -> tuple[_Policies, CompanyCalendars]:
         if self._read is None:
-            await self._look(None, ())
+            await self._look()
         return cast("tuple[_Policies, CompanyCalendars]", self._read)
 
-    async def _look(self, bind: Bindings | None, beside: Sequence[str]) -> list[Any]:
+    async def _look(self, beside: Sequence[Ask] = ()) -> list[Any]:
         """Read what is not known yet, and values beside it."""
         uow = self._uow
         kinds = () if self._read else (_POLICIES, uow.of(WorkingTime).remembered)
-        known, values = await uow.kernel.memory.exactly(uow, kinds, bind, beside)
+        known, values = await uow.kernel.memory.exactly(uow, kinds, beside)
         if known:
             self._read = (known[0], known[1])
         return values
