@@ -64,7 +64,11 @@ def handler(
         require_json(request)
         body = parse_body(adapter, await request.body())
         service = record.service(uow)
-        results = [await _attempt(uow, service, item, one) for item in body.items]
+        results: list[BatchResult] = []
+        for item in body.items:
+            results.append(await _attempt(uow, service, item, one))
+            if results[-1].error is not None:
+                service = record.service(uow)  # what a service remembers of an item was undone with it
         failed = sum(result.error is not None for result in results)
         if failed and body.all_or_none:
             raise BatchFailed(

@@ -35,8 +35,6 @@ from app.kernel.validation import reject_unstorable, validation_problem
 
 if TYPE_CHECKING:
     from app.kernel.runtime import Kernel
-if TYPE_CHECKING:
-    from app.kernel.runtime import Kernel
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 DEADLOCKS_BORNE = 2

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from app.kernel.clock import FixedClock
 from app.kernel.imports import run
 from app.kernel.imports.rules import ImportRow
 from app.kernel.jobs import JobContext, JobRunner
@@ -114,3 +116,24 @@ async def test_the_rows_in_hand_are_two_chunks_however_long_the_file_is(
     done = await toys.run(_file(20 * CHUNK), MAPPING)
     assert (done.state, done.created, len(in_hand)) == ("completed", 20 * CHUNK, 20)
     assert max(in_hand) <= 2 * CHUNK
+
+
+@pytest.mark.parametrize("mode", ["update", "upsert"])
+async def test_what_a_file_changes_is_of_the_moment_of_the_change_however_long_it_lay_ready(
+    toys: Bench, monkeypatch: pytest.MonkeyPatch, mode: str
+):
+    clock = toys.kernel.clock = FixedClock(datetime.now(UTC))
+    await toys.run(_file(2), MAPPING)
+    real = run.write_chunk
+
+    async def write_later(*arguments: Any) -> None:
+        clock.advance(minutes=1)  # in which others may have changed the same records
+        await real(*arguments)
+
+    monkeypatch.setattr(run, "write_chunk", write_later)
+    done = await toys.run(b"Id,Name\nt1,Renamed", MAPPING, mode=mode, key="external_id")
+    assert (done.state, done.updated) == ("completed", 1)
+    sql = "SELECT updated_at FROM toys.toys WHERE external_id = 't1'"
+    assert await toys.value(sql) == clock.now()
+    sql = "SELECT max(at) FROM kernel.audit_entries WHERE action = 'updated'"
+    assert await toys.value(sql) == clock.now()

@@ -48,7 +48,7 @@ class ImportPayload(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows made ready, and the moment that they will have been written at."""
+    """Rows made ready, and the moment that they will have been written at if all of them are new."""
 
     now: datetime
     rows: list[ImportRow]
@@ -234,18 +234,23 @@ async def write_chunk(context: JobContext, run: _Run, chunk: Chunk) -> None:
         # All rules on, the database's too; then everything is rolled back and only the findings are kept.
         try:
             async with context.transaction() as uow:
-                uow.now = chunk.now
+                uow.now = _moment(uow, run, chunk)
                 outcome = await _writer(uow, run).write(rows)
                 raise _RolledBack
         except _RolledBack:
             pass
     async with context.transaction() as uow:
-        uow.now = chunk.now
+        uow.now = _moment(uow, run, chunk)
         await _hold(uow, run.id, rows[0].number)
         if outcome is None:
             outcome = await _writer(uow, run).write(rows)
         run.calm.set()  # for the rest of the next chunk
         await _record(uow, run, rows, outcome)
+
+
+def _moment(uow: UnitOfWork, run: _Run, chunk: Chunk) -> datetime:
+    """Changes are of the transaction's moment: one before it could be earlier than what they change."""
+    return chunk.now if run.options.mode == "create" else uow.now
 
 
 class _RolledBack(Exception):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.kernel.jobs import JobRunner
+from tests.modules.leads.shares import activate
 from tests.modules.support import acting, count, make
 from tests.support.api import Client, Company
 
@@ -164,3 +165,16 @@ async def test_what_is_told_of_a_new_lead_is_what_it_became(company: Company, ow
         id: {name: lead[name] for name in kept if lead[name] is not None and not name.endswith("_at")}
         for id, lead in leads.items()
     }
+
+
+async def test_what_waits_for_an_owner_was_received_by_nobody(company: Company, owner: Client) -> None:
+    await activate(owner)
+    done = await run(company, b"name,country\nAnn Lee,CN\n")
+    assert (done["state"], done["created"]) == ("completed", 1)
+    [lead] = (await owner.ok("GET", "/v1/leads"))["data"]
+    made = await make(owner, "leads", name="Bo Berg", country="CN", assign=True)
+    names = ("owner_id", "team_id", "received_at")
+    assert [lead[name] for name in names] == [made[name] for name in names] == [None, None, None]
+    assert (await told(company, "data", "outbox", "type = 'leads.lead.created.v1'"))[lead["id"]]["record"][
+        "received_at"
+    ] is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -137,3 +138,20 @@ async def test_another_tenants_pipeline_is_unknown(owner: Client, rival: Company
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert await rival.owner.ok("GET", f"/v1/pipelines/{theirs['id']}") == theirs
+
+
+async def test_the_first_pipeline_goes_with_the_item_of_a_batch_that_it_was_made_for(owner: Client) -> None:
+    items = [{"record": {"name": "A", "contact_id": str(uuid4())}}, {"record": {"name": "B"}}]
+    done = await owner.ok("POST", "/v1/opportunities/batch/create", json={"items": items})
+    assert [result["status"] for result in done["results"]] == [422, 201]
+    assert [deal["name"] for deal in (await owner.ok("GET", "/v1/opportunities"))["data"]] == ["B"]
+
+
+async def test_a_default_pipeline_that_was_never_stored_gets_name_and_stages_at_once(owner: Client) -> None:
+    [default] = (await owner.ok("GET", "/v1/pipelines"))["data"]
+    body = {"name": {"en": "Deals"}, "stages": STAGES}
+    changed = await owner.ok("PATCH", f"/v1/pipelines/{default['id']}", json=body, if_match=1)
+    assert [stage["key"] for stage in changed["stages"]] == [stage["key"] for stage in STAGES]
+    assert (await owner.ok("GET", "/v1/pipelines"))["data"] == [changed]
+    deal = await make(owner, "opportunities", name="First")
+    assert deal["stage"] == STAGES[0]["key"]

@@ -268,3 +268,18 @@ async def test_whoever_only_reads_quotes_changes_nothing(owner: Client, hire: Hi
         assert answer.status_code == 403, action
     assert (await viewer.patch(path, {"lines": []}, if_match=1)).status_code == 403
     assert await again(owner, quote) == quote
+
+
+async def test_what_one_quote_of_a_batch_was_refused_is_not_written_into_another(owner: Client) -> None:
+    field = {"object": "quote", "key": "code", "type": "text", "labels": {"en": "Code"}, "unique": True}
+    await owner.ok("POST", "/v1/custom-fields", json=field)
+    one = await quote_of(owner, line("10.00"))
+    two = await quote_of(owner, line("20.00"), custom={"code": "A"})
+    before = [await again(owner, one), await lines_of(owner, two)]
+    items = [
+        {"id": one["id"], "record": {"custom": {"code": "A"}, "lines": [line("99.00")]}},
+        {"id": two["id"], "record": {"terms": "Net 30"}},
+    ]
+    done = await owner.ok("POST", "/v1/quotes/batch/update", json={"items": items})
+    assert [result["status"] for result in done["results"]] == [409, 200]
+    assert [await again(owner, one), await lines_of(owner, two)] == before

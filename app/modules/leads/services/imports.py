@@ -98,5 +98,5 @@ class LeadImport(ImportRules, DuplicateAware[Lead]):
             wish = row.values.pop("assign", None)
             ended = row.values.get("status") == LeadStatus.DISQUALIFIED
             if "owner_id" not in row.given and (active if wish is None else wish) and not ended:
-                row.values |= {"owner_id": None, "team_id": None}
+                row.values |= {"owner_id": None, "team_id": None, "received_at": None}
                 self._for_rules.add(row.id)

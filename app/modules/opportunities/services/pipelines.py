@@ -272,11 +272,11 @@ class PipelineService:
         if body.is_default and not row.is_default:
             await self._unset_default()
             changes["is_default"] = True
-        after = await self.uow.update(row, audit="pipeline", **changes)
-        if body.stages is not None:
+        if body.stages is not None:  # before the version that they are remembered by
             await self._replace_stages(id, body.stages)
-            if after is row:
-                await self._bump(row)
+        after = await self.uow.update(row, audit="pipeline", **changes)
+        if body.stages is not None and after is row:
+            await self._bump(row)
         self._known = None
         return await self.get(id)
 
