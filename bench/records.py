@@ -68,10 +68,12 @@ async def compare(house: House, console: Console, types: Collection[str]) -> dic
                     shares[name] = await _share(port, raw_port, _same(requests))
                 results[plural] = shares
                 found = [shares.get(name) for name in ("get", "list", "create", "update")]
-                table.add_row(plural, str(len(ids)), *("–" if one is None else f"{one:.2f}" for one in found))
+                row = (plural, str(len(ids)), *("–" if one is None else f"{one:.2f}" for one in found))
+                table.add_row(*row)
+                console.print(" ".join(row), highlight=False)  # whoever stops it has what was measured
+                report("records", results)
         await connection.close()
     console.print(table)
-    report("records", results)
     return results
 
 
