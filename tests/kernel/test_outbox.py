@@ -310,7 +310,9 @@ async def test_a_claim_reads_what_it_claims_however_much_waits(own_database):
         finally:
             await superuser.close()
         assert read[0] < 1.5 * alone  # however much waits
-        assert max(read) < 1.5 * read[0]  # and however much is being handled
+        # What is being handled is passed over once, by its entry and its page, and by a third where the server did
+        # not get to tidy up; looked up again before each event it would be a million pages.
+        assert max(read) < read[0] + 3 * 8 * 500
 
 
 async def _switch_many(kernel: Kernel, actor: Actor, count: int) -> None:
