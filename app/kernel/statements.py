@@ -103,18 +103,26 @@ def point_read(model: type[Base], lock: Lock, deleted: bool) -> str:
 
 @lru_cache(maxsize=1_000)
 def rows_by_id(
-    model: type[Base], readable: str | None, allowed: str | None, lock: Lock, names: tuple[str, ...] = ()
+    model: type[Base],
+    readable: str | None,
+    allowed: str | None,
+    lock: Lock,
+    names: tuple[str, ...] = (),
+    *,
+    one: bool = False,
 ) -> str:
-    """Live rows of a tenant (`$1`) by id (`$2`) that satisfy `readable`, with whether they are `allowed`.
+    """Live rows of a tenant (`$1`) by their ids (`$2`) that satisfy `readable`, with whether they are `allowed`.
 
-    Only the columns of these `names`, or all of them.
+    Only the columns of these `names`, or all of them. With `one`, `$2` is the only id: to a planner that has seen a
+    small table, several are as well found among all of the tenant's rows, and such a plan may be kept.
     """
     columns = ", ".join(f"t.{name}" for name in names or columns_of(model))
+    wanted, order = ("$2", "") if one else ("ANY($2::uuid[])", " ORDER BY t.id")
     return (
         f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {qualified(model)} t"
-        " WHERE t.tenant_id = $1 AND t.id = ANY($2::uuid[]) AND t.deleted_at IS NULL"
+        f" WHERE t.tenant_id = $1 AND t.id = {wanted} AND t.deleted_at IS NULL"
         f"{f' AND {readable}' if readable else ''}"
-        f"{f' ORDER BY t.id{LOCKING[lock]} OF t' if lock else ''}"
+        f"{f'{order}{LOCKING[lock]} OF t' if lock else ''}"
     )
 
 

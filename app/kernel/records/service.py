@@ -111,11 +111,12 @@ class RecordService(MergeHooks[M]):
     ) -> dict[UUID, M]:
         """Visible rows by id, in one statement; what is not visible is absent. Locks in id order."""
         model, object_name = self.record.model, self.record.object
-        bind = Bindings(self.uow.tenant_id, list(ids))
+        one = len(ids) == 1
+        bind = Bindings(self.uow.tenant_id, ids[0] if one else list(ids))
         readable = visible_rows(self.actor, object_name, "read", bind)
         allowed = readable if action == "read" else visible_rows(self.actor, object_name, action, bind)
         rows = await self.uow.fetch(
-            rows_by_id(cast("type[RecordTable]", model), readable, allowed, lock), *bind.values
+            rows_by_id(cast("type[RecordTable]", model), readable, allowed, lock, one=one), *bind.values
         )
         if not all(row["allowed"] for row in rows):
             raise Forbidden(

@@ -72,9 +72,12 @@ class Directory:
 
     async def _held(self, ids: Collection[UUID], hidden: Collection[str]) -> Mapping[UUID, AccountRef]:
         """Visible accounts that nobody deletes before this transaction ends: what a reference shows, no more."""
-        bind = Bindings(self._uow.tenant_id, list(ids))
+        wanted = list(ids)
+        one = len(wanted) == 1
+        bind = Bindings(self._uow.tenant_id, wanted[0] if one else wanted)
         readable = visible_rows(self._uow.actor, "account", "read", bind)
-        rows = await self._uow.fetch(rows_by_id(Account, readable, None, "share", _REFERENCE), *bind.values)
+        statement = rows_by_id(Account, readable, None, "share", _REFERENCE, one=one)
+        rows = await self._uow.fetch(statement, *bind.values)
         return {
             row["id"]: AccountRef(
                 row["id"],
