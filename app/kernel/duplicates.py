@@ -76,12 +76,15 @@ DERIVED = {"derived": True}
 
 
 class DuplicateColumns:
-    """The compared forms on a record's table; computed on write, each indexed behind the tenant."""
+    """The compared forms on a record's table; computed on write, each indexed behind the tenant.
+
+    The count is a number that only the rules know, for every other row of some files: imports tell it last (`late`).
+    """
 
     email_key: Mapped[str | None] = mapped_column(sort_order=880, info=DERIVED)
     phone_key: Mapped[str | None] = mapped_column(sort_order=881, info=DERIVED)
     name_key: Mapped[str | None] = mapped_column(sort_order=882, info=DERIVED)
-    duplicate_count: Mapped[int] = mapped_column(sort_order=883, info=DERIVED)
+    duplicate_count: Mapped[int] = mapped_column(sort_order=883, info=DERIVED | {"late": True})
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,9 @@ async def test_the_report_counts_and_lists_what_the_actor_sees(company: Company,
     )  # fmt: skip
     async with acting(company, own) as uow:
         assert (await report(uow, None)).data[0].checked == 0
+        before = uow.statements
         assert (await failing(uow, UUID(titled["id"]), limit=9, cursor=None)).data == []
+        assert uow.statements - before <= 3  # the rule, the custom fields, the page
     async with acting(company, blind) as uow:
         before = uow.statements
         seen = (await report(uow, "lead")).data[0]

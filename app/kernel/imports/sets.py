@@ -118,8 +118,9 @@ class Shape:
 
     @cached_property
     def late(self) -> tuple[str, ...]:
-        """Numbers that rules put last, for every other row of some files: only they are told last, too."""
-        return tuple(name for name in ("duplicate_count",) if name in self.columns)
+        """Columns of numbers that rules put last (`info={"late": True}`), which are told last, too."""
+        table = self.record.model.__table__
+        return tuple(name for name in self.columns if table.c[name].info.get("late"))
 
     @cached_property
     def early(self) -> tuple[str, ...]:

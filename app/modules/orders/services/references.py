@@ -56,8 +56,7 @@ class References:
 
     def unknown_by_now(self, account_id: UUID) -> bool:
         """Whether the account is still to be found and held, and may be so by another statement."""
-        uow = self._uow
-        return account_id not in self._accounts and not uow.read_only and uow.actor.may("account:read")
+        return account_id not in self._accounts and self._uow.actor.may("account:read")
 
     def held(self, account_id: UUID, account: HeldAccount | None) -> None:
         """Another statement looked for the account, and holds it if there is one."""
