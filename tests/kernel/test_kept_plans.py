@@ -21,7 +21,7 @@ FEW, MANY = 10, 3_000
 
 async def _fill(toys: Bench, count: int) -> UUID:
     """Make toys; the id of the last one."""
-    plain = {
+    plain: dict[str, Any] = {
         "colour": "red", "price": None, "currency": None, "email": None, "phone": None, "pieces": None, "fragile": False,
         "sold_on": None, "seen_at": None, "account_id": None, "external_id": None, "owner_id": None, "team_id": None,
         "tags": [], "custom": {}, "tokens": [], "created_by": None, "deleted_at": None,
