@@ -38,6 +38,7 @@ from app.kernel.postgres_host import (
     reachable,
     read_postmaster,
     service_user,
+    takes_sessions,
     wheel,
     write_private,
 )
@@ -175,11 +176,11 @@ class EmbeddedPostgres:
         return found if found and is_postmaster(found.pid, self._data) else None
 
     def _await_settled(self) -> Postmaster | None:
-        """The server that runs, once it is ready; None once a stopping one has gone."""
+        """The server that runs, once it takes us; None once a stopping or killed one has gone."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             running = self._running()
-            if running is None or running.ready:
+            if running is None or (running.ready and takes_sessions(running.port, SUPERUSER, DATABASE)):
                 return running
             time.sleep(_POLL)
         raise PostgresError(

@@ -8,6 +8,7 @@ import os
 import pwd
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -153,6 +154,22 @@ def is_postmaster(pid: int, data: Path) -> bool:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline()
     except psutil.Error:
+        return False
+
+
+def takes_sessions(port: int, user: str, database: str) -> bool:
+    """Whether the server on that loopback port asks a newcomer who he is, rather than turning him away.
+
+    A killed or stopping server calls itself ready for as long as it has not noticed, and its process and port
+    may still be there. The packet is StartupMessage of the frontend/backend protocol 3.0; the answer sought, R,
+    is an authentication request.
+    """
+    names = f"user\0{user}\0database\0{database}\0\0".encode()
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as probe:
+            probe.sendall(struct.pack("!II", 8 + len(names), 3 << 16) + names)
+            return probe.recv(1) == b"R"
+    except OSError:
         return False
 
 

@@ -157,6 +157,22 @@ async def test_after_kill_9_of_everything_the_next_start_has_every_acknowledged_
         await run(server.url, "DROP TABLE acknowledged")
 
 
+async def test_a_server_that_calls_itself_ready_but_is_dying_is_waited_out(
+    initialised: Path, starter: subprocess.Popen[str]
+):
+    """Between the signal and the end of a killed server its lock says ready and its process is there."""
+    _, pid = says(starter)
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    starter.send_signal(signal.SIGSTOP)
+    family[0].suspend()
+    dying = threading.Timer(0.5, lambda: [process.kill() for process in family])
+    dying.start()
+    with EmbeddedPostgres(initialised) as server:
+        assert (server.owned, server.pid == pid) == (True, False)
+        assert await run(server.url, "SELECT 1") == 1
+    dying.join()
+
+
 async def test_a_killed_postmaster_can_be_started_again_at_once_by_the_same_process(initialised: Path):
     """Its backends outlive it for a moment and hold the shared memory, which the next start must wait out."""
     server = EmbeddedPostgres(initialised)
