@@ -31,11 +31,13 @@ async def mark_duplicates(
     """
     country = service.uow.actor.tenant.country
     forms = [compared(service.duplicates, row, country) for row in rows]
-    rule = options.duplicate_rule or await _rule(service)
     sound = [(row, found) for row, found in zip(rows, forms, strict=True) if not row.faults]
-    if rule == DuplicateAction.ALLOW or not sound:
+    if options.duplicate_rule == "allow" or not sound:
         return
-    known = await _known(service, [found for _, found in sound])
+    known, action = await _known(service, [found for _, found in sound])
+    rule = options.duplicate_rule or action
+    if rule == DuplicateAction.ALLOW:
+        return
     seen: dict[Form, int] = {}
     for number, (row, found) in enumerate(sound):
         matches = known.get(number)
@@ -102,30 +104,20 @@ def _text(service: DuplicateAware[Any], reasons: Sequence[str], line: int | None
     return f"There is {'an' if noun[0] in 'aeiou' else 'a'} {noun} with the same or a similar {same} already."
 
 
-async def _rule(service: DuplicateAware[Any]) -> str:
-    row = await service.uow.fetchrow(
-        "SELECT action FROM kernel.duplicate_rules WHERE tenant_id = $1 AND object = $2",
-        service.uow.tenant_id,
-        service.record.object,
-    )
-    return row["action"] if row else DuplicateAction.WARN
-
-
 async def _known(
     service: DuplicateAware[Any], forms: Sequence[Sequence[Form]]
-) -> dict[int, dict[UUID, set[str]]]:
-    """Row number → the records that look like it, each with the reasons."""
+) -> tuple[dict[int, dict[UUID, set[str]]], str]:
+    """Row number → the records that look like it, each with the reasons; and what the tenant does with them."""
     wanted: defaultdict[str, tuple[list[int], list[str]]] = defaultdict(lambda: ([], []))
     for number, row_forms in enumerate(forms):
         for reason, value in row_forms:
             numbers, values = wanted[reason]
             numbers.append(number)
             values.append(value)
-    if not wanted:
-        return {}
     columns = {"email": "email_key", "phone": "phone_key", "name": "name_key"}
-    arguments: list[Any] = [service.uow.tenant_id]
-    parts: list[str] = []
+    arguments: list[Any] = [service.uow.tenant_id, service.record.object]
+    rule = "SELECT NULL::int AS n, 'rule' AS reason, action AS value, NULL::uuid AS id, NULL AS form"
+    parts = [f"{rule} FROM kernel.duplicate_rules WHERE tenant_id = $1 AND object = $2"]
     for reason, pairs in wanted.items():
         places, texts = (joined(items) for items in pairs)
         first = len(arguments) + 1
@@ -133,11 +125,15 @@ async def _known(
         source = f"unnest({split(first, 'int', places)}, {split(first + 1, 'text', texts)}) AS w(n, value)"
         parts += _look_ups(service, reason, columns.get(reason, reason), source)
     found: dict[int, dict[UUID, set[str]]] = {}
+    action: str = DuplicateAction.WARN
     for row in await service.uow.fetch(" UNION ALL ".join(parts), *arguments):
+        if row["n"] is None:
+            action = row["value"]
+            continue
         if row["reason"] == "name" and not _alike(service, row["value"], row["form"]):
             continue
         found.setdefault(row["n"], {}).setdefault(row["id"], set()).add(row["reason"])
-    return found
+    return found, action
 
 
 def _look_ups(service: DuplicateAware[Any], reason: str, column: str, wanted: str) -> list[str]:

@@ -94,8 +94,13 @@ class Shape:
 
     @cached_property
     def untold(self) -> dict[str, Any]:
-        """What every column holds where a row says nothing."""
-        return {name: self.defaults.get(name) for name in self.columns}
+        """What every column holds where a row says nothing, the columns as `jsonb` orders keys.
+
+        Rows keep this order, and what is told of them: to sort the keys of an event took the server a third of
+        reading it.
+        """
+        ordered = sorted(self.columns, key=lambda name: (len(name), name))
+        return {name: self.defaults.get(name) for name in ordered}
 
     @cached_property
     def types(self) -> dict[str, str]:

@@ -7,8 +7,11 @@ import io
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from app.kernel.imports.rules import ImportRow, Told
+from app.kernel.imports.sets import Shape
 from app.kernel.jobs import JobRunner
 from tests.modules.leads.shares import activate
 from tests.modules.support import acting, count, make
@@ -165,6 +168,27 @@ async def test_what_is_told_of_a_new_lead_is_what_it_became(company: Company, ow
         id: {name: lead[name] for name in kept if lead[name] is not None and not name.endswith("_at")}
         for id, lead in leads.items()
     }
+
+
+async def test_what_is_told_travels_in_the_order_in_which_jsonb_keeps_keys(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the server sorts the keys of every event and entry; columns that are told last stand at the end."""
+    sent: list[Told] = []
+    tell = Shape.told_of
+
+    def told_of(self: Shape, row: ImportRow) -> Told:
+        sent.append(tell(self, row))
+        return sent[-1]
+
+    monkeypatch.setattr(Shape, "told_of", told_of)
+    await run(company, "name,company,email\n王伟,晨光科技,wang@example.com\nAnn Lee,,\n".encode())
+    assert len({told.event for told in sent}) == 2
+    for text in {one for told in sent for one in (told.audit, told.event)}:
+        found = orjson.loads(text)
+        keys = list(found.get("record", found))
+        assert len(keys) > 10
+        assert keys == sorted(keys, key=lambda key: (len(key.encode()), key))
 
 
 async def test_what_waits_for_an_owner_was_received_by_nobody(company: Company, owner: Client) -> None:
