@@ -5,7 +5,8 @@ them, and they may not exist; asked for all with a common word, it would read an
 rare it can only guess. So it is told where to look, one after the other:
 
 1. among the newest thousand, one by one: a page of a common word is there;
-2. where hardly any of those has the words, among all that have them, if they are few;
+2. among all that have the words, if they are few: as many of all as of the newest, and fewer than to go through
+   by time until a page is full;
 3. else among all in their order: what was seen says that a page is not far.
 
 The page is the same whichever way finds it (docs/adr/0006).
@@ -17,6 +18,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from app.kernel.allowances import METRICS, LimitName
+from app.kernel.limits import kept_sql
 from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
 
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
     from app.kernel.record_reads import Selection
 
 _NEWEST = 1_000
-_HARDLY_ANY = 3
 _FEW = 10_000
+_KEPT = kept_sql(f"'{METRICS[LimitName.RECORDS]}'")
 
 
 async def ids_of_page(
@@ -44,11 +47,12 @@ async def ids_of_page(
             f"FROM {view} t WHERE t.tenant_id = $1 AND t.deleted_at IS NULL{beyond}"
             f" ORDER BY {keyset.order_by} LIMIT {_NEWEST}"
         )
-    hardly_any = f"(near < {min(_HARDLY_ANY, limit)} OR ended)"
+    # Of K records near · K / newest have the words, and a page by time takes newest · limit / near.
+    hardly_any = f"(near < {limit} AND near * near * kept < {_NEWEST**2 * limit} OR ended)"
     rows = await uow.fetch(
         f"WITH near AS MATERIALIZED (SELECT t.id, {keyset.named} FROM (SELECT * {newest}) t"
         f" WHERE {selection.walked}), seen AS MATERIALIZED (SELECT (SELECT count(*) FROM near) AS near,"
-        f" (SELECT count(*) FROM (SELECT {newest}) looked_at) < {_NEWEST} AS ended),"
+        f" (SELECT count(*) FROM (SELECT {newest}) looked_at) < {_NEWEST} AS ended, {_KEPT} AS kept),"
         f" found AS MATERIALIZED (SELECT t.id, {keyset.named}, true{beyond} AS beyond FROM {view} t"
         f" WHERE {selection.where} AND (SELECT {hardly_any} FROM seen) LIMIT {_FEW + 1})"
         f" SELECT near >= {limit} OR {hardly_any} AND (SELECT count(*) FROM found) <= {_FEW} AS complete, page.id"

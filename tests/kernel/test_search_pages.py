@@ -18,7 +18,8 @@ from app.kernel import db
 from app.kernel.access import Actor, Scope
 from app.kernel.ids import new_id
 from app.kernel.listing import query_from_parameters
-from app.kernel.record_reads import list_records
+from app.kernel.record_reads import list_records, select_records
+from app.kernel.text_pages import ids_of_page
 from app.kernel.tokens import record_tokens
 from app.kernel.uow import UnitOfWork
 from tests.modules.support import actor_of, colleague
@@ -144,3 +145,25 @@ async def test_pages_of_a_search_are_those_of_all_that_it_finds_sorted(company, 
             wanted, limit = await expected(uow, records, ids, search), search["limit"]
             cut = [wanted[start : start + limit] for start in range(0, len(wanted), limit)]
             assert await pages(uow, search) == (cut or [[]])
+
+
+@pytest.mark.parametrize(("kept", "at_once"), [(1_000, True), (100_000, True), (1_000_000, False)])
+async def test_the_larger_a_company_the_sooner_a_word_is_looked_for_by_time(company, kept, at_once):
+    """With 10 of the newest 1,000: 1,000 of 100,000 are read at once; 10,000 of a million are more than a page is far."""
+    records = [
+        {"name": "Kite" if number % 100 == 0 else "Ball", "colour": "red", "created": 0, "mine": False, "deleted": False}
+        for number in range(1_100)
+    ]  # fmt: skip
+    async with undone(company, await actor_of(company)) as uow:
+        await fill(uow, records, None)
+        await uow.fetch(
+            "INSERT INTO kernel.usage_records (tenant_id, id, at, metric, quantity)"
+            " SELECT $1, gen_random_uuid(), now(), 'records.kept', $2"
+            " - coalesce((SELECT sum(quantity) FROM kernel.usage_records WHERE metric = 'records.kept'), 0)",
+            uow.tenant_id,
+            kept,
+        )
+        query = query_from_parameters([("q", "kite"), ("limit", "20")])
+        found = await ids_of_page(uow, await select_records(uow, TOY, query), 21, None)
+        assert (found is not None) == at_once
+        assert len(await pages(uow, {"q": "kite", "sort": None, "colour": None, "limit": 20})) == 1
