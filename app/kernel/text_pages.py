@@ -47,8 +47,9 @@ async def ids_of_page(
             f"FROM {view} t WHERE t.tenant_id = $1 AND t.deleted_at IS NULL{beyond}"
             f" ORDER BY {keyset.order_by} LIMIT {_NEWEST}"
         )
-    # Of K records near · K / newest have the words, and a page by time takes newest · limit / near.
-    hardly_any = f"(near < {limit} AND near * near * kept < {_NEWEST**2 * limit} OR ended)"
+    # Of K records near · K / newest have the words, each of which costs two of those that are gone through by time:
+    # newest · limit / near.
+    hardly_any = f"(near < {limit} AND 2 * near * near * kept < {_NEWEST**2 * limit} OR ended)"
     rows = await uow.fetch(
         f"WITH near AS MATERIALIZED (SELECT t.id, {keyset.named} FROM (SELECT * {newest}) t"
         f" WHERE {selection.walked}), seen AS MATERIALIZED (SELECT (SELECT count(*) FROM near) AS near,"

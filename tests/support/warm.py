@@ -6,6 +6,7 @@ same environment in a process of its own, which dies by the same signals. This m
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import json
@@ -64,13 +65,15 @@ def start(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -
 @cache
 def _warm() -> subprocess.Popen[str]:
     """The process that is forked, one per test process; it ends when nobody can write to it any more."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.warm"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    atexit.register(process.communicate)  # closes both ends and waits
+    return process
 
 
 def _import_all() -> None:
