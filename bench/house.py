@@ -237,6 +237,12 @@ async def seed_leads(house: House, tenant_id: UUID, count: int, *, index: int = 
     ):
         await connection.copy_records_to_table("leads", schema_name="leads", columns=columns, records=rows())
     await connection.execute("VACUUM (ANALYZE) leads.leads")
+    await connection.execute(  # as the worker does every minute
+        "WITH counted AS (DELETE FROM kernel.usage_records WHERE metric = 'records.kept'"
+        " RETURNING tenant_id, quantity) INSERT INTO kernel.usage_totals AS t (tenant_id, metric, total)"
+        " SELECT tenant_id, 'records.kept', sum(quantity) FROM counted GROUP BY tenant_id"
+        " ON CONFLICT (tenant_id, metric) DO UPDATE SET total = t.total + EXCLUDED.total"
+    )
     await connection.close()
 
 

@@ -34,6 +34,7 @@ async def mark_duplicates(
     sound = [(row, found) for row, found in zip(rows, forms, strict=True) if not row.faults]
     if options.duplicate_rule == "allow" or not sound:
         return
+    # Asked in one statement: where the company's rule allows all, which is rare, the look-ups are for nothing.
     known, action = await _known(service, [found for _, found in sound])
     rule = options.duplicate_rule or action
     if rule == DuplicateAction.ALLOW:

@@ -30,14 +30,9 @@ MANY: Final = 10
 """More records than that in one transaction are counted also far from the limit: they could leap over the margin."""
 _MOST_GRANTS: Final = 10_000
 
-
-def kept_sql(metric: str) -> str:
-    """How much tenant `$1` keeps of a metric, which is SQL as well: the kept sum and what is not added to it yet."""
-    where = f"WHERE tenant_id = $1 AND metric = {metric}"
-    return (
-        f"coalesce((SELECT total FROM kernel.usage_totals {where}), 0)"
-        f" + coalesce((SELECT sum(quantity) FROM kernel.usage_records {where}), 0)::bigint"
-    )
+_KEPT: Final = """
+SELECT coalesce((SELECT total FROM kernel.usage_totals WHERE tenant_id = $1 AND metric = $2), 0)
+  + coalesce((SELECT sum(quantity) FROM kernel.usage_records WHERE tenant_id = $1 AND metric = $2), 0)::bigint"""
 
 
 class PeriodUsage(Protocol):
@@ -49,7 +44,7 @@ class PeriodUsage(Protocol):
 
 async def kept(uow: UnitOfWork, name: LimitName) -> int:
     """How much the tenant keeps, with what this transaction has written; one statement."""
-    row = await uow.fetchrow(f"SELECT {kept_sql('$2')}", uow.tenant_id, METRICS[name])
+    row = await uow.fetchrow(_KEPT, uow.tenant_id, METRICS[name])
     return int(row[0]) if row is not None else 0
 
 

@@ -158,19 +158,20 @@ def is_postmaster(pid: int, data: Path) -> bool:
 
 
 def takes_sessions(port: int, user: str, database: str) -> bool:
-    """Whether the server on that loopback port asks a newcomer who he is, rather than turning him away.
+    """Whether the server on that loopback port answers a newcomer, and not that it is starting or stopping.
 
     A killed or stopping server calls itself ready for as long as it has not noticed, and its process and port
-    may still be there. The packet is StartupMessage of the frontend/backend protocol 3.0; the answer sought, R,
-    is an authentication request.
+    may still be there. What is sent is StartupMessage of the frontend/backend protocol 3.0; 57P03 is the error code
+    cannot_connect_now. Any other error, such as too many clients, comes from a server that lives.
     """
     names = f"user\0{user}\0database\0{database}\0\0".encode()
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as probe:
             probe.sendall(struct.pack("!II", 8 + len(names), 3 << 16) + names)
-            return probe.recv(1) == b"R"
+            answer = probe.recv(1_024)
     except OSError:
         return False
+    return answer[:1] in (b"R", b"E") and b"C57P03\0" not in answer
 
 
 def processes_within(data: Path) -> list[psutil.Process]:

@@ -83,6 +83,8 @@ class Selection:
     bind: Bindings
     walked: str = ""
     """`where` of a search by a text, for rows that are read without the index of the words: cheaper for each."""
+    filtered: bool = False
+    """Whether a search has conditions beside its words."""
 
     def statement(self, limit: int | None = None, extra: str = "") -> str:
         """The rows in their order: the plan's columns, then the cursor."""
@@ -139,13 +141,16 @@ async def select_records(uow: UnitOfWork, record: RecordType[Any], query: Query)
         plan = plan.veiled(record.contact_fields, reach.column, reach.veiled)
         clauses += _behind_the_veil(record, query, reach, bind)
     where = walked = " AND ".join(clauses)
+    filtered = len(clauses) > 2  # more than the tenant's living records
     if query.text:
         tokens, recheck = _text_conditions(record, query.text, bind, uow.actor.hidden(record.object))
         where, walked = (
             f"{where} AND {found_by(tokens)}{recheck}",
             f"{where} AND t.tokens @> {tokens}{recheck}",
         )
-    return Selection(record, plan, Keyset.of(query.sort, record.default_sort, fields), where, bind, walked)
+    return Selection(
+        record, plan, Keyset.of(query.sort, record.default_sort, fields), where, bind, walked, filtered
+    )
 
 
 def _behind_the_veil(record: RecordType[Any], query: Query, reach: Reach, bind: Bindings) -> Sequence[str]:

@@ -5,9 +5,9 @@ them, and they may not exist; asked for all with a common word, it would read an
 rare it can only guess. So it is told where to look, one after the other:
 
 1. among the newest thousand, one by one: a page of a common word is there;
-2. among all that have the words, if they are few: as many of all as of the newest, and fewer than to go through
-   by time until a page is full;
-3. else among all in their order: what was seen says that a page is not far.
+2. where hardly any of those has the words, among all that have them, if they are not too many;
+3. else where it is cheaper: among all, whose number follows from their share of the newest and the company's size, or
+   among all records in their order, where that share says how far a page is.
 
 The page is the same whichever way finds it (docs/adr/0006).
 """
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from app.kernel.allowances import METRICS, LimitName
-from app.kernel.limits import kept_sql
 from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
 
@@ -27,8 +26,9 @@ if TYPE_CHECKING:
     from app.kernel.record_reads import Selection
 
 _NEWEST = 1_000
+_HARDLY_ANY = 3
 _FEW = 10_000
-_KEPT = kept_sql(f"'{METRICS[LimitName.RECORDS]}'")
+_KEPT = f"(SELECT total FROM kernel.usage_totals WHERE tenant_id = $1 AND metric = '{METRICS[LimitName.RECORDS]}')"
 
 
 async def ids_of_page(
@@ -47,16 +47,19 @@ async def ids_of_page(
             f"FROM {view} t WHERE t.tenant_id = $1 AND t.deleted_at IS NULL{beyond}"
             f" ORDER BY {keyset.order_by} LIMIT {_NEWEST}"
         )
-    # Of K records near · K / newest have the words, each of which costs two of those that are gone through by time:
-    # newest · limit / near.
-    hardly_any = f"(near < {limit} AND 2 * near * near * kept < {_NEWEST**2 * limit} OR ended)"
+    # Hardly any may be chance, and what is read among all has a bound. Else about near · kept / newest have the
+    # words, each at twice the cost of one gone through in order, of which a page takes newest · limit / near.
+    cheaper = "false"
+    if not selection.filtered:  # else the index of the words finds more than the newest tell of
+        cheaper = f"near < {limit} AND 2 * near * near * coalesce({_KEPT}, 0) < {_NEWEST**2 * limit}"
+    among_all = f"(near < {min(_HARDLY_ANY, limit)} OR ended OR {cheaper})"
     rows = await uow.fetch(
         f"WITH near AS MATERIALIZED (SELECT t.id, {keyset.named} FROM (SELECT * {newest}) t"
         f" WHERE {selection.walked}), seen AS MATERIALIZED (SELECT (SELECT count(*) FROM near) AS near,"
-        f" (SELECT count(*) FROM (SELECT {newest}) looked_at) < {_NEWEST} AS ended, {_KEPT} AS kept),"
+        f" (SELECT count(*) FROM (SELECT {newest}) looked_at) < {_NEWEST} AS ended),"
         f" found AS MATERIALIZED (SELECT t.id, {keyset.named}, true{beyond} AS beyond FROM {view} t"
-        f" WHERE {selection.where} AND (SELECT {hardly_any} FROM seen) LIMIT {_FEW + 1})"
-        f" SELECT near >= {limit} OR {hardly_any} AND (SELECT count(*) FROM found) <= {_FEW} AS complete, page.id"
+        f" WHERE {selection.where} AND (SELECT {among_all} FROM seen) LIMIT {_FEW + 1})"
+        f" SELECT near >= {limit} OR {among_all} AND (SELECT count(*) FROM found) <= {_FEW} AS complete, page.id"
         f" FROM seen LEFT JOIN ((SELECT id FROM near ORDER BY {order} LIMIT {limit})"
         f" UNION (SELECT id FROM found WHERE beyond ORDER BY {order} LIMIT {limit})) page ON true",
         *bind.values,

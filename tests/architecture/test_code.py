@@ -229,7 +229,6 @@ def foreign_schemas(path: Path, own: set[str]) -> set[str]:
 READERS_OF_THE_KERNEL: dict[str, set[str]] = {
     # One timeline shows activities and changes by (at, id): one statement over both, page by page.
     "app/modules/activities/services/timeline.py": {"kernel.audit_entries"},
-    "app/modules/leads/services/imports.py": {"kernel.duplicate_rules"},
 }
 """Modules that read a kernel table by name; everybody else goes through the kernel's functions."""
 

@@ -165,12 +165,33 @@ async def test_a_server_that_calls_itself_ready_but_is_dying_is_waited_out(
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     starter.send_signal(signal.SIGSTOP)
     family[0].suspend()
-    dying = threading.Timer(0.5, lambda: [process.kill() for process in family])
+
+    def kill() -> None:
+        for process in reversed(family):  # the children first: they would leave with their parent
+            process.kill()
+
+    dying = threading.Timer(0.5, kill)
     dying.start()
-    with EmbeddedPostgres(initialised) as server:
-        assert (server.owned, server.pid == pid) == (True, False)
-        assert await run(server.url, "SELECT 1") == 1
-    dying.join()
+    try:
+        with EmbeddedPostgres(initialised) as server:
+            assert (server.owned, server.pid == pid) == (True, False)
+            assert await run(server.url, "SELECT 1") == 1
+    finally:
+        dying.join()
+
+
+async def test_a_server_without_a_free_place_is_attached_to(initialised: Path, server: EmbeddedPostgres):
+    places = int(str(await run(server.url, "SELECT current_setting('max_connections')")))
+    connections: list[asyncpg.Connection[asyncpg.Record]] = []
+    try:
+        with pytest.raises(asyncpg.TooManyConnectionsError):  # noqa: PT012
+            while len(connections) <= places:
+                connections.append(await asyncpg.connect(server.url))
+        with EmbeddedPostgres(initialised) as second:
+            assert (second.owned, second.pid) == (False, server.pid)
+    finally:
+        for connection in connections:
+            connection.terminate()
 
 
 async def test_a_killed_postmaster_can_be_started_again_at_once_by_the_same_process(initialised: Path):

@@ -96,8 +96,8 @@ class Shape:
     def untold(self) -> dict[str, Any]:
         """What every column holds where a row says nothing, the columns as `jsonb` orders keys.
 
-        Rows keep this order, and what is told of them: to sort the keys of an event took the server a third of
-        reading it.
+        Rows keep this order, and what is told of them but for the late columns: keys out of order cost the server a
+        sort for each event and entry (docs/adr/0012).
         """
         ordered = sorted(self.columns, key=lambda name: (len(name), name))
         return {name: self.defaults.get(name) for name in ordered}

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 GATHER_SECONDS: Final = 1.0
 METRIC: Final = METRICS[LimitName.API_CALLS]
 
-# The last calls of a company that was erased since are not written.
+# Calls of a company that is gone are not written; what slips past at that moment `sweep_erased` deletes.
 _WRITE: Final = """
 INSERT INTO kernel.usage_records (tenant_id, id, at, metric, quantity)
 SELECT c.tenant_id, gen_random_uuid(), $1, $2, c.calls FROM unnest($3::uuid[], $4::bigint[]) AS c(tenant_id, calls)

@@ -89,10 +89,22 @@ async def test_a_file_makes_no_loop_and_no_tree_too_deep(files: Files):
 
 
 @pytest.mark.parametrize(
-    ("rule", "created", "failed", "counts"),
-    [(None, 4, 0, [0, 1, 1, 0]), ("block", 2, 2, [0, 0]), ("allow", 4, 0, [0, 0, 0, 0])],
+    ("kept", "rule", "created", "failed", "counts"),
+    [
+        (None, None, 4, 0, [0, 1, 1, 0]),
+        (None, "block", 2, 2, [0, 0]),
+        (None, "allow", 4, 0, [0, 0, 0, 0]),
+        ("block", None, 2, 2, [0, 0]),
+        ("allow", None, 4, 0, [0, 0, 0, 0]),
+        ("allow", "warn", 4, 0, [0, 1, 1, 0]),
+        ("block", "allow", 4, 0, [0, 0, 0, 0]),
+    ],
 )
-async def test_look_alikes_in_table_and_file_go_by_the_rule(files: Files, rule, created, failed, counts):
+async def test_look_alikes_in_table_and_file_go_by_the_rule(
+    files: Files, kept, rule, created, failed, counts
+):
+    if kept is not None:
+        await files.owner.ok("PUT", "/v1/duplicate-rules/account", json={"action": kept}, if_match=0)
     await make(files.owner, "accounts", name="Brackenridge Tooling Ltd", external_id="old")
     done = await files.run(
         "account",

@@ -170,10 +170,10 @@ async def test_what_is_told_of_a_new_lead_is_what_it_became(company: Company, ow
     }
 
 
-async def test_what_is_told_travels_in_the_order_in_which_jsonb_keeps_keys(
+async def test_what_is_told_early_is_in_the_order_in_which_jsonb_keeps_keys(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the server sorts the keys of every event and entry; columns that are told last stand at the end."""
+    """Else the server sorts the keys of every event and entry; what is told last is added behind the others."""
     sent: list[Told] = []
     tell = Shape.told_of
 
