@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
@@ -125,6 +126,18 @@ async def test_an_entry_slipped_in_behind_the_head_is_found(kernel, superuser):
     report = await verify(kernel, actor.tenant_id)
     assert report.broken is not None
     assert (report.broken.kind, report.broken.entry_id) == ("inserted", forged)
+
+
+async def test_what_slipped_in_is_looked_for_without_comparing_all_with_all(kernel, superuser):
+    actor = company_actor()
+    async with transaction(kernel, actor) as uow:
+        for _ in range(2_000):
+            uow.record_audit("lead", new_id(), "updated", {})
+    await seal_all(kernel, 2_000)
+    rows = await superuser.fetch(f"EXPLAIN ANALYZE {audit_seal.SLIPPED_IN}", actor.tenant_id)
+    plan = "\n".join(row[0] for row in rows)
+    assert "rows=2000.00" in plan
+    assert sum(int(found) for found in re.findall(r"Rows Removed by Join Filter: (\d+)", plan)) < 10_000
 
 
 async def test_a_log_whose_end_was_cut_off_is_found(kernel, superuser):
