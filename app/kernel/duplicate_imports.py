@@ -39,7 +39,7 @@ async def mark_duplicates(
     rule = options.duplicate_rule or action
     if rule == DuplicateAction.ALLOW:
         return
-    seen: dict[Form, int] = {}
+    seen: dict[Form, int] = options.earlier.lines if options.dry_run else {}
     for number, (row, found) in enumerate(sound):
         matches = known.get(number)
         if matches is None and seen.keys().isdisjoint(found):  # like nearly every row

@@ -18,7 +18,7 @@ from app.kernel.errors import Invalid, Problem
 from app.kernel.holding import taken_over
 from app.kernel.imports.new_rows import NewRows
 from app.kernel.imports.owners import Owners
-from app.kernel.imports.rules import ImportOptions, ImportRow, rules_of
+from app.kernel.imports.rules import Form, ImportOptions, ImportRow, rules_of
 from app.kernel.imports.sets import SetWriter, columns_of
 from app.kernel.imports.targets import Plan
 from app.kernel.listing import Bindings
@@ -71,6 +71,10 @@ class ChunkWriter:
             if row.warnings:
                 row.warnings = self._in_words_of_file(row.warnings)
         outcome.failed = [row for row in rows if row.faults]
+        if self.options.dry_run:
+            given = [row for row in outcome.created if row.values.get(self.key) is not None]
+            self.options.earlier.lines.update((self._form_of(row), row.line) for row in given)
+            self.options.earlier.trim()
         return outcome
 
     def _in_words_of_file(self, faults: Sequence[Fault]) -> list[Fault]:
@@ -114,6 +118,8 @@ class ChunkWriter:
                 row.refuse(self.key, "not_found", f"There is no record with this {self.key}.")
             elif row.missing:
                 row.faults += row.missing
+            elif mode == "create" and self._form_of(row) in self.options.earlier.lines:
+                self._refuse_key(row)
             else:
                 new.append(row)
         elif not found["allowed"]:
@@ -123,6 +129,12 @@ class ChunkWriter:
             values.pop("allowed")
             row.existing = entity(self.record.model, values)
             changes.append(row)
+
+    def _refuse_key(self, row: ImportRow) -> None:
+        row.refuse(self.key, "duplicate_value", f"Another record already has this {self.key}.")
+
+    def _form_of(self, row: ImportRow) -> Form:
+        return (f"key {self.key}", str(row.values.get(self.key)))
 
     async def _existing(self, rows: Sequence[ImportRow]) -> dict[Any, Any]:
         """The live records that have one of the keys, locked in a fixed order."""
@@ -240,7 +252,7 @@ class ChunkWriter:
         existing = await self._existing(rows)
         for row in rows:
             if row.values.get(self.key) in existing:
-                row.refuse(self.key, "duplicate_value", f"Another record already has this {self.key}.")
+                self._refuse_key(row)
         rows = [row for row in rows if not row.faults]
         for row in rows:
             try:

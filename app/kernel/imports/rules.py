@@ -6,6 +6,7 @@ its own needs nothing; one whose rules ask the database overrides `prepare_impor
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
@@ -36,17 +37,35 @@ class ImportColumn:
     synonyms: tuple[str, ...] = ()
 
 
+Form = tuple[str, str]
+"""(reason, compared value): one of the forms by which a row is compared with others."""
+
+
+class Earlier:
+    """The rows before, which a dry run has taken back: their last `MOST` forms and keys, each with its line."""
+
+    MOST: ClassVar = 50_000
+
+    def __init__(self) -> None:
+        self.lines: OrderedDict[Form, int] = OrderedDict()
+
+    def trim(self) -> None:
+        """Forget the first ones, so that memory stays flat."""
+        while len(self.lines) > self.MOST:
+            self.lines.popitem(last=False)
+
+
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the person who imports has chosen; `duplicate_rule` None means the record type's own."""
+    """What the person who imports has chosen; `duplicate_rule` None means the record type's own.
+
+    A dry run keeps in `earlier` what the table would hold by now.
+    """
 
     mode: Literal["create", "update", "upsert"]
     duplicate_rule: DuplicateRule | None = None
     dry_run: bool = False
-
-
-Form = tuple[str, str]
-"""(reason, compared value): one of the forms by which a row is compared with others."""
+    earlier: Earlier = field(default_factory=Earlier)
 
 
 class Told(NamedTuple):

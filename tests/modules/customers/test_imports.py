@@ -117,6 +117,26 @@ async def test_look_alikes_in_table_and_file_go_by_the_rule(
     assert [row["duplicate_count"] for row in rows if row["external_id"] != "old"] == counts
 
 
+@pytest.mark.parametrize("rule", ["block", "warn", "allow"])
+async def test_a_dry_run_counts_what_the_import_does_however_far_rows_are_apart(
+    files: Files, monkeypatch, rule
+):
+    monkeypatch.setattr("app.kernel.imports.run.CHUNK", 2)
+    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", 2)
+    content = (
+        "external_id,name,email\n1,Zenith,info@zenith.example\n2,Quartz,q@quartz.example\n3,Birch,\n"
+        "4,Oak,INFO@zenith.example\n2,Elm,elm@elm.example\n5,Birch,\n6,Ash,\n"
+    )
+    counts = [
+        (done.created, done.failed)
+        for done in [
+            await files.run("account", content, duplicate_rule=rule, dry_run=dry_run)
+            for dry_run in (True, False)
+        ]
+    ]
+    assert counts == [(4, 3) if rule == "block" else (6, 1)] * 2
+
+
 async def test_contacts_find_their_account_and_a_changed_row_moves_them(files: Files):
     for name, key in (("Acme Ltd", "A-1"), ("Zenith GmbH", "A-2")):
         await make(files.owner, "accounts", name=name, external_id=key)
