@@ -65,11 +65,11 @@ async def _looked_for(
             f" ORDER BY {keyset.order_by} LIMIT {among}"
         )
     # Hardly any may be chance, and what is read among all has a bound. Else about near · kept / among have the words,
-    # each at twice the cost of one gone through in order, of which a page takes among · limit / near.
+    # each at half as much again as one gone through in order, of which a page takes among · limit / near.
     hardly_any = f"near < {min(_HARDLY_ANY, limit)}"
     cheaper = "false"
     if not selection.filtered:  # else the index of the words finds more than the newest tell of
-        cheaper = f"near < {limit} AND 2 * near * near * coalesce({_KEPT}, 0) < {among**2 * limit}"
+        cheaper = f"near < {limit} AND 3 * near * near * coalesce({_KEPT}, 0) < {2 * among**2 * limit}"
     unsure = "false"
     if among < _FURTHER:
         unsure = f"near > 0 AND {hardly_any} AND NOT ended AND coalesce({_KEPT}, 0) > {_LARGE}"
