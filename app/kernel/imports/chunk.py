@@ -118,7 +118,9 @@ class ChunkWriter:
                 row.refuse(self.key, "not_found", f"There is no record with this {self.key}.")
             elif row.missing:
                 row.faults += row.missing
-            elif mode == "create" and self._form_of(row) in self.options.earlier.lines:
+            elif (
+                self.options.dry_run and mode == "create" and self._form_of(row) in self.options.earlier.lines
+            ):
                 self._refuse_key(row)
             else:
                 new.append(row)
