@@ -73,7 +73,7 @@ class ChunkWriter:
         outcome.failed = [row for row in rows if row.faults]
         if self.options.dry_run:
             given = [row for row in outcome.created if row.values.get(self.key) is not None]
-            self.options.earlier.lines.update((self._form_of(row), row.line) for row in given)
+            self.options.earlier.lines.update((self._key_form(row), row.line) for row in given)
             self.options.earlier.trim()
         return outcome
 
@@ -118,9 +118,7 @@ class ChunkWriter:
                 row.refuse(self.key, "not_found", f"There is no record with this {self.key}.")
             elif row.missing:
                 row.faults += row.missing
-            elif (
-                self.options.dry_run and mode == "create" and self._form_of(row) in self.options.earlier.lines
-            ):
+            elif mode == "create" and self._was_before(row):
                 self._refuse_key(row)
             else:
                 new.append(row)
@@ -135,8 +133,14 @@ class ChunkWriter:
     def _refuse_key(self, row: ImportRow) -> None:
         row.refuse(self.key, "duplicate_value", f"Another record already has this {self.key}.")
 
-    def _form_of(self, row: ImportRow) -> Form:
-        return (f"key {self.key}", str(row.values.get(self.key)))
+    def _was_before(self, row: ImportRow) -> bool:
+        """Whether a dry run has taken back a new record with this key."""
+        if not self.options.dry_run or row.values.get(self.key) is None:
+            return False
+        return self._key_form(row) in self.options.earlier.lines
+
+    def _key_form(self, row: ImportRow) -> Form:
+        return (f"key {self.key}", str(row.values[self.key]))
 
     async def _existing(self, rows: Sequence[ImportRow]) -> dict[Any, Any]:
         """The live records that have one of the keys, locked in a fixed order."""

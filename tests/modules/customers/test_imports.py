@@ -125,7 +125,7 @@ async def test_a_dry_run_counts_what_the_import_does_however_far_rows_are_apart(
     monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", 2)
     content = (
         "external_id,name,email\n1,Zenith,info@zenith.example\n2,Quartz,q@quartz.example\n3,Birch,\n"
-        "4,Oak,INFO@zenith.example\n2,Elm,elm@elm.example\n5,Birch,\n6,Ash,\n"
+        "None,Oak,INFO@zenith.example\n2,Elm,elm@elm.example\n5,Birch,\n,Ash,\n"
     )
     counts = [
         (done.created, done.failed)
