@@ -18,8 +18,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import asyncpg
-
 from app.kernel.allowances import METRICS, LimitName
 from app.kernel.listing import Bindings
 from app.kernel.uow import UnitOfWork
@@ -27,34 +25,19 @@ from app.kernel.uow import UnitOfWork
 if TYPE_CHECKING:
     from app.kernel.record_reads import Selection
 
-_NEWEST, _FURTHER = 1_000, 5_000
+_NEWEST = 1_000
 _HARDLY_ANY = 3
 _FEW = 10_000
-_LARGE = 1_000_000
 _KEPT = f"(SELECT total FROM kernel.usage_totals WHERE tenant_id = $1 AND metric = '{METRICS[LimitName.RECORDS]}')"
 
 
 async def ids_of_page(
     uow: UnitOfWork, selection: Selection, limit: int, position: Sequence[str | None] | None
 ) -> list[UUID] | None:
-    """The `limit` records behind a position (None: from the start) that a text finds, unordered.
+    """The `limit` records behind a position (None: from the start) that a text finds, unordered; one statement.
 
-    None if they are found soonest in their order. One statement; where one or two of the newest of a large company
-    leave it open how rare the words are, a second one looks at more.
-    """
-    rows = await _looked_for(uow, selection, limit, position, _NEWEST)
-    if rows[0]["open"]:
-        rows = await _looked_for(uow, selection, limit, position, _FURTHER)
-    return [row["id"] for row in rows if row["id"]] if rows[0]["complete"] else None
-
-
-async def _looked_for(
-    uow: UnitOfWork, selection: Selection, limit: int, position: Sequence[str | None] | None, among: int
-) -> list[asyncpg.Record]:
-    """The page as far as it is found, in rows that also say whether that is all and whether to look at more.
-
-    Of all that are found the planner takes the index of the words, as no order is asked for; what is sorted are the
-    few values that they are sorted by.
+    None if they are found soonest in their order. Of all that are found the planner takes the index of the words, as
+    no order is asked for; what is sorted are the few values that they are sorted by.
     """
     keyset, bind = selection.keyset, Bindings(*selection.bind.values)
     view, order, beyond = selection.record.view, keyset.order_of_named, selection.beyond(position, bind)
@@ -62,27 +45,23 @@ async def _looked_for(
     if keyset.by_creation:
         newest = (
             f"FROM {view} t WHERE t.tenant_id = $1 AND t.deleted_at IS NULL{beyond}"
-            f" ORDER BY {keyset.order_by} LIMIT {among}"
+            f" ORDER BY {keyset.order_by} LIMIT {_NEWEST}"
         )
-    # Hardly any may be chance, and what is read among all has a bound. Else about near · kept / among have the words,
-    # each at half as much again as one gone through in order, of which a page takes among · limit / near.
-    hardly_any = f"near < {min(_HARDLY_ANY, limit)}"
+    # Hardly any may be chance, and what is read among all has a bound. Else about near · kept / newest have the
+    # words, each at half as much again as one gone through in order, of which a page takes newest · limit / near.
     cheaper = "false"
     if not selection.filtered:  # else the index of the words finds more than the newest tell of
-        cheaper = f"near < {limit} AND 3 * near * near * coalesce({_KEPT}, 0) < {2 * among**2 * limit}"
-    unsure = "false"
-    if among < _FURTHER:
-        unsure = f"near > 0 AND {hardly_any} AND NOT ended AND coalesce({_KEPT}, 0) > {_LARGE}"
-    among_all = f"(({hardly_any} OR ended OR {cheaper}) AND NOT ({unsure}))"
-    return await uow.fetch(
+        cheaper = f"near < {limit} AND 3 * near * near * coalesce({_KEPT}, 0) < {2 * _NEWEST**2 * limit}"
+    among_all = f"(near < {min(_HARDLY_ANY, limit)} OR ended OR {cheaper})"
+    rows = await uow.fetch(
         f"WITH near AS MATERIALIZED (SELECT t.id, {keyset.named} FROM (SELECT * {newest}) t"
         f" WHERE {selection.walked}), seen AS MATERIALIZED (SELECT (SELECT count(*) FROM near) AS near,"
-        f" (SELECT count(*) FROM (SELECT {newest}) looked_at) < {among} AS ended),"
+        f" (SELECT count(*) FROM (SELECT {newest}) looked_at) < {_NEWEST} AS ended),"
         f" found AS MATERIALIZED (SELECT t.id, {keyset.named}, true{beyond} AS beyond FROM {view} t"
         f" WHERE {selection.where} AND (SELECT {among_all} FROM seen) LIMIT {_FEW + 1})"
-        f" SELECT near >= {limit} OR {among_all} AND (SELECT count(*) FROM found) <= {_FEW} AS complete,"
-        f" {unsure} AS open, page.id"
+        f" SELECT near >= {limit} OR {among_all} AND (SELECT count(*) FROM found) <= {_FEW} AS complete, page.id"
         f" FROM seen LEFT JOIN ((SELECT id FROM near ORDER BY {order} LIMIT {limit})"
         f" UNION (SELECT id FROM found WHERE beyond ORDER BY {order} LIMIT {limit})) page ON true",
         *bind.values,
     )
+    return [row["id"] for row in rows if row["id"]] if rows[0]["complete"] else None
