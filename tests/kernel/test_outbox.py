@@ -306,13 +306,16 @@ async def test_a_claim_reads_what_it_claims_however_much_waits(own_database):
             await _switch_many(kernel, actor, 500)
             alone = await _pages_of_a_claim(superuser, kernel.clock.now())
             await _switch_many(kernel, actor, 5_000)
-            read = [await _pages_of_a_claim(superuser, kernel.clock.now()) for _ in range(9)]
+            read = []
+            for _ in range(9):
+                await superuser.execute(
+                    "VACUUM kernel.outbox"
+                )  # else a claim passes over what changed before
+                read.append(await _pages_of_a_claim(superuser, kernel.clock.now()))
         finally:
             await superuser.close()
         assert read[0] < 1.5 * alone  # however much waits
-        # What is being handled is passed over once, by its entry and its page, and by a third where the server did
-        # not get to tidy up; looked up again before each event it would be a million pages.
-        assert max(read) < read[0] + 3 * 8 * 500
+        assert max(read) < 1.5 * read[0]  # and however much is being handled
 
 
 async def _switch_many(kernel: Kernel, actor: Actor, count: int) -> None:
