@@ -1,5 +1,7 @@
 """The embedded server: who may reach it, what a kill leaves behind, and what a second process finds."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal
@@ -180,13 +182,17 @@ async def test_a_server_that_calls_itself_ready_but_is_dying_is_waited_out(
         dying.join()
 
 
+async def _connect(url: str, times: int, into: list[asyncpg.Connection[asyncpg.Record]]) -> None:
+    for _ in range(times):
+        into.append(await asyncpg.connect(url))
+
+
 async def test_a_server_without_a_free_place_is_attached_to(initialised: Path, server: EmbeddedPostgres):
     places = int(str(await run(server.url, "SELECT current_setting('max_connections')")))
     connections: list[asyncpg.Connection[asyncpg.Record]] = []
     try:
-        with pytest.raises(asyncpg.TooManyConnectionsError):  # noqa: PT012
-            while len(connections) <= places:
-                connections.append(await asyncpg.connect(server.url))
+        with pytest.raises(asyncpg.TooManyConnectionsError):
+            await _connect(server.url, places + 1, connections)
         with EmbeddedPostgres(initialised) as second:
             assert (second.owned, second.pid) == (False, server.pid)
     finally:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.kernel.imports.models import Import
+from app.kernel.imports.rules import Earlier
 from app.kernel.imports.run import IMPORT_JOB
 from app.kernel.registry import Module
 from app.main import Application
@@ -37,10 +38,12 @@ class Files:
     async def faults(self, done: Import) -> list[tuple[int, str]]:
         """(line, code) of what was refused."""
         rows = await self._bench.fetch(
-            "SELECT line, faults FROM kernel.import_rows WHERE import_id = $1 AND outcome = 'failed' ORDER BY line",
+            "SELECT (f ->> 'line')::int AS line, fault ->> 0 AS code FROM kernel.import_chunks c,"
+            " jsonb_array_elements(c.failures) f, jsonb_array_elements(f -> 'faults') fault"
+            " WHERE c.import_id = $1 ORDER BY 1, 2",
             done.id,
         )
-        return [(row["line"], fault[0]) for row in rows for fault in row["faults"]]
+        return [(row["line"], row["code"]) for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -127,14 +130,23 @@ async def test_a_dry_run_counts_what_the_import_does_however_far_rows_are_apart(
         "external_id,name,email\n1,Zenith,info@zenith.example\n2,Quartz,q@quartz.example\n3,Birch,\n"
         "None,Oak,INFO@zenith.example\n2,Elm,elm@elm.example\n5,Birch,\n,Ash,\n"
     )
-    counts = [
-        (done.created, done.failed)
-        for done in [
-            await files.run("account", content, duplicate_rule=rule, dry_run=dry_run)
-            for dry_run in (True, False)
-        ]
-    ]
-    assert counts == [(4, 3) if rule == "block" else (6, 1)] * 2
+    refused = [(6, "duplicate_value")]
+    if rule == "block":
+        refused = [(5, "duplicate_found"), *refused, (7, "duplicate_found")]
+    for dry_run in (True, False):  # the second would find what the first had written
+        done = await files.run("account", content, duplicate_rule=rule, dry_run=dry_run)
+        assert (done.created, done.failed) == (7 - len(refused), len(refused))
+        assert await files.faults(done) == refused
+        if dry_run:
+            assert await files.accounts() == {}
+
+
+def test_what_a_dry_run_keeps_of_rows_before_is_bounded(monkeypatch):
+    monkeypatch.setattr(Earlier, "MOST", 3)
+    earlier = Earlier()
+    earlier.lines.update((("email", f"{line}@example.com"), line) for line in range(5))
+    earlier.trim()
+    assert earlier.lines == {("email", f"{line}@example.com"): line for line in (2, 3, 4)}
 
 
 async def test_contacts_find_their_account_and_a_changed_row_moves_them(files: Files):
