@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from app.kernel.runtime import Kernel
 
 BATCH = 500  # entries with all they say: of an import's leads 2 MB
-_AT_ONCE = (
-    50  # entries, under a millisecond; what else the worker does would wait, and an import's server with it
-)
+# Entries hashed before others get their turn, under a millisecond: else the worker's other tasks wait, and with an
+# import the database.
+_AT_ONCE = 50
 CHECKPOINT_ENTRIES = 1_000
 CHECKPOINT_EVERY = timedelta(minutes=10)
 GENESIS = bytes(32)
