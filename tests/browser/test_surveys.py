@@ -10,8 +10,9 @@ from playwright.async_api import Browser, BrowserContext, expect
 
 from app.kernel.clock import FixedClock
 from app.main import Application
+from tests.browser.conftest import patient
 from tests.browser.test_forms import complaints_of
-from tests.browser.test_offers import _AUDIT, _FOCUSED, browser, phone, pytestmark, url, width_of
+from tests.browser.test_offers import _AUDIT, _FOCUSED, browser, phone, pytestmark, send, url, width_of
 from tests.modules.after_sales.knowledge.articles import published
 from tests.modules.after_sales.surveys.asked import asked, customer, path_of, resolved, survey
 from tests.support.api import Client
@@ -90,7 +91,7 @@ async def test_a_survey_that_is_over_explains_itself(
 
 async def test_a_survey_is_answered_by_keyboard_alone(browser: Browser, url: str, owner: Client) -> None:
     address = url + await link_of(owner, "ces")
-    page = await browser.new_page()
+    page = patient(await browser.new_page())
     await page.goto(address)
     await page.keyboard.press("Tab")  # the other language
     await page.keyboard.press("Tab")  # the scale
@@ -113,7 +114,7 @@ async def test_every_state_is_accessible_in_any_colour(
     tenant = await owner.ok("GET", "/v1/tenant")
     await owner.ok("PATCH", "/v1/tenant", json={"brand_color": color}, if_match=tenant["version"])
     address = url + await link_of(owner, "nps")
-    page = await browser.new_page(viewport={"width": 320, "height": 700})
+    page = patient(await browser.new_page(viewport={"width": 320, "height": 700}))
     complaints = complaints_of(page, url)
     await page.goto(address)
     assert await page.evaluate(_AUDIT) == []
@@ -122,10 +123,12 @@ async def test_every_state_is_accessible_in_any_colour(
         box = await label.bounding_box()
         assert box is not None
         assert box["height"] >= 44
-    await page.get_by_role("button", name="Send").click()
+    await send(page, "Send")
+    await expect(page.get_by_role("alert")).to_contain_text("Please choose a number.")
     assert await page.evaluate(_AUDIT) == []
     await page.get_by_label("9", exact=True).check()
-    await page.get_by_role("button", name="Send").click()
+    await send(page, "Send")
+    await expect(page.get_by_role("status")).to_contain_text("You gave us 9 out of 10.")
     assert await page.evaluate(_AUDIT) == []
     await page.goto(f"{url}/s/nothing")
     assert await page.evaluate(_AUDIT) == []
