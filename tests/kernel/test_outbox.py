@@ -308,9 +308,8 @@ async def test_a_claim_reads_what_it_claims_however_much_waits(own_database):
             await _switch_many(kernel, actor, 5_000)
             read = []
             for _ in range(9):
-                await superuser.execute(
-                    "VACUUM kernel.outbox"
-                )  # else a claim passes over what changed before
+                # Else a claim passes over what changed before.
+                await superuser.execute("VACUUM kernel.outbox")
                 read.append(await _pages_of_a_claim(superuser, kernel.clock.now()))
         finally:
             await superuser.close()
