@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 
-from app.kernel.audit_seal import seal_tenant
 from app.kernel.catalogue import secret_columns, tenant_tables
 from app.kernel.files import file_key
 from app.kernel.ids import new_id
@@ -20,6 +19,7 @@ from tests.contracts.world import World
 from tests.support.archive import Opened, exported
 from tests.support.copying import copy_company, rows_of
 from tests.support.fingerprint import changes, fingerprint
+from tests.support.kernel import all_is_sealed
 from tests.tenants.leaving.support import begun
 from tests.tenants.people import Look
 
@@ -215,4 +215,4 @@ async def one_piece(content: bytes) -> AsyncIterator[bytes]:
 async def audit_is_sealed(kernel: Kernel, *worlds: World) -> None:
     """So that sealing changes nothing of the neighbours while they are compared."""
     for world in worlds:
-        await seal_tenant(kernel, world.company.tenant_id)
+        await all_is_sealed(kernel, world.company.tenant_id)

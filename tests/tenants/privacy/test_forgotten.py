@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 import pytest
 
-from app.kernel.audit_seal import seal_tenant, verify
+from app.kernel.audit_seal import verify
 from app.kernel.jobs import JobRunner
 from tests.contracts.world import World
 from tests.support.api import sign_up
+from tests.support.kernel import all_is_sealed
 from tests.tenants.privacy.planted import WORD, Planting
 from tests.tenants.privacy.support import answered, asked, files_with, tables_with
 
@@ -46,7 +47,7 @@ async def test_no_table_and_no_file_has_a_word_of_somebody_who_was_erased(app, l
     await planting.loyalty()
     await planting.capturing()
     await JobRunner(app.kernel).run_due()
-    await seal_tenant(app.kernel, company.tenant_id)
+    await all_is_sealed(app.kernel, company.tenant_id)
 
     subjects = [(name, world.ids[f"{name}s"]) for name in ("contact", "lead", "account")]
     subjects.append(("lead", world.ids["mailed"]))
@@ -67,6 +68,6 @@ async def test_no_table_and_no_file_has_a_word_of_somebody_who_was_erased(app, l
     proof = await company.owner.ok("GET", f"/v1/privacy/requests/{done['id']}/certificate")
     assert proof["valid"]
 
-    await seal_tenant(app.kernel, company.tenant_id)
+    await all_is_sealed(app.kernel, company.tenant_id)
     report = await verify(app.kernel, company.tenant_id)
     assert (report.intact, report.redacted > 20, report.unsealed) == (True, True, 0), report

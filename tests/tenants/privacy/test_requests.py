@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from app.kernel.access import TenantProfile, system_actor
-from app.kernel.audit_seal import seal_tenant, verify
+from app.kernel.audit_seal import verify
 from app.kernel.schedules import ScheduledRun
 from app.main import Application
 from app.tenants.privacy import people_list
@@ -31,6 +31,7 @@ from tests.modules.support import acting
 from tests.support.api import Client, Company
 from tests.support.copying import kept_aside, put_back
 from tests.support.fingerprint import changes, fingerprint
+from tests.support.kernel import all_is_sealed
 from tests.tenants.people import code_of, colleague
 from tests.tenants.privacy.support import answered, asked, erased, held, tables_with
 
@@ -269,7 +270,7 @@ async def test_a_backup_from_before_the_person_does_not_stop_the_service_for_eve
 
 async def test_a_redaction_that_nobody_signed_breaks_the_chain(owner, app, company, look):
     contact = await a_contact(owner)
-    await seal_tenant(app.kernel, company.tenant_id)
+    await all_is_sealed(app.kernel, company.tenant_id)
     await erased(owner, app.kernel, ("contact", contact["id"]))
     report = await verify(app.kernel, company.tenant_id)
     assert (report.intact, report.redacted) == (True, 1)
@@ -285,7 +286,7 @@ async def test_a_redaction_that_nobody_signed_breaks_the_chain(owner, app, compa
 
 async def test_an_erasure_does_not_make_genuine_what_was_forged_before(owner, app, company, look):
     contact = await a_contact(owner)
-    await seal_tenant(app.kernel, company.tenant_id)
+    await all_is_sealed(app.kernel, company.tenant_id)
     await look.run(
         "UPDATE kernel.audit_entries SET actor_name = 'Somebody else' WHERE tenant_id = $1 AND record_id = $2",
         company.tenant_id,
@@ -303,10 +304,10 @@ async def test_what_two_people_are_in_is_redacted_twice_and_the_chain_holds(owne
     other = await a_contact(owner, name="Ottilie Brandauer", email="ottilie@brandauer.example", mobile=None)
     lead = {"name": "Zelda Quimby and Ottilie Brandauer"}
     await owner.ok("POST", "/v1/leads", json=lead)
-    await seal_tenant(app.kernel, company.tenant_id)
+    await all_is_sealed(app.kernel, company.tenant_id)
     for one in (contact, other):
         await erased(owner, app.kernel, ("contact", one["id"]))
-    await seal_tenant(app.kernel, company.tenant_id)
+    await all_is_sealed(app.kernel, company.tenant_id)
     report = await verify(app.kernel, company.tenant_id)
     assert (report.intact, report.redacted >= 3) == (True, True), report
 
