@@ -79,7 +79,7 @@ class JobContext:
         async with self.kernel.database.control() as connection:
             row = await connection.fetchrow(
                 "UPDATE kernel.jobs SET progress = $4 WHERE tenant_id = $1 AND id = $2 AND locked_by = $3"
-                " RETURNING cancel_requested",
+                " RETURNING cancel_requested, set_config('synchronous_commit', 'off', true)",
                 self.actor.tenant.id,
                 self.id,
                 self.owner,
