@@ -240,7 +240,7 @@ class ChunkWriter:
             # Nothing is looked up in what grows. A plan made anew for each statement would also be one for each
             # call of the function that the search index is made of.
             async with self.uow.savepoint(keeping_plans=True):
-                made = await self.sets.insert(rows)
+                left_out = await self.sets.insert(rows)
         except _ROW_ERRORS as error:
             if not _blames_a_row(error):
                 raise
@@ -249,9 +249,10 @@ class ChunkWriter:
                 return []
             middle = len(rows) // 2
             return await self._insert(rows[:middle]) + await self._insert(rows[middle:])
-        if len(made) < len(rows):
-            await self._explain_conflicts([row for row in rows if row.id not in made])
-        return [row for row in rows if row.id in made]
+        if not left_out:
+            return rows
+        await self._explain_conflicts([row for row in rows if row.id in left_out])
+        return [row for row in rows if row.id not in left_out]
 
     async def _explain_conflicts(self, rows: Sequence[ImportRow]) -> None:
         """Say which unique value stands in the way of each row that ON CONFLICT left out."""

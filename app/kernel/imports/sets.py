@@ -59,7 +59,7 @@ _BESIDE = """, audit AS (
   SELECT $1, s.event_id_, $2, $3, $4, $6, $9, $7, s.id, s.event_::jsonb, {published}
   FROM s JOIN done USING (id)
 )
-SELECT id FROM done"""
+SELECT id FROM s WHERE id NOT IN (SELECT id FROM done)"""
 _WAITING = "NULL::timestamptz"
 
 
@@ -232,22 +232,22 @@ class SetWriter:
         self._calm = calm
 
     async def insert(self, rows: Sequence[ImportRow]) -> set[UUID]:
-        """Insert new rows; the ids of those that no unique key kept out."""
+        """Insert new rows; the ids of those that a unique key kept out."""
         slices = [rows[:FIRST_SLICE], *(rows[n : n + SLICE] for n in range(FIRST_SLICE, len(rows), SLICE))]
         # What nobody waits for need not be found, claimed and marked by the relay.
         published = "$2" if await nobody_hears(self.uow, self.record.created.type) else _WAITING
-        made: set[UUID] = set()
+        left_out: set[UUID] = set()
         building = asyncio.create_task(asyncio.to_thread(self._new, slices[0]))
         try:
             for following in [*slices[1:], None]:
                 ready = await building
                 if following is not None:
                     building = asyncio.create_task(asyncio.to_thread(self._new, following))
-                made |= await self._insert(ready, published)
+                left_out |= await self._insert(ready, published)
         finally:
             if not building.done():
                 await asyncio.wait([building])  # a thread cannot be stopped
-        return made
+        return left_out
 
     async def _insert(self, ready: _Ready, published: str) -> set[UUID]:
         record = self.record
@@ -259,7 +259,7 @@ class SetWriter:
             "NULL" if value is None else f"${next(numbers)}::{self.shape.types[name]}"
             for name, value in ready.shared.items()
         ]
-        done = await self._run(
+        missing = await self._run(
             f"{self.shape.travelling(ready.names, ready.values, first)}"
             f", done AS (INSERT INTO {record.table} ({', '.join([*ready.names, *ready.shared])})"
             f" SELECT {', '.join(picked)} FROM s"
@@ -269,7 +269,7 @@ class SetWriter:
             *shared,
             *ready.values,
         )
-        return {row["id"] for row in done}
+        return {row["id"] for row in missing}
 
     def _new(self, rows: Sequence[ImportRow]) -> _Ready:
         """The columns of new rows with their audit entries and events."""
