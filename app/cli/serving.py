@@ -85,7 +85,7 @@ def worker() -> None:
 
 # Seconds after which a thread that computes makes room for one that has an answer of the server's: an import's reader
 # kept its writer, and the server with it, waiting for the usual 5 ms.
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0002
 
 
 def run_work(settings: Settings) -> None:

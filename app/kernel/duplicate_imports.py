@@ -14,7 +14,7 @@ from app.kernel.duplicates import (
     DuplicateSpec,
     name_likeness,
 )
-from app.kernel.imports.rules import Form, ImportOptions, ImportRow
+from app.kernel.imports.rules import Calm, Form, ImportOptions, ImportRow
 from app.kernel.statements import joined, split
 
 _NEIGHBOURS = 3
@@ -35,7 +35,7 @@ async def mark_duplicates(
     if options.duplicate_rule == "allow" or not sound:
         return
     # Asked in one statement: where the company's rule allows all, which is rare, the look-ups are for nothing.
-    known, action = await _known(service, [found for _, found in sound])
+    known, action = await _known(service, [found for _, found in sound], options.calm)
     rule = options.duplicate_rule or action
     if rule == DuplicateAction.ALLOW:
         return
@@ -106,7 +106,7 @@ def _text(service: DuplicateAware[Any], reasons: Sequence[str], line: int | None
 
 
 async def _known(
-    service: DuplicateAware[Any], forms: Sequence[Sequence[Form]]
+    service: DuplicateAware[Any], forms: Sequence[Sequence[Form]], calm: Calm
 ) -> tuple[dict[int, dict[UUID, set[str]]], str]:
     """Row number → the records that look like it, each with the reasons; and what the tenant does with them."""
     wanted: defaultdict[str, tuple[list[int], list[str]]] = defaultdict(lambda: ([], []))
@@ -127,7 +127,9 @@ async def _known(
         parts += _look_ups(service, reason, columns.get(reason, reason), source)
     found: dict[int, dict[UUID, set[str]]] = {}
     action: str = DuplicateAction.WARN
-    for row in await service.uow.fetch(" UNION ALL ".join(parts), *arguments):
+    with calm.during():
+        rows = await service.uow.fetch(" UNION ALL ".join(parts), *arguments)
+    for row in rows:
         if row["n"] is None:
             action = row["value"]
             continue

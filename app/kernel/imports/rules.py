@@ -6,8 +6,10 @@ its own needs nothing; one whose rules ask the database overrides `prepare_impor
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from uuid import UUID
@@ -55,17 +57,40 @@ class Earlier:
             self.lines.popitem(last=False)
 
 
+class Calm:
+    """When the reader of an import may work: while the writer waits for the server.
+
+    Two threads that compute take the interpreter from each other, and the server would wait for both.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.begin = self._event.set
+        self.end = self._event.clear
+        self.wait = self._event.wait
+
+    @contextmanager
+    def during(self) -> Iterator[None]:
+        """Calm for the length of the block: of a statement that takes the server longer than a few rows take here."""
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
+
+
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
     """What the person who imports has chosen; `duplicate_rule` None means the record type's own.
 
-    A dry run keeps in `earlier` what the table would hold by now.
+    A dry run keeps in `earlier` what the table would hold by now. `calm` is that of the import's reader.
     """
 
     mode: Literal["create", "update", "upsert"]
     duplicate_rule: DuplicateRule | None = None
     dry_run: bool = False
     earlier: Earlier = field(default_factory=Earlier)
+    calm: Calm = field(default_factory=Calm)
 
 
 class Told(NamedTuple):

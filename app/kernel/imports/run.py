@@ -7,9 +7,8 @@ While one chunk is being written, the next one is read and validated in a thread
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -67,7 +66,6 @@ class _Run:
     shape: Shape
     preparer: Preparer
     owners: Owners
-    calm: threading.Event = field(default_factory=threading.Event)  # set while the server works
 
 
 async def run_import(context: JobContext, payload: ImportPayload) -> dict[str, Any]:
@@ -181,13 +179,14 @@ async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run
 async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> None:
     rows = run.reader.rows(position)
     written = 0
-    run.calm.set()
+    calm = run.options.calm
+    calm.begin()
     clock = context.kernel.clock
     following = asyncio.create_task(asyncio.to_thread(_next, rows, run, clock.now(), []))
     former: list[ImportRow] = []
     try:
         while (chunk := await following).rows:
-            run.calm.clear()
+            calm.end()
             following = asyncio.create_task(asyncio.to_thread(_next, rows, run, clock.now(), former))
             await write_chunk(context, run, chunk)
             former = chunk.rows
@@ -202,7 +201,7 @@ async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> 
                 if context.stopping.is_set():
                     raise JobPaused
     finally:
-        run.calm.set()
+        calm.begin()
         if not following.done():
             await asyncio.wait([following])  # a thread cannot be stopped; the file closes when it is through
 
@@ -224,9 +223,10 @@ def _next(rows: Iterator[Row], run: _Run, now: datetime, former: list[ImportRow]
     """
     run.preparer.begin(now)
     found: list[ImportRow] = []
-    run.calm.wait()
+    calm = run.options.calm
+    calm.wait()
     former.clear()
-    while run.calm.wait() and (part := run.preparer.prepare(islice(rows, _AT_ONCE))):
+    while calm.wait() and (part := run.preparer.prepare(islice(rows, _AT_ONCE))):
         found += part
         if len(found) >= CHUNK:
             break
@@ -251,7 +251,7 @@ async def write_chunk(context: JobContext, run: _Run, chunk: Chunk) -> None:
         await _hold(uow, run.id, rows[0].number)
         if outcome is None:
             outcome = await _writer(uow, run).write(rows)
-        run.calm.set()  # for the rest of the next chunk
+        run.options.calm.begin()  # for the rest of the next chunk
         await _record(uow, run, rows, outcome)
 
 
@@ -265,7 +265,7 @@ class _RolledBack(Exception):
 
 
 def _writer(uow: UnitOfWork, run: _Run) -> ChunkWriter:
-    sets = SetWriter(uow, run.shape, run.calm)
+    sets = SetWriter(uow, run.shape, run.options.calm)
     return ChunkWriter(sets, run.options, key=run.key, owners=run.owners, plan=run.plan)
 
 

@@ -9,7 +9,6 @@ slices, and while the server writes one, the next is made ready in a thread.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from app.kernel import db
 from app.kernel.ids import new_ids
-from app.kernel.imports.rules import ImportRow, Told
+from app.kernel.imports.rules import Calm, ImportRow, Told
 from app.kernel.models import RecordTable
 from app.kernel.outbox import nobody_hears
 from app.kernel.records import RecordType, to_json
@@ -220,12 +219,9 @@ class _Ready:
 
 
 class SetWriter:
-    """Writes sets of rows of one record type in the transaction at hand.
+    """Writes sets of rows of one record type in the transaction at hand."""
 
-    `calm` is set while the server works: who waits for it has the interpreter for themselves.
-    """
-
-    def __init__(self, uow: UnitOfWork, shape: Shape, calm: threading.Event) -> None:
+    def __init__(self, uow: UnitOfWork, shape: Shape, calm: Calm) -> None:
         self.uow = uow
         self.shape = shape
         self.record = shape.record
@@ -341,11 +337,8 @@ class SetWriter:
     async def _run(self, sql: str, action: str, event: str, *more: Any) -> list[asyncpg.Record]:
         uow, actor = self.uow, self.uow.actor
         who = (uow.tenant_id, uow.now, actor.kind, actor.id, actor.name, uow.request_id)
-        self._calm.set()
-        try:
+        with self._calm.during():
             return await uow.fetch(sql, *who, self.record.object, action, event, *more)
-        finally:
-            self._calm.clear()
 
 
 def columns_of(record: RecordType[Any]) -> tuple[str, ...]:
