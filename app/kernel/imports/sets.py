@@ -270,6 +270,8 @@ class SetWriter:
     def _new(self, rows: Sequence[ImportRow]) -> _Ready:
         """The columns of new rows with their audit entries and events."""
         told = [self.shape.told_of(row) for row in rows]
+        for row in rows:
+            row.told = None  # the larger part of a row: what is made of it now takes its place
         columns: dict[str, Sequence[Any]] = dict(
             zip(self.shape.early, zip(*[one.columns for one in told], strict=True), strict=True)
         )
