@@ -40,13 +40,16 @@ async def mark_duplicates(
     if rule == DuplicateAction.ALLOW:
         return
     seen: dict[Form, int] = options.earlier.lines if options.dry_run else {}
+    again: defaultdict[Form, list[int]] = defaultdict(list)  # lines behind the one that was seen first
     for number, (row, found) in enumerate(sound):
         matches = known.get(number)
         if matches is None and seen.keys().isdisjoint(found):  # like nearly every row
             seen.update(dict.fromkeys(found, row.line))
             continue
         matches = matches or {}
-        before = {seen[form]: form[0] for form in found if form in seen}
+        before = {
+            line: form[0] for form in found if form in seen for line in (seen[form], *again[form][:_MATCHES])
+        }
         row.values["duplicate_count"] = len(matches) + len(before)
         reasons = sorted({reason for names in matches.values() for reason in names} | set(before.values()))
         text = _text(service, reasons, min(before) if before and not matches else None)
@@ -55,7 +58,8 @@ async def mark_duplicates(
             continue
         row.warn(reasons[0], "duplicate_found", text)
         for form in found:
-            seen.setdefault(form, row.line)
+            if seen.setdefault(form, row.line) != row.line:
+                again[form].append(row.line)
 
 
 def compared(spec: DuplicateSpec, row: ImportRow, country: str) -> list[Form]:

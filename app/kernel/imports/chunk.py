@@ -32,11 +32,16 @@ _numbers = count(1)
 
 @dataclass
 class Outcome:
-    """What became of the rows of a chunk."""
+    """What became of the rows of a chunk.
+
+    `again` would change what the dry run has taken back: whether they differ from it, and whether they may, is not
+    known.
+    """
 
     created: list[ImportRow] = field(default_factory=list)
     updated: list[tuple[ImportRow, int, dict[str, Any]]] = field(default_factory=list)  # row, version, before
     unchanged: list[ImportRow] = field(default_factory=list)
+    again: list[ImportRow] = field(default_factory=list)
     failed: list[ImportRow] = field(default_factory=list)
 
 
@@ -104,11 +109,18 @@ class ChunkWriter:
         new: list[ImportRow] = []
         changes: list[ImportRow] = []
         for row in rows:
-            self._route(row, existing.get(row.values.get(self.key)), new, changes)
+            self._route(row, existing.get(row.values.get(self.key)), new, changes, outcome.again)
         await self._create([row for row in new if not row.faults], outcome)
         await self._change([row for row in changes if not row.faults], outcome)
 
-    def _route(self, row: ImportRow, found: Any, new: list[ImportRow], changes: list[ImportRow]) -> None:
+    def _route(
+        self,
+        row: ImportRow,
+        found: Any,
+        new: list[ImportRow],
+        changes: list[ImportRow],
+        again: list[ImportRow],
+    ) -> None:
         """Decide whether a row makes a record or changes one."""
         mode = self.options.mode
         if mode == "update" and row.values.get(self.key) is None:
@@ -116,10 +128,13 @@ class ChunkWriter:
         elif found is None:
             if mode == "update":
                 row.refuse(self.key, "not_found", f"There is no record with this {self.key}.")
+            elif self._was_before(row):
+                if mode == "create":
+                    self._refuse_key(row)
+                else:
+                    again.append(row)
             elif row.missing:
                 row.faults += row.missing
-            elif mode == "create" and self._was_before(row):
-                self._refuse_key(row)
             else:
                 new.append(row)
         elif not found["allowed"]:

@@ -303,12 +303,13 @@ async def _record(uow: UnitOfWork, run: _Run, rows: list[ImportRow], outcome: Ou
         [
             {"line": row.line, "id": row.existing.id, "version": version, "before": before}
             for row, version, before in outcome.updated
-        ],
+        ]
+        + [{"line": row.line, "id": None} for row in outcome.again],
         [{"line": row.line, "cells": row.cells, "faults": _faults(row.faults)} for row in outcome.failed],
         [{"line": row.line, "faults": _faults(row.warnings)} for row in warned],
         rows[-1].number + 1,
         len(outcome.created),
-        len(outcome.updated),
+        len(outcome.updated) + len(outcome.again),
         len(outcome.unchanged),
         len(outcome.failed),
         uow.now,

@@ -141,6 +141,38 @@ async def test_a_dry_run_counts_what_the_import_does_however_far_rows_are_apart(
             assert await files.accounts() == {}
 
 
+@pytest.mark.parametrize("chunk", [2, 6])
+async def test_a_dry_run_of_an_upsert_knows_rows_that_change_rows_before(files: Files, monkeypatch, chunk):
+    monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
+    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
+    content = (
+        "external_id,name,email\n1,Zenith,\n2,Quartz,\n1,,info@zenith.example\n3,,\n2,Quartz Ltd,\n4,Elm,\n"
+    )
+    for dry_run in (True, False):
+        done = await files.run("account", content, mode="upsert", dry_run=dry_run)
+        assert (done.created, done.updated, done.unchanged, done.failed) == (3, 2, 0, 1)
+        assert await files.faults(done) == [(5, "required")]
+        rows = (await files.owner.get(f"/v1/imports/{done.id}/results/successful")).text.splitlines()[1:]
+        assert [row.split(",")[::2] for row in rows] == [
+            ["2", "created"], ["3", "created"], ["4", "updated"], ["6", "updated"], ["7", "created"],
+        ]  # fmt: skip
+    accounts = await files.accounts()
+    assert {name: row["email"] for name, row in accounts.items()} == {
+        "Zenith": "info@zenith.example", "Quartz Ltd": None, "Elm": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+async def test_a_row_counts_all_that_look_like_it_in_one_chunk_or_several(files: Files, monkeypatch, chunk):
+    monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
+    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
+    names = ("Zenith", "Quartz", "Birch", "Elm")
+    lines = "".join(f"{name},info@one.example\n" for name in names)
+    assert (await files.run("account", f"name,email\n{lines}")).created == 4
+    accounts = await files.accounts()
+    assert [accounts[name]["duplicate_count"] for name in names] == [0, 1, 2, 3]
+
+
 def test_what_a_dry_run_keeps_of_rows_before_is_bounded(monkeypatch):
     monkeypatch.setattr(Earlier, "MOST", 3)
     earlier = Earlier()
