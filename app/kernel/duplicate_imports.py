@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -47,8 +47,12 @@ async def mark_duplicates(
             seen.update(dict.fromkeys(found, row.line))
             continue
         matches = matches or {}
+        there = Counter(reason for names in matches.values() for reason in names)
         before = {
-            line: form[0] for form in found if form in seen for line in (seen[form], *again[form][:_MATCHES])
+            line: form[0]
+            for form in found
+            if form in seen
+            for line in (seen[form], *again[form])[: _MATCHES - there[form[0]]]
         }
         row.values["duplicate_count"] = len(matches) + len(before)
         reasons = sorted({reason for names in matches.values() for reason in names} | set(before.values()))

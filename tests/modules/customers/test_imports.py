@@ -162,15 +162,17 @@ async def test_a_dry_run_of_an_upsert_knows_rows_that_change_rows_before(files: 
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("chunk", [1, 4])
-async def test_a_row_counts_all_that_look_like_it_in_one_chunk_or_several(files: Files, monkeypatch, chunk):
+@pytest.mark.parametrize("chunk", [1, 5, 9])
+async def test_a_row_counts_up_to_five_that_look_like_it_in_one_chunk_or_several(
+    files: Files, monkeypatch, chunk
+):
     monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
     monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
-    names = ("Zenith", "Quartz", "Birch", "Elm")
+    names = ("Zenith", "Quartz", "Birch", "Elm", "Oak", "Ash", "Larch", "Rowan", "Alder")
     lines = "".join(f"{name},info@one.example\n" for name in names)
-    assert (await files.run("account", f"name,email\n{lines}")).created == 4
+    assert (await files.run("account", f"name,email\n{lines}")).created == 9
     accounts = await files.accounts()
-    assert [accounts[name]["duplicate_count"] for name in names] == [0, 1, 2, 3]
+    assert [accounts[name]["duplicate_count"] for name in names] == [0, 1, 2, 3, 4, 5, 5, 5, 5]
 
 
 def test_what_a_dry_run_keeps_of_rows_before_is_bounded(monkeypatch):
