@@ -182,8 +182,8 @@ async def _chunks(context: JobContext, run: _Run, position: int, total: int) -> 
     calm = run.options.calm
     calm.begin()
     clock = context.kernel.clock
-    following = asyncio.create_task(asyncio.to_thread(_next, rows, run, clock.now(), []))
     former: list[ImportRow] = []
+    following = asyncio.create_task(asyncio.to_thread(_next, rows, run, clock.now(), former))
     try:
         while (chunk := await following).rows:
             calm.end()
