@@ -52,7 +52,7 @@ async def mark_duplicates(
             line: form[0]
             for form in found
             if form in seen
-            for line in (seen[form], *again[form])[: _MATCHES - there[form[0]]]
+            for line in (seen[form], *again[form])[: max(0, _MATCHES - there[form[0]])]
         }
         row.values["duplicate_count"] = len(matches) + len(before)
         reasons = sorted({reason for names in matches.values() for reason in names} | set(before.values()))

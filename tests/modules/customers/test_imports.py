@@ -162,7 +162,7 @@ async def test_a_dry_run_of_an_upsert_knows_rows_that_change_rows_before(files: 
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("chunk", [1, 5, 9])
+@pytest.mark.parametrize("chunk", [1, 4, 9])  # 4: the table has some of the five, the chunk the others
 async def test_a_row_counts_up_to_five_that_look_like_it_in_one_chunk_or_several(
     files: Files, monkeypatch, chunk
 ):
