@@ -18,7 +18,7 @@ from app.kernel.imports.rules import Calm, Form, ImportOptions, ImportRow
 from app.kernel.statements import joined, split
 
 _NEIGHBOURS = 3
-_MATCHES = 5
+_MATCHES = 5  # equal ones that are counted for each form, of table and chunk together
 
 
 async def mark_duplicates(
@@ -26,8 +26,9 @@ async def mark_duplicates(
 ) -> None:
     """Fill in the compared forms of new rows and treat look-alikes by the rule, the import's or the tenant's.
 
-    Blocked rows are refused, others warned about and counted. Of rows that look alike within the file the first
-    one stands. Similar names are sought among the neighbours, for types that have both orders of names.
+    Blocked rows are refused, others warned about and counted, up to five equal ones for each form. Of rows that look
+    alike within the file the first one stands. Similar names are sought among the neighbours, for types that have
+    both orders of names.
     """
     country = service.uow.actor.tenant.country
     forms = [compared(service.duplicates, row, country) for row in rows]
@@ -35,24 +36,23 @@ async def mark_duplicates(
     if options.duplicate_rule == "allow" or not sound:
         return
     # Asked in one statement: where the company's rule allows all, which is rare, the look-ups are for nothing.
-    known, action = await _known(service, [found for _, found in sound], options.calm)
+    known, action, equal = await _known(service, [found for _, found in sound], options.calm)
     rule = options.duplicate_rule or action
     if rule == DuplicateAction.ALLOW:
         return
     seen: dict[Form, int] = options.earlier.lines if options.dry_run else {}
-    again: defaultdict[Form, list[int]] = defaultdict(list)  # lines behind the one that was seen first
+    others: defaultdict[Form, list[int]] = defaultdict(list)  # lines of this chunk after the first
     for number, (row, found) in enumerate(sound):
         matches = known.get(number)
         if matches is None and seen.keys().isdisjoint(found):  # like nearly every row
             seen.update(dict.fromkeys(found, row.line))
             continue
         matches = matches or {}
-        there = Counter(reason for names in matches.values() for reason in names)
         before = {
             line: form[0]
             for form in found
             if form in seen
-            for line in (seen[form], *again[form])[: max(0, _MATCHES - there[form[0]])]
+            for line in (seen[form], *others[form])[: _MATCHES - equal[number, form]]
         }
         row.values["duplicate_count"] = len(matches) + len(before)
         reasons = sorted({reason for names in matches.values() for reason in names} | set(before.values()))
@@ -63,7 +63,7 @@ async def mark_duplicates(
         row.warn(reasons[0], "duplicate_found", text)
         for form in found:
             if seen.setdefault(form, row.line) != row.line:
-                again[form].append(row.line)
+                others[form].append(row.line)
 
 
 def compared(spec: DuplicateSpec, row: ImportRow, country: str) -> list[Form]:
@@ -115,8 +115,10 @@ def _text(service: DuplicateAware[Any], reasons: Sequence[str], line: int | None
 
 async def _known(
     service: DuplicateAware[Any], forms: Sequence[Sequence[Form]], calm: Calm
-) -> tuple[dict[int, dict[UUID, set[str]]], str]:
-    """Row number → the records that look like it, each with the reasons; and what the tenant does with them."""
+) -> tuple[dict[int, dict[UUID, set[str]]], str, Counter[tuple[int, Form]]]:
+    """Row number → the records that look like it, each with the reasons; what the tenant does with them; and how many
+    records have a form of a row as it is, at most `_MATCHES`.
+    """
     wanted: defaultdict[str, tuple[list[int], list[str]]] = defaultdict(lambda: ([], []))
     for number, row_forms in enumerate(forms):
         for reason, value in row_forms:
@@ -134,6 +136,7 @@ async def _known(
         source = f"unnest({split(first, 'int', places)}, {split(first + 1, 'text', texts)}) AS w(n, value)"
         parts += _look_ups(service, reason, columns.get(reason, reason), source)
     found: dict[int, dict[UUID, set[str]]] = {}
+    equal: Counter[tuple[int, Form]] = Counter()
     action: str = DuplicateAction.WARN
     with calm.during():
         rows = await service.uow.fetch(" UNION ALL ".join(parts), *arguments)
@@ -143,8 +146,10 @@ async def _known(
             continue
         if row["reason"] == "name" and not _alike(service, row["value"], row["form"]):
             continue
+        if row["form"] == row["value"]:
+            equal[row["n"], (row["reason"], row["value"])] += 1
         found.setdefault(row["n"], {}).setdefault(row["id"], set()).add(row["reason"])
-    return found, action
+    return found, action, equal
 
 
 def _look_ups(service: DuplicateAware[Any], reason: str, column: str, wanted: str) -> list[str]:

@@ -34,8 +34,8 @@ _numbers = count(1)
 class Outcome:
     """What became of the rows of a chunk.
 
-    `again` would change what the dry run has taken back: whether they differ from it, and whether they may, is not
-    known.
+    `again` would change a record that the dry run has made and taken back: whether they differ from it, and whether
+    this person may change it, is not known.
     """
 
     created: list[ImportRow] = field(default_factory=list)
@@ -109,7 +109,9 @@ class ChunkWriter:
         new: list[ImportRow] = []
         changes: list[ImportRow] = []
         for row in rows:
-            self._route(row, existing.get(row.values.get(self.key)), new, changes, outcome.again)
+            self._route(
+                row, existing.get(row.values.get(self.key)), new=new, changes=changes, again=outcome.again
+            )
         await self._create([row for row in new if not row.faults], outcome)
         await self._change([row for row in changes if not row.faults], outcome)
 
@@ -117,11 +119,12 @@ class ChunkWriter:
         self,
         row: ImportRow,
         found: Any,
+        *,
         new: list[ImportRow],
         changes: list[ImportRow],
         again: list[ImportRow],
     ) -> None:
-        """Decide whether a row makes a record or changes one."""
+        """Decide whether a row makes a record or changes one, be it one that a dry run has taken back (`again`)."""
         mode = self.options.mode
         if mode == "update" and row.values.get(self.key) is None:
             row.refuse(self.key, "required", f"An update needs {self.key}, which says what to update.")

@@ -65,13 +65,22 @@ class Calm:
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self.begin = self._event.set
-        self.end = self._event.clear
-        self.wait = self._event.wait
+
+    def begin(self) -> None:
+        """Let the reader work until `end`."""
+        self._event.set()
+
+    def end(self) -> None:
+        """Stop the reader behind the few rows that it has in hand."""
+        self._event.clear()
+
+    def wait(self) -> bool:
+        """Block the reader's thread until it may work; always true."""
+        return self._event.wait()
 
     @contextmanager
     def during(self) -> Iterator[None]:
-        """Calm for the length of the block: of a statement that takes the server longer than a few rows take here."""
+        """Calm for a statement that takes the server longer than a few rows take here; it ends with the block."""
         self.begin()
         try:
             yield
@@ -81,9 +90,10 @@ class Calm:
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the person who imports has chosen; `duplicate_rule` None means the record type's own.
+    """What the person who imports has chosen, and what one run hands to its rules.
 
-    A dry run keeps in `earlier` what the table would hold by now. `calm` is that of the import's reader.
+    `duplicate_rule` None means the record type's own. A dry run keeps in `earlier` what the table would hold by now.
+    Within `calm` the run's reader works on.
     """
 
     mode: Literal["create", "update", "upsert"]

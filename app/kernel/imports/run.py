@@ -219,7 +219,7 @@ async def _analyze(context: JobContext, record: RecordType[Any]) -> None:
 def _next(rows: Iterator[Row], run: _Run, now: datetime, former: list[ImportRow]) -> Chunk:
     """The next chunk, made ready while the server works: two threads at once would only slow each other down.
 
-    So are the `former` rows taken apart, which are written: that takes a millisecond.
+    The `former` rows, which are written, are let go here as well: to free them takes a millisecond.
     """
     run.preparer.begin(now)
     found: list[ImportRow] = []

@@ -255,7 +255,7 @@ class SetWriter:
             "NULL" if value is None else f"${next(numbers)}::{self.shape.types[name]}"
             for name, value in ready.shared.items()
         ]
-        missing = await self._run(
+        left_out = await self._run(
             f"{self.shape.travelling(ready.names, ready.values, first)}"
             f", done AS (INSERT INTO {record.table} ({', '.join([*ready.names, *ready.shared])})"
             f" SELECT {', '.join(picked)} FROM s"
@@ -265,7 +265,7 @@ class SetWriter:
             *shared,
             *ready.values,
         )
-        return {row["id"] for row in missing}
+        return {row["id"] for row in left_out}
 
     def _new(self, rows: Sequence[ImportRow]) -> _Ready:
         """The columns of new rows with their audit entries and events."""

@@ -72,7 +72,7 @@ class JobContext:
         return units.transaction(self.kernel, self.actor, request_id=self.request_id)
 
     async def progress(self, done: int, total: int | None = None, **counts: int) -> None:
-        """Show how far it is, at most once a second and on a connection of its own; nothing waits for the disk."""
+        """Show how far it is, at most once a second and on a connection of its own. A crash may lose it."""
         if time.monotonic() - self._told_at < PROGRESS_SECONDS and done != total:
             return
         self._told_at = time.monotonic()

@@ -145,20 +145,19 @@ async def test_a_dry_run_counts_what_the_import_does_however_far_rows_are_apart(
 async def test_a_dry_run_of_an_upsert_knows_rows_that_change_rows_before(files: Files, monkeypatch, chunk):
     monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
     monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
-    content = (
-        "external_id,name,email\n1,Zenith,\n2,Quartz,\n1,,info@zenith.example\n3,,\n2,Quartz Ltd,\n4,Elm,\n"
-    )
+    content = "external_id,name,email\n1,Zenith,\n2,Quartz,\n1,,info@zenith.example\n3,,\n2,Quartz Ltd,\n4,Elm,\n3,Fir,\n"
     for dry_run in (True, False):
         done = await files.run("account", content, mode="upsert", dry_run=dry_run)
-        assert (done.created, done.updated, done.unchanged, done.failed) == (3, 2, 0, 1)
+        assert (done.created, done.updated, done.unchanged, done.failed) == (4, 2, 0, 1)
         assert await files.faults(done) == [(5, "required")]
         rows = (await files.owner.get(f"/v1/imports/{done.id}/results/successful")).text.splitlines()[1:]
         assert [row.split(",")[::2] for row in rows] == [
             ["2", "created"], ["3", "created"], ["4", "updated"], ["6", "updated"], ["7", "created"],
+            ["8", "created"],
         ]  # fmt: skip
     accounts = await files.accounts()
     assert {name: row["email"] for name, row in accounts.items()} == {
-        "Zenith": "info@zenith.example", "Quartz Ltd": None, "Elm": None,
+        "Zenith": "info@zenith.example", "Quartz Ltd": None, "Elm": None, "Fir": None,
     }  # fmt: skip
 
 
@@ -173,6 +172,21 @@ async def test_a_row_counts_up_to_five_that_look_like_it_in_one_chunk_or_several
     assert (await files.run("account", f"name,email\n{lines}")).created == 9
     accounts = await files.accounts()
     assert [accounts[name]["duplicate_count"] for name in names] == [0, 1, 2, 3, 4, 5, 5, 5, 5]
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 9])
+async def test_a_row_with_two_numbers_counts_five_for_each(files: Files, monkeypatch, chunk):
+    monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
+    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
+    header = "family_name,mobile,phone\n"
+    one, two = "+442071838750", "+442071838751"
+    kept = "".join(f"Kept{n},{one},\n" for n in range(5)) + "".join(f"Kept{n},{two},\n" for n in range(5, 10))
+    assert (await files.run("contact", header + kept)).created == 10
+    lines = "".join(f"New{n},{one},{two}\n" for n in range(8))
+    assert (await files.run("contact", header + lines)).created == 8
+    rows = (await files.owner.ok("GET", "/v1/contacts?limit=100"))["data"]
+    counts = [row["duplicate_count"] for row in rows if row["name"].startswith("New")]
+    assert counts == [10] * 8
 
 
 def test_what_a_dry_run_keeps_of_rows_before_is_bounded(monkeypatch):
