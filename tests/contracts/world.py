@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -59,6 +60,7 @@ class World:
     def __init__(self, company: Company, look: Look, marker: str) -> None:
         self.company = company
         self.look = look
+        self._months = count()
         self.ids: dict[str, str] = {"tenants": str(company.tenant_id), "operator": str(company.tenant_id)}
         self.sampler = Sampler(company.app.openapi(), self.ids, marker)
         self.operations = operations(company.app)
@@ -330,6 +332,10 @@ class World:
         number = uuid4().hex[:8]
         if operation.path.endswith("/shares"):
             return {"member_id": self.ids["members"]}
+        if operation.id == "create_exchange_rate":  # one of each day
+            return {"valid_from": self._another_month()}
+        if operation.id == "create_target":  # one of each period
+            return {"measure": "won_count", "quantity": 5, "starts_on": self._another_month()}
         if operation.id == "create_case_form":  # it says what it is about, and whom to answer
             return {"fields": [{"name": name, "label": {"en": name}} for name in ("email", "subject")]}
         if operation.path.endswith("/transfer"):
@@ -377,15 +383,7 @@ class World:
             "mark_tenant_bill_paid": {"amount": {"amount": "10.00", "currency": "USD"}},
             "send_invoice": {"to": f"{number}@example.com"},
             "add_opportunity_cost": {"amount": {"amount": "12.00", "currency": "CNY"}},
-            "create_exchange_rate": {
-                "valid_from": f"{1900 + int(number[:4], 16) % 99}-{1 + int(number[4], 16) % 12:02}-01"
-            },
             "submit_forecast": {"amount": {"amount": "10.00", "currency": "USD"}},
-            "create_target": {
-                "measure": "won_count",
-                "quantity": 5,
-                "starts_on": f"{1900 + int(number[:4], 16) % 99}-{1 + int(number[4], 16) % 12:02}-01",
-            },
             "place_order": {"lines": [self._bought()]},
             "create_return": {"account_id": self.ids.get("accounts", NOWHERE), "lines": [self._bought()]},
             "create_product": {
@@ -461,6 +459,11 @@ class World:
             "renew_recovery_codes": {"password": PASSWORD},
         }
         return known.get(operation.id, {})
+
+    def _another_month(self) -> str:
+        """The first day of a month that no other body has."""
+        years, months = divmod(next(self._months), 12)
+        return f"{1900 + years}-{1 + months:02}-01"
 
     def _bought(self) -> Json:
         """A line of an order or a return."""
