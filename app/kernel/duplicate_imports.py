@@ -73,10 +73,10 @@ def compared(spec: DuplicateSpec, row: ImportRow, country: str) -> list[Form]:
     made each time.
     """
     values = row.values
-    held = [values.get(name) for name in spec.sources]
-    sources = tuple([str(value) if type(value) is list else value for value in held])
+    sources = list(map(values.get, spec.sources))
     if row.compared is None or row.compared[0] != sources:
-        row.compared = (sources, *_forms(spec, values, country))
+        copies = [[*value] if type(value) is list else value for value in sources]
+        row.compared = (copies, *_forms(spec, values, country))
     _, found, columns = row.compared
     values |= columns
     if spec.name_from:

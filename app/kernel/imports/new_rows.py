@@ -1,11 +1,12 @@
 """New rows made whole: the columns that follow without asking the database, and what is told of them.
 
 The reader's thread does it while the server works on rows before, on the guess that no rule will change a row any
-more. What a rule did change is told anew (`Shape.told_of`), so a wrong guess costs time alone.
+more. What a rule did change is told and packed anew (`SetWriter`), so a wrong guess costs time alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from app.kernel.duplicate_imports import compared
@@ -14,7 +15,7 @@ from app.kernel.errors import Problem
 from app.kernel.holding import received
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.rules import ImportRow, ImportRules, own_hook
-from app.kernel.imports.sets import Shape
+from app.kernel.imports.sets import Packed, Shape, slices
 from app.kernel.records import RecordService
 
 
@@ -62,3 +63,11 @@ class NewRows:
         if isinstance(service, DuplicateAware):
             compared(service.duplicates, row, service.actor.tenant.country)
         row.told = self._shape.told_of(row)
+
+    def packed(self, rows: Sequence[ImportRow]) -> list[Packed]:
+        """Rows as they are sent to be written, slice by slice, if all that is to be told of them is known."""
+        told = [row.told for row in rows if not row.faults]
+        known = [one for one in told if one is not None]
+        return (
+            [self._shape.packed(part) for part in slices(known)] if known and len(known) == len(told) else []
+        )

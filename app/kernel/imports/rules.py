@@ -134,7 +134,7 @@ class ImportRow:
     id: UUID | None = None
     indexed: Any = None
     tokens: tuple[tuple[Any, ...], str] | None = None
-    compared: tuple[tuple[Any, ...], list[Form], dict[str, Any]] | None = None
+    compared: tuple[list[Any], list[Form], dict[str, Any]] | None = None
     completed: bool = False
     told: Told | None = None
 

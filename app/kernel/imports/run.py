@@ -7,6 +7,7 @@ While one chunk is being written, the next one is read and validated in a thread
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,7 @@ from app.kernel.imports.new_rows import NewRows
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.prepare import Preparer
 from app.kernel.imports.rules import ImportOptions, ImportRow
-from app.kernel.imports.sets import SetWriter, Shape, columns_of
+from app.kernel.imports.sets import Packed, SetWriter, Shape, columns_of
 from app.kernel.imports.targets import Plan, check_mapping, plan_of, targets_of
 from app.kernel.jobs import JobCancelled, JobContext, JobLost, JobPaused
 from app.kernel.records import RecordType
@@ -47,10 +48,11 @@ class ImportPayload(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows made ready, and the moment that they will have been written at if all of them are new."""
+    """Rows made ready, as they are sent if all of them are new, and the moment that they will have been written."""
 
     now: datetime
     rows: list[ImportRow]
+    packed: deque[Packed]
 
 
 @dataclass
@@ -65,6 +67,7 @@ class _Run:
     key: str
     shape: Shape
     preparer: Preparer
+    new_rows: NewRows
     owners: Owners
 
 
@@ -161,6 +164,7 @@ async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run
         dry_run=found.dry_run,
     )
     shape, owners, service = await Shape.of(uow, record), Owners(), record.service(uow)
+    new_rows = NewRows(shape, service, owners)
     return _Run(
         id=found.id,
         record=record,
@@ -169,9 +173,8 @@ async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run
         options=options,
         key=found.key,
         shape=shape,
-        preparer=Preparer(
-            record, plan, found.mode, service=service, new_rows=NewRows(shape, service, owners)
-        ),
+        preparer=Preparer(record, plan, found.mode, service=service, new_rows=new_rows),
+        new_rows=new_rows,
         owners=owners,
     )
 
@@ -230,7 +233,7 @@ def _next(rows: Iterator[Row], run: _Run, now: datetime, former: list[ImportRow]
         found += part
         if len(found) >= CHUNK:
             break
-    return Chunk(now, found)
+    return Chunk(now, found, deque(run.new_rows.packed(found)))
 
 
 async def write_chunk(context: JobContext, run: _Run, chunk: Chunk) -> None:
@@ -242,7 +245,7 @@ async def write_chunk(context: JobContext, run: _Run, chunk: Chunk) -> None:
         try:
             async with context.transaction() as uow:
                 uow.now = _moment(uow, run, chunk)
-                outcome = await _writer(uow, run).write(rows)
+                outcome = await _writer(uow, run, chunk).write(rows)
                 raise _RolledBack
         except _RolledBack:
             pass
@@ -250,7 +253,7 @@ async def write_chunk(context: JobContext, run: _Run, chunk: Chunk) -> None:
         uow.now = _moment(uow, run, chunk)
         await _hold(uow, run.id, rows[0].number)
         if outcome is None:
-            outcome = await _writer(uow, run).write(rows)
+            outcome = await _writer(uow, run, chunk).write(rows)
         run.options.calm.begin()  # for the rest of the next chunk
         await _record(uow, run, rows, outcome)
 
@@ -264,8 +267,8 @@ class _RolledBack(Exception):
     """Ends the transaction of a dry run."""
 
 
-def _writer(uow: UnitOfWork, run: _Run) -> ChunkWriter:
-    sets = SetWriter(uow, run.shape, run.options.calm)
+def _writer(uow: UnitOfWork, run: _Run, chunk: Chunk) -> ChunkWriter:
+    sets = SetWriter(uow, run.shape, run.options.calm, chunk.packed)
     return ChunkWriter(sets, run.options, key=run.key, owners=run.owners, plan=run.plan)
 
 

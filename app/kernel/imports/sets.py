@@ -3,16 +3,19 @@
 They travel as one text per column, its values joined: row-level security allows no COPY into a guarded table, making
 a temporary one costs more than its rows, the driver looks at each item of an array several times, and this way a
 conflict costs one row. A column that holds the same in all rows of a set travels once, as one value. New rows go in
-slices, and while the server writes one, the next is made ready in a thread.
+slices, which the reader packs ahead; while the server writes one, the next is compared with what was packed, or made
+ready anew, in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from operator import is_
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -30,6 +33,7 @@ from app.kernel.statements import BETWEEN_TOKENS, audited_columns, joined, picke
 from app.kernel.statements import columns_of as _columns_of
 from app.kernel.uow import UnitOfWork
 
+T = TypeVar("T")
 FIRST_SLICE = 100  # the server waits while it is made ready
 SLICE = 400
 
@@ -197,6 +201,30 @@ class Shape:
         as_text = {"tokens", *self.json_columns, *self.array_columns}
         return frozenset(n for n in self.columns if n in as_text or self.types[n].startswith(_TEXT_LIKE))
 
+    def packed(self, told: Sequence[Told]) -> Packed:
+        """The columns of new rows but the late ones, as they travel."""
+        columns = zip(*[one.columns for one in told], strict=True)
+        return Packed(told, *self.sendable(dict(zip(self.early, columns, strict=True))))
+
+    def sendable(self, columns: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Wire], dict[str, Any]]:
+        """Columns as they travel, and those of them that travel once: what all rows have there."""
+        shared = {name: held[0] for name, held in columns.items() if self._is_shared(name, held)}
+        return {n: self.wire_column(n, held) for n, held in columns.items() if n not in shared}, shared
+
+    def _is_shared(self, name: str, held: Sequence[Any]) -> bool:
+        """Whether a column holds one value; in JSON, where 1 equals true, only nothing counts as the same."""
+        if name in ("id", "tokens") or (name in self.json_columns and held[0]):
+            return False
+        return held.count(held[0]) == len(held)
+
+    def wire_column(self, name: str, held: Sequence[Any]) -> Wire:
+        """A column's values as they travel: as one text where that says the same."""
+        if name in self.json_columns:
+            return joined([None if value is None else _json(value) for value in held])
+        if name in self.array_columns:
+            return joined([None if value is None else _array(value) for value in held])
+        return joined(held) if name in self.text_like else held
+
     def travelling(self, names: Iterable[str], values: Sequence[Any], first: int) -> str:
         """The CTE `s` of the rows that arguments from number `first` on carry, joined or as an array."""
         as_text = {"tokens", *self.json_columns, *self.array_columns}
@@ -209,84 +237,102 @@ class Shape:
         return f"WITH s AS MATERIALIZED (SELECT * FROM {rows})"
 
 
+Wire = str | Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """New rows on the guess that nothing changes what is `told` of them: the columns that travel, and the shared."""
+
+    told: Sequence[Told]
+    sent: dict[str, Wire]
+    shared: dict[str, Any]
+
+    def holds(self, told: Sequence[Told]) -> bool:
+        """Whether it is of these rows."""
+        return len(told) == len(self.told) and all(map(is_, told, self.told))
+
+
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A set made ready: the values of each column, the side columns last, and those of one value in all rows."""
+    """A set made ready: the columns that travel, the side columns, and those of one value in all rows."""
 
-    names: tuple[str, ...]
-    values: list[str | Sequence[Any]]
-    shared: Mapping[str, Any]
+    sent: dict[str, Wire]
+    beside: list[Wire]
+    shared: dict[str, Any]
+
+
+def slices(rows: Sequence[T]) -> list[Sequence[T]]:
+    """New rows as they are written one after the other."""
+    return [rows[:FIRST_SLICE], *(rows[n : n + SLICE] for n in range(FIRST_SLICE, len(rows), SLICE))]
 
 
 class SetWriter:
     """Writes sets of rows of one record type in the transaction at hand."""
 
-    def __init__(self, uow: UnitOfWork, shape: Shape, calm: Calm) -> None:
+    def __init__(self, uow: UnitOfWork, shape: Shape, calm: Calm, packed: deque[Packed]) -> None:
         self.uow = uow
         self.shape = shape
         self.record = shape.record
         self._calm = calm
+        self._packed = packed
 
     async def insert(self, rows: Sequence[ImportRow]) -> set[UUID]:
         """Insert new rows; the ids of those that a unique key kept out."""
-        slices = [rows[:FIRST_SLICE], *(rows[n : n + SLICE] for n in range(FIRST_SLICE, len(rows), SLICE))]
+        parts = deque(slices(rows))
         # What nobody waits for need not be found, claimed and marked by the relay.
         published = "$2" if await nobody_hears(self.uow, self.record.created.type) else _WAITING
         left_out: set[UUID] = set()
-        building = asyncio.create_task(asyncio.to_thread(self._new, slices[0]))
+        building: asyncio.Task[_Ready] | None = self._built(parts)
         try:
-            for following in [*slices[1:], None]:
+            while building is not None:
                 ready = await building
-                if following is not None:
-                    building = asyncio.create_task(asyncio.to_thread(self._new, following))
+                building = self._built(parts) if parts else None
                 left_out |= await self._insert(ready, published)
         finally:
-            if not building.done():
+            if building is not None and not building.done():
                 await asyncio.wait([building])  # a thread cannot be stopped
         return left_out
+
+    def _built(self, parts: deque[Sequence[ImportRow]]) -> asyncio.Task[_Ready]:
+        """The next part made ready in a thread. What was packed of it goes with it, as soon as it is written."""
+        packed = self._packed.popleft() if self._packed else None
+        return asyncio.create_task(asyncio.to_thread(self._new, parts.popleft(), packed))
 
     async def _insert(self, ready: _Ready, published: str) -> set[UUID]:
         record = self.record
         shared = [value for value in ready.shared.values() if value is not None]
+        values = [*ready.sent.values(), *ready.beside]
         first = _FIRST_FREE + len(shared)
         numbers = iter(range(_FIRST_FREE, first))
-        picked = [self.shape.cast(name) for name in ready.names]
+        picked = [self.shape.cast(name) for name in ready.sent]
         picked += [
             "NULL" if value is None else f"${next(numbers)}::{self.shape.types[name]}"
             for name, value in ready.shared.items()
         ]
         left_out = await self._run(
-            f"{self.shape.travelling(ready.names, ready.values, first)}"
-            f", done AS (INSERT INTO {record.table} ({', '.join([*ready.names, *ready.shared])})"
+            f"{self.shape.travelling(ready.sent, values, first)}"
+            f", done AS (INSERT INTO {record.table} ({', '.join([*ready.sent, *ready.shared])})"
             f" SELECT {', '.join(picked)} FROM s"
             f" ON CONFLICT DO NOTHING RETURNING id){_BESIDE.format(published=published)}",
             "created",
             record.created.type,
             *shared,
-            *ready.values,
+            *values,
         )
         return {row["id"] for row in left_out}
 
-    def _new(self, rows: Sequence[ImportRow]) -> _Ready:
+    def _new(self, rows: Sequence[ImportRow], packed: Packed | None) -> _Ready:
         """The columns of new rows with their audit entries and events."""
         told = [self.shape.told_of(row) for row in rows]
         for row in rows:
             row.told = None  # the larger part of a row: what is made of it now takes its place
-        columns: dict[str, Sequence[Any]] = dict(
-            zip(self.shape.early, zip(*[one.columns for one in told], strict=True), strict=True)
-        )
-        columns |= {name: [row.values[name] for row in rows] for name in self.shape.late}
-        shared = {name: held[0] for name, held in columns.items() if self._is_shared(name, held)}
-        names = tuple(name for name in self.shape.columns if name not in shared)
-        copied = [self._wire_column(name, columns[name]) for name in names]
+        if packed is None or not packed.holds(told):
+            packed = self.shape.packed(told)
+        sent, shared = self.shape.sendable({n: [row.values[n] for row in rows] for n in self.shape.late})
         events = [self.shape.told_last(row, one.event) for row, one in zip(rows, told, strict=True)]
-        return _Ready(names, [*copied, *self._beside([one.audit for one in told], events)], shared)
-
-    def _is_shared(self, name: str, held: Sequence[Any]) -> bool:
-        """Whether a column holds one value; in JSON, where 1 equals true, only nothing counts as the same."""
-        if name in ("id", "tokens") or (name in self.shape.json_columns and held[0]):
-            return False
-        return held.count(held[0]) == len(held)
+        beside = list(self._beside([one.audit for one in told], events))
+        return _Ready(packed.sent | sent, beside, packed.shared | shared)
 
     async def update(self, rows: Sequence[ImportRow]) -> None:
         """Write changes; rows that change other columns keep what they have."""
@@ -295,7 +341,7 @@ class SetWriter:
         names = tuple(name for name in shape.columns if name in touched)
         changed = [self._changed(row) for row in rows]
         copied = [
-            self._wire_column(name, [after[name] for after, _, _ in changed]) for name in ("id", *names)
+            self.shape.wire_column(name, [after[name] for after, _, _ in changed]) for name in ("id", *names)
         ]
         beside = self._beside([audit for _, audit, _ in changed], [event for _, _, event in changed])
         sets = ", ".join(f"{name} = {shape.cast(name)}" for name in names)
@@ -321,15 +367,8 @@ class SetWriter:
         fields = [name for name in fields if name not in ("version", "updated_at")]
         return after, _json(changes), _wire(self.shape.event_of(after, fields))
 
-    def _wire_column(self, name: str, held: Sequence[Any]) -> str | Sequence[Any]:
-        if name in self.shape.json_columns:
-            return joined([None if value is None else _json(value) for value in held])
-        if name in self.shape.array_columns:
-            return joined([None if value is None else _array(value) for value in held])
-        return joined(held) if name in self.shape.text_like else held
-
     @staticmethod
-    def _beside(audit: list[str], events: list[str]) -> Iterator[str | Sequence[Any]]:
+    def _beside(audit: list[str], events: list[str]) -> Iterator[Wire]:
         """The side columns, in the order of `_SIDE_COLUMNS`."""
         yield joined(new_ids(len(audit)))
         yield audit  # long texts, which the server would have to search for what stands between them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import orjson
 import pytest
 
 from app.kernel.imports.rules import ImportRow, Told
-from app.kernel.imports.sets import Shape
+from app.kernel.imports.sets import FIRST_SLICE, Packed, Shape
 from app.kernel.jobs import JobRunner
 from tests.modules.leads.shares import activate
 from tests.modules.support import acting, count, make
@@ -189,6 +190,46 @@ async def test_what_is_told_early_is_in_the_order_in_which_jsonb_keeps_keys(
         keys = list(found.get("record", found))
         assert len(keys) > 10
         assert keys == sorted(keys, key=lambda key: (len(key.encode()), key))
+
+
+@pytest.mark.parametrize(
+    ("refused", "packed"),
+    [
+        pytest.param(range(0), 2, id="none"),
+        pytest.param(range(1), 4, id="one of the first set"),
+        pytest.param(range(319, 320), 3, id="the last"),
+        pytest.param(range(FIRST_SLICE), 4, id="the first set"),
+        pytest.param(range(10, 250), 3, id="so many that one set is left"),
+        pytest.param(range(320), 2, id="all"),
+    ],
+)
+async def test_what_was_packed_ahead_is_sent_unless_a_rule_leaves_rows_out(
+    company: Company, owner: Client, monkeypatch: pytest.MonkeyPatch, refused: range, packed: int
+) -> None:
+    await make(owner, "leads", name="Zoe Zed", email="zoe@example.com")
+    lines = [
+        f"Lead {number},{'zoe' if number in refused else f'lead{number}'}@example.com\n"
+        for number in range(320)
+    ]
+    sets = []
+    pack = Shape.packed
+
+    def counted(self: Shape, told: Sequence[Told]) -> Packed:
+        sets.append(pack(self, told))
+        return sets[-1]
+
+    monkeypatch.setattr(Shape, "packed", counted)
+    content = ("name,email\n" + "".join(lines)).encode()
+    done = await run(company, content, duplicate_rule="block")
+    assert (done["created"], done["failed"]) == (320 - len(refused), len(refused))
+    assert await failed(owner, done) == [(str(n + 2), "email", "duplicate_found") for n in refused]
+    events = await told(company, "data", "outbox", "type = 'leads.lead.created.v1'")
+    emails = sorted(event["record"]["email"] for event in events.values())
+    kept = [f"lead{number}@example.com" for number in range(320) if number not in refused]
+    assert emails == sorted([*kept, "zoe@example.com"])
+    for id, event in list(events.items())[::40]:
+        assert event["record"] == await owner.ok("GET", f"/v1/leads/{id}")
+    assert len(sets) == packed
 
 
 async def test_what_waits_for_an_owner_was_received_by_nobody(company: Company, owner: Client) -> None:
