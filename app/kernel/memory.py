@@ -51,9 +51,17 @@ class Remembered(Generic[T]):
         A sum, so that the order of rows does not matter, of hashes of 64 bits. `xmin`, the transaction that wrote a
         row, tells apart two that made the same version, of which one was rolled back.
         """
+        return self._stamp("")
+
+    @cached_property
+    def stamp_held(self) -> str:
+        """As `stamp`, of rows that from then on nobody locks to change them before this transaction has ended."""
+        return self._stamp(" FOR KEY SHARE")
+
+    def _stamp(self, lock: str) -> str:
         rows = " UNION ALL ".join(
             f"SELECT hash_record_extended(ROW(s.id, s.version, s.xmin), {place}) AS hash"
-            f" FROM {table} s WHERE s.tenant_id = $1"
+            f" FROM (SELECT id, version, xmin FROM {table} WHERE tenant_id = $1{lock}) s"
             for place, table in enumerate((self.table, *self.also))
         )
         return f"(SELECT sum(hash)::text FROM ({rows}) s)"  # which the driver reads quicker than a numeric
@@ -87,14 +95,20 @@ class TenantMemory:
         return cast("T", known.value)
 
     async def exactly(
-        self, uow: UnitOfWork, kinds: Sequence[Remembered[Any]], beside: Sequence[Ask] = ()
+        self,
+        uow: UnitOfWork,
+        kinds: Sequence[Remembered[Any]],
+        beside: Sequence[Ask] = (),
+        *,
+        hold: bool = False,
     ) -> tuple[list[Any], list[Any]]:
         """The tenant's settings of these kinds as they stand, and the values that are asked for beside them.
 
-        One statement, as long as nothing has changed.
+        One statement, as long as nothing has changed. With `hold` they stand until this transaction has ended, if who
+        changes them locks their rows `FOR UPDATE` first; whoever is doing so is waited for.
         """
         bind = Bindings(uow.tenant_id)
-        asked = [kind.stamp for kind in kinds] + [ask(bind) for ask in beside]
+        asked = [kind.stamp_held if hold else kind.stamp for kind in kinds] + [ask(bind) for ask in beside]
         row = await uow.fetchone(f"SELECT {', '.join(asked)}", *bind.values)
         now = self._seconds()
         known = [await self._stamped(uow, kind, row[place], now) for place, kind in enumerate(kinds)]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from app.modules.opportunities.schemas import PipelineUpdate
+from app.modules.opportunities.services.pipelines import PipelineService
+from tests.modules.opportunities.deals import pointers
 from tests.modules.support import acting, make
 from tests.support.api import Client, Company
 
@@ -105,6 +109,62 @@ async def test_stages_are_replaced_whole_but_not_under_an_opportunity(owner: Cli
     assert ([s["key"] for s in changed["stages"]], changed["version"]) == (["engaging", "won", "lost"], 2)
     stale = await owner.patch(path, {"name": {"en": "Other"}}, if_match=1)
     assert (stale.status_code, stale.json()["current_version"]) == (412, 2)
+
+
+WITHOUT = [stage for stage in STAGES if stage["key"] != "engaging"]
+
+
+def seller(owner: Client, pipeline: dict[str, Any]) -> Callable[[str | None], Awaitable[Any]]:
+    """Puts a new deal into a stage that may be taken away, or moves the one with this id there."""
+
+    async def sell(deal_id: str | None) -> Any:
+        if deal_id is not None:
+            return await owner.patch(f"/v1/opportunities/{deal_id}", {"stage": "engaging"}, if_match=1)
+        body = {"name": "New", "pipeline_id": pipeline["id"], "stage": "engaging"}
+        return await owner.post("/v1/opportunities", body)
+
+    return sell
+
+
+async def test_who_comes_while_a_stage_is_taken_away_waits_and_finds_it_gone(
+    company: Company, owner: Client
+) -> None:
+    made = await owner.ok("POST", "/v1/pipelines", json=HARDWARE)
+    sell = seller(owner, made)
+    deals = [await make(owner, "opportunities", name="Old", pipeline_id=made["id"]) for _ in range(5)]
+    async with acting(company) as uow:
+        body = PipelineUpdate.model_validate({"stages": WITHOUT})
+        await PipelineService(uow).update(UUID(made["id"]), body, expected_version=1)
+        trying = [asyncio.create_task(sell(id)) for id in [None] * 5 + [deal["id"] for deal in deals]]
+        await asyncio.sleep(0.5)
+        assert not any(task.done() for task in trying)
+    answers = await asyncio.gather(*trying)
+    assert [pointers(answer) for answer in answers] == [[("/stage", "unknown_stage")]] * 10
+    assert await rows(company, "opportunities") == 5
+    for deal in deals:
+        assert await owner.ok("GET", f"/v1/opportunities/{deal['id']}") == deal
+
+
+async def test_no_deal_is_left_in_a_stage_that_is_taken_away_meanwhile(
+    company: Company, owner: Client
+) -> None:
+    kept = 0
+    for turn in range(4):
+        made = await owner.ok("POST", "/v1/pipelines", json=HARDWARE | {"key": f"turn_{turn}"})
+        deals = [await make(owner, "opportunities", name="Old", pipeline_id=made["id"]) for _ in range(20)]
+        wishes = [*[None] * 80, *[deal["id"] for deal in deals]]
+        calls = [seller(owner, made)(id) for id in wishes]
+        calls.insert(30 * turn, owner.patch(f"/v1/pipelines/{made['id']}", {"stages": WITHOUT}, if_match=1))
+        answers = await asyncio.gather(*calls)
+        assert {answer.status_code for answer in answers} <= {200, 201, 409, 422}
+        stages = [stage["key"] for stage in (await owner.ok("GET", f"/v1/pipelines/{made['id']}"))["stages"]]
+        query = f"/v1/opportunities?pipeline_id={made['id']}&stage=engaging&limit=200"
+        standing = len((await owner.ok("GET", query))["data"])
+        done = [answer for answer in answers if answer.status_code in (200, 201)]
+        assert standing == len(done) - ("engaging" not in stages)  # the removal itself is done as well
+        assert standing == 0 or "engaging" in stages
+        kept += standing > 0
+    assert kept > 0  # else nobody ever was in its way
 
 
 @pytest.mark.parametrize(

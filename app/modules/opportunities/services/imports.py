@@ -79,6 +79,7 @@ class OpportunityImport(ImportRules):
 
     async def _resolve(self, rows: Sequence[ImportRow]) -> None:
         """Put ids where the file names accounts, contacts and pipelines; refuse rows that name unknown ones."""
+        await self.pipelines.hold()
         customers = self.uow.of(Customers)
         texts = texts_of(rows, ACCOUNT)
         if texts:

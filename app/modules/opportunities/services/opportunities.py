@@ -57,7 +57,7 @@ TRANSITIONS: Mapping[str, frozenset[str]] = {
 _DERIVED = frozenset(
     {"stage", "status", "probability", "forecast_category", "pipeline_id", "opened_on", "created_at"}
 )
-
+_PLACE = frozenset({"stage", "status", "pipeline_id"})
 _SAY_WHY = ("status", "win_reason", "loss_reason", "outcome_note")
 
 
@@ -104,7 +104,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
             await super()._assign(values, creating=creating)
 
     async def before_create(self, values: dict[str, Any]) -> None:
-        await self.references.hold_account(values.get("account_id"), self.pipelines.beside)
+        await self.references.hold_account(values.get("account_id"), self.pipelines.hold_beside)
         await self.complete(values)
         stage = await self.pipelines.stage_of(values["pipeline_id"], values["stage"])
         if values["status"] == OPEN and stage is not None:
@@ -112,6 +112,7 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
 
     async def complete(self, values: dict[str, Any]) -> None:
         """The columns of a new opportunity from what was given of them. Raises `Invalid`."""
+        await self.pipelines.hold()
         pipeline = await self.pipelines.for_use(values.get("pipeline_id"))
         values["pipeline_id"] = pipeline.id
         values |= {"is_rotting": False, "line_count": 0, "team_member_ids": []}
@@ -216,6 +217,8 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
         entered = [changes.get(name, getattr(row, name)) for name in ("amount", "currency")]
         if row.line_count and entered != [row.amount, row.currency]:
             raise Invalid.at("/amount", "sum_of_lines", "It has lines: their sum is its amount.")
+        if not changes.keys().isdisjoint(_PLACE):
+            await self.pipelines.hold()
         pipeline = await self.pipelines.stored(changes.get("pipeline_id", row.pipeline_id))
         if pipeline.id != row.pipeline_id:
             pipeline = await self.pipelines.for_use(pipeline.id)

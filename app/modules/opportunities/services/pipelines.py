@@ -127,6 +127,7 @@ class PipelineService:
     def __init__(self, uow: UnitOfWork) -> None:
         self.uow = uow
         self._known: Sequence[PipelineInfo] | None = None
+        self._held = False
 
     async def all(self) -> Sequence[PipelineInfo]:
         """All pipelines in their order; the default one also before it is stored."""
@@ -134,12 +135,19 @@ class PipelineService:
             await self._look()
         return cast("Sequence[PipelineInfo]", self._known)
 
-    async def beside(self, *asked: Ask) -> list[Any]:
-        """The values that are asked for, read together with all pipelines."""
+    async def hold(self) -> None:
+        """Let nobody change a pipeline before this transaction, which puts something into a stage, has ended."""
+        if not self._held:
+            await self.hold_beside()
+
+    async def hold_beside(self, *asked: Ask) -> list[Any]:
+        """The values that are asked for, read together with all pipelines, which are held."""
+        self._held = True
         return await self._look(asked)
 
     async def _look(self, beside: Sequence[Ask] = ()) -> list[Any]:
-        [found], values = await self.uow.kernel.memory.exactly(self.uow, [_PIPELINES], beside)
+        memory = self.uow.kernel.memory
+        [found], values = await memory.exactly(self.uow, [_PIPELINES], beside, hold=self._held)
         self._known = found or [self._unstored_default()]
         return values
 
@@ -260,7 +268,8 @@ class PipelineService:
     async def update(self, id: UUID, body: PipelineUpdate, *, expected_version: int) -> PipelineInfo:
         """Raises `NotFound`, `StaleVersion`, `StageInUse` for a stage that is left out and not empty."""
         await self.ensure_default()
-        row = await self.uow.get(Pipeline, id, lock="update")
+        # Whoever holds the pipelines to put something into a stage is waited for, and comes after us otherwise.
+        row = await self.uow.get(Pipeline, id, lock="update" if body.stages is None else "exclusive")
         require_version(row.version, expected=expected_version)
         await self.uow.of(People).require_teams(body.team_ids or (), pointer="/team_ids")
         await check_rules(self.uow, body.stages or ())
