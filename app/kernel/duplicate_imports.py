@@ -75,7 +75,7 @@ def compared(spec: DuplicateSpec, row: ImportRow, country: str) -> list[Form]:
     values = row.values
     sources = list(map(values.get, spec.sources))
     if row.compared is None or row.compared[0] != sources:
-        copies = [[*value] if type(value) is list else value for value in sources]
+        copies = [[*value] if type(value) is list else value for value in sources]  # which nobody changes
         row.compared = (copies, *_forms(spec, values, country))
     _, found, columns = row.compared
     values |= columns

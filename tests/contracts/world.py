@@ -332,9 +332,9 @@ class World:
         number = uuid4().hex[:8]
         if operation.path.endswith("/shares"):
             return {"member_id": self.ids["members"]}
-        if operation.id == "create_exchange_rate":  # one of each day
+        if operation.id == "create_exchange_rate":  # a company has one rate a day
             return {"valid_from": self._another_month()}
-        if operation.id == "create_target":  # one of each period
+        if operation.id == "create_target":  # a company has one target a period
             return {"measure": "won_count", "quantity": 5, "starts_on": self._another_month()}
         if operation.id == "create_case_form":  # it says what it is about, and whom to answer
             return {"fields": [{"name": name, "label": {"en": name}} for name in ("email", "subject")]}

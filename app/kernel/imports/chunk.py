@@ -19,7 +19,8 @@ from app.kernel.holding import taken_over
 from app.kernel.imports.new_rows import NewRows
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.rules import Form, ImportOptions, ImportRow, rules_of
-from app.kernel.imports.sets import SetWriter, columns_of
+from app.kernel.imports.sets import SetWriter
+from app.kernel.imports.shape import columns_of
 from app.kernel.imports.targets import Plan
 from app.kernel.listing import Bindings
 from app.kernel.quality.guard import guard_rows

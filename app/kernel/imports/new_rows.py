@@ -1,7 +1,8 @@
 """New rows made whole: the columns that follow without asking the database, and what is told of them.
 
 The reader's thread does it while the server works on rows before, on the guess that no rule will change a row any
-more. What a rule did change is told and packed anew (`SetWriter`), so a wrong guess costs time alone.
+more. What a rule did change is told anew (`Shape.told_of`) and its slice packed anew (`SetWriter`), so a wrong guess
+costs time alone.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from app.kernel.duplicates import DuplicateAware
 from app.kernel.errors import Problem
 from app.kernel.holding import received
 from app.kernel.imports.owners import Owners
-from app.kernel.imports.rules import ImportRow, ImportRules, own_hook
-from app.kernel.imports.sets import Packed, Shape, slices
+from app.kernel.imports.rules import ImportRow, ImportRules, Told, own_hook
+from app.kernel.imports.shape import Shape, slices
 from app.kernel.records import RecordService
 
 
@@ -48,7 +49,7 @@ class NewRows:
                 row.refuse_by(problem)
 
     def guess(self, row: ImportRow) -> None:
-        """Complete a row and say what it will be told as, where the module says what follows from its columns.
+        """Complete a row and make what will be told of it, where the module says what follows from its columns.
 
         Rows for somebody else are left to `complete`: whether they may be is for the database to say.
         """
@@ -64,10 +65,13 @@ class NewRows:
             compared(service.duplicates, row, service.actor.tenant.country)
         row.told = self._shape.told_of(row)
 
-    def packed(self, rows: Sequence[ImportRow]) -> list[Packed]:
-        """Rows as they are sent to be written, slice by slice, if all that is to be told of them is known."""
-        told = [row.told for row in rows if not row.faults]
-        known = [one for one in told if one is not None]
-        return (
-            [self._shape.packed(part) for part in slices(known)] if known and len(known) == len(told) else []
-        )
+
+def told_slices(rows: Sequence[ImportRow]) -> list[Sequence[Told]]:
+    """What is told of the sound rows, slice by slice; nothing if one of them is yet to be told of."""
+    told: list[Told] = []
+    for row in rows:
+        if row.told is not None:
+            told.append(row.told)
+        elif not row.faults:
+            return []
+    return slices(told)

@@ -39,9 +39,9 @@ class Owners:
                 row.values["owner_id"] = found
                 row.given = row.given | {"owner_id"}
         await self._teams_of(uow, rows)
-        assigns = uow.actor.may(f"{object_name}:assign")
+        may_assign = uow.actor.may(f"{object_name}:assign")
         for row in rows:
-            self._check(uow.actor, row, assigns=assigns)
+            self._check(uow.actor, row, may_assign=may_assign)
 
     async def _teams_of(self, uow: UnitOfWork, rows: Sequence[ImportRow]) -> None:
         wanted = {row.values.get("owner_id") for row in rows} - {None, uow.actor.member_id}
@@ -56,15 +56,15 @@ class Owners:
             else:
                 self._teams[owner] = found[owner]
 
-    def _check(self, actor: Actor, row: ImportRow, *, assigns: bool) -> None:
+    def _check(self, actor: Actor, row: ImportRow, *, may_assign: bool) -> None:
         owner, team = row.values.get("owner_id"), row.values.get("team_id")
-        if team is not None and not assigns and team not in actor.team_ids:
+        if team is not None and not may_assign and team not in actor.team_ids:
             row.refuse("team_id", "forbidden", "You may import only for your own teams.")
         if owner is None or owner is actor.member_id or owner == actor.member_id:
             return
         if owner in self._unknown:
             row.refuse("owner_id", "unknown_member", self._unknown[owner])
-        elif not assigns:
+        elif not may_assign:
             row.refuse("owner_id", "forbidden", "You may import only for yourself.")
 
     def complete(self, row: ImportRow, actor: Actor) -> None:

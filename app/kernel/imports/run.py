@@ -22,11 +22,12 @@ from app.kernel.duplicates import DuplicateColumns
 from app.kernel.errors import Invalid, Problem
 from app.kernel.imports.chunk import ChunkWriter, Outcome
 from app.kernel.imports.models import ENDED, Import, StoredUpload
-from app.kernel.imports.new_rows import NewRows
+from app.kernel.imports.new_rows import NewRows, told_slices
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.prepare import Preparer
 from app.kernel.imports.rules import ImportOptions, ImportRow
-from app.kernel.imports.sets import Packed, SetWriter, Shape, columns_of
+from app.kernel.imports.sets import SetWriter
+from app.kernel.imports.shape import Packed, Shape, columns_of
 from app.kernel.imports.targets import Plan, check_mapping, plan_of, targets_of
 from app.kernel.jobs import JobCancelled, JobContext, JobLost, JobPaused
 from app.kernel.records import RecordType
@@ -48,7 +49,10 @@ class ImportPayload(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows made ready, as they are sent if all of them are new, and the moment that they will have been written."""
+    """Rows made ready, the moment that they will bear if they are new, and their slices as sent if all of them are.
+
+    The writer takes the slices off their queue.
+    """
 
     now: datetime
     rows: list[ImportRow]
@@ -67,7 +71,6 @@ class _Run:
     key: str
     shape: Shape
     preparer: Preparer
-    new_rows: NewRows
     owners: Owners
 
 
@@ -164,7 +167,6 @@ async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run
         dry_run=found.dry_run,
     )
     shape, owners, service = await Shape.of(uow, record), Owners(), record.service(uow)
-    new_rows = NewRows(shape, service, owners)
     return _Run(
         id=found.id,
         record=record,
@@ -173,8 +175,9 @@ async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run
         options=options,
         key=found.key,
         shape=shape,
-        preparer=Preparer(record, plan, found.mode, service=service, new_rows=new_rows),
-        new_rows=new_rows,
+        preparer=Preparer(
+            record, plan, found.mode, service=service, new_rows=NewRows(shape, service, owners)
+        ),
         owners=owners,
     )
 
@@ -233,7 +236,11 @@ def _next(rows: Iterator[Row], run: _Run, now: datetime, former: list[ImportRow]
         found += part
         if len(found) >= CHUNK:
             break
-    return Chunk(now, found, deque(run.new_rows.packed(found)))
+    packed: deque[Packed] = deque()
+    for told in told_slices(found):
+        calm.wait()
+        packed.append(run.shape.packed(told))
+    return Chunk(now, found, packed)
 
 
 async def write_chunk(context: JobContext, run: _Run, chunk: Chunk) -> None:

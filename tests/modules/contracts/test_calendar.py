@@ -313,7 +313,8 @@ async def test_a_successor_may_begin_as_a_draft_and_be_thrown_away(
     company: Company, owner: Client, clock: FixedClock
 ) -> None:
     contract = await signed(owner, ends_on="2026-03-31")
-    path, version = f"/v1/contracts/{contract['id']}/renew", (await again(owner, contract))["version"]
+    path = f"/v1/contracts/{contract['id']}/renew"
+    version = (await again(owner, contract))["version"]
     answers = await asyncio.gather(*(owner.post(path, {"months": 6}, if_match=version) for _ in range(20)))
     codes = sorted(answer.status_code for answer in answers)
     assert codes == [201] + [412] * 19
