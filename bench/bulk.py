@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.demo.large import large_leads
-from bench.house import API_CORE, Company, House, house, pin, report, sign_up
+from bench.house import API_CORE, Company, House, pin, report, sign_up
 
 COLUMNS = ("name", "company", "email", "phone", "source", "country", "city")
 
@@ -94,81 +94,65 @@ def worker(house: House) -> Iterator[int]:
         log.close()
 
 
-_ALIKE = 10  # one row in so many has the telephone number of one before
-_BEFORE = 1_003  # rows; no multiple of `_ALIKE`, and more than a chunk
-
-
-def write_csv(path: Path, rows: int, *, few_alike: bool = True) -> None:
-    """A file of generated leads, a third of them with Chinese names.
-
-    With `few_alike` one row in ten has the telephone number of an earlier one, at first of a near one. Without, more
-    than half have in a long file: outside China only few numbers are reserved for invented people.
-    """
+def write_csv(path: Path, rows: int) -> None:
+    """A file of generated leads, a third of them with Chinese names."""
     import csv
 
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("external_id", *COLUMNS))
         for number, lead in enumerate(large_leads(11, 1, rows)):
-            if few_alike:
-                before = number - _BEFORE if number > _BEFORE else number - 3
-                lead["phone"] = f"+86140{number if number % _ALIKE < _ALIKE - 1 else before:08d}"
             writer.writerow((f"bench-{number}", *(lead[name] for name in COLUMNS)))  # type: ignore[literal-required]
 
 
-def run_bulk(home: House, rows: int, console: Console) -> dict[str, Any]:
-    """Import `rows` leads from CSV with all rules on, and export them as NDJSON and CSV.
-
-    Then import as many that mostly look like others, with a server and a database of their own.
-    """
-    results: dict[str, dict[str, float]] = {}
-    with home.product() as port:
+def run_bulk(house: House, rows: int, console: Console) -> dict[str, Any]:
+    """Import `rows` leads from CSV with all rules on, then export them as NDJSON and CSV."""
+    path = house.folder / "leads.csv"
+    write_csv(path, rows)
+    results: dict[str, Any] = {}
+    table = Table(title=f"Bulk work, {rows:,} leads, one core")
+    for column in ("work", "rows/s", "seconds", "peak MB", "µs/row, worker + PostgreSQL"):
+        table.add_column(column)
+    with house.product() as port, worker(house) as worker_pid:
         company = sign_up(port, "Bulk")
-        results["import csv, 1 in 10 alike"] = _measured_import(home, port, company, rows, few_alike=True)
+        with (
+            Peak(worker_pid) as peak,
+            Processor(worker_pid) as own,
+            Processor(*_postmasters(house)) as server_side,
+        ):
+            seconds = _import(port, company, path)
+        each = {
+            name: 1e6 * used.seconds / rows for name, used in (("worker", own), ("postgres", server_side))
+        }
+        results["import csv"] = {
+            "rows_per_s": rows / seconds,
+            "peak_mb": peak.peak,
+            "start_mb": peak.start,
+            "worker_us_per_row": each["worker"],
+            "postgres_us_per_row": each["postgres"],
+        }
+        table.add_row(
+            "import csv",
+            f"{rows / seconds:,.0f}",
+            f"{seconds:.1f}",
+            f"{peak.peak:.0f}",
+            f"{each['worker']:.0f} + {each['postgres']:.0f}",
+        )
         server = next(c.pid for c in psutil.net_connections() if c.laddr and c.laddr.port == port and c.pid)
         for kind in ("ndjson", "csv"):
             with Peak(server) as peak:
                 seconds, count = _export(port, company, kind)
             if count != rows:
                 raise RuntimeError(f"the export has {count:,} rows, not {rows:,}")
-            results[f"export {kind}"] = _figures(rows, seconds, peak)
-    with house() as other, other.product() as port:
-        company = sign_up(port, "Alike")
-        results["import csv, most alike"] = _measured_import(other, port, company, rows, few_alike=False)
-    table = Table(title=f"Bulk work, {rows:,} leads, one core")
-    for column in ("work", "rows/s", "seconds", "peak MB", "µs/row, worker + PostgreSQL"):
-        table.add_column(column)
-    for work, found in results.items():
-        each = [
-            f"{found[name]:.0f}" for name in ("worker_us_per_row", "postgres_us_per_row") if name in found
-        ]
-        rate, peak_mb = found["rows_per_s"], found["peak_mb"]
-        table.add_row(work, f"{rate:,.0f}", f"{rows / rate:.1f}", f"{peak_mb:.0f}", " + ".join(each))
+            results[f"export {kind}"] = {
+                "rows_per_s": rows / seconds,
+                "peak_mb": peak.peak,
+                "start_mb": peak.start,
+            }
+            table.add_row(f"export {kind}", f"{rows / seconds:,.0f}", f"{seconds:.1f}", f"{peak.peak:.0f}")
     console.print(table)
     report("bulk", results)
     return results
-
-
-def _measured_import(
-    home: House, port: int, company: Company, rows: int, *, few_alike: bool
-) -> dict[str, float]:
-    path = home.folder / "leads.csv"
-    write_csv(path, rows, few_alike=few_alike)
-    with (
-        worker(home) as pid,
-        Peak(pid) as peak,
-        Processor(pid) as own,
-        Processor(*_postmasters(home)) as server_side,
-    ):
-        seconds = _import(port, company, path)
-    return _figures(rows, seconds, peak) | {
-        "worker_us_per_row": 1e6 * own.seconds / rows,
-        "postgres_us_per_row": 1e6 * server_side.seconds / rows,
-    }
-
-
-def _figures(rows: int, seconds: float, peak: Peak) -> dict[str, float]:
-    return {"rows_per_s": rows / seconds, "peak_mb": peak.peak, "start_mb": peak.start}
 
 
 def _postmasters(house: House) -> list[int]:
