@@ -1,13 +1,11 @@
 """New rows made whole: the columns that follow without asking the database, and what is told of them.
 
 The reader's thread does it while the server works on rows before, on the guess that no rule will change a row any
-more. What a rule did change is told anew (`Shape.told_of`) and its slice packed anew (`SetWriter`), so a wrong guess
-costs time alone.
+more. What a rule did change is told anew (`Shape.told_of`), so a wrong guess costs time alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from app.kernel.duplicate_imports import compared
@@ -15,8 +13,8 @@ from app.kernel.duplicates import DuplicateAware
 from app.kernel.errors import Problem
 from app.kernel.holding import received
 from app.kernel.imports.owners import Owners
-from app.kernel.imports.rules import ImportRow, ImportRules, Told, own_hook
-from app.kernel.imports.shape import Shape, slices
+from app.kernel.imports.rules import ImportRow, ImportRules, own_hook
+from app.kernel.imports.shape import Shape
 from app.kernel.records import RecordService
 
 
@@ -64,14 +62,3 @@ class NewRows:
         if isinstance(service, DuplicateAware):
             compared(service.duplicates, row, service.actor.tenant.country)
         row.told = self._shape.told_of(row)
-
-
-def told_slices(rows: Sequence[ImportRow]) -> list[Sequence[Told]]:
-    """What is told of the sound rows, slice by slice; nothing if one of them is yet to be told of."""
-    told: list[Told] = []
-    for row in rows:
-        if row.told is not None:
-            told.append(row.told)
-        elif not row.faults:
-            return []
-    return slices(told)

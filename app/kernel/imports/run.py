@@ -7,7 +7,6 @@ While one chunk is being written, the next one is read and validated in a thread
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,12 +21,12 @@ from app.kernel.duplicates import DuplicateColumns
 from app.kernel.errors import Invalid, Problem
 from app.kernel.imports.chunk import ChunkWriter, Outcome
 from app.kernel.imports.models import ENDED, Import, StoredUpload
-from app.kernel.imports.new_rows import NewRows, told_slices
+from app.kernel.imports.new_rows import NewRows
 from app.kernel.imports.owners import Owners
 from app.kernel.imports.prepare import Preparer
 from app.kernel.imports.rules import ImportOptions, ImportRow
 from app.kernel.imports.sets import SetWriter
-from app.kernel.imports.shape import Packed, Shape, columns_of
+from app.kernel.imports.shape import Shape, columns_of
 from app.kernel.imports.targets import Plan, check_mapping, plan_of, targets_of
 from app.kernel.jobs import JobCancelled, JobContext, JobLost, JobPaused
 from app.kernel.records import RecordType
@@ -49,14 +48,10 @@ class ImportPayload(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows made ready, the moment that they will bear if they are new, and their slices as sent if all of them are.
-
-    The writer takes the slices off their queue.
-    """
+    """Rows made ready, and the moment that they will bear if all of them are new."""
 
     now: datetime
     rows: list[ImportRow]
-    packed: deque[Packed]
 
 
 @dataclass
@@ -236,11 +231,7 @@ def _next(rows: Iterator[Row], run: _Run, now: datetime, former: list[ImportRow]
         found += part
         if len(found) >= CHUNK:
             break
-    packed: deque[Packed] = deque()
-    for told in told_slices(found):
-        calm.wait()
-        packed.append(run.shape.packed(told))
-    return Chunk(now, found, packed)
+    return Chunk(now, found)
 
 
 async def write_chunk(context: JobContext, run: _Run, chunk: Chunk) -> None:
@@ -252,7 +243,7 @@ async def write_chunk(context: JobContext, run: _Run, chunk: Chunk) -> None:
         try:
             async with context.transaction() as uow:
                 uow.now = _moment(uow, run, chunk)
-                outcome = await _writer(uow, run, chunk).write(rows)
+                outcome = await _writer(uow, run).write(rows)
                 raise _RolledBack
         except _RolledBack:
             pass
@@ -260,7 +251,7 @@ async def write_chunk(context: JobContext, run: _Run, chunk: Chunk) -> None:
         uow.now = _moment(uow, run, chunk)
         await _hold(uow, run.id, rows[0].number)
         if outcome is None:
-            outcome = await _writer(uow, run, chunk).write(rows)
+            outcome = await _writer(uow, run).write(rows)
         run.options.calm.begin()  # for the rest of the next chunk
         await _record(uow, run, rows, outcome)
 
@@ -274,8 +265,8 @@ class _RolledBack(Exception):
     """Ends the transaction of a dry run."""
 
 
-def _writer(uow: UnitOfWork, run: _Run, chunk: Chunk) -> ChunkWriter:
-    sets = SetWriter(uow, run.shape, run.options.calm, chunk.packed)
+def _writer(uow: UnitOfWork, run: _Run) -> ChunkWriter:
+    sets = SetWriter(uow, run.shape, run.options.calm)
     return ChunkWriter(sets, run.options, key=run.key, owners=run.owners, plan=run.plan)
 
 

@@ -1,13 +1,11 @@
 """Rows as sets: with their audit entries and events they go into the tables in one statement.
 
-New rows go in slices, which the reader packs ahead (`shape`); while the server writes one, the next is compared with
-what was packed, or made ready anew, in a thread.
+New rows go in slices, and while the server writes one, the next is made ready in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +15,12 @@ import asyncpg
 
 from app.kernel.ids import new_ids
 from app.kernel.imports.rules import Calm, ImportRow
-from app.kernel.imports.shape import Packed, Shape, Wire, as_json, as_wire, slices
+from app.kernel.imports.shape import Shape, Wire, as_json, as_wire
 from app.kernel.outbox import nobody_hears
 from app.kernel.statements import BETWEEN_TOKENS, joined
 from app.kernel.uow import UnitOfWork
 
+FIRST_SLICE = 100  # the server waits while it is made ready; the rest of a chunk goes at once
 _FIRST_FREE = 10  # arguments before are who, what and when
 
 _BESIDE = """, audit AS (
@@ -50,38 +49,29 @@ class _Ready:
 class SetWriter:
     """Writes sets of rows of one record type in the transaction at hand."""
 
-    def __init__(self, uow: UnitOfWork, shape: Shape, calm: Calm, packed: deque[Packed]) -> None:
+    def __init__(self, uow: UnitOfWork, shape: Shape, calm: Calm) -> None:
         self.uow = uow
         self.shape = shape
         self.record = shape.record
         self._calm = calm
-        self._packed = packed
 
     async def insert(self, rows: Sequence[ImportRow]) -> set[UUID]:
         """Insert new rows; the ids of those that a unique key kept out."""
-        waiting = deque(slices(rows))
+        slices = [part for part in (rows[:FIRST_SLICE], rows[FIRST_SLICE:]) if part]
         # What nobody waits for need not be found, claimed and marked by the relay.
         published = "$2" if await nobody_hears(self.uow, self.record.created.type) else _WAITING
         left_out: set[UUID] = set()
-        building: asyncio.Task[_Ready] | None = self._start_next(waiting)
+        building = asyncio.create_task(asyncio.to_thread(self._new, slices[0]))
         try:
-            while building is not None:
+            for following in [*slices[1:], None]:
                 ready = await building
-                building = self._start_next(waiting) if waiting else None
+                if following is not None:
+                    building = asyncio.create_task(asyncio.to_thread(self._new, following))
                 left_out |= await self._insert(ready, published)
         finally:
-            if building is not None and not building.done():
+            if not building.done():
                 await asyncio.wait([building])  # a thread cannot be stopped
         return left_out
-
-    def _start_next(self, waiting: deque[Sequence[ImportRow]]) -> asyncio.Task[_Ready]:
-        """Begin to make the next slice ready, in a thread.
-
-        What was packed ahead leaves its queue, so that nothing keeps it once it is written. After a set that was
-        refused, and for rows whose key occurs twice, it may be of other rows: `Packed.holds` tells.
-        """
-        packed = self._packed.popleft() if self._packed else None
-        return asyncio.create_task(asyncio.to_thread(self._new, waiting.popleft(), packed))
 
     async def _insert(self, ready: _Ready, published: str) -> set[UUID]:
         record = self.record
@@ -106,17 +96,18 @@ class SetWriter:
         )
         return {row["id"] for row in left_out}
 
-    def _new(self, rows: Sequence[ImportRow], packed: Packed | None) -> _Ready:
+    def _new(self, rows: Sequence[ImportRow]) -> _Ready:
         """The columns of new rows with their audit entries and events."""
         told = [self.shape.told_of(row) for row in rows]
         for row in rows:
             row.told = None  # the larger part of a row: what is made of it now takes its place
-        if packed is None or not packed.holds(told):
-            packed = self.shape.packed(told)
-        sent, shared = self.shape.sendable({n: [row.values[n] for row in rows] for n in self.shape.late})
+        columns: dict[str, Sequence[Any]] = dict(
+            zip(self.shape.early, zip(*[one.columns for one in told], strict=True), strict=True)
+        )
+        columns |= {name: [row.values[name] for row in rows] for name in self.shape.late}
+        sent, shared = self.shape.sendable(columns)
         events = [self.shape.told_last(row, one.event) for row, one in zip(rows, told, strict=True)]
-        beside = list(self._beside([one.audit for one in told], events))
-        return _Ready(packed.sent | sent, beside, packed.shared | shared)
+        return _Ready(sent, list(self._beside([one.audit for one in told], events)), shared)
 
     async def update(self, rows: Sequence[ImportRow]) -> None:
         """Write changes; rows that change other columns keep what they have."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import is_
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from sqlalchemy import ARRAY
@@ -25,11 +24,9 @@ from app.kernel.statements import audited_columns, joined, picker, split, split_
 from app.kernel.statements import columns_of as _columns_of
 from app.kernel.uow import UnitOfWork
 
-T = TypeVar("T")
 Wire = str | Sequence[Any]
 """A column as the driver takes it: one joined text, or a list."""
 
-FIRST_SLICE = 100  # the server waits until it is compared with what was packed, or made ready
 _SIDE_COLUMNS = {"audit_id_": "uuid", "audit_": "text", "event_id_": "uuid", "event_": "text"}
 _TEXT_LIKE = (
     "TEXT",
@@ -43,22 +40,6 @@ _TEXT_LIKE = (
     "TIMESTAMP",
     "DATE",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A slice of new rows packed ahead, on the guess that no rule changes what is `told` of them.
-
-    `sent` are the columns that travel value by value, `shared` those that travel once.
-    """
-
-    told: Sequence[Told]
-    sent: dict[str, Wire]
-    shared: dict[str, Any]
-
-    def holds(self, told: Sequence[Told]) -> bool:
-        """Whether these very rows were packed, and none has changed since: then it is told of by the same object."""
-        return len(told) == len(self.told) and all(map(is_, told, self.told))
 
 
 @dataclass
@@ -199,11 +180,6 @@ class Shape:
         as_text = {"tokens", *self.json_columns, *self.array_columns}
         return frozenset(n for n in self.columns if n in as_text or self.types[n].startswith(_TEXT_LIKE))
 
-    def packed(self, told: Sequence[Told]) -> Packed:
-        """A slice of new rows as it travels, without the late columns."""
-        columns = zip(*[one.columns for one in told], strict=True)
-        return Packed(told, *self.sendable(dict(zip(self.early, columns, strict=True))))
-
     def sendable(self, columns: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Wire], dict[str, Any]]:
         """The columns that travel value by value, and what the others hold throughout."""
         shared = {name: held[0] for name, held in columns.items() if self._is_shared(name, held)}
@@ -233,11 +209,6 @@ class Shape:
         ]
         rows = f"unnest({', '.join(arrays)}) AS s({', '.join(kinds)})"
         return f"WITH s AS MATERIALIZED (SELECT * FROM {rows})"
-
-
-def slices(rows: Sequence[T]) -> list[Sequence[T]]:
-    """New rows in the portions that are written one by one: a few, so that the server starts soon, and the rest."""
-    return [part for part in (rows[:FIRST_SLICE], rows[FIRST_SLICE:]) if part]
 
 
 def columns_of(record: RecordType[Any]) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import orjson
 import pytest
 
 from app.kernel.imports.rules import ImportRow, Told
-from app.kernel.imports.run import CHUNK
-from app.kernel.imports.shape import FIRST_SLICE, Packed, Shape
+from app.kernel.imports.shape import Shape
 from app.kernel.jobs import JobRunner
 from tests.modules.leads.shares import activate
 from tests.modules.support import acting, count, make
@@ -191,81 +189,6 @@ async def test_what_is_told_early_is_in_the_order_in_which_jsonb_keeps_keys(
         keys = list(found.get("record", found))
         assert len(keys) > 10
         assert keys == sorted(keys, key=lambda key: (len(key.encode()), key))
-
-
-@pytest.fixture
-def packs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes of the slices that are packed, ahead or anew."""
-    sizes: list[int] = []
-    pack = Shape.packed
-
-    def packed(self: Shape, told: Sequence[Told]) -> Packed:
-        sizes.append(len(told))
-        return pack(self, told)
-
-    monkeypatch.setattr(Shape, "packed", packed)
-    return sizes
-
-
-AHEAD = [FIRST_SLICE, CHUNK - FIRST_SLICE]
-
-
-@pytest.mark.parametrize(
-    ("refused", "anew"),
-    [
-        pytest.param(range(0), [], id="none"),
-        pytest.param(range(1), [FIRST_SLICE, CHUNK - FIRST_SLICE - 1], id="one of the first slice"),
-        pytest.param(range(CHUNK - 1, CHUNK), [CHUNK - FIRST_SLICE - 1], id="the last"),
-        pytest.param(range(FIRST_SLICE), [FIRST_SLICE, CHUNK - 2 * FIRST_SLICE], id="the first slice"),
-        pytest.param(range(10, CHUNK - 40), [50], id="so many that one slice is left"),
-        pytest.param(range(CHUNK), [], id="all"),
-    ],
-)
-async def test_what_was_packed_ahead_is_packed_anew_where_a_rule_refuses_rows(
-    company: Company, owner: Client, packs: list[int], refused: range, anew: list[int]
-) -> None:
-    await make(owner, "leads", name="Zoe Zed", email="zoe@example.com")
-    names = ["zoe" if number in refused else f"lead{number}" for number in range(CHUNK)]
-    content = "name,email\n" + "".join(f"Lead {n},{name}@example.com\n" for n, name in enumerate(names))
-    done = await run(company, content.encode(), duplicate_rule="block")
-    assert (done["created"], done["failed"]) == (CHUNK - len(refused), len(refused))
-    assert await failed(owner, done) == [(str(n + 2), "email", "duplicate_found") for n in refused]
-    events = await told(company, "data", "outbox", "type = 'leads.lead.created.v1'")
-    emails = sorted(event["record"]["email"] for event in events.values())
-    kept = [f"{name}@example.com" for name in names if name != "zoe"]
-    assert emails == sorted([*kept, "zoe@example.com"])
-    for id, event in list(events.items())[::40]:
-        assert event["record"] == await owner.ok("GET", f"/v1/leads/{id}")
-    assert packs == AHEAD + anew
-
-
-async def test_what_a_rule_changes_of_packed_rows_is_packed_anew(
-    company: Company, owner: Client, packs: list[int]
-) -> None:
-    stages = [{"key": "called", "name_en": "Called", "name_zh": "已致电", "category": "working"}]
-    await owner.ok("PUT", "/v1/lead-stages", json={"stages": stages}, if_match=0)
-    done = await run(company, b"name,stage\nAnn Lee,\nBo Berg,Called\n")
-    assert (done["state"], done["created"]) == ("completed", 2)
-    assert packs == [2, 2]  # the stage says the status
-    done = await run(company, b"name,email\nCy Cole,cy@example.com\nC. Cole,cy@example.com\n")
-    assert (done["state"], done["created"]) == ("completed", 2)
-    assert packs[2:] == [2]  # the count of duplicates comes last
-    leads = {lead["id"]: lead for lead in (await owner.ok("GET", "/v1/leads?limit=200"))["data"]}
-    assert {lead["name"]: (lead["status"], lead["duplicate_count"]) for lead in leads.values()} == {
-        "Ann Lee": ("new", 0), "Bo Berg": ("working", 0), "Cy Cole": ("new", 0), "C. Cole": ("new", 1),
-    }  # fmt: skip
-    events = await told(company, "data", "outbox", "type = 'leads.lead.created.v1'")
-    assert {id: event["record"] for id, event in events.items()} == leads
-    await activate(owner)
-    done = await run(company, b"name,country\nDi Dahl,CN\n")
-    assert (done["state"], done["created"]) == ("completed", 1)
-    assert packs[3:] == [1, 1]  # the rules take the owner away
-    [late] = [
-        event
-        for id, event in (await told(company, "data", "outbox", "type = 'leads.lead.created.v1'")).items()
-        if id not in leads
-    ]
-    assert (late["record"]["name"], late["record"]["owner_id"]) == ("Di Dahl", None)
 
 
 async def test_what_waits_for_an_owner_was_received_by_nobody(company: Company, owner: Client) -> None:
