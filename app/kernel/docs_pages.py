@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.kernel import mail, metrics, openapi
-from app.kernel.config import VERSION
+from app.kernel.config import VERSION, Settings
 from app.kernel.errors import NotFound, Problem, Unavailable, catalogue
 from app.kernel.routing import Router
 from app.kernel.runtime import Kernel
@@ -104,12 +104,18 @@ async def docs_asset(name: str, request: Request) -> Response:
 @_page("/openapi.json")
 async def openapi_document(request: Request) -> Response:
     """The document that describes the API."""
-    app = request.scope["app"]
-    if app.settings.in_production and openapi.COMMITTED.is_file():
+    if await run_in_threadpool(_may_answer_committed, request.scope["app"].settings):
         content, _ = await run_in_threadpool(_file, openapi.COMMITTED)
         return Response(content, 200, _HEADERS, "application/json")
-    # Code that changes is described as it is: made once, in seconds, and not on the loop that answers requests.
+    # Code that is being changed is described as it is: made once, in seconds, not on the loop that answers requests.
+    app = request.scope["app"]
     return _json(await run_in_threadpool(app.openapi))
+
+
+def _may_answer_committed(settings: Settings) -> bool:
+    if settings.in_production:
+        return openapi.COMMITTED.is_file()
+    return openapi.committed_is_current(openapi.COMMITTED)
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ TITLE = "Rapport"
 
 COMMITTED: Final = Path(__file__).resolve().parents[2] / "openapi" / "openapi.json"
 """The document of this very code: `make check` fails where it is not what `document` writes."""
+
+_CHECKOUT: Final = 120.0  # seconds that a checkout may take
 
 DESCRIPTION = """
 Rapport is a multi-tenant CRM. Sign up at `POST /v1/sign-up`, sign in at `POST /v1/sessions`, and send the
@@ -104,6 +107,16 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "description": "A key `rok_live_…` of whoever runs the installation: `rapport operator create-key`.",
     },
 }
+
+
+@cache
+def committed_is_current(path: Path) -> bool:
+    """Whether no source file was written after the committed document, as when the code is as it was checked out.
+
+    Asked once: what a process runs is the code that it began with.
+    """
+    sources = (source.stat().st_mtime for source in Path(__file__).parents[1].rglob("*.py"))
+    return path.is_file() and max(sources) < path.stat().st_mtime + _CHECKOUT
 
 
 def document(routes: Sequence[BaseRoute], modules: Sequence[Module]) -> dict[str, Any]:
