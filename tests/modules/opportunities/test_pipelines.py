@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -114,7 +114,7 @@ async def test_stages_are_replaced_whole_but_not_under_an_opportunity(owner: Cli
 WITHOUT = [stage for stage in STAGES if stage["key"] != "engaging"]
 
 
-def seller(owner: Client, pipeline: dict[str, Any]) -> Callable[[str | None], Awaitable[Any]]:
+def seller(owner: Client, pipeline: dict[str, Any]) -> Callable[[str | None], Coroutine[Any, Any, Any]]:
     """Puts a new deal into a stage that may be taken away, or moves the one with this id there."""
 
     async def sell(deal_id: str | None) -> Any:
