@@ -31,10 +31,16 @@ from app.tenants.privacy import people_list
 
 
 class Application(FastAPI):
-    """FastAPI declares and documents; requests are matched and answered here, without its middleware stack."""
+    """FastAPI declares and documents; requests are matched and answered here, without its middleware stack.
 
-    def __init__(self, settings: Settings, registry: Registry, **options: Any) -> None:
+    `is_documented`: its modules are those of the committed document (`app.kernel.openapi`).
+    """
+
+    def __init__(
+        self, settings: Settings, registry: Registry, *, is_documented: bool = True, **options: Any
+    ) -> None:
         super().__init__(**options)
+        self.is_documented = is_documented
         self.settings = settings
         self.registry = registry
         self.kernel: Kernel | None = None
@@ -168,6 +174,7 @@ def create_app(settings: Settings | None = None, extra_modules: Sequence[Module]
     return Application(
         settings,
         registry,
+        is_documented=not extra_modules,
         lifespan=lifespan,
         title=openapi.TITLE,
         version=VERSION,

@@ -104,11 +104,11 @@ async def docs_asset(name: str, request: Request) -> Response:
 @_page("/openapi.json")
 async def openapi_document(request: Request) -> Response:
     """The document that describes the API."""
-    if await run_in_threadpool(_may_answer_committed, request.scope["app"].settings):
+    app = request.scope["app"]
+    if app.is_documented and await run_in_threadpool(_may_answer_committed, app.settings):
         content, _ = await run_in_threadpool(_file, openapi.COMMITTED)
         return Response(content, 200, _HEADERS, "application/json")
     # Code that is being changed is described as it is: made once, in seconds, not on the loop that answers requests.
-    app = request.scope["app"]
     return _json(await run_in_threadpool(app.openapi))
 
 

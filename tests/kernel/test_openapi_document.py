@@ -16,6 +16,13 @@ from app.main import Application
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(autouse=True)
+def documented(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application of the tests has a module more, and is described as it is."""
+    assert not app.is_documented
+    monkeypatch.setattr(app, "is_documented", True)
+
+
 async def asked(app: Application) -> bytes:
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://rapport.test") as web:
