@@ -80,6 +80,7 @@ class ChunkWriter:
         if self.options.dry_run:
             given = [row for row in outcome.created if row.values.get(self.key) is not None]
             self.options.earlier.lines.update((self._key_form(row), row.line) for row in given)
+            self.options.earlier.forget({row.line for row in outcome.failed}, since=rows[0].line)
             self.options.earlier.trim()
         return outcome
 
@@ -308,8 +309,8 @@ class ChunkWriter:
             await self._clean_changed_custom(row)
             if row.faults:
                 continue
-            before = row.existing.__dict__
-            row.values = {name: value for name, value in row.values.items() if before[name] != value}
+            before = row.existing.__dict__  # what only says how to make a record is no column of it
+            row.values = {n: value for n, value in row.values.items() if n in before and before[n] != value}
             (changed if row.values else outcome.unchanged).append(row)
         await guard_rows(self.uow, self.record, changed)
         changed = [row for row in changed if not row.faults]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from uuid import UUID
 
@@ -50,6 +51,12 @@ class Earlier:
 
     def __init__(self) -> None:
         self.lines: OrderedDict[Form, int] = OrderedDict()
+
+    def forget(self, lines: Collection[int], *, since: int) -> None:
+        """Rows since some line that were left out after all are in nobody's way."""
+        recent = takewhile(lambda form: self.lines[form] >= since, reversed(self.lines))
+        for form in [form for form in recent if self.lines[form] in lines]:
+            del self.lines[form]
 
     def trim(self) -> None:
         """Forget the first ones, so that memory stays flat."""

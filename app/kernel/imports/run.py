@@ -306,7 +306,10 @@ async def _record(uow: UnitOfWork, run: _Run, rows: list[ImportRow], outcome: Ou
             for row, version, before in outcome.updated
         ]
         + [{"line": row.line, "id": None} for row in outcome.again],
-        [{"line": row.line, "cells": row.cells, "faults": _faults(row.faults)} for row in outcome.failed],
+        [
+            {"line": row.line, "cells": _kept(row.cells), "faults": _faults(row.faults)}
+            for row in outcome.failed
+        ],
         [{"line": row.line, "faults": _faults(row.warnings)} for row in warned],
         rows[-1].number + 1,
         len(outcome.created),
@@ -315,6 +318,11 @@ async def _record(uow: UnitOfWork, run: _Run, rows: list[ImportRow], outcome: Ou
         len(outcome.failed),
         uow.now,
     )
+
+
+def _kept(cells: list[str | None]) -> list[str | None]:
+    """Cells as the database can keep them: half a character, which JSON can hold (RFC 8259, 8.2), as `?`."""
+    return [None if cell is None else cell.encode(errors="replace").decode() for cell in cells]
 
 
 def _faults(faults: list[Fault]) -> list[list[str | None]]:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from app.kernel.imports import run as importing
 from app.kernel.imports.rules import ImportRow, Told
 from app.kernel.imports.shape import Shape
 from app.kernel.jobs import JobRunner
@@ -202,3 +203,48 @@ async def test_what_waits_for_an_owner_was_received_by_nobody(company: Company, 
     assert (await told(company, "data", "outbox", "type = 'leads.lead.created.v1'"))[lead["id"]]["record"][
         "received_at"
     ] is None
+
+
+async def test_what_only_says_how_to_make_a_lead_changes_none(company: Company, owner: Client) -> None:
+    lead = await make(owner, "leads", name="Ann", external_id="a")
+    content = b"external_id,name,assign\na,Ann L,true\nb,Bo,false\n"
+    done = await run(company, content, mode="upsert", key="external_id")
+    assert (done["state"], done["created"], done["updated"]) == ("completed", 1, 1)
+    changed = await owner.ok("GET", f"/v1/leads/{lead['id']}")
+    assert (changed["name"], changed["owner_id"], changed["version"]) == ("Ann L", lead["owner_id"], 2)
+
+
+async def test_a_dry_run_lets_nobody_wait_behind_a_row_that_is_left_out(
+    company: Company, owner: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK", 2)
+    monkeypatch.setattr(importing, "_AT_ONCE", 2)
+    await make(owner, "leads", name="Taken", external_id="taken")
+    content = (
+        b"external_id,name,email\ntaken,Ann,a@e.example.com\nb,Bo,b@e.example.com\n"
+        b"c,Cy,a@e.example.com\nd,Di,b@e.example.com\n"
+    )
+    for dry in ("true", "false"):
+        done = await run(company, content, duplicate_rule="block", dry_run=dry)
+        assert (done["created"], done["failed"]) == (2, 2)
+        assert await failed(owner, done) == [
+            ("2", "external_id", "duplicate_value"),
+            ("5", "email", "duplicate_found"),
+        ]
+
+
+async def test_half_a_character_costs_its_row_alone(company: Company, owner: Client) -> None:
+    lines = [f'{{"external_id":"p{number}","name":"P","city":"C"}}\n' for number in range(30)]
+    lines.append('{"external_id":"b","name":"x","city":"Le\\udc00eds"}\n')
+    answer = await owner.post(
+        "/v1/imports",
+        data={"object": "leads"},
+        files={"file": ("leads.ndjson", "".join(lines).encode(), "application/x-ndjson")},
+    )
+    assert answer.status_code == 202, answer.text
+    await JobRunner(company.kernel).run_due()
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["state"], done["created"], done["failed"]) == ("completed_with_errors", 30, 1)
+    last = (await owner.get(done["results"]["failed"])).text.splitlines()[-1]
+    assert last.startswith("b,x,Le?eds,31,city,string_unicode,")
+    assert await failed(owner, done) == [("31", "city", "string_unicode")]
