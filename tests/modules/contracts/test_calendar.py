@@ -302,7 +302,7 @@ async def test_missed_periods_are_made_up_for(company: Company, owner: Client, c
     await renewing(owner, renewal_status="active")
     clock.set(datetime(2028, 5, 1, tzinfo=UTC))
     await at_once(lambda: calendar(company), 4)
-    await calendar(company)  # each passes by what another holds, so the four may leave something to the next one
+    await calendar(company)  # the four pass by what another holds, and may leave it to the next
     rows = await everything(owner)
     assert [(row["starts_on"], row["status"], row["value"]["amount"]) for row in rows] == [
         ("2025-04-01", "renewed", "1200.00"), ("2026-04-01", "renewed", "1260.00"),
