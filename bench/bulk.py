@@ -1,7 +1,11 @@
-"""Import and export through the API with worker and server as processes: rows a second and peak memory."""
+"""Import and export through the API with worker and server as processes: rows a second and peak memory.
+
+The import stands beside its limit, measured in the same run.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from app.demo.large import large_leads
-from bench.house import API_CORE, Company, House, pin, report, sign_up
+from bench.bulk_limit import limit
+from bench.house import API_CORE, Company, House, listener, pin, report, sign_up
 
 COLUMNS = ("name", "company", "email", "phone", "source", "country", "city")
 
@@ -110,49 +115,59 @@ def run_bulk(house: House, rows: int, console: Console) -> dict[str, Any]:
     path = house.folder / "leads.csv"
     write_csv(path, rows)
     results: dict[str, Any] = {}
-    table = Table(title=f"Bulk work, {rows:,} leads, one core")
-    for column in ("work", "rows/s", "seconds", "peak MB", "µs/row, worker + PostgreSQL"):
-        table.add_column(column)
-    with house.product() as port, worker(house) as worker_pid:
-        company = sign_up(port, "Bulk")
-        with (
-            Peak(worker_pid) as peak,
-            Processor(worker_pid) as own,
-            Processor(*_postmasters(house)) as server_side,
-        ):
-            seconds = _import(port, company, path)
-        each = {
-            name: 1e6 * used.seconds / rows for name, used in (("worker", own), ("postgres", server_side))
-        }
-        results["import csv"] = {
-            "rows_per_s": rows / seconds,
-            "peak_mb": peak.peak,
-            "start_mb": peak.start,
-            "worker_us_per_row": each["worker"],
-            "postgres_us_per_row": each["postgres"],
-        }
-        table.add_row(
-            "import csv",
-            f"{rows / seconds:,.0f}",
-            f"{seconds:.1f}",
-            f"{peak.peak:.0f}",
-            f"{each['worker']:.0f} + {each['postgres']:.0f}",
-        )
-        server = next(c.pid for c in psutil.net_connections() if c.laddr and c.laddr.port == port and c.pid)
+    with house.product() as port:
+        with worker(house) as worker_pid:
+            company = sign_up(port, "Bulk")
+            results["import csv"] = _measured(house, port, worker_pid, company, path, rows)
         for kind in ("ndjson", "csv"):
-            with Peak(server) as peak:
+            with Peak(listener(port)) as peak:
                 seconds, count = _export(port, company, kind)
             if count != rows:
                 raise RuntimeError(f"the export has {count:,} rows, not {rows:,}")
-            results[f"export {kind}"] = {
-                "rows_per_s": rows / seconds,
-                "peak_mb": peak.peak,
-                "start_mb": peak.start,
-            }
-            table.add_row(f"export {kind}", f"{rows / seconds:,.0f}", f"{seconds:.1f}", f"{peak.peak:.0f}")
-    console.print(table)
+            results[f"export {kind}"] = _rate(rows, seconds, peak)
+    imported = results["import csv"]
+    imported["limit"] = asyncio.run(limit(house, company.tenant_id))
+    imported["share"] = imported["rows_per_s"] / imported["limit"]
+    console.print(_shown(results, rows))
     report("bulk", results)
     return results
+
+
+def _measured(
+    house: House, port: int, worker_pid: int, company: Company, path: Path, rows: int
+) -> dict[str, Any]:
+    with (
+        Peak(worker_pid) as peak,
+        Processor(worker_pid) as own,
+        Processor(*_postmasters(house)) as server_side,
+    ):
+        seconds = _import(port, company, path)
+    return _rate(rows, seconds, peak) | {
+        "worker_us_per_row": 1e6 * own.seconds / rows,
+        "postgres_us_per_row": 1e6 * server_side.seconds / rows,
+    }
+
+
+def _rate(rows: int, seconds: float, peak: Peak) -> dict[str, Any]:
+    return {"rows_per_s": rows / seconds, "seconds": seconds, "peak_mb": peak.peak, "start_mb": peak.start}
+
+
+def _shown(results: dict[str, Any], rows: int) -> Table:
+    table = Table(title=f"Bulk work, {rows:,} leads, one core")
+    for column in ("work", "rows/s", "limit", "share", "seconds", "peak MB", "µs/row, worker + PostgreSQL"):
+        table.add_column(column)
+    for work, found in results.items():
+        limited = "limit" in found
+        table.add_row(
+            work,
+            f"{found['rows_per_s']:,.0f}",
+            f"{found['limit']:,.0f}" if limited else "",
+            f"{found['share']:.2f}" if limited else "",
+            f"{found['seconds']:.1f}",
+            f"{found['peak_mb']:.0f}",
+            f"{found['worker_us_per_row']:.0f} + {found['postgres_us_per_row']:.0f}" if limited else "",
+        )
+    return table
 
 
 def _postmasters(house: House) -> list[int]:
