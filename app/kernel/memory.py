@@ -55,7 +55,7 @@ class Remembered(Generic[T]):
 
     @cached_property
     def stamp_held(self) -> str:
-        """As `stamp`, of rows that from then on nobody locks to change them before this transaction has ended."""
+        """As `stamp`, of rows that from then on nobody locks `FOR UPDATE` before this transaction has ended."""
         return self._stamp(" FOR KEY SHARE")
 
     def _stamp(self, lock: str) -> str:
@@ -104,14 +104,16 @@ class TenantMemory:
     ) -> tuple[list[Any], list[Any]]:
         """The tenant's settings of these kinds as they stand, and the values that are asked for beside them.
 
-        One statement, as long as nothing has changed. With `hold` they stand until this transaction has ended, if who
-        changes them locks their rows `FOR UPDATE` first; whoever is doing so is waited for.
+        One statement, as long as nothing has changed. With `hold` nobody locks one of their rows `FOR UPDATE`
+        until this transaction has ended, and who has done so is waited for.
         """
         bind = Bindings(uow.tenant_id)
         asked = [kind.stamp_held if hold else kind.stamp for kind in kinds] + [ask(bind) for ask in beside]
         row = await uow.fetchone(f"SELECT {', '.join(asked)}", *bind.values)
         now = self._seconds()
-        known = [await self._stamped(uow, kind, row[place], now) for place, kind in enumerate(kinds)]
+        known = [
+            await self._stamped(uow, kind, row[place], now, hold=hold) for place, kind in enumerate(kinds)
+        ]
         return [one.value for one in known], list(row)[len(kinds) :]
 
     def forget(self, kind: Remembered[Any], tenant_id: UUID) -> None:
@@ -134,11 +136,13 @@ class TenantMemory:
             self._noted.clear()
         self._noted.add((what, tenant_id))
 
-    async def _stamped(self, uow: UnitOfWork, kind: Remembered[Any], stamp: Any, now: float) -> _Known:
+    async def _stamped(
+        self, uow: UnitOfWork, kind: Remembered[Any], stamp: Any, now: float, *, hold: bool = False
+    ) -> _Known:
         """What holds at a stamp that was just read: rows that are read after it are at least as new.
 
         Where they are newer they are not kept: a row that was made meanwhile may be gone before anybody asks again,
-        and the stamp is then what it was.
+        and the stamp is then what it was. Nor is that row held yet, so that with `hold` all is read once more.
         """
         key = (kind, uow.tenant_id)
         known = self._known.get(key)
@@ -146,9 +150,9 @@ class TenantMemory:
             known = _Known(stamp, now, kind.empty)
             if stamp is not None:
                 known.value = await kind.load(uow)
-                row = await uow.fetchone(f"SELECT {kind.stamp}", uow.tenant_id)
+                row = await uow.fetchone(f"SELECT {kind.stamp_held if hold else kind.stamp}", uow.tenant_id)
                 if row[0] != stamp:
-                    return known
+                    return await self._stamped(uow, kind, row[0], now, hold=True) if hold else known
             if len(self._known) >= _MOST:
                 self._known.clear()
             self._known[key] = known

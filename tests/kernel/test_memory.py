@@ -8,7 +8,7 @@ from app.kernel import memory
 from app.kernel.ids import new_id
 from app.kernel.memory import Remembered, TenantMemory
 from app.kernel.uow import UnitOfWork
-from tests.modules.support import acting
+from tests.modules.support import acting, require_held
 from tests.support.api import Company
 
 
@@ -53,6 +53,22 @@ async def test_what_was_made_while_settings_were_read_and_is_gone_again_does_not
     after = await look(company, known, kind)
     assert after == [name for name in before if name != "Short-lived"]
     assert await look(company, known, kind) is after
+
+
+async def test_what_was_made_while_held_settings_were_read_is_held_too(company: Company) -> None:
+    made: list[dict[str, Any]] = []
+
+    async def names(uow: UnitOfWork) -> list[str]:
+        if not made:
+            made.append(await company.owner.ok("POST", "/v1/calendars", json=_HOURS | {"name": "Meanwhile"}))
+        return [row["name"] for row in await uow.fetch(_CALENDARS, uow.tenant_id)]
+
+    kind: Remembered[list[str]] = Remembered("tenants.calendars", names, [])
+    await company.owner.ok("POST", "/v1/calendars", json=_HOURS)
+    async with acting(company) as uow:
+        [[found], _] = await TenantMemory().exactly(uow, [kind], hold=True)
+        assert "Meanwhile" in found
+        await require_held(company, "tenants.calendars", made[0]["id"])
 
 
 async def look(company: Company, known: TenantMemory, kind: Remembered[list[str]]) -> list[str]:

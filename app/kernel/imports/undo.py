@@ -124,10 +124,20 @@ class _Undo:
             elif row.version not in (update["version"], ours.get(id)):
                 self._keep(update["line"], id, "The record has changed since.")
             else:
-                before = await self._typed(update["before"])
-                rows[id] = await self.service.write(row, before, action="restored")
-                ours[id] = rows[id].version
-                self.restored += 1
+                restored = await self._restore(row, update)
+                if restored is not None:
+                    rows[id], ours[id] = restored, restored.version
+
+    async def _restore(self, row: Any, update: dict[str, Any]) -> Any:
+        """The record as before the import; None if its type refuses that."""
+        before = await self._typed(update["before"])
+        try:
+            await self.service.before_restore(row, before)
+        except Problem as problem:
+            self._keep(update["line"], row.id, problem.detail)
+            return None
+        self.restored += 1
+        return await self.service.write(row, before, action="restored")
 
     async def _typed(self, before: dict[str, Any]) -> dict[str, Any]:
         """Values kept as JSON, as the columns have them."""

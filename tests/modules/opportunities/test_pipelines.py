@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.kernel.jobs import JobRunner
+from app.modules.opportunities.models import Opportunity
 from app.modules.opportunities.schemas import PipelineUpdate
 from app.modules.opportunities.services.pipelines import PipelineService
 from tests.modules.opportunities.deals import pointers
@@ -165,6 +167,71 @@ async def test_no_deal_is_left_in_a_stage_that_is_taken_away_meanwhile(
         assert standing == 0 or "engaging" in stages
         kept += standing > 0
     assert kept > 0  # else nobody ever was in its way
+
+
+PATIENT = [STAGES[0] | {"rotting_days": 30}, *STAGES[1:]]
+
+
+async def test_nobody_waits_while_a_stage_gets_another_patience(company: Company, owner: Client) -> None:
+    made = await owner.ok("POST", "/v1/pipelines", json=HARDWARE)
+    deal = await make(owner, "opportunities", name="Old", pipeline_id=made["id"], stage="engaging")
+    async with acting(company) as uow:
+        body = PipelineUpdate.model_validate({"stages": PATIENT})
+        await PipelineService(uow).update(UUID(made["id"]), body, expected_version=1)
+        async with asyncio.timeout(20):
+            await seller(owner, made)(None)
+            await owner.ok(
+                "PATCH", f"/v1/opportunities/{deal['id']}", json={"stage": "prospecting"}, if_match=1
+            )
+    assert await rows(company, "opportunities") == 2
+
+
+async def test_who_moves_a_deal_and_who_changes_its_stages_patience_wait_in_no_circle(
+    company: Company, owner: Client
+) -> None:
+    made = await owner.ok("POST", "/v1/pipelines", json=HARDWARE)
+    deal = await make(owner, "opportunities", name="Old", pipeline_id=made["id"])
+
+    async def change() -> None:
+        async with acting(company) as other:
+            body = PipelineUpdate.model_validate({"stages": PATIENT})
+            await PipelineService(other).update(UUID(made["id"]), body, expected_version=1)
+
+    async with acting(company) as uow:
+        row = await uow.get(Opportunity, UUID(deal["id"]), lock="update")
+        changing = asyncio.create_task(change())
+        await asyncio.sleep(0.5)
+        assert not changing.done()
+        await PipelineService(uow).hold()
+        await uow.update(row, stage="engaging")
+    await changing
+    changed = await owner.ok("GET", f"/v1/pipelines/{made['id']}")
+    assert (changed["stages"][0]["rotting_days"], changed["version"]) == (30, 2)
+    assert (await owner.ok("GET", f"/v1/opportunities/{deal['id']}"))["stage"] == "engaging"
+
+
+async def test_the_undo_of_an_import_leaves_a_deal_whose_former_stage_has_gone(
+    company: Company, owner: Client
+) -> None:
+    made = await owner.ok("POST", "/v1/pipelines", json=HARDWARE)
+    deals = [
+        await make(owner, "opportunities", name=key, external_id=key, pipeline_id=made["id"], stage=former)
+        for key, former in (("moved", "engaging"), ("renamed", "prospecting"))
+    ]
+    file = ("deals.csv", b"external_id,stage,name\nmoved,prospecting,\nrenamed,,New name\n", "text/csv")
+    fields = {"object": "opportunities", "mode": "update", "start": "true"}
+    answer = await owner.post("/v1/imports", data=fields, files={"file": file})
+    await JobRunner(company.kernel).run_due()
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["state"], done["updated"]) == ("completed", 2)
+    await owner.ok("PATCH", f"/v1/pipelines/{made['id']}", json={"stages": WITHOUT}, if_match=1)
+    before = await owner.ok("GET", f"/v1/opportunities/{deals[0]['id']}")
+    await owner.ok("POST", f"/v1/imports/{done['id']}/undo")
+    await JobRunner(company.kernel).run_due()
+    undone = await owner.ok("GET", f"/v1/imports/{done['id']}")
+    assert undone["undo"] == {"state": "completed", "deleted": 0, "restored": 1, "kept": 1}
+    assert await owner.ok("GET", f"/v1/opportunities/{deals[0]['id']}") == before
+    assert (await owner.ok("GET", f"/v1/opportunities/{deals[1]['id']}"))["name"] == "renamed"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -141,6 +142,30 @@ async def test_another_patience_counts_from_the_last_touch(
     clock.advance(days=1)
     await sweep(app, tenant)
     assert (await again(owner, deal))["is_rotting"] is True
+
+
+async def test_many_deals_change_as_quickly_in_a_session_that_changed_one_before(
+    owner: Client, look: Look
+) -> None:
+    deal = await deal_in(owner, await pipeline_of(owner, stage("first", 10, rotting_days=7)))
+    await look.run(
+        "INSERT INTO opportunities.opportunities SELECT (jsonb_populate_record(t, jsonb_build_object("
+        "'id', gen_random_uuid()))).* FROM opportunities.opportunities t, generate_series(1, 8000) WHERE t.id = $1",
+        deal["id"],
+    )
+    late = "UPDATE opportunities.opportunities SET rots_at = rots_at + interval '1 day' WHERE tenant_id ="
+    tenant = await look.value("SELECT tenant_id FROM opportunities.opportunities WHERE id = $1", deal["id"])
+
+    async def seconds() -> float:
+        begun = time.perf_counter()
+        await look.run(f"{late} $1", tenant)
+        return time.perf_counter() - begun
+
+    await look.run("DISCARD PLANS")
+    await look.run(f"{late} $1 AND id = $2", tenant, deal["id"])
+    as_planned_for_one = await seconds()
+    await look.run("DISCARD PLANS")
+    assert as_planned_for_one < 4 * await seconds()
 
 
 # -- history -------------------------------------------------------------------------------------------------

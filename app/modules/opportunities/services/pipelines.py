@@ -136,18 +136,22 @@ class PipelineService:
         return cast("Sequence[PipelineInfo]", self._known)
 
     async def hold(self) -> None:
-        """Let nobody change a pipeline before this transaction, which puts something into a stage, has ended."""
+        """Let nobody take a stage away before this transaction, which puts something into one, has ended.
+
+        Outside of a savepoint, which would let go of them when it is rolled back.
+        """
         if not self._held:
             await self.hold_beside()
 
     async def hold_beside(self, *asked: Ask) -> list[Any]:
         """The values that are asked for, read together with all pipelines, which are held."""
+        values = await self._look(asked, hold=True)
         self._held = True
-        return await self._look(asked)
+        return values
 
-    async def _look(self, beside: Sequence[Ask] = ()) -> list[Any]:
+    async def _look(self, beside: Sequence[Ask] = (), *, hold: bool = False) -> list[Any]:
         memory = self.uow.kernel.memory
-        [found], values = await memory.exactly(self.uow, [_PIPELINES], beside, hold=self._held)
+        [found], values = await memory.exactly(self.uow, [_PIPELINES], beside, hold=hold or self._held)
         self._known = found or [self._unstored_default()]
         return values
 
@@ -268,8 +272,9 @@ class PipelineService:
     async def update(self, id: UUID, body: PipelineUpdate, *, expected_version: int) -> PipelineInfo:
         """Raises `NotFound`, `StaleVersion`, `StageInUse` for a stage that is left out and not empty."""
         await self.ensure_default()
-        # Whoever holds the pipelines to put something into a stage is waited for, and comes after us otherwise.
-        row = await self.uow.get(Pipeline, id, lock="update" if body.stages is None else "exclusive")
+        # Where a stage goes, whoever holds the pipelines to put something into one is waited for, or comes after us.
+        loses = self._loses_stages(await self.get(id), body, expected_version)
+        row = await self.uow.get(Pipeline, id, lock="exclusive" if loses else "update")
         require_version(row.version, expected=expected_version)
         await self.uow.of(People).require_teams(body.team_ids or (), pointer="/team_ids")
         await check_rules(self.uow, body.stages or ())
@@ -288,6 +293,14 @@ class PipelineService:
             await self._bump(row)
         self._known = None
         return await self.get(id)
+
+    @staticmethod
+    def _loses_stages(known: PipelineInfo, body: PipelineUpdate, expected_version: int) -> bool:
+        """Whether a stage of the version that is expected goes; where another one is known, it may."""
+        if body.stages is None:
+            return False
+        kept = {stage.key for stage in body.stages}
+        return known.version != expected_version or any(stage.key not in kept for stage in known.stages)
 
     async def _bump(self, row: Pipeline) -> None:
         """The stages are part of the pipeline's state, so its version moves with them."""
