@@ -31,25 +31,23 @@ class RecordColumn:
         self.columns = frozenset({self.name})
 
     def present(self, merging: Merging) -> str:  # noqa: ARG002 - the column is the same for all
-        return f"EXISTS ({self._moving(ids='$2')})"
+        live = f"EXISTS ({_LIVE.format(table=self._record.table, column=self._column)})"
+        return f"({live} OR EXISTS ({self._buried(ids='$2')}))" if self._record.merge else live
 
-    def _moving(self, *, ids: str) -> str:
-        """The rows that name one of `ids`, those of them that are merged away themselves too."""
-        place = {"table": self._record.table, "column": self._column, "ids": ids}
-        return _LIVE.format(**place) + (
-            _BURIED.format(object=self._record.object, **place) if self._record.merge else ""
-        )
+    def _buried(self, *, ids: str) -> str:
+        """The rows that name one of `ids` and are merged away themselves."""
+        record = self._record
+        return _BURIED.format(table=record.table, object=record.object, column=self._column, ids=ids)
 
     async def move(self, merging: Merging) -> list[Moved]:
         uow, record = self._uow, self._record
-        sql = _MOVE.format(
-            table=record.table,
-            column=self._column,
-            also=self._also.format(id="$2"),
-            moving=self._moving(ids="$3"),
-            others=" AND (m.buried OR t.id <> $2)" if self._own else "",
-        )
-        rows = await uow.fetch(sql, uow.tenant_id, merging.survivor_id, list(merging.merged_ids), uow.now)
+        place = {"table": record.table, "column": self._column, "also": self._also.format(id="$2")}
+        arguments = (uow.tenant_id, merging.survivor_id, list(merging.merged_ids), uow.now)
+        others = " AND t.id <> $2" if self._own else ""
+        rows = await uow.fetch(_MOVE.format(others=others, **place), *arguments)
+        if record.merge:
+            buried = self._buried(ids="$3")
+            rows = [*rows, *await uow.fetch(_MOVE_BURIED.format(buried=buried, **place), *arguments)]
         self._tell([(row, row["former"], merging.survivor_id) for row in rows], "moved")
         return [Moved(row["id"], row["former"], counts=not row["buried"]) for row in rows]
 
@@ -79,20 +77,27 @@ class RecordColumn:
                 )
 
 
-# Who changed the reference meanwhile has its way: hence the comparison in the outer WHERE, made on the locked row.
+# Linear by any plan, also by one made while the table was empty: rows are met by the few ids that are merged.
+# Joined with themselves, they were met by all pairs of those found and those of the company.
+# Who changed the reference meanwhile has its way: the comparison is made again on the locked row.
 _MOVE = """
-WITH moving AS ({moving})
-UPDATE {table} t SET {column} = $2::uuid, version = t.version + 1, updated_at = $4{also} FROM moving m
-WHERE t.tenant_id = $1 AND t.id = m.id AND t.{column} = m.former{others}
-RETURNING t.id, t.version, m.former, m.buried"""
+UPDATE {table} t SET {column} = $2::uuid, version = t.version + 1, updated_at = $4{also}
+FROM unnest($3::uuid[]) AS m(former)
+WHERE t.tenant_id = $1 AND t.{column} = m.former AND t.deleted_at IS NULL{others}
+RETURNING t.id, t.version, m.former, false AS buried"""
 
-_LIVE = """
-  SELECT t.id, t.{column} AS former, false AS buried FROM {table} t
-  WHERE t.tenant_id = $1 AND t.{column} = ANY({ids}::uuid[]) AND t.deleted_at IS NULL"""
+_MOVE_BURIED = """
+WITH moving AS ({buried})
+UPDATE {table} t SET {column} = $2::uuid, version = t.version + 1, updated_at = $4{also} FROM moving m
+WHERE t.tenant_id = $1 AND t.id = m.id AND t.{column} = m.former
+RETURNING t.id, t.version, m.former, true AS buried"""
+
+_LIVE = (
+    "SELECT 1 FROM {table} t WHERE t.tenant_id = $1 AND t.{column} = ANY($2::uuid[]) AND t.deleted_at IS NULL"
+)
 
 _BURIED = """
-  UNION ALL
-  SELECT t.id, t.{column}, true FROM kernel.merged_records d
+  SELECT t.id, t.{column} AS former FROM kernel.merged_records d
   JOIN {table} t ON t.tenant_id = d.tenant_id AND t.id = d.record_id AND t.deleted_at IS NOT NULL
   WHERE d.tenant_id = $1 AND d.object = '{object}' AND t.{column} = ANY({ids}::uuid[])"""
 
@@ -182,11 +187,8 @@ class LinkColumn:
 
 
 _PLAIN_LINKS = """
-WITH moving AS (
-  SELECT t.id, t.{column} AS former FROM {table} t
-  WHERE t.tenant_id = $1 AND t.{column} = ANY($3::uuid[]){scope}
-)
-UPDATE {table} t SET {column} = $2 FROM moving m WHERE t.tenant_id = $1 AND t.id = m.id
+UPDATE {table} t SET {column} = $2 FROM unnest($3::uuid[]) AS m(former)
+WHERE t.tenant_id = $1 AND t.{column} = m.former{scope}
 RETURNING t.id, m.former, NULL::jsonb AS detail"""
 
 _LINKS = """

@@ -200,9 +200,12 @@ class ActivitiesOfTenant:
         """Give the open activities about these records to their new owner."""
         uow = self._uow
         team = (await uow.of(People).require_members([owner_id], pointer="/owner_id"))[owner_id]
-        rows = await uow.fetch(_HAND_OVER, uow.tenant_id, object_name, record_ids, owner_id, team, uow.now)
+        found = await uow.fetch(_OPEN_OF_OTHERS, uow.tenant_id, object_name, record_ids, owner_id)
+        formers = {row["id"]: row["owner_id"] for row in found}
+        rows = await uow.fetch(_HAND_OVER, uow.tenant_id, list(formers), owner_id, team, uow.now)
         for row in rows:
-            uow.record_audit("activity", row["id"], "transferred", {"owner_id": [row["former"], owner_id]})
+            changes = {"owner_id": [formers[row["id"]], owner_id]}
+            uow.record_audit("activity", row["id"], "transferred", changes)
             uow.publish(
                 ACTIVITY.updated(id=row["id"], version=row["version"], changed=["owner_id", "team_id"])
             )
@@ -220,13 +223,16 @@ UPDATE activities.activities a SET version = a.version + 1, updated_at = $3, abo
   FROM activities.links l WHERE l.tenant_id = a.tenant_id AND l.activity_id = a.id), '[]')
 WHERE a.tenant_id = $1 AND a.id = ANY($2::uuid[])"""
 
+# As an array, not by a join: that went through all pairs of the company's activities and these links.
+_OPEN_OF_OTHERS = """
+SELECT a.id, a.owner_id FROM activities.activities a
+WHERE a.tenant_id = $1 AND a.id = ANY(ARRAY(
+    SELECT DISTINCT l.activity_id FROM activities.links l
+    WHERE l.tenant_id = $1 AND l.object = $2 AND l.record_id = ANY($3::uuid[])))
+  AND a.status = 'open' AND a.deleted_at IS NULL AND a.owner_id IS DISTINCT FROM $4
+ORDER BY a.id FOR NO KEY UPDATE"""
+
 _HAND_OVER = """
-WITH open AS (
-  SELECT DISTINCT a.id, a.owner_id FROM activities.links l JOIN activities.activities a
-    ON a.tenant_id = l.tenant_id AND a.id = l.activity_id
-  WHERE l.tenant_id = $1 AND l.object = $2 AND l.record_id = ANY($3::uuid[])
-    AND a.status = 'open' AND a.deleted_at IS NULL AND a.owner_id IS DISTINCT FROM $4
-)
-UPDATE activities.activities a SET owner_id = $4, team_id = $5, version = a.version + 1, updated_at = $6
-FROM open WHERE a.tenant_id = $1 AND a.id = open.id
-RETURNING a.id, a.version, open.owner_id AS former"""
+UPDATE activities.activities a SET owner_id = $3, team_id = $4, version = a.version + 1, updated_at = $5
+WHERE a.tenant_id = $1 AND a.id = ANY($2::uuid[])
+RETURNING a.id, a.version"""
