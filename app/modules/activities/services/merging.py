@@ -180,8 +180,8 @@ def _replaced(about: About, object_name: str, gone: set[str], by: Sequence[str])
 
 _NAMED = "= ANY($2::uuid[])"
 _LINKED = (
-    "IN (SELECT l.activity_id FROM activities.links l WHERE l.tenant_id = $1 AND l.object = $2"
-    " AND l.record_id = ANY($3::uuid[]))"
+    "= ANY(ARRAY(SELECT DISTINCT l.activity_id FROM activities.links l WHERE l.tenant_id = $1 AND l.object = $2"
+    " AND l.record_id = ANY($3::uuid[])))"
 )
 _MOVE = """
 WITH moving AS (

@@ -115,23 +115,25 @@ class PriceNotices:
         return row
 
 
+# By keys, not by joins, which went through all pairs of quotes and lines as long as the tables were not analyzed.
 _NOTE: Final = """
 WITH touched AS (
   SELECT q.id, q.owner_id, q.number, q.revision FROM quotes.quotes q
   WHERE q.tenant_id = $1 AND q.currency = $3 AND q.status = ANY($8::text[]) AND q.deleted_at IS NULL
     AND ($6::uuid IS NULL OR q.account_id = $6) AND ($7::uuid IS NULL OR q.contract_id = $7)
-    AND q.id IN (
-      SELECT l.quote_id FROM quotes.quote_lines l WHERE l.tenant_id = $1 AND l.product_id = ANY($2::uuid[]))
+    AND q.id = ANY(ARRAY(
+      SELECT DISTINCT l.quote_id FROM quotes.quote_lines l
+      WHERE l.tenant_id = $1 AND l.product_id = ANY($2::uuid[])))
   ORDER BY q.id FOR KEY SHARE OF q
 ), noted AS (
   INSERT INTO quotes.price_notices AS n (tenant_id, id, quote_id, product_id, former, price, changed_at)
-  SELECT $1, gen_random_uuid(), l.quote_id, l.product_id, $4::text, $5::text, $9::timestamptz FROM (
-    SELECT DISTINCT l.quote_id, l.product_id FROM touched t
-    JOIN quotes.quote_lines l ON l.tenant_id = $1 AND l.quote_id = t.id AND l.product_id = ANY($2::uuid[])
-    ORDER BY l.quote_id, l.product_id
-  ) l
+  SELECT $1, gen_random_uuid(), t.id, l.product_id, $4::text, $5::text, $9::timestamptz
+  FROM touched t CROSS JOIN LATERAL (
+    SELECT DISTINCT l.product_id FROM quotes.quote_lines l
+    WHERE l.tenant_id = $1 AND l.quote_id = t.id AND l.product_id = ANY($2::uuid[])) l
+  ORDER BY t.id, l.product_id
   ON CONFLICT (tenant_id, quote_id, product_id) DO UPDATE SET price = $5, changed_at = $9
     WHERE n.price IS DISTINCT FROM $5
   RETURNING n.quote_id
 )
-SELECT t.* FROM touched t WHERE t.id IN (SELECT n.quote_id FROM noted n) ORDER BY t.id"""
+SELECT t.* FROM touched t WHERE t.id = ANY(ARRAY(SELECT n.quote_id FROM noted n)) ORDER BY t.id"""
