@@ -276,6 +276,7 @@ class PipelineService:
         loses = self._loses_stages(await self.get(id), body, expected_version)
         row = await self.uow.get(Pipeline, id, lock="exclusive" if loses else "update")
         require_version(row.version, expected=expected_version)
+        self._known = None  # what was read before the lock may be of the version before
         await self.uow.of(People).require_teams(body.team_ids or (), pointer="/team_ids")
         await check_rules(self.uow, body.stages or ())
         changes: dict[str, Any] = {}
