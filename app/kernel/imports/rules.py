@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -218,6 +218,9 @@ class ImportRules:
 
     async def complete_import_updates(self, rows: Sequence[ImportRow]) -> None:
         """Add to changes that are checked, custom fields included: what is computed from the whole record."""
+
+    async def before_restore(self, row: Any, before: Mapping[str, Any]) -> None:
+        """The undo puts these columns back: refuse by raising, and the record stays as the import left it."""
 
     async def after_import(self, created: Sequence[RecordTable]) -> None:
         """React to the new rows in the same transaction."""

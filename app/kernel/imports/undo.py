@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.kernel.errors import Invalid, Problem
 from app.kernel.imports.models import Import
+from app.kernel.imports.rules import rules_of
 from app.kernel.imports.run import ImportPayload
 from app.kernel.jobs import JobContext, JobPaused
 from app.kernel.records import RecordService, RecordType
@@ -71,6 +72,7 @@ class _Undo:
         self.uow = uow
         self.record = record
         self.service: RecordService[Any] = record.service(uow)
+        self.rules = rules_of(self.service)
         self.deleted = 0
         self.restored = 0
         self.kept: list[dict[str, Any]] = []
@@ -132,12 +134,13 @@ class _Undo:
         """The record as before the import; None if its type refuses that."""
         before = await self._typed(update["before"])
         try:
-            await self.service.before_restore(row, before)
+            await self.rules.before_restore(row, before)
         except Problem as problem:
             self._keep(update["line"], row.id, problem.detail)
             return None
+        restored = await self.service.write(row, before, action="restored")
         self.restored += 1
-        return await self.service.write(row, before, action="restored")
+        return restored
 
     async def _typed(self, before: dict[str, Any]) -> dict[str, Any]:
         """Values kept as JSON, as the columns have them."""

@@ -49,9 +49,6 @@ class RecordService(MergeHooks[M]):
     async def before_delete(self, row: M) -> None:
         """Refuse by raising, or clean up."""
 
-    async def before_restore(self, row: M, before: Mapping[str, Any]) -> None:
-        """The undo of an import puts columns back: refuse by raising, and the record stays as the import left it."""
-
     async def opened(self, id: UUID, pool_id: UUID) -> None:
         """Somebody looks at a record that lies in a pool: refuse by raising, or count."""
 

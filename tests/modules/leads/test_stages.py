@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.modules.leads.scoring import run_jobs
 from tests.modules.leads.test_imports import failed, run
 from tests.modules.support import make
 from tests.support.api import Client, Company
@@ -128,3 +129,22 @@ async def test_a_conversion_leaves_the_stage(owner: Client) -> None:
     await owner.ok("POST", f"/v1/leads/{lead['id']}/convert", json={}, if_match=1)
     after = await owner.ok("GET", f"/v1/leads/{lead['id']}")
     assert (after["status"], after["stage"]) == ("converted", None)
+
+
+async def test_the_undo_of_an_import_leaves_a_lead_whose_former_stage_has_gone(
+    company: Company, owner: Client
+) -> None:
+    await set_stages(owner, STAGES)
+    for key in ("moved", "stayed"):
+        await make(owner, "leads", name=key, external_id=key, stage="called" if key == "moved" else "visited")
+    done = await run(company, b"external_id,stage,city\nmoved,visited,\nstayed,later,\n", mode="update")
+    assert (done["state"], done["updated"]) == ("completed", 2)
+    await set_stages(owner, STAGES[1:], 1)
+    before = {lead["name"]: lead for lead in (await owner.ok("GET", "/v1/leads"))["data"]}
+    await owner.ok("POST", f"/v1/imports/{done['id']}/undo")
+    await run_jobs(company)
+    undone = await owner.ok("GET", f"/v1/imports/{done['id']}")
+    assert undone["undo"] == {"state": "completed", "deleted": 0, "restored": 1, "kept": 1}
+    after = {lead["name"]: lead for lead in (await owner.ok("GET", "/v1/leads"))["data"]}
+    assert after["moved"] == before["moved"]
+    assert (after["stayed"]["stage"], after["stayed"]["status"]) == ("visited", "working")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from app.kernel.duplicate_imports import mark_duplicates
 from app.kernel.duplicates import DuplicateAware
-from app.kernel.errors import Problem
+from app.kernel.errors import Invalid, Problem
 from app.kernel.imports.rules import ImportOptions, ImportRow, ImportRules
 from app.kernel.statements import entity
 from app.modules.leads.models import Cause, Lead, LeadStatus
@@ -79,6 +79,15 @@ class LeadImport(ImportRules, DuplicateAware[Lead]):
             row.values |= scored
             after = entity(Lead, {**row.existing.__dict__, **row.values})
             await self.after_update(row.existing, after)
+
+    async def before_restore(self, row: Lead, before: Mapping[str, Any]) -> None:
+        """Nothing goes back to a stage that has gone, or that belongs to another state by now."""
+        former = {**row.__dict__, **before}
+        if before.keys().isdisjoint({"stage", "status"}) or former["stage"] is None:
+            return
+        stages = await Stages(self.uow).held()
+        if (former["stage"], former["status"]) not in {(stage.key, stage.category) for stage in stages}:
+            raise Invalid(f"The stage {former['stage']!r}, in which it stood, has gone.")
 
     async def after_import(self, created: Sequence[Any]) -> None:
         """Say which of the new leads are qualified or disqualified already; those without an owner get one."""

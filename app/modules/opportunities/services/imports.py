@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
@@ -72,6 +72,15 @@ class OpportunityImport(ImportRules):
             if not row.faults:
                 after = entity(Opportunity, {**row.existing.__dict__, **row.values})
                 await self.note_move(row.existing, after)
+
+    async def before_restore(self, row: Opportunity, before: Mapping[str, Any]) -> None:
+        """Nothing goes back to a stage that has gone."""
+        if before.keys().isdisjoint({"stage", "pipeline_id"}):
+            return
+        await self.pipelines.hold()
+        place = {**row.__dict__, **before}
+        if await self.pipelines.stage_of(place["pipeline_id"], place["stage"]) is None:
+            raise Invalid(f"The stage {place['stage']!r}, in which it stood, has gone.")
 
     async def after_import(self, created: Sequence[Any]) -> None:
         """The first stage of each, and the outcomes of those that are over."""

@@ -196,15 +196,6 @@ class OpportunityService(OpportunityImport, RecordService[Opportunity]):
             changes = {**changes, **await self.home_amounts.of({**row.__dict__, **changes})}
         return await super().write(row, changes, action=action, custom=custom, reason=reason)
 
-    async def before_restore(self, row: Opportunity, before: Mapping[str, Any]) -> None:
-        """Nothing goes back to a stage that has gone."""
-        if before.keys().isdisjoint(_PLACE):
-            return
-        await self.pipelines.hold()
-        place = {**row.__dict__, **before}
-        if await self.pipelines.stage_of(place["pipeline_id"], place["stage"]) is None:
-            raise Invalid(f"The stage {place['stage']!r}, in which it stood, has gone.")
-
     async def before_update(self, row: Opportunity, changes: dict[str, Any]) -> None:
         await self.settle(row, changes)
         after = {**row.__dict__, **changes}
