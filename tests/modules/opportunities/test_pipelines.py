@@ -12,6 +12,7 @@ import pytest
 from app.kernel.jobs import JobRunner
 from app.modules.opportunities.models import Opportunity
 from app.modules.opportunities.schemas import PipelineUpdate
+from app.modules.opportunities.services.pipeline_changes import PipelineChanges
 from app.modules.opportunities.services.pipelines import PipelineService
 from tests.modules.opportunities.deals import pointers
 from tests.modules.support import acting, make
@@ -136,7 +137,7 @@ async def test_who_comes_while_a_stage_is_taken_away_waits_and_finds_it_gone(
     deals = [await make(owner, "opportunities", name="Old", pipeline_id=made["id"]) for _ in range(5)]
     async with acting(company) as uow:
         body = PipelineUpdate.model_validate({"stages": WITHOUT})
-        await PipelineService(uow).update(UUID(made["id"]), body, expected_version=1)
+        await PipelineChanges(uow).update(UUID(made["id"]), body, expected_version=1)
         trying = [asyncio.create_task(sell(id)) for id in [None] * 5 + [deal["id"] for deal in deals]]
         await asyncio.sleep(0.5)
         assert not any(task.done() for task in trying)
@@ -177,9 +178,9 @@ async def test_nobody_waits_while_a_stage_gets_another_patience(company: Company
     deal = await make(owner, "opportunities", name="Old", pipeline_id=made["id"], stage="engaging")
     async with acting(company) as uow:
         body = PipelineUpdate.model_validate({"stages": PATIENT})
-        await PipelineService(uow).update(UUID(made["id"]), body, expected_version=1)
+        await PipelineChanges(uow).update(UUID(made["id"]), body, expected_version=1)
         async with asyncio.timeout(20):
-            await seller(owner, made)(None)
+            assert (await seller(owner, made)(None)).status_code == 201
             await owner.ok(
                 "PATCH", f"/v1/opportunities/{deal['id']}", json={"stage": "prospecting"}, if_match=1
             )
@@ -195,7 +196,7 @@ async def test_who_moves_a_deal_and_who_changes_its_stages_patience_wait_in_no_c
     async def change() -> None:
         async with acting(company) as other:
             body = PipelineUpdate.model_validate({"stages": PATIENT})
-            await PipelineService(other).update(UUID(made["id"]), body, expected_version=1)
+            await PipelineChanges(other).update(UUID(made["id"]), body, expected_version=1)
 
     async with acting(company) as uow:
         row = await uow.get(Opportunity, UUID(deal["id"]), lock="update")

@@ -30,6 +30,7 @@ from app.modules.opportunities.schemas import (
     Win,
 )
 from app.modules.opportunities.services.opportunities import OPPORTUNITY, OpportunityService
+from app.modules.opportunities.services.pipeline_changes import PipelineChanges
 from app.modules.opportunities.services.pipelines import PipelineService, read
 from app.modules.opportunities.services.stage_history import StageHistory
 from app.modules.opportunities.services.statistics import StatisticsService
@@ -126,7 +127,7 @@ async def get_pipeline(id: UUID, uow: Uow, response: Response) -> PipelineRead:
 @router.post("/v1/pipelines", access="pipeline:manage", status_code=201, responses=problems(DuplicateValue))
 async def create_pipeline(body: PipelineCreate, uow: Uow, response: Response) -> PipelineRead:
     """Make a pipeline with its stages."""
-    made = await PipelineService(uow).create(body)
+    made = await PipelineChanges(uow).create(body)
     tag(response, made)
     response.headers["Location"] = f"/v1/pipelines/{made.id}"
     return read(made)
@@ -137,6 +138,6 @@ async def update_pipeline(
     id: UUID, body: PipelineUpdate, version: IfMatch, uow: Uow, response: Response
 ) -> PipelineRead:
     """Rename a pipeline, make it the default, or replace its stages."""
-    changed = await PipelineService(uow).update(id, body, expected_version=version)
+    changed = await PipelineChanges(uow).update(id, body, expected_version=version)
     tag(response, changed)
     return read(changed)
