@@ -87,9 +87,10 @@ LINES: dict[str, tuple[tuple[str, str], ...]] = {
 """The tables whose rows come into being with a record, and which of their rows are those of one (`$2`)."""
 _PRODUCTS = "SELECT * FROM catalog.products WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
 _EMPTY: dict[str, Any] = dict.fromkeys(_PLAN.names)
-_COLUMNS = """
+COLUMNS = """
 SELECT string_agg(attname, ', ' ORDER BY attnum) AS columns FROM pg_attribute
 WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attname <> 'tx'"""
+"""A table's columns but those that the database fills in."""
 
 
 def _beside(record: RecordType[Any], verb: str) -> str:
@@ -190,7 +191,7 @@ class Raw:
 
     async def _columns(self, table: str) -> str:
         """Its columns but those that the database fills in."""
-        return str((await self._run(_COLUMNS, table))[0]["columns"])
+        return str((await self._run(COLUMNS, table))[0]["columns"])
 
     async def _order(self, given: dict[str, Any]) -> bytes:
         order, lines = given["order"], given["lines"]
