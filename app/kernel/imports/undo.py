@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
+from app.kernel.constraints import problem_of
+from app.kernel.custom_fields.store import Cleaned
 from app.kernel.errors import Invalid, Problem
 from app.kernel.imports.models import Import
+from app.kernel.imports.restoring import References
 from app.kernel.imports.rules import rules_of
 from app.kernel.imports.run import ImportPayload
 from app.kernel.jobs import JobContext, JobPaused
@@ -44,7 +49,7 @@ async def _undo_chunk(uow: UnitOfWork, found: Import, chunk: Any, counts: dict[s
     if record is None:
         raise Invalid(f"There is no record type {found.object!r} any more.")
     uow.actor.require(f"{record.object}:import")
-    undone = _Undo(uow, record)
+    undone = _Undo(uow, record, await References.of(uow, record))
     await undone.restore(chunk["updated"])
     await undone.delete(dict(zip(chunk["created_ids"], chunk["created_lines"], strict=True)))
     await uow.fetch(
@@ -68,9 +73,10 @@ async def _undo_chunk(uow: UnitOfWork, found: Import, chunk: Any, counts: dict[s
 class _Undo:
     """One chunk being undone."""
 
-    def __init__(self, uow: UnitOfWork, record: RecordType[Any]) -> None:
+    def __init__(self, uow: UnitOfWork, record: RecordType[Any], references: References) -> None:
         self.uow = uow
         self.record = record
+        self.references = references
         self.service: RecordService[Any] = record.service(uow)
         self.rules = rules_of(self.service)
         self.deleted = 0
@@ -131,16 +137,31 @@ class _Undo:
                     rows[id], ours[id] = restored, restored.version
 
     async def _restore(self, row: Any, update: dict[str, Any]) -> Any:
-        """The record as before the import; None if its type refuses that."""
+        """The record as before the import; None if it cannot be that any more."""
         before = await self._typed(update["before"])
         try:
-            await self.rules.before_restore(row, before)
-        except Problem as problem:
+            async with self.uow.savepoint():
+                await self.references.require(row, before)
+                await self.rules.before_restore(row, before)
+                restored = await self.service.write(
+                    row, before, action="restored", custom=await self._custom(row, before)
+                )
+        except (Problem, asyncpg.IntegrityConstraintViolationError) as error:
+            problem = error if isinstance(error, Problem) else problem_of(error)
+            if problem.status >= 500:
+                raise
             self._keep(update["line"], row.id, problem.detail)
             return None
-        restored = await self.service.write(row, before, action="restored")
         self.restored += 1
         return restored
+
+    async def _custom(self, row: Any, before: Mapping[str, Any]) -> Cleaned | None:
+        """The former custom fields, with the index rows of those that change."""
+        if "custom" not in before:
+            return None
+        former, now = before["custom"], row.custom
+        changed = [key for key in sorted({*former, *now}) if former.get(key) != now.get(key)]
+        return await self.uow.kernel.custom_fields.as_stored(self.uow, self.record.object, former, changed)
 
     async def _typed(self, before: dict[str, Any]) -> dict[str, Any]:
         """Values kept as JSON, as the columns have them."""

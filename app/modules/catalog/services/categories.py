@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
 from app.kernel.access import Scope
 from app.kernel.errors import Invalid
+from app.kernel.imports.rules import ImportRules
 from app.kernel.locks import lock_name
 from app.kernel.records import RecordService, RecordType, Search
 from app.modules.catalog.interface import CatalogEntryInUse, CategoryLoop, CategoryTooDeep
@@ -30,7 +32,7 @@ KEPT_BY_MANAGERS = {
 """The catalogue is one for all: whoever sells reads it, managers keep it."""
 
 
-class CategoryService(RecordService[Category]):
+class CategoryService(ImportRules, RecordService[Category]):
     """Categories; writers of the tree wait for each other, so that two moves make no loop."""
 
     record: ClassVar[RecordType[Any]]
@@ -42,6 +44,11 @@ class CategoryService(RecordService[Category]):
     async def before_update(self, row: Category, changes: dict[str, Any]) -> None:
         if changes.get("parent_id") is not None:
             await self._check_parent(changes["parent_id"], row.id)
+
+    async def before_restore(self, row: Category, before: Mapping[str, Any]) -> None:
+        """No category goes back under one that lies below it by now."""
+        if before.get("parent_id") is not None:
+            await self._check_parent(before["parent_id"], row.id)
 
     async def before_delete(self, row: Category) -> None:
         """Raises `CatalogEntryInUse` while it holds products or categories."""

@@ -139,6 +139,11 @@ class AccountService(ImportRules, DuplicateAware[Account]):
             row.values["completeness"] = account_completeness(row.values)
         await mark_duplicates(self, rows, options)
 
+    async def before_restore(self, row: Account, before: Mapping[str, Any]) -> None:
+        """No account goes back under one that lies below it by now."""
+        if before.get("parent_id") is not None:
+            await self._check_parent(before["parent_id"], row.id)
+
     async def prepare_import_updates(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
         """Parents of a chunk of changes; the rest as for single ones."""
         await resolve_accounts(self.uow, rows, "parent", "parent_id")

@@ -158,6 +158,11 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
             row.values["completeness"] = contact_completeness(row.values)
         await mark_duplicates(self, rows, options)
 
+    async def before_restore(self, row: Contact, before: Mapping[str, Any]) -> None:
+        """Nobody reports again to who reports to them by now."""
+        if before.get("reports_to_id") is not None:
+            await self._check_superior(before["reports_to_id"], row.id)
+
     async def prepare_import_updates(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
         """Accounts of a chunk of changes; the rest as for single ones."""
         await resolve_accounts(self.uow, rows, "account", "account_id")

@@ -206,6 +206,12 @@ class CaseService(CaseImport, RecordService[Case]):
         if row.status not in ENDED and told - _SAID:
             changes |= await self.clocks.repledged(row, {**row.__dict__, **changes})
 
+    async def before_restore(self, row: Case, before: Mapping[str, Any]) -> None:
+        """No case becomes a part of its own part again."""
+        if before.get("parent_id") is not None:
+            await lock_keys(self.uow, "case-parents", [""])
+            await self._check_parent(row.id, before["parent_id"])
+
     async def write(self, row: Case, changes: dict[str, Any], **how: Any) -> Case:
         """As every record. Whoever is given a case by somebody was not given it by routing."""
         if row.routed_at is not None and changes.get("owner_id", row.owner_id) != row.owner_id:
