@@ -28,7 +28,6 @@ def _file(rows: int) -> bytes:
 @pytest.fixture
 async def toys(own_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     monkeypatch.setattr(run, "CHUNK", CHUNK)
-    monkeypatch.setattr(run, "_AT_ONCE", CHUNK)
     async with bench(own_database, tmp_path) as made:
         yield made
 

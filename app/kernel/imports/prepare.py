@@ -6,7 +6,7 @@ checking; what is wrong with a row stays with that row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from app.kernel.tabular import Fault, Row
 
 
 class Preparer:
-    """Prepares batches of rows under one plan. `mode` decides what a missing field means."""
+    """Prepares rows under one plan. `mode` decides what a missing field means."""
 
     def __init__(
         self,
@@ -56,11 +56,8 @@ class Preparer:
         """The rows to come are of this moment."""
         self._service.uow.now = now
 
-    def prepare(self, rows: Iterable[Row]) -> list[ImportRow]:
-        """Rows with their columns, or with the reasons why not. Column names in faults are the file's."""
-        return [self._one(row) for row in rows]
-
-    def _one(self, row: Row) -> ImportRow:
+    def prepare(self, row: Row) -> ImportRow:
+        """A row with its columns, or with the reasons why not. Column names in faults are the file's."""
         made = ImportRow(row.number, row.line, row.values)
         if row.fault is not None:
             made.faults.append(row.fault)

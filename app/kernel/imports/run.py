@@ -35,7 +35,6 @@ from app.kernel.tabular import Fault, Row, TableReader, TabularError, open_table
 from app.kernel.uow import UnitOfWork
 
 CHUNK = 320
-_AT_ONCE = 20  # rows, about 2 ms
 ATTEMPTS = 10
 _ANALYZE_AFTER = frozenset({1, 16, 64, 256, 1_024})  # chunks
 
@@ -223,14 +222,13 @@ def _next(rows: Iterator[Row], run: _Run, now: datetime, former: list[ImportRow]
     The `former` rows, which are written, are let go here as well: to free them takes a millisecond.
     """
     run.preparer.begin(now)
-    found: list[ImportRow] = []
     calm = run.options.calm
     calm.wait()
     former.clear()
-    while calm.wait() and (part := run.preparer.prepare(islice(rows, _AT_ONCE))):
-        found += part
-        if len(found) >= CHUNK:
-            break
+    found: list[ImportRow] = []
+    for row in islice(rows, CHUNK):
+        calm.wait()
+        found.append(run.preparer.prepare(row))
     return Chunk(now, found)
 
 

@@ -125,7 +125,6 @@ async def test_a_dry_run_counts_what_the_import_does_however_far_rows_are_apart(
     files: Files, monkeypatch, rule
 ):
     monkeypatch.setattr("app.kernel.imports.run.CHUNK", 2)
-    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", 2)
     content = (
         "external_id,name,email\n1,Zenith,info@zenith.example\n2,Quartz,q@quartz.example\n3,Birch,\n"
         "None,Oak,INFO@zenith.example\n2,Elm,elm@elm.example\n5,Birch,\n,Ash,\n"
@@ -144,7 +143,6 @@ async def test_a_dry_run_counts_what_the_import_does_however_far_rows_are_apart(
 @pytest.mark.parametrize("chunk", [2, 6])
 async def test_a_dry_run_of_an_upsert_knows_rows_that_change_rows_before(files: Files, monkeypatch, chunk):
     monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
-    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
     content = "external_id,name,email\n1,Zenith,\n2,Quartz,\n1,,info@zenith.example\n3,,\n2,Quartz Ltd,\n4,Elm,\n3,Fir,\n"
     for dry_run in (True, False):
         done = await files.run("account", content, mode="upsert", dry_run=dry_run)
@@ -166,7 +164,6 @@ async def test_a_row_counts_up_to_five_that_look_like_it_in_one_chunk_or_several
     files: Files, monkeypatch, chunk
 ):
     monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
-    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
     names = ("Zenith", "Quartz", "Birch", "Elm", "Oak", "Ash", "Larch", "Rowan", "Alder")
     lines = "".join(f"{name},info@one.example\n" for name in names)
     assert (await files.run("account", f"name,email\n{lines}")).created == 9
@@ -177,7 +174,6 @@ async def test_a_row_counts_up_to_five_that_look_like_it_in_one_chunk_or_several
 @pytest.mark.parametrize("chunk", [1, 4, 9])
 async def test_a_row_with_two_numbers_counts_five_for_each(files: Files, monkeypatch, chunk):
     monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
-    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
     header = "family_name,mobile,phone\n"
     one, two = "+442071838750", "+442071838751"
     kept = "".join(f"Kept{n},{one},\n" for n in range(5)) + "".join(f"Kept{n},{two},\n" for n in range(5, 10))

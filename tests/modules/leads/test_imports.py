@@ -218,7 +218,6 @@ async def test_a_dry_run_lets_nobody_wait_behind_a_row_that_is_left_out(
     company: Company, owner: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "CHUNK", 2)
-    monkeypatch.setattr(importing, "_AT_ONCE", 2)
     await make(owner, "leads", name="Taken", external_id="taken")
     content = (
         b"external_id,name,email\ntaken,Ann,a@e.example.com\nb,Bo,b@e.example.com\n"
