@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.kernel.clock import FixedClock
+from tests.modules.after_sales.cases.cases import again, case_of
 from tests.modules.after_sales.sla.sla import policy_of, sweep
 from tests.modules.catalog.goods import imported
 from tests.modules.support import make
 from tests.support.api import Company
+from tests.support.undoing import changed, counted, undo
 
 Json = dict[str, Any]
 FILE = """external_id,subject,account,status,priority,created,closed
@@ -53,3 +55,18 @@ async def test_a_file_brings_cases_whose_clocks_do_not_run_in_the_past(
     assert (detail["clocks"], detail["due_at"], detail["sla_failed"]) == ([], None, False)
     await sweep(company)
     assert not (await owner.ok("GET", f"/v1/cases/{running['id']}"))["sla_failed"]
+
+
+async def test_the_undo_makes_no_case_a_part_of_its_own_part(company: Company) -> None:
+    owner = company.owner
+    top, other = [await case_of(owner) for _ in range(2)]
+    part = await case_of(owner, parent_id=top["id"], external_id="part")
+    text = f"external_id,parent_id\npart,{other['id']}\n"
+    done = await changed(company, "cases", text, changes=1)
+    await owner.ok("PATCH", f"/v1/cases/{top['id']}", json={"parent_id": part["id"]}, if_match=1)
+    before = await again(owner, part)
+    assert await undo(company, done) == (
+        counted(restored=0, kept=1),
+        ["2: That case is a part of this one."],
+    )
+    assert await again(owner, part) == before

@@ -168,6 +168,11 @@ class CaseService(CaseImport, RecordService[Case]):
         if not unowned and not self._for_others:
             await super()._assign(values, creating=creating)
 
+    async def hold_parent(self, id: UUID, parent_id: UUID | None) -> None:
+        """Let nobody else move cases while this one becomes a part of another. Raises as `_check_parent`."""
+        await lock_keys(self.uow, "case-parents", [""])
+        await self._check_parent(id, parent_id)
+
     async def _check_parent(self, id: UUID | None, parent_id: UUID | None) -> None:
         """Raises `Invalid` for a parent that is not there, or is a part of the case itself."""
         if parent_id is None:
@@ -190,8 +195,7 @@ class CaseService(CaseImport, RecordService[Case]):
         if row.status in ENDED and told - _ALWAYS:
             raise CaseEnded(f"It is {row.status}.", state=row.status)
         if "parent_id" in told:
-            await lock_keys(self.uow, "case-parents", [""])
-            await self._check_parent(row.id, changes["parent_id"])
+            await self.hold_parent(row.id, changes["parent_id"])
         named = told & _NAMED
         if named:
             values = {**row.__dict__, **changes}
@@ -205,12 +209,6 @@ class CaseService(CaseImport, RecordService[Case]):
                 changes["required_skills"] = asked
         if row.status not in ENDED and told - _SAID:
             changes |= await self.clocks.repledged(row, {**row.__dict__, **changes})
-
-    async def before_restore(self, row: Case, before: Mapping[str, Any]) -> None:
-        """No case becomes a part of its own part again."""
-        if before.get("parent_id") is not None:
-            await lock_keys(self.uow, "case-parents", [""])
-            await self._check_parent(row.id, before["parent_id"])
 
     async def write(self, row: Case, changes: dict[str, Any], **how: Any) -> Case:
         """As every record. Whoever is given a case by somebody was not given it by routing."""

@@ -5,7 +5,7 @@ What is over when it comes in was promised to nobody: it has no clocks. The rest
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from uuid import UUID
 
@@ -40,6 +40,7 @@ class CaseImport(ImportRules):
 
         async def complete_import(self, values: dict[str, Any]) -> None: ...
         async def before_update(self, row: Case, changes: dict[str, Any]) -> None: ...
+        async def hold_parent(self, id: UUID, parent_id: UUID | None) -> None: ...
 
     async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
         """Complete new cases. A dry run takes no numbers."""
@@ -93,6 +94,11 @@ class CaseImport(ImportRules):
         if (wanted in _ENDED or stands in _ENDED) and wanted is not stands:
             row.refuse(STATUS.name, "not_in_order", f"By its times it is {stands}: say when it was closed.")
         row.values["status"] = wanted.value
+
+    async def before_restore(self, row: Case, before: Mapping[str, Any]) -> None:
+        """No case becomes a part of its own part again."""
+        if before.get("parent_id") is not None:
+            await self.hold_parent(row.id, before["parent_id"])
 
     async def prepare_import_updates(
         self,
