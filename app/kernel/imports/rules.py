@@ -169,9 +169,15 @@ class ImportRow:
         """Leave this row out for what a rule raised."""
         errors: Sequence[FieldError] = problem.errors
         if not errors:
-            self.refuse(None, problem.code, problem.detail)
+            place = problem.members.get("pointer")
+            self.refuse(_field_at(place) if place else None, problem.code, problem.detail)
         for error in errors:
-            self.refuse(error.pointer.lstrip("/").replace("/", ".") or None, error.code, error.detail)
+            self.refuse(_field_at(error.pointer), error.code, error.detail)
+
+
+def _field_at(pointer: str) -> str | None:
+    """The field that a pointer into a record names."""
+    return pointer.lstrip("/").replace("/", ".") or None
 
 
 class ImportRules:

@@ -241,3 +241,29 @@ async def test_a_thousand_rows_take_a_fixed_number_of_statements(files: Files):
             await AccountService(uow).prepare_import(rows(number)[1:], ImportOptions("create"))
             spent.append(uow.statements - before)
     assert spent[0] == spent[1] <= 6
+
+
+async def test_changes_of_one_file_make_no_loop_and_no_tree_too_deep(files: Files):
+    lines = "external_id,name,parent\n" + "".join(f"{key},{key} Works,\n" for key in "ABCDEFGHIJKLM")
+    assert (await files.run("account", lines)).created == 13
+    loop = await files.run("account", "external_id,parent\nA,B\nB,C\nC,A\n", mode="update")
+    assert (loop.updated, loop.failed) == (2, 1)
+    assert await files.faults(loop) == [(4, "hierarchy_loop")]
+    failed = (await files.owner.get(f"/v1/imports/{loop.id}/results/failed")).text.splitlines()
+    assert failed[1].startswith("C,A,4,parent_id,hierarchy_loop,")
+    chain = "".join(f"{below},{above}\n" for below, above in zip("CDEFGHIJKL", "DEFGHIJKLM", strict=True))
+    deep = await files.run("account", "external_id,parent\n" + chain, mode="update")
+    assert (deep.updated, await files.faults(deep)) == (9, [(9, "hierarchy_too_deep")])
+    accounts = await files.accounts()
+    assert accounts["J Works"]["parent_id"] is None
+    nodes = (await files.owner.ok("GET", f"/v1/accounts/{accounts['A Works']['id']}/hierarchy"))["nodes"]
+    assert len(nodes) == len({node["id"] for node in nodes})
+
+
+async def test_changes_of_one_file_let_nobody_report_to_themselves(files: Files):
+    people = [await make(files.owner, "contacts", name=f"Person {n}", external_id=f"C-{n}") for n in (1, 2)]
+    circle = f"external_id,reports_to_id\nC-1,{people[1]['id']}\nC-2,{people[0]['id']}\n"
+    done = await files.run("contact", circle, mode="update")
+    assert (done.updated, await files.faults(done)) == (1, [(3, "hierarchy_loop")])
+    second = await files.owner.ok("GET", f"/v1/contacts/{people[1]['id']}")
+    assert (second["reports_to_id"], second["version"]) == (None, 1)

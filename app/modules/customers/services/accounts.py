@@ -21,6 +21,7 @@ from app.modules.customers.models import Account, AccountKind
 from app.modules.customers.schemas import AccountCreate, AccountRead, AccountUpdate, Hierarchy, HierarchyNode
 from app.modules.customers.services.imports import (
     PARENT,
+    check_moves,
     check_new_tree,
     require_visible,
     resolve_accounts,
@@ -153,6 +154,10 @@ class AccountService(ImportRules, DuplicateAware[Account]):
                 await self.uow.of(Pools).assigned(
                     "account", row.existing.id, row.existing.pool_id, row.values["owner_id"]
                 )
+
+    async def complete_import_updates(self, rows: Sequence[ImportRow]) -> None:
+        """The moves of a chunk together: no loop, and no tree too deep."""
+        await check_moves(self.uow, rows, ACCOUNT_TREE)
 
     # -- merging -------------------------------------------------------------------------------------------
 

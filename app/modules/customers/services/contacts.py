@@ -31,6 +31,7 @@ from app.modules.customers.schemas import (
 from app.modules.customers.services.accounts import AccountService, holds_account
 from app.modules.customers.services.imports import (
     ACCOUNT_OF_CONTACT,
+    check_moves,
     require_visible,
     resolve_accounts,
 )
@@ -167,6 +168,10 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
         """Accounts of a chunk of changes; the rest as for single ones."""
         await resolve_accounts(self.uow, rows, "account", "account_id")
         await super().prepare_import_updates([row for row in rows if not row.faults], options)
+
+    async def complete_import_updates(self, rows: Sequence[ImportRow]) -> None:
+        """Who reports to whom, of all rows together: no circle."""
+        await check_moves(self.uow, rows, CONTACT_TREE)
 
     # -- merging -------------------------------------------------------------------------------------------
 
