@@ -316,7 +316,10 @@ class ChunkWriter:
         changed = [row for row in changed if not row.faults]
         await self.rules.complete_import_updates(changed)
         await self._index([(row.existing.id, row) for row in changed])
-        for row in await self._update([row for row in changed if not row.faults]):
+        updated = await self._update([row for row in changed if not row.faults])
+        if updated:
+            await self.rules.after_import_updates(updated)
+        for row in updated:
             before = {name: row.existing.__dict__[name] for name in row.values}
             outcome.updated.append((row, row.existing.version + 1, before))
 

@@ -226,6 +226,9 @@ class ImportRules:
     async def complete_import_updates(self, rows: Sequence[ImportRow]) -> None:
         """Add to changes that are checked, custom fields included: what is computed from the whole record."""
 
+    async def after_import_updates(self, rows: Sequence[ImportRow]) -> None:
+        """React to changed records in the same transaction; `row.values` are the columns that changed."""
+
     async def before_restore(self, row: Any, before: Mapping[str, Any]) -> None:
         """The undo puts these columns back: refuse by raising, and the record stays as the import left it."""
 

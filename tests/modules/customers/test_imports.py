@@ -267,3 +267,18 @@ async def test_changes_of_one_file_let_nobody_report_to_themselves(files: Files)
     assert (done.updated, await files.faults(done)) == (1, [(3, "hierarchy_loop")])
     second = await files.owner.ok("GET", f"/v1/contacts/{people[1]['id']}")
     assert (second["reports_to_id"], second["version"]) == (None, 1)
+
+
+async def test_a_file_that_moves_a_contact_where_they_have_a_part_leaves_them_there_once(files: Files):
+    former, other = [await make(files.owner, "accounts", name=name) for name in ("Acme Ltd", "Zenith GmbH")]
+    una = await make(
+        files.owner, "contacts", name="Una Poe", external_id="C-1", account_id=former["id"], role="user"
+    )
+    await files.owner.ok(
+        "PUT", f"/v1/contacts/{una['id']}/roles/{other['id']}", json={"role": "champion"}, if_match=1
+    )
+    moved = await files.run("contact", "external_id,account\nC-1,Zenith\n", mode="update")
+    assert (moved.updated, moved.failed) == (1, 0)
+    members = (await files.owner.ok("GET", f"/v1/accounts/{other['id']}/committee"))["members"]
+    assert [(member["contact"]["name"], member["is_primary"]) for member in members] == [("Una Poe", True)]
+    assert len((await files.owner.ok("GET", f"/v1/contacts/{una['id']}/roles"))["data"]) == 1

@@ -173,6 +173,19 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
         """Who reports to whom, of all rows together: no circle."""
         await check_moves(self.uow, rows, CONTACT_TREE)
 
+    async def after_import_updates(self, rows: Sequence[ImportRow]) -> None:
+        """A part in what became the first account is no further one any more."""
+        moved = [row for row in rows if row.values.get("account_id") is not None]
+        if not moved:
+            return
+        await self.uow.fetch(
+            "DELETE FROM customers.contact_roles r USING unnest($2::uuid[], $3::uuid[]) AS m(contact_id, account_id)"
+            " WHERE r.tenant_id = $1 AND r.contact_id = m.contact_id AND r.account_id = m.account_id",
+            self.uow.tenant_id,
+            [row.existing.id for row in moved],
+            [row.values["account_id"] for row in moved],
+        )
+
     # -- merging -------------------------------------------------------------------------------------------
 
     async def lock_merge(self) -> None:
