@@ -392,9 +392,11 @@ class DuplicateAware(RecordService[M]):
             self.actor.require("duplicate_rule:override")
         return await self._create(given, explicit, allow=allow)
 
-    async def create_knowingly(self, given: Mapping[str, Any]) -> M:
+    async def create_knowingly(
+        self, given: Mapping[str, Any], *, explicit: Collection[str] | None = None
+    ) -> M:
         """Create although it looks like another: for callers that have looked and decided themselves."""
-        return await self._create(given, None, allow=True)
+        return await self._create(given, explicit, allow=True)
 
     async def _create(self, given: Mapping[str, Any], explicit: Collection[str] | None, *, allow: bool) -> M:
         self._allow_duplicates = allow

@@ -138,10 +138,10 @@ class RecordService(MergeHooks[M]):
         Raises: `Forbidden`, `Invalid`, `DuplicateValue` and whatever the module's rules refuse.
         """
         record = self.record
-        self.actor.require(f"{record.object}:create")
-        self._check_field_rules(given if explicit is None else explicit)
+        self.require_creatable(given if explicit is None else explicit)
         values = self._columns(given)
-        if explicit is not None and values.get("team_id") not in (None, *self.actor.team_ids):
+        chooses_team = explicit is not None and "team_id" in explicit
+        if chooses_team and values.get("team_id") not in (None, *self.actor.team_ids):
             self.actor.require(f"{record.object}:assign")
         await self._assign(values, creating=True)
         if record.held:
@@ -159,6 +159,11 @@ class RecordService(MergeHooks[M]):
         self.uow.publish_record(record.created, row.id, row.version, record=self._render(row))
         await self.after_create(row)
         return row
+
+    def require_creatable(self, given: Collection[str]) -> None:
+        """Raises `Forbidden` for who may not create records, or not set one of these fields."""
+        self.actor.require(f"{self.record.object}:create")
+        self._check_field_rules(given)
 
     async def update(self, id: UUID, given: Mapping[str, Any], *, expected_version: int | None) -> M:
         """Apply a merge patch. Raises also `NotFound`, `StaleVersion` when `expected_version` is not current."""

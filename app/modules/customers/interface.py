@@ -131,7 +131,8 @@ class MatchRequest:
     """An account and a contact to find or make. `account` and `contact` are fields as in the API's create bodies.
 
     With `account_id` or `contact_id` that one is taken and only its empty fields are filled; `overwrite_source`
-    also replaces the source. A contact must belong to the account.
+    also replaces the source. A contact must belong to the account. `account_given` and `contact_given` name the
+    fields that the actor wrote themselves: a new record is refused for those that their role may not set.
     """
 
     account: Mapping[str, Any]
@@ -141,6 +142,8 @@ class MatchRequest:
     on_duplicate_account: OnDuplicate = OnDuplicate.ASK
     on_duplicate_contact: OnDuplicate = OnDuplicate.ASK
     overwrite_source: bool = False
+    account_given: frozenset[str] = frozenset()
+    contact_given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +237,7 @@ class Customers(Protocol):
         """Whether the contact has a part in the account, as their first one or a further one."""
 
     async def preview(self, request: MatchRequest) -> MatchPreview:
-        """What `match_or_create` would do; writes nothing."""
+        """What `match_or_create` would do; writes nothing. Raises as it does, but for duplicates."""
 
     async def match_or_create(self, request: MatchRequest) -> Matched:
         """Find or make an account and a contact; filling never overwrites.

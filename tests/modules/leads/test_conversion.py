@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +11,11 @@ import pytest
 
 from app.kernel.access import Scope, system_actor
 from app.kernel.errors import Forbidden, Invalid
-from app.modules.leads.schemas import ConversionPlan, LeadCreate
+from app.kernel.uow import UnitOfWork
+from app.modules.leads.schemas import Conversion, ConversionPlan, LeadCreate
 from app.modules.leads.services.conversion import Converter
 from app.modules.leads.services.leads import LeadService
+from app.modules.leads.services.preview import preview
 from tests.modules.support import acting, actor_of, colleague, count, make
 from tests.support.api import Client, Company
 
@@ -49,6 +52,10 @@ async def convert(owner: Client, lead: dict[str, Any], **plan: Any) -> dict[str,
         "POST", f"/v1/leads/{lead['id']}/convert", json=plan, **version_of(lead)
     )
     return found
+
+
+async def _convert(uow: UnitOfWork, id: UUID, plan: ConversionPlan) -> Conversion:
+    return await Converter(uow).convert(id, plan, expected_version=1)
 
 
 async def made_rows(company: Company) -> tuple[int, int, int]:
@@ -381,6 +388,76 @@ async def test_who_may_only_read_leads_converts_none(company: Company, owner: Cl
                 await Converter(uow).convert(UUID(lead["id"]), ConversionPlan(), expected_version=1)
     assert await made_rows(company) == (0, 0, 0)
     assert await owner.ok("GET", f"/v1/leads/{lead['id']}") == lead
+
+
+async def test_fields_that_a_role_may_not_set_stay_empty_unless_they_are_asked_for(
+    company: Company, owner: Client
+) -> None:
+    whats = ("read", "create", "assign")
+    grants = {f"{name}_{what}": Scope.ALL for name in ("lead", "account", "contact") for what in whats}
+    actor = replace(
+        colleague(await actor_of(company), **grants, lead_convert=Scope.ALL),
+        hidden_fields={"account": frozenset({"credit_limit", "owner_id"})},
+        readonly_fields={
+            "account": frozenset({"rating", "lifecycle_stage"}),
+            "contact": frozenset({"title"}),
+        },
+    )
+    lead = await make(owner, "leads", **PERSON)
+    asked = ConversionPlan.model_validate({"account": {"create": {"rating": "cold"}}})
+    for act in (preview, _convert):
+        async with acting(company, actor) as uow:
+            with pytest.raises(Forbidden) as refused:
+                await act(uow, UUID(lead["id"]), asked)
+        assert [error.pointer for error in refused.value.errors] == ["/rating"]
+    assert await made_rows(company) == (0, 0, 0)
+    async with acting(company, actor) as uow:
+        seen = await preview(uow, UUID(lead["id"]), ConversionPlan())
+        result = await Converter(uow).convert(UUID(lead["id"]), ConversionPlan(), expected_version=1)
+    account = await owner.ok("GET", f"/v1/accounts/{result.account.id}")
+    contact = await owner.ok("GET", f"/v1/contacts/{result.contact.id}") if result.contact else {}
+    assert (account["rating"], account["industry"], account["lifecycle_stage"]) == (
+        None,
+        "manufacturing",
+        "qualified",
+    )
+    assert (account["owner_id"], contact["title"], contact["email"]) == (
+        lead["owner_id"],
+        None,
+        PERSON["email"],
+    )
+    assert seen.contact is not None
+    shown = {field.field: field.value for field in seen.account.fields if field.written}
+    assert shown == {name: account[name] for name in shown}
+    assert {"rating", "title"}.isdisjoint(
+        field.field for field in (*seen.account.fields, *seen.contact.fields)
+    )
+
+
+async def test_the_preview_promises_nothing_that_the_actor_may_not_do(
+    company: Company, owner: Client
+) -> None:
+    await make(owner, "accounts", name="Initech")
+    everything = await actor_of(company)
+    grants = {f"{name}_read": Scope.ALL for name in ("lead", "account", "contact")} | {
+        "lead_convert": Scope.ALL
+    }
+    lead = await make(owner, "leads", **PERSON)
+    async with acting(company, colleague(everything, **grants)) as uow:
+        with pytest.raises(Forbidden) as refused:
+            await preview(uow, UUID(lead["id"]), ConversionPlan())
+    assert refused.value.members["permission"] == "contact:create"
+    grants |= {"contact_create": Scope.ALL}
+    async with acting(company, colleague(everything, **grants)) as uow:
+        with pytest.raises(Forbidden) as refused:
+            await preview(uow, UUID(lead["id"]), ConversionPlan())
+    assert refused.value.members["permission"] == "contact:assign"
+    grants |= {"contact_assign": Scope.ALL}
+    async with acting(company, colleague(everything, **grants)) as uow:
+        seen = await preview(uow, UUID(lead["id"]), ConversionPlan())
+        result = await Converter(uow).convert(UUID(lead["id"]), ConversionPlan(), expected_version=1)
+    assert seen.account.outcome == "match"
+    assert [field.field for field in seen.account.fields if field.written] == result.account.filled == []
 
 
 async def test_a_lead_that_nobody_owns_needs_an_owner(company: Company, owner: Client) -> None:

@@ -93,7 +93,9 @@ async def check_new_tree(uow: UnitOfWork, rows: Sequence[ImportRow], tree: Tree)
 
 async def check_moves(uow: UnitOfWork, rows: Sequence[ImportRow], tree: Tree) -> None:
     """Refuse changes that each fit the tree as it was, but not together with those before them in the chunk."""
-    moved = {row.existing.id: row for row in rows if row.values.get(tree.column) is not None and not row.faults}
+    moved = {
+        row.existing.id: row for row in rows if row.values.get(tree.column) is not None and not row.faults
+    }
     refused = await tree.refused_moves(uow, {id: row.values[tree.column] for id, row in moved.items()})
     for id, problem in refused.items():
         moved[id].refuse_by(problem)

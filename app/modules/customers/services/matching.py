@@ -6,7 +6,7 @@ e-mail address at that account, or the same name there. What merely looks alike 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ from app.kernel.validation import pointer_of
 from app.modules.customers.interface import Matched, MatchPreview, MatchRequest, OnDuplicate
 from app.modules.customers.models import Account, Contact
 from app.modules.customers.schemas import AccountCreate, ContactCreate
-from app.modules.customers.services.accounts import AccountService, account_name_key
+from app.modules.customers.services.accounts import ACCOUNT, AccountService, account_name_key
 from app.modules.customers.services.contacts import ContactService, contact_name_key
 from app.modules.customers.services.directory import Directory, account_ref, contact_ref
 
@@ -64,10 +64,13 @@ class CustomersOfTenant(Directory):
                 ContactCreate, {**request.contact, "account_id": account_id}, "contact"
             )
             contact = await self._contact(contact_fields, account_id, request)
+        accounts, contacts = AccountService(self._uow), ContactService(self._uow)
+        _require_creatable(accounts, account, account_fields, request.account_given)
+        if request.contact is not None:
+            _require_creatable(contacts, contact, contact_fields, request.contact_given)
         undecided = [
             name for name, choice in (("account", account), ("contact", contact)) if choice.undecided
         ]
-        overwrite = request.overwrite_source
         return MatchPreview(
             account=account_ref(account.row) if account.row is not None else None,
             account_candidates=account.found.candidates,
@@ -75,8 +78,8 @@ class CustomersOfTenant(Directory):
             contact=contact_ref(contact.row) if contact.row is not None else None,
             contact_candidates=contact.found.candidates,
             contact_hidden=contact.found.hidden,
-            account_filled=tuple(fill(account.row, account_fields, overwrite)) if account.row else (),
-            contact_filled=tuple(fill(contact.row, contact_fields, overwrite)) if contact.row else (),
+            account_filled=tuple(await self._filling(accounts, account.row, account_fields, request)),
+            contact_filled=tuple(await self._filling(contacts, contact.row, contact_fields, request)),
             undecided=tuple(undecided),
         )
 
@@ -164,17 +167,37 @@ class CustomersOfTenant(Directory):
     ) -> tuple[Any, bool, tuple[str, ...]]:
         """(row, whether it was made, the fields that were filled)."""
         if choice.row is None:
-            return await service.create_knowingly(fields), True, ()
-        filling = fill(choice.row, fields, request.overwrite_source)
+            given = request.account_given if service.record is ACCOUNT else request.contact_given
+            return await service.create_knowingly(fields, explicit=given), True, ()
+        filling = await self._filling(service, choice.row, fields, request)
         if not filling:
             return choice.row, False, ()
-        try:
-            await service.get(choice.row.id, action="update")
-        except Forbidden:  # may be matched by whoever sees it, but only those who may change it fill it
-            return choice.row, False, ()
-        readonly = self._uow.actor.readonly(service.record.object)
-        filling = {name: value for name, value in filling.items() if name not in readonly}
         return await service.change(choice.row, filling), False, tuple(filling)
+
+    async def _filling(
+        self, service: RecordService[Any], row: Any, fields: Mapping[str, Any], request: MatchRequest
+    ) -> dict[str, Any]:
+        """What goes into a matched record: only who may change it fills it, and only what they may change."""
+        filling = fill(row, fields, request.overwrite_source) if row is not None else {}
+        if not filling:
+            return {}
+        try:
+            await service.get(row.id, action="update")
+        except Forbidden:  # may be matched by whoever sees it
+            return {}
+        readonly = self._uow.actor.readonly(service.record.object)
+        return {name: value for name, value in filling.items() if name not in readonly}
+
+
+def _require_creatable(
+    service: RecordService[Any], choice: _Choice, fields: Mapping[str, Any], given: Collection[str]
+) -> None:
+    """Raises `Forbidden` where a new record is called for that the actor may not make, or not for its owner."""
+    if choice.row is not None or choice.undecided:
+        return
+    service.require_creatable(given)
+    if fields.get("owner_id") not in (None, service.actor.member_id):
+        service.actor.require(f"{service.record.object}:assign")
 
 
 def _chosen(rows: Sequence[Any], equal: Any, found: Found, on_duplicate: OnDuplicate) -> _Choice:

@@ -19,7 +19,7 @@ from app.modules.activities.interface import Activities, Subject
 from app.modules.customers.interface import Customers, Matched, MatchRequest, OnDuplicate
 from app.modules.leads.interface import LeadConverted
 from app.modules.leads.models import Lead, LeadStatus
-from app.modules.leads.schemas import Conversion, ConversionPlan, ConvertedOpportunity, ConvertedRecord
+from app.modules.leads.schemas import Conversion, ConversionPlan, ConvertedOpportunity, ConvertedRecord, Side
 from app.modules.leads.services.capture.listing import consents_given
 from app.modules.leads.services.leads import LEAD, LeadService
 from app.modules.leads.services.mapping import Carry, ConversionMappings, carried
@@ -28,6 +28,8 @@ from app.modules.opportunities.interface import NewOpportunity, Opportunities, O
 
 PERSON_FIELDS = ("title", "email", "phone", "country", "region", "city", "address", "source", "description")
 COMPANY_FIELDS = ("website", "industry", "size", "country", "region", "city", "address", "source", "rating")
+# What conversion itself decides about a new account or contact, whatever the actor's role may set.
+_DECIDED = frozenset({"name", "kind", "lifecycle_stage"})
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class Converter:
         owner, team = await self._owner(row, plan)
         carries = await ConversionMappings(self._uow).carries()
         assigned = {"owner_id": owner, "team_id": team}
-        account, account_origin = account_fields(row, carries)
-        contact, contact_origin = contact_fields(row, carries)
+        account, account_origin = self._settable("account", *account_fields(row, carries))
+        contact, contact_origin = self._settable("contact", *contact_fields(row, carries))
         side = {"ask": OnDuplicate.ASK, "match": OnDuplicate.MATCH, "create": OnDuplicate.CREATE}
         decided = side[plan.duplicates]
         request = MatchRequest(
@@ -87,6 +89,8 @@ class Converter:
             on_duplicate_account=OnDuplicate.CREATE if _makes(plan.account) else decided,
             on_duplicate_contact=OnDuplicate.CREATE if _makes(plan.contact) else decided,
             overwrite_source=plan.overwrite_source,
+            account_given=_given(plan.account),
+            contact_given=_given(plan.contact),
         )
         opportunity, origin = _opportunity(row, plan, carries, owner, team)
         return Draft(
@@ -97,6 +101,14 @@ class Converter:
             opportunity=opportunity,
             opportunity_origin=origin,
         )
+
+    def _settable(
+        self, object_name: str, fields: dict[str, Any], origin: dict[str, str]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """What a lead brings along, without the fields that the actor's role may not set."""
+        refused = self._uow.actor.readonly(object_name) - _DECIDED
+        kept = {name: value for name, value in fields.items() if name not in refused}
+        return kept, {name: came for name, came in origin.items() if name.partition(".")[0] in kept}
 
     async def _owner(self, row: Lead, plan: ConversionPlan) -> tuple[UUID, UUID | None]:
         """Who owns what the lead becomes: its owner, else the one that the plan names, else the actor."""
@@ -263,6 +275,10 @@ def _overridden(fields: dict[str, Any], given: Mapping[str, Any] | None) -> dict
 
 def _without(origin: Mapping[str, str], given: Mapping[str, Any] | None) -> dict[str, str]:
     return {name: came for name, came in origin.items() if given is None or name not in given}
+
+
+def _given(side: Side | None) -> frozenset[str]:
+    return frozenset(side.create or ()) if side is not None else frozenset()
 
 
 def _makes(side: Any) -> bool:
