@@ -47,6 +47,16 @@ async def test_an_equal_one_is_matched_and_only_its_empty_fields_are_filled(comp
     assert stored["tags"] == ["vip"]
 
 
+async def test_zero_is_a_value_and_is_kept(company: Company, owner: Client):
+    no_credit = {"amount": "0.00", "currency": "GBP"}
+    acme = await make(owner, "accounts", name="Acme Ltd", payment_terms_days=0, credit_limit=no_credit)
+    limit = {"amount": "5000.00", "currency": "GBP"}
+    made = await match(company, account={"name": "Acme", "payment_terms_days": 30, "credit_limit": limit})
+    assert (made.account.id, made.account_filled) == (subject_id(acme), ())
+    stored = await owner.ok("GET", f"/v1/accounts/{acme['id']}")
+    assert (stored["payment_terms_days"], stored["credit_limit"]) == (0, no_credit)
+
+
 async def test_the_source_is_overwritten_on_request(company: Company, owner: Client):
     acme = await make(owner, "accounts", name="Acme Ltd", source="fair")
     made = await match(company, account={"name": "Acme", "source": "web"}, overwrite_source=True)

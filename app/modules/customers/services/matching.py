@@ -220,7 +220,7 @@ def fill(row: Any, fields: Mapping[str, Any], overwrite_source: bool) -> dict[st
     """What of `fields` goes into the empty fields of a row: nothing there is ever replaced, but the source."""
     filling: dict[str, Any] = {}
     for name, value in fields.items():
-        if name in _NEVER_FILLED or not value:
+        if name in _NEVER_FILLED or _empty(value):
             continue
         if name == "custom":
             missing = {key: item for key, item in value.items() if row.custom.get(key) is None}
@@ -229,9 +229,14 @@ def fill(row: Any, fields: Mapping[str, Any], overwrite_source: bool) -> dict[st
         elif name == "tags":
             if not set(value) <= set(row.tags):
                 filling["tags"] = list(dict.fromkeys([*row.tags, *value]))[:50]
-        elif not row.__dict__.get(name) or (name == "source" and overwrite_source):
+        elif _empty(row.__dict__.get(name)) or (name == "source" and overwrite_source):
             filling[name] = value
     return {name: value for name, value in filling.items() if row.__dict__.get(name) != value}
+
+
+def _empty(value: Any) -> bool:
+    """Whether nothing is there; zero is something: no credit, due at once."""
+    return value is None or value in ("", [], {})
 
 
 def _validated(schema: type[BaseModel], given: Mapping[str, Any], prefix: str) -> dict[str, Any]:
