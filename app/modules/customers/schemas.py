@@ -254,7 +254,7 @@ class HierarchyNode(Output):
     name: str
     parent_id: UUID | None
     depth: int = Field(description="0 at the top.")
-    lifecycle_stage: LifecycleStage
+    lifecycle_stage: LifecycleStage | None = Field(description="Null where it is hidden from your role.")
     owner_id: UUID | None
 
 

@@ -1,6 +1,7 @@
 """The 360° view of an account."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -8,8 +9,11 @@ from app.kernel.registry import Module
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.interface import TimelineSource
 from app.modules.customers.interface import AccountPanel
+from app.modules.customers.services.accounts import AccountService
+from app.modules.customers.services.consents import consent_history
+from app.modules.customers.services.contacts import ContactService
 from app.modules.customers.services.overview import account_overview
-from tests.modules.support import acting, make, subject_id
+from tests.modules.support import acting, actor_of, make, subject_id
 from tests.support.api import Client, Company, running, sign_up
 
 
@@ -45,6 +49,45 @@ async def test_one_call_shows_an_account_from_all_sides(owner: Client):
     assert seen["next_activity"]["subject"] == "First"
     assert [line["title"] for line in seen["timeline"]] == ["First", "Later", "Created"]
     assert (await owner.get(f"/v1/accounts/{top['id'][:-4]}0000/overview")).status_code == 404
+
+
+async def test_what_a_role_hides_is_in_no_view_of_an_account(owner: Client, company: Company):
+    top = await make(owner, "accounts", name="Acme Holding")
+    acme = await make(owner, "accounts", name="Acme", parent_id=top["id"])
+    await make(owner, "accounts", name="Acme Leeds", parent_id=acme["id"])
+    ada = await make(owner, "contacts", name="Ada", account_id=acme["id"], role="champion")
+    said = {"channel": "email", "status": "denied", "source": "Telephone"}
+    await owner.ok("POST", f"/v1/contacts/{ada['id']}/consents", json=said)
+    everything = await actor_of(company)
+    boss = replace(
+        everything,
+        hidden_fields={
+            "account": frozenset({"parent_id", "owner_id", "lifecycle_stage"}),
+            "contact": frozenset({"role", "consents"}),
+        },
+    )
+    partly = replace(everything, hidden_fields={"account": frozenset({"owner_id", "lifecycle_stage"})})
+    async with acting(company, boss) as uow:
+        seen = await account_overview(uow, subject_id(acme))
+        alone = (await AccountService(uow).hierarchy(subject_id(acme))).nodes
+        parts = await ContactService(uow).roles(subject_id(ada))
+        said_before = await consent_history(ContactService(uow), subject_id(ada))
+    assert (seen["parent"], seen["owner_name"], seen["children"]) == (None, None, 0)
+    assert [node.model_dump() for node in alone] == [
+        {
+            "id": subject_id(acme), "name": "Acme", "parent_id": None, "depth": 0, "lifecycle_stage": None,
+            "owner_id": None,
+        }
+    ]  # fmt: skip
+    assert ([(part.account.name, part.role) for part in parts], said_before) == ([("Acme", None)], [])
+    async with acting(company, partly) as uow:
+        nodes = (await AccountService(uow).hierarchy(subject_id(acme))).nodes
+    assert [(node.name, node.depth) for node in nodes] == [
+        ("Acme Holding", 0),
+        ("Acme", 1),
+        ("Acme Leeds", 2),
+    ]
+    assert {(node.lifecycle_stage, node.owner_id) for node in nodes} == {(None, None)}
 
 
 async def test_each_module_shows_its_panel_at_one_statement_each(worker_database: str, tmp_path: Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -183,13 +183,24 @@ class AccountService(ImportRules, DuplicateAware[Account]):
         await ACCOUNT_TREE.recheck(self.uow, [row.id, *restored])
 
     async def hierarchy(self, id: UUID) -> Hierarchy:
-        """The tree around a visible account, as far as the actor may see it; parents come before children."""
-        await self.get(id)
+        """The tree around a visible account, as far as the actor may see it; parents come before children.
+
+        To whom parents are hidden the account stands alone.
+        """
+        row = await self.get(id)
+        hidden = self.actor.hidden(self.record.object)
+        if "parent_id" in hidden:
+            return Hierarchy(nodes=[_node({**row.__dict__, "depth": 0}, hidden)])
         bind = Bindings(self.uow.tenant_id, id, MAX_LEVELS + 1, _NODES_SHOWN)
         visible = visible_rows(self.actor, self.record.object, "read", bind)
         where = f" AND {visible}" if visible else ""
         rows = await self.uow.fetch(_TREE.format(where=where), *bind.values)
-        return Hierarchy(nodes=[HierarchyNode.model_validate(dict(row)) for row in rows])
+        return Hierarchy(nodes=[_node(dict(row), hidden) for row in rows])
+
+
+def _node(row: Mapping[str, Any], hidden: Collection[str]) -> HierarchyNode:
+    shown = {name: None if name in hidden else row[name] for name in HierarchyNode.model_fields}
+    return HierarchyNode.model_validate(shown)
 
 
 _USES = """

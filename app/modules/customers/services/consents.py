@@ -52,9 +52,11 @@ async def state_consent(service: RecordService[Any], row: Any, said: ConsentInpu
 
 
 async def consent_history(service: RecordService[Any], id: UUID) -> list[ConsentRead]:
-    """Every statement about a visible record, newest first. Raises `NotFound`."""
+    """Every statement about a visible record, newest first; none where consents are hidden. Raises `NotFound`."""
     await service.get(id)
     uow = service.uow
+    if "consents" in uow.actor.hidden(service.record.object):
+        return []
     rows = await uow.all(
         uow.select(Consent)
         .where(Consent.object == service.record.object, Consent.record_id == id)

@@ -219,10 +219,11 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
         if row.account_id is not None:
             parts.insert(0, (row.account_id, row.role, True))
         accounts = await AccountService(self.uow).get_many([account_id for account_id, _, _ in parts])
+        hides_role = "role" in self.actor.hidden("contact")
         return [
             ContactRoleRead(
                 account=Named(id=account_id, name=accounts[account_id].name),
-                role=Role(role) if role else None,
+                role=Role(role) if role and not hides_role else None,
                 is_primary=primary,
             )
             for account_id, role, primary in parts

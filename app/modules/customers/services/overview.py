@@ -20,27 +20,31 @@ async def account_overview(uow: UnitOfWork, id: UUID) -> dict[str, Any]:
     """Everything about a visible account, as `Overview` declares it. Raises `NotFound`."""
     row = await AccountService(uow).get(id)
     activities = uow.of(Activities)
+    hidden = uow.actor.hidden("account")
+    parent_id, owner_id = (
+        None if name in hidden else row.__dict__[name] for name in ("parent_id", "owner_id")
+    )
     family = await uow.fetchrow(
         "SELECT (SELECT name FROM customers.accounts WHERE tenant_id = $1 AND id = $3) AS parent,"
         " (SELECT count(*) FROM customers.accounts WHERE tenant_id = $1 AND parent_id = $2 AND deleted_at IS NULL)"
         " AS children",
         uow.tenant_id,
         id,
-        row.parent_id,
+        parent_id,
     )
     upcoming = None
     if uow.actor.may("activity:read"):
         upcoming = (await activities.next_open("account", [id])).get(id)
-    owners = await uow.of(People).names([row.owner_id] if row.owner_id else [])
+    owners = await uow.of(People).names([owner_id] if owner_id else [])
     panels: dict[str, Any] = {}
     for port in uow.ports(AccountPanel):
         panels[port.name] = (await port.panel([id])).get(id)
     parent = family["parent"] if family else None
     return {
-        "account": ACCOUNT.render(row, uow.actor.hidden("account")),
-        "owner_name": owners.get(row.owner_id) if row.owner_id else None,
-        "parent": {"id": row.parent_id, "name": parent} if row.parent_id and parent else None,
-        "children": family["children"] if family else 0,
+        "account": ACCOUNT.render(row, hidden),
+        "owner_name": owners.get(owner_id) if owner_id else None,
+        "parent": {"id": parent_id, "name": parent} if parent_id and parent else None,
+        "children": family["children"] if family and "parent_id" not in hidden else 0,
         "committee": (await ContactService(uow).committee_of(id)).model_dump(),
         "next_activity": asdict(upcoming) if upcoming else None,
         "timeline": [
