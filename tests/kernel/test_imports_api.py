@@ -79,6 +79,36 @@ async def test_the_mapping_is_guessed_shown_and_can_be_mended(app: Application, 
     assert len(found["data"]) == 1
 
 
+async def test_the_mapping_stays_when_the_file_is_read_another_way(app: Application, owner: Client):
+    answer = await upload(owner, "叫法,Sold\nRobot,01/02/2026\n".encode(), start="false")
+    location, made = answer.headers["Location"], answer.json()
+    mapping = {"叫法": "name", "Sold": "sold_on"}
+    both = {"mapping": mapping, "options": {"date_order": "mdy"}}
+    mended = await owner.ok("PATCH", location, json=both, if_match=made["version"])
+    assert {c["column"]: c["field"] for c in mended["columns"]} == mapping
+    later = {"options": {"date_order": "dmy"}}
+    mended = await owner.ok("PATCH", location, json=later, if_match=mended["version"])
+    assert {c["column"]: c["field"] for c in mended["columns"]} == mapping
+    other = {"options": {"delimiter": "|"}}
+    mended = await owner.ok("PATCH", location, json=other, if_match=mended["version"])
+    assert {c["column"]: c["field"] for c in mended["columns"]} == {"叫法,Sold": None}
+
+
+async def test_after_a_dry_run_the_file_can_be_read_another_way(app: Application, owner: Client):
+    answer = await upload(owner, b"name,sold_on\nRobot,01/02/2026\n", dry_run="true")
+    location = answer.headers["Location"]
+    await run_jobs(app)
+    done = await owner.ok("GET", location)
+    assert (done["state"], done["failed"]) == ("completed_with_errors", 1)
+    await owner.ok("PATCH", location, json={"options": {"date_order": "dmy"}}, if_match=done["version"])
+    await owner.ok("POST", f"{location}/start", json={"dry_run": False})
+    await run_jobs(app)
+    assert [t["sold_on"] for t in (await owner.ok("GET", "/v1/toys"))["data"]] == ["2026-02-01"]
+    written = await owner.ok("GET", location)
+    refused = await owner.patch(location, {"options": {"date_order": "ymd"}}, if_match=written["version"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "invalid_transition")
+
+
 async def test_bad_rows_come_back_as_a_file_with_line_and_column(app: Application, owner: Client):
     content = b"external_id,name,colour,price,pieces\na,Ok,red,1,1\nb,,red,1,1\nc,C,green,1,1\nd,D,red,much,1\ne,E\na,Again,red,1,1\n"
     answer = await upload(owner, content)

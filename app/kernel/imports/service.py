@@ -167,13 +167,27 @@ class Imports:
             raise InvalidTransition(
                 "The import has started; make a new one for another file.", state=found.state
             )
-        record = self.record(found.object)
-        targets = await targets_of(self.uow, record)
+        mapping, columns = await self._seen(found, preview, found.mapping if found.state == "open" else {})
+        return await self.uow.update(
+            found,
+            audit="import",
+            action="uploaded",
+            state="uploaded",
+            file_id=upload.id,
+            mapping=mapping,
+            preview={"columns": columns, "detected": preview.detected},
+        )
+
+    async def _seen(
+        self, found: Import, preview: Preview, known: Mapping[str, str | None]
+    ) -> tuple[dict[str, str | None], list[dict[str, Any]]]:
+        """The mapping and the columns of a file: `known` where it is given, else a guess. Raises `Invalid`."""
+        targets = await targets_of(self.uow, self.record(found.object))
         guesses = {g.column: g for g in guess(preview.columns, targets)}
         mapping = dict.fromkeys(preview.columns) | {c: g.target for c, g in guesses.items()}
-        if found.state == "open" and found.mapping:
-            check_mapping(found.mapping, preview.columns, targets)
-            mapping = {column: found.mapping.get(column) for column in preview.columns}
+        if known:
+            check_mapping(known, preview.columns, targets)
+            mapping = {column: known.get(column) for column in preview.columns}
         columns = [
             {
                 "column": column,
@@ -182,12 +196,19 @@ class Imports:
             }
             for place, column in enumerate(preview.columns)
         ]
+        return mapping, columns
+
+    async def _read_anew(self, found: Import, upload: StoredUpload) -> Import:
+        """After a change of how the file is read. Columns that were there keep what they are mapped to."""
+        preview = await inspect(self.uow.kernel, upload.key, found.options)
+        guessed, columns = await self._seen(found, preview, {})
+        kept = {column: found.mapping[column] for column in preview.columns if column in found.mapping}
+        taken = {name for name in kept.values() if name is not None}
+        mapping = {column: None if name in taken else name for column, name in guessed.items()} | kept
         return await self.uow.update(
             found,
             audit="import",
             action="uploaded",
-            state="uploaded",
-            file_id=upload.id,
             mapping=mapping,
             preview={"columns": columns, "detected": preview.detected},
         )
@@ -215,9 +236,7 @@ class Imports:
         changed = await self.uow.update(found, audit="import", **given)
         upload = await self.uow.find(StoredUpload, found.file_id) if found.file_id else None
         if changed.options != found.options and upload is not None:
-            changed = await self.attach(
-                changed, upload, await inspect(self.uow.kernel, upload.key, changed.options)
-            )
+            changed = await self._read_anew(changed, upload)
         return changed
 
     async def _merged(
