@@ -25,8 +25,10 @@ DateOrder = str  # "ymd", "dmy" or "mdy"
 TRUE = frozenset({"true", "yes", "y", "1", "on", "是", "对", "有", "真", "√"})
 FALSE = frozenset({"false", "no", "n", "0", "off", "否", "错", "无", "假", "×"})
 _LIST = re.compile(r"[;；,，、\n]")
-_NUMBER = re.compile(r"[+-]?[0-9][0-9,，_ \u00a0']*(?:\.[0-9]+)?")
-_AMOUNT = re.compile(r"([^0-9.,+\-\s]{0,4})\s*([+-]?[0-9][0-9,， \u00a0']*(?:\.[0-9]+)?)\s*([^0-9.,\s]{0,4})")
+# Thousands, lakhs (1,00,000), ten thousands (1,0000); `12,50` is a fraction that somebody wrote their way.
+_WHOLE = r"[0-9]+(?:(?:[,，_ \u00a0'][0-9]{2,4})*[,，_ \u00a0'][0-9]{3,4})?"
+_NUMBER = re.compile(rf"[+-]?{_WHOLE}(?:\.[0-9]+)?")
+_AMOUNT = re.compile(rf"([^0-9.,+\-\s]{{0,4}})\s*([+-]?{_WHOLE}(?:\.[0-9]+)?)\s*([^0-9.,\s]{{0,4}})")
 _YEAR_FIRST = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?(?:[T\s]\s*(.+))?")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _DAY_OR_MONTH_FIRST = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})(?:[T\s]\s*(.+))?")
@@ -56,7 +58,7 @@ def read_decimal(text: str) -> str:
     if tidy.isdigit() and tidy.isascii():
         return tidy
     if _NUMBER.fullmatch(tidy) is None:
-        raise ValueError(f"{text!r} is no number.")
+        raise ValueError(f"{text!r} is no number{_point(tidy)}.")
     return re.sub(r"[,，_ \u00a0']", "", tidy)
 
 
@@ -64,8 +66,12 @@ def read_amount(text: str) -> str:
     """The digits of an amount; a sign or code of a currency around it is left out."""
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no amount of money.")
-    return re.sub(r"[,， \u00a0'+]", "", match[2])
+        raise ValueError(f"{text!r} is no amount of money{_point(text)}.")
+    return re.sub(r"[,，_ \u00a0'+]", "", match[2])
+
+
+def _point(text: str) -> str:
+    return "; write fractions with a point, as 12.50" if "," in text or "，" in text else ""
 
 
 def read_list(text: str) -> list[str]:
