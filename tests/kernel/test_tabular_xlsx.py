@@ -128,6 +128,17 @@ def test_the_first_or_the_named_sheet_is_read(tmp_path, eager):
     )
 
 
+def test_a_hidden_sheet_is_read_only_when_it_is_named(tmp_path, eager):
+    book = openpyxl.Workbook()
+    book["Sheet"].append(["lookup"])
+    book["Sheet"].sheet_state = "hidden"
+    book.create_sheet("Leads").append(["name"])
+    book.active = 1
+    book.save(tmp_path / "book.xlsx")
+    assert XlsxReader(tmp_path / "book.xlsx", eager_cells=eager).header.names == ("name",)
+    assert XlsxReader(tmp_path / "book.xlsx", sheet="Sheet", eager_cells=eager).header.names == ("lookup",)
+
+
 def test_blank_rows_are_passed_over_and_lines_are_sheet_rows(tmp_path, eager):
     path = saved(
         tmp_path,

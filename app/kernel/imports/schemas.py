@@ -33,7 +33,7 @@ class ImportOptionsInput(Input):
     format: Literal["csv", "xlsx", "ndjson"] | None = None
     encoding: str | None = Field(None, max_length=40, description="`utf-8`, `gb18030`, `utf-16` …")
     delimiter: Literal[",", ";", "\t", "|"] | None = None
-    sheet: str | None = Field(None, max_length=100, description="XLSX: the first sheet unless named.")
+    sheet: str | None = Field(None, max_length=100, description="XLSX: the first visible sheet unless named.")
     date_order: Literal["ymd", "dmy", "mdy"] = Field(
         "ymd", description="How to read `01/02/2026`; dates with the year first are always understood."
     )

@@ -59,7 +59,7 @@ class XlsxReader:
         limits: Limits | None = None,
         eager_cells: int = EAGER_CELLS,
     ) -> None:
-        """Inspect the archive, then open `sheet` (default: the first worksheet).
+        """Inspect the archive, then open `sheet` (default: the first worksheet that is not hidden).
 
         Raises: TabularError `wrong_file`, `zip_bomb`, `sheet_too_large`, `encrypted`, `no_sheet`,
         `no_header`, `too_many_columns`.
@@ -67,9 +67,10 @@ class XlsxReader:
         self._path = path
         self._limits = limits or Limits()
         cells = inspect_archive(path, self._limits)
-        self.sheets = _sheet_names(path)
+        found = _sheets(path)
+        self.sheets = list(found)
         if sheet is None:
-            sheet = self.sheets[0]
+            sheet = next((name for name, visible in found.items() if visible), self.sheets[0])
         elif sheet not in self.sheets:
             known = ", ".join(f'"{name}"' for name in self.sheets)
             raise TabularError("no_sheet", f'There is no sheet "{sheet}"; there are {known}.')
@@ -160,21 +161,32 @@ class XlsxReader:
                 yield line, [_unescape(cell) if type(cell) is str else cell for cell in cells]
 
 
-def _sheet_names(path: Path) -> list[str]:
-    from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum
+def _sheets(path: Path) -> dict[str, bool]:
+    """The worksheets in their order, each with whether people see it."""
+    from python_calamine import (
+        CalamineError,
+        CalamineWorkbook,
+        PasswordError,
+        SheetTypeEnum,
+        SheetVisibleEnum,
+    )
 
     try:
         with CalamineWorkbook.from_path(str(path)) as book:
-            names = [sheet.name for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
+            found = {
+                sheet.name: sheet.visible == SheetVisibleEnum.Visible
+                for sheet in book.sheets_metadata
+                if sheet.typ == SheetTypeEnum.WorkSheet
+            }
     except PasswordError:
         raise TabularError(
             "encrypted", "The workbook is protected by a password; save it without one."
         ) from None
     except (CalamineError, OSError, ValueError) as error:
         raise TabularError("wrong_file", f"This is not an XLSX workbook: {error}.") from None
-    if not names:
+    if not found:
         raise TabularError("no_sheet", "The workbook has no worksheet.")
-    return names
+    return found
 
 
 def _cell_text(cell: object) -> str | None:
