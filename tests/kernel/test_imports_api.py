@@ -131,6 +131,20 @@ async def test_bad_rows_come_back_as_a_file_with_line_and_column(app: Applicatio
     assert successful == ["line,id,action,warnings", f"2,{toy['id']},created,"]
 
 
+async def test_the_reasons_beside_failed_rows_fill_no_field(app: Application, owner: Client):
+    field = {"object": "toy", "key": "code", "type": "text", "labels": {"en": "Code"}}
+    await owner.ok("POST", "/v1/custom-fields", json=field)
+    answer = await upload(owner, b"external_id,name\na,\n")
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    failed = (await owner.get(done["results"]["failed"])).text
+    mended = await upload(owner, failed.replace("a,,2", "a,Robot,2").encode())
+    await run_jobs(app)
+    done = await owner.ok("GET", mended.headers["Location"])
+    assert (done["created"], done["failed"]) == (1, 0)
+    assert (await owner.ok("GET", "/v1/toys"))["data"][0]["custom"] == {}
+
+
 async def test_upsert_changes_what_is_there_and_undo_restores_it(app: Application, owner: Client):
     kept = await owner.ok("POST", "/v1/toys", json={"name": "Old", "external_id": "k", "pieces": 1})
     answer = await upload(owner, b"external_id,name,pieces\nk,New,\nn,Fresh,5\nn,Fresher,5\n", mode="upsert")

@@ -220,3 +220,12 @@ def test_the_failed_rows_file_holds_the_row_and_why_and_can_be_mended_and_import
         ["only", "", "", "5", "", "ragged_row", "The row has 1 cells, the header 3."],
         ["a", "b", "c | d", "9", "", "ragged_row", "The row has 4 cells, the header 3."],
     ]
+
+
+@pytest.mark.parametrize(
+    "columns", [["name", "code"], ["name", "line", "email"], ["line", "column", "code", "reason", "x"]]
+)
+def test_what_was_written_beside_failed_rows_is_told_from_their_own_columns(columns):
+    once = FailedRowsWriter(columns, excel=False).start().decode().strip().split(",")
+    twice = FailedRowsWriter(once, excel=False).start().decode().strip().split(",")
+    assert [FailedRowsWriter.original(names) for names in (columns, once, twice)] == [columns] * 3

@@ -23,7 +23,7 @@ from app.kernel.imports.schemas import ImportCreate, ImportUpdate
 from app.kernel.imports.targets import ImportTarget, check_mapping, guess, targets_of
 from app.kernel.jobs import request_cancel
 from app.kernel.records import RecordType
-from app.kernel.tabular import TabularError
+from app.kernel.tabular import FailedRowsWriter, TabularError
 from app.kernel.uow import UnitOfWork
 
 if TYPE_CHECKING:
@@ -183,7 +183,8 @@ class Imports:
     ) -> tuple[dict[str, str | None], list[dict[str, Any]]]:
         """The mapping and the columns of a file: `known` where it is given, else a guess. Raises `Invalid`."""
         targets = await targets_of(self.uow, self.record(found.object))
-        guesses = {g.column: g for g in guess(preview.columns, targets)}
+        # What we once wrote beside failed rows means no field, though one may be called `code`.
+        guesses = {g.column: g for g in guess(FailedRowsWriter.original(preview.columns), targets)}
         mapping = dict.fromkeys(preview.columns) | {c: g.target for c, g in guesses.items()}
         if known:
             check_mapping(known, preview.columns, targets)

@@ -318,9 +318,19 @@ class FailedRowsWriter:
 
     def __init__(self, header: Sequence[str], *, excel: bool = True) -> None:
         self._width = len(header)
-        taken = set(header)
-        own = [f"{name} (import)" if name in taken else name for name in self.COLUMNS]
-        self._csv = CsvWriter([*header, *own], excel=excel)
+        self._csv = CsvWriter([*header, *self._own(header)], excel=excel)
+
+    @classmethod
+    def _own(cls, header: Sequence[str]) -> list[str]:
+        return [f"{name} (import)" if name in header else name for name in cls.COLUMNS]
+
+    @classmethod
+    def original(cls, header: Sequence[str]) -> Sequence[str]:
+        """The columns that a file of failed rows had before it was one, also several times over."""
+        width = len(cls.COLUMNS)
+        while len(header) > width and [*header[-width:]] == cls._own(header[:-width]):
+            header = header[:-width]
+        return header
 
     def start(self) -> bytes:
         """The header line."""
