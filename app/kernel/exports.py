@@ -193,6 +193,7 @@ def _title(record: RecordType[Any], name: str, language: str | None) -> str:
 async def run_export(context: JobContext, payload: ExportPayload) -> dict[str, Any]:
     """Write the file to the store and register it; a job that is started again writes it anew."""
     async with context.transaction() as uow:
+        await uow.kernel.custom_fields.reread(uow)
         export = await prepare(uow, payload.request)
     rows = 0
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from app.kernel.custom_fields import CustomFields
 from app.kernel.jobs import JobRunner
 from app.main import Application
+from tests.modules.support import acting
 from tests.support.api import Client, Company
 
 FILE = b"ID,Name,Price,Sold on,Tags\nt1,Robot,12.50,2026-01-31,a;b\nt2,Kite,3,2026/2/1,\n"
@@ -143,6 +145,24 @@ async def test_the_reasons_beside_failed_rows_fill_no_field(app: Application, ow
     done = await owner.ok("GET", mended.headers["Location"])
     assert (done["created"], done["failed"]) == (1, 0)
     assert (await owner.ok("GET", "/v1/toys"))["data"][0]["custom"] == {}
+
+
+async def test_a_worker_knows_a_field_that_was_made_a_moment_ago(
+    app: Application, company: Company, monkeypatch
+):
+    owner = company.owner
+    workers = CustomFields()
+    async with acting(company) as uow:
+        assert (await workers.of(uow, "toy")).by_key == {}
+    field = {"object": "toy", "key": "maker", "type": "text", "labels": {"en": "Maker"}}
+    await owner.ok("POST", "/v1/custom-fields", json=field)
+    imported = await upload(owner, b"name,Maker\nRobot,Reed\n")
+    exported = await owner.ok("POST", "/v1/exports", json={"object": "toy", "fields": ["custom.maker"]})
+    monkeypatch.setattr(company.kernel, "custom_fields", workers)
+    await run_jobs(app)
+    done = await owner.ok("GET", imported.headers["Location"])
+    assert (done["state"], done["created"]) == ("completed", 1)
+    assert (await owner.ok("GET", f"/v1/jobs/{exported['id']}"))["state"] == "completed"
 
 
 async def test_upsert_changes_what_is_there_and_undo_restores_it(app: Application, owner: Client):

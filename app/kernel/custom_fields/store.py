@@ -117,6 +117,10 @@ class CustomFields:
             tenant = await self._refreshed(uow, tenant, now)
         return tenant.objects.get(object_name, _NO_FIELDS)
 
+    async def reread(self, uow: UnitOfWork) -> None:
+        """Know what is defined by now: for a job that another process has checked an order for."""
+        await self._refreshed(uow, self._tenants.get(uow.tenant_id), self._seconds())
+
     def forget(self, tenant_id: UUID) -> None:
         """A definition is being changed by this process: ask the database until that has committed."""
         self._unsettled[tenant_id] = self._seconds() + _SETTLING_SECONDS

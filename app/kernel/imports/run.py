@@ -141,6 +141,7 @@ async def _prepared(uow: UnitOfWork, found: Import, reader: TableReader) -> _Run
     if record is None:
         raise Invalid(f"There is no record type {found.object!r} any more.")
     uow.actor.require(f"{record.object}:import")
+    await uow.kernel.custom_fields.reread(uow)
     targets = await targets_of(uow, record)
     columns = reader.header.names
     check_mapping(found.mapping, columns, targets)
