@@ -25,7 +25,7 @@ from app.kernel.access import Scope, visible_rows
 from app.kernel.contact import EmailInvalid, normalise_email, to_e164
 from app.kernel.errors import Conflict
 from app.kernel.listing import Ask, Bindings
-from app.kernel.locks import lock_keys
+from app.kernel.locks import lock_keys, lock_name
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType
 from app.kernel.registry import Permission
@@ -128,6 +128,11 @@ class DuplicateSpec:
         return _distinct(emails), _distinct(phones)
 
 
+def all_forms(object_name: str) -> str:
+    """The lock over every compared form of a record type, by name."""
+    return f"{object_name} duplicates"
+
+
 def scoped(scope: object, name: str) -> str:
     """A name's compared form within a scope."""
     return f"{scope}{_SEPARATOR}{name}"
@@ -218,7 +223,11 @@ class DuplicateFinder:
         return found.count
 
     async def lock(self, values: Mapping[str, Any]) -> None:
-        """Hold every compared form of a row until this transaction ends; what is read after this is current."""
+        """Hold every compared form of a row until this transaction ends; what is read after this is current.
+
+        Chunks of imports that block hold all forms there are.
+        """
+        await lock_name(self._uow, all_forms(self._record.object), shared=True)
         emails, phones = self._spec.keys(values, self._uow.actor.tenant.country)
         keys = [f"e{key}" for key in emails] + [f"p{key}" for key in phones]
         keys += [f"x{name}{values[name]}" for name in self._spec.exact if values.get(name)]

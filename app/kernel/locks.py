@@ -13,7 +13,12 @@ async def lock_name(uow: UnitOfWork, name: str, *, shared: bool = False) -> None
     A statement of its own: what is read after it is at least as new as the lock.
     """
     function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-    await uow.fetch(f"SELECT {function}(hashtextextended($1, 0))", f"{uow.tenant_id}:{name}")
+    await uow.fetch(f"SELECT {function}(hashtextextended($1, 0))", lock_text(uow, name))
+
+
+def lock_text(uow: UnitOfWork, name: str) -> str:
+    """What PostgreSQL is asked to lock for `name`, for statements of one's own."""
+    return f"{uow.tenant_id}:{name}"
 
 
 async def lock_keys(uow: UnitOfWork, space: str, keys: Collection[str]) -> None:

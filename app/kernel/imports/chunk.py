@@ -14,6 +14,8 @@ from app.kernel.access import visible_rows
 from app.kernel.allowances import LimitName, PlanLimitReached
 from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.values import ValueRefused, from_text
+from app.kernel.duplicate_imports import hold_forms
+from app.kernel.duplicates import DuplicateAware
 from app.kernel.errors import Invalid, Problem
 from app.kernel.holding import taken_over
 from app.kernel.imports.new_rows import NewRows
@@ -67,6 +69,8 @@ class ChunkWriter:
     async def write(self, rows: Sequence[ImportRow]) -> Outcome:
         """Apply every rule and write what passes. Rows keep their order; later ones see earlier ones."""
         outcome = Outcome()
+        if isinstance(self.service, DuplicateAware):
+            await hold_forms(self.service, self.options)
         sound = [row for row in rows if not row.faults]
         await self.owners.resolve(self.uow, self.record.object, sound)
         for batch in self._passes([row for row in sound if not row.faults]):

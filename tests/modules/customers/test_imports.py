@@ -1,16 +1,20 @@
 """Accounts and contacts from files: references, duplicates and trees, for whole chunks."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from app.kernel.ids import new_id
 from app.kernel.imports.models import Import
 from app.kernel.imports.rules import Earlier
 from app.kernel.imports.run import IMPORT_JOB
 from app.kernel.registry import Module
 from app.main import Application
-from tests.modules.support import actor_of, make
+from app.modules.customers.schemas import AccountCreate
+from app.modules.customers.services.accounts import AccountService
+from tests.modules.support import acting, actor_of, make
 from tests.support.api import Client, Company, running, sign_up
 from tests.support.bulk import Bench, Members
 
@@ -34,6 +38,11 @@ class Files:
     async def accounts(self) -> dict[str, dict[str, Any]]:
         rows = (await self.owner.ok("GET", "/v1/accounts?limit=200"))["data"]
         return {row["name"]: row for row in rows}
+
+    async def all_names(self) -> list[str]:
+        async with acting(self.company) as uow:
+            rows = await uow.fetch("SELECT name FROM customers.accounts WHERE tenant_id = $1", uow.tenant_id)
+        return [row["name"] for row in rows]
 
     async def faults(self, done: Import) -> list[tuple[int, str]]:
         """(line, code) of what was refused."""
@@ -118,6 +127,28 @@ async def test_look_alikes_in_table_and_file_go_by_the_rule(
     assert (done.created, done.failed) == (created, failed)
     rows = (await files.owner.ok("GET", "/v1/accounts?sort=external_id"))["data"]
     assert [row["duplicate_count"] for row in rows if row["external_id"] != "old"] == counts
+
+
+@pytest.mark.parametrize("kept", ["block", "warn"])
+async def test_what_is_made_meanwhile_is_no_way_around_a_block(files: Files, kept):
+    await files.owner.ok("PUT", "/v1/duplicate-rules/account", json={"action": kept}, if_match=0)
+    body = AccountCreate(name="Zenith")
+    async with acting(files.company) as uow:
+        await AccountService(uow).create({name: getattr(body, name) for name in AccountCreate.model_fields})
+        running = asyncio.create_task(files.run("account", "name\nZenith Ltd\nBirch\n"))
+        await asyncio.wait([running], timeout=1)
+        assert running.done() == (kept == "warn")
+    done = await running
+    assert (done.created, await files.faults(done)) == (
+        (1, [(2, "duplicate_found")]) if kept == "block" else (2, [])
+    )
+
+
+async def test_two_imports_at_once_block_each_others_rows(files: Files):
+    await files.owner.ok("PUT", "/v1/duplicate-rules/account", json={"action": "block"}, if_match=0)
+    text = "name\n" + "".join(f"{new_id().hex[::-1]}\n" for _ in range(400))
+    done = await asyncio.gather(files.run("account", text), files.run("account", text))
+    assert sum(one.created for one in done) == len(await files.all_names()) == 400
 
 
 @pytest.mark.parametrize("rule", ["block", "warn", "allow"])
@@ -216,10 +247,7 @@ async def test_contacts_find_their_account_and_a_changed_row_moves_them(files: F
 
 
 async def test_a_thousand_rows_take_a_fixed_number_of_statements(files: Files):
-    from app.kernel.ids import new_id
     from app.kernel.imports.rules import ImportOptions, ImportRow
-    from app.modules.customers.services.accounts import AccountService
-    from tests.modules.support import acting
 
     def rows(number: int) -> list[ImportRow]:
         return [
