@@ -266,7 +266,7 @@ class CustomFields:
         if missing:
             await _release_deleted(uow, object_name, missing)
             missing = await _insert(uow, missing)
-        return {record_id: _duplicate(value.key) for record_id, value in missing}
+        return {record_id: already_taken(value.key) for record_id, value in missing}
 
 
 def _draft(fields: ObjectFields, given: Mapping[str, Any], current: Mapping[str, Any] | None) -> _Draft:
@@ -324,7 +324,8 @@ def _invalid(errors: Sequence[FieldError]) -> Invalid:
     return Invalid("; ".join(f"{e.pointer}: {e.detail}" for e in errors[:3]), errors=errors)
 
 
-def _duplicate(key: str) -> DuplicateValue:
+def already_taken(key: str) -> DuplicateValue:
+    """The refusal of a value that another record has."""
     detail = f"Another record already has this {key}."
     return DuplicateValue(detail, errors=[FieldError(f"/custom/{key}", "duplicate_value", detail)])
 

@@ -13,6 +13,7 @@ import asyncpg
 from app.kernel.access import visible_rows
 from app.kernel.allowances import LimitName, PlanLimitReached
 from app.kernel.constraints import problem_of
+from app.kernel.custom_fields.store import already_taken
 from app.kernel.custom_fields.values import ValueRefused, from_text
 from app.kernel.duplicate_imports import hold_forms
 from app.kernel.duplicates import DuplicateAware
@@ -65,6 +66,7 @@ class ChunkWriter:
         self.service = self.record.service(sets.uow)
         self.rules = rules_of(self.service)
         self.new_rows = NewRows(self.shape, self.service, owners)
+        self._taken: dict[Form, int] = {}  # unique values of this chunk, for a dry run
 
     async def write(self, rows: Sequence[ImportRow]) -> Outcome:
         """Apply every rule and write what passes. Rows keep their order; later ones see earlier ones."""
@@ -84,6 +86,7 @@ class ChunkWriter:
         if self.options.dry_run:
             given = [row for row in outcome.created if row.values.get(self.key) is not None]
             self.options.earlier.lines.update((self._key_form(row), row.line) for row in given)
+            self.options.earlier.lines.update(self._taken)
             self.options.earlier.forget({row.line for row in outcome.failed}, since=rows[0].line)
             self.options.earlier.trim()
         return outcome
@@ -238,6 +241,9 @@ class ChunkWriter:
 
     async def _index(self, rows: Sequence[tuple[UUID, ImportRow]]) -> None:
         """Write the index rows of custom fields; a row whose unique value is taken is refused."""
+        if self.options.dry_run:
+            for id, row in rows:
+                self._compare_unique(id, row)
         wanted = [(id, row.indexed) for id, row in rows if row.indexed is not None and not row.faults]
         if not wanted:
             return
@@ -245,6 +251,20 @@ class ChunkWriter:
         for id, row in rows:
             if id in refused:
                 row.refuse_by(refused[id])
+
+    def _compare_unique(self, id: UUID, row: ImportRow) -> None:
+        """Refuse a unique value that another record had in a chunk before, which the dry run has taken back."""
+        values = row.indexed.indexed if row.indexed is not None and not row.faults else ()
+        lines, forms = self.options.earlier.lines, []
+        for value in values:
+            if value.unique_key is None:
+                continue
+            whole, own = (f"unique {value.field_id}", value.unique_key), (f"unique {id}", value.unique_key)
+            if whole in lines and own not in lines:
+                row.refuse_by(already_taken(value.key))
+                return
+            forms += [whole, own] if row.existing is not None else [whole]
+        self._taken.update((form, row.line) for form in forms)
 
     async def _unindex(self, rows: Sequence[ImportRow]) -> None:
         """Give back what rows took that were not made after all."""

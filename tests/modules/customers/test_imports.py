@@ -171,6 +171,39 @@ async def test_a_dry_run_counts_what_the_import_does_however_far_rows_are_apart(
             assert await files.accounts() == {}
 
 
+@pytest.mark.parametrize("chunk", [2, 9])
+async def test_a_dry_run_knows_the_accounts_before_by_their_names(files: Files, monkeypatch, chunk):
+    monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
+    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
+    content = (
+        "external_id,name,parent\nA-1,Zenith Holding,\n2,Quartz,\n3,Elm,A-1\n4,Oak,zenith holding ltd\n5,Ash,Nowhere\n"
+        "6,Fir,Ash\n"
+    )
+    for dry_run in (True, False):
+        done = await files.run("account", content, dry_run=dry_run, duplicate_rule="allow")
+        assert (done.created, await files.faults(done)) == (
+            4, [(6, "unknown_reference"), (7, "unknown_reference")],
+        )  # fmt: skip
+    accounts = await files.accounts()
+    assert accounts["Elm"]["parent_id"] == accounts["Oak"]["parent_id"] == accounts["Zenith Holding"]["id"]
+
+
+@pytest.mark.parametrize("chunk", [1, 2])
+async def test_a_dry_run_finds_unique_values_that_rows_far_above_have(files: Files, monkeypatch, chunk):
+    monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
+    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
+    field = {"object": "account", "key": "code", "type": "text", "unique": True, "labels": {"en": "Code"}}
+    await files.owner.ok("POST", "/v1/custom-fields", json=field)
+    await make(files.owner, "accounts", name="Old", external_id="0")
+    content = "external_id,name,custom.code\n1,Zenith,U-1\n2,Quartz,\n0,Old,U-9\n4,Oak,U-1\n5,,U-2\n6,Fir,U-2\n7,Elm,U-9\n"
+    for dry_run in (True, False):
+        done = await files.run("account", content, mode="upsert", dry_run=dry_run)
+        assert (done.created, done.updated) == (3, 1)
+        assert await files.faults(done) == [
+            (5, "duplicate_value"), (6, "required"), (8, "duplicate_value"),
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize("chunk", [2, 6])
 async def test_a_dry_run_of_an_upsert_knows_rows_that_change_rows_before(files: Files, monkeypatch, chunk):
     monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)

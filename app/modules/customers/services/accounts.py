@@ -23,6 +23,7 @@ from app.modules.customers.services.imports import (
     PARENT,
     check_moves,
     check_new_tree,
+    remember_accounts,
     require_visible,
     resolve_accounts,
 )
@@ -133,12 +134,15 @@ class AccountService(ImportRules, DuplicateAware[Account]):
 
     async def prepare_import(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
         """Parents, completeness and duplicates of a chunk of new accounts."""
-        await resolve_accounts(self.uow, rows, "parent", "parent_id", among=rows)
+        earlier = options.earlier if options.dry_run else None
+        await resolve_accounts(self.uow, rows, "parent", "parent_id", among=rows, earlier=earlier)
         await require_visible(self, rows, "parent_id", own=[row.id for row in rows if row.id])
         await check_new_tree(self.uow, rows, ACCOUNT_TREE)
         for row in rows:
             row.values["completeness"] = account_completeness(row.values)
         await mark_duplicates(self, rows, options)
+        if earlier is not None:
+            remember_accounts(rows, earlier)
 
     async def before_restore(self, row: Account, before: Mapping[str, Any]) -> None:
         """No account goes back under one that lies below it by now."""
@@ -147,7 +151,8 @@ class AccountService(ImportRules, DuplicateAware[Account]):
 
     async def prepare_import_updates(self, rows: Sequence[ImportRow], options: ImportOptions) -> None:
         """Parents of a chunk of changes; the rest as for single ones."""
-        await resolve_accounts(self.uow, rows, "parent", "parent_id")
+        earlier = options.earlier if options.dry_run else None
+        await resolve_accounts(self.uow, rows, "parent", "parent_id", earlier=earlier)
         await super().prepare_import_updates([row for row in rows if not row.faults], options)
         for row in rows:
             if not row.faults and row.existing.pool_id is not None and row.values.get("owner_id") is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kernel.company_names import company_core
-from app.kernel.imports.rules import ImportColumn, ImportRow
+from app.kernel.imports.rules import Earlier, ImportColumn, ImportRow
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.services.keys import ACCOUNTS, accounts_by_name, by_external_id
 from app.modules.customers.services.trees import Tree
@@ -21,14 +21,21 @@ PARENT = ImportColumn(
 ACCOUNT_OF_CONTACT = ImportColumn(
     "account", ("Account", "客户", "公司"), ("company", "organisation", "organization")
 )
+_KEY, _NAME, _NAME_AGAIN = "account's key", "account's name", "another's name"
 
 
 async def resolve_accounts(
-    uow: UnitOfWork, rows: Sequence[ImportRow], column: str, field: str, among: Sequence[ImportRow] = ()
+    uow: UnitOfWork,
+    rows: Sequence[ImportRow],
+    column: str,
+    field: str,
+    among: Sequence[ImportRow] = (),
+    earlier: Earlier | None = None,
 ) -> None:
     """Turn the text in `column` into the account id `field`: by external id, then by name without legal form.
 
-    `among` are rows of this chunk that become accounts themselves.
+    `among` are rows of this chunk that become accounts themselves, `earlier` those that a dry run has taken back:
+    what names one of them passes, without an id.
     """
     texts = {row.extras[column].strip() for row in rows if row.extras.get(column)}
     if not texts:
@@ -44,11 +51,32 @@ async def resolve_accounts(
         found = (
             own_keys.get(text) or by_key.get(text) or by_name.get(text) or own_names.get(company_core(text))
         )
+        if found is None and earlier is not None and _stood(earlier, text):
+            continue
         if found is None:
             row.refuse(column, "unknown_reference", f"There is no account {text!r}, or more than one.")
         else:
             row.values[field] = found
             row.given = row.given | {field}
+
+
+def remember_accounts(rows: Sequence[ImportRow], earlier: Earlier) -> None:
+    """Keep by which texts rows to come may name these new accounts, once a dry run has taken them back."""
+    for row in rows:
+        if row.faults:
+            continue
+        if row.values.get("external_id"):
+            earlier.lines[_KEY, row.values["external_id"]] = row.line
+        core = company_core(row.values.get("name") or "")
+        if (_NAME, core) in earlier.lines:
+            earlier.lines[_NAME_AGAIN, core] = row.line
+        earlier.lines.setdefault((_NAME, core), row.line)
+
+
+def _stood(earlier: Earlier, text: str) -> bool:
+    core = company_core(text)
+    once = (_NAME, core) in earlier.lines and (_NAME_AGAIN, core) not in earlier.lines
+    return once or (_KEY, text) in earlier.lines
 
 
 def _unique_names(rows: Sequence[ImportRow]) -> Mapping[str, UUID | None]:
