@@ -165,6 +165,14 @@ async def test_a_worker_knows_a_field_that_was_made_a_moment_ago(
     assert (await owner.ok("GET", f"/v1/jobs/{exported['id']}"))["state"] == "completed"
 
 
+async def test_half_a_character_in_a_first_row_is_a_fault_of_that_row(app: Application, owner: Client):
+    answer = await upload(owner, b'{"name": "a\\ud800b"}\n{"name": "Robot"}\n', name="toys.ndjson")
+    assert (answer.status_code, answer.json()["columns"][0]["samples"]) == (202, ["a?b", "Robot"])
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["created"], done["failed"]) == (1, 1)
+
+
 async def test_upsert_changes_what_is_there_and_undo_restores_it(app: Application, owner: Client):
     kept = await owner.ok("POST", "/v1/toys", json={"name": "Old", "external_id": "k", "pieces": 1})
     answer = await upload(owner, b"external_id,name,pieces\nk,New,\nn,Fresh,5\nn,Fresher,5\n", mode="upsert")

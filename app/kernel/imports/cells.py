@@ -123,7 +123,12 @@ def datetime_reader(order: DateOrder, zone: ZoneInfo) -> Read:
                 moment = datetime.fromisoformat(stamp)
             except ValueError:
                 raise ValueError(f"{text!r} is no time.") from None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+        try:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+        except (
+            OverflowError
+        ):  # midnight of the year 1, which some systems write for "never", east of Greenwich
+            raise ValueError(f"{text!r} is out of the calendar.") from None
 
     return read
 

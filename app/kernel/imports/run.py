@@ -306,7 +306,7 @@ async def _record(uow: UnitOfWork, run: _Run, rows: list[ImportRow], outcome: Ou
         ]
         + [{"line": row.line, "id": None} for row in outcome.again],
         [
-            {"line": row.line, "cells": _kept(row.cells), "faults": _faults(row.faults)}
+            {"line": row.line, "cells": kept_cells(row.cells), "faults": _faults(row.faults)}
             for row in outcome.failed
         ],
         [{"line": row.line, "faults": _faults(row.warnings)} for row in warned],
@@ -319,7 +319,7 @@ async def _record(uow: UnitOfWork, run: _Run, rows: list[ImportRow], outcome: Ou
     )
 
 
-def _kept(cells: list[str | None]) -> list[str | None]:
+def kept_cells(cells: list[str | None]) -> list[str | None]:
     """Cells as the database can keep them: half a character, which JSON can hold (RFC 8259, 8.2), as `?`."""
     return [None if cell is None else cell.encode(errors="replace").decode() for cell in cells]
 

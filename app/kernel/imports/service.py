@@ -18,7 +18,7 @@ from app.kernel.errors import (
     StaleVersion,
 )
 from app.kernel.imports.models import ACTIVE, ENDED, Import, StoredUpload
-from app.kernel.imports.run import ImportPayload, reader_of
+from app.kernel.imports.run import ImportPayload, kept_cells, reader_of
 from app.kernel.imports.schemas import ImportCreate, ImportUpdate
 from app.kernel.imports.targets import ImportTarget, check_mapping, guess, targets_of
 from app.kernel.jobs import request_cancel
@@ -78,7 +78,7 @@ def _inspect(path: Any, options: dict[str, Any]) -> Preview:
 
 
 def _sample(values: Sequence[str | None], width: int) -> list[str | None]:
-    cells = [None if value is None else value[:200] for value in values[:width]]
+    cells = kept_cells([None if value is None else value[:200] for value in values[:width]])
     return [None if cell is None else cell.replace("\0", "") for cell in cells] + [None] * (
         width - len(cells)
     )
