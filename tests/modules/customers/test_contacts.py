@@ -147,6 +147,15 @@ async def test_consent_is_kept_per_channel_with_its_history(owner: Client):
     assert [entry["source"] for entry in history] == ["paper form", "unsubscribe link", "web form"]
 
 
+async def test_nothing_is_said_in_the_future(owner: Client):
+    ada = await make(owner, "contacts", name="Ada")
+    said = {"channel": "email", "status": "granted", "source": "Form", "given_at": "2099-01-01T00:00:00Z"}
+    refused = await owner.post(f"/v1/contacts/{ada['id']}/consents", said)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "in_the_future")
+    assert (await owner.ok("GET", f"/v1/contacts/{ada['id']}/consents"))["data"] == []
+    assert await owner.ok("GET", f"/v1/contacts/{ada['id']}") == ada
+
+
 async def test_what_was_said_cannot_be_changed(owner: Client, company):
     from asyncpg import InsufficientPrivilegeError
 

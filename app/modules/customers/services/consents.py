@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.kernel.errors import Invalid
 from app.kernel.records import RecordService
 from app.modules.customers.models import Consent
 from app.modules.customers.schemas import ConsentInput, ConsentRead
@@ -18,7 +19,12 @@ SHOWN = 200
 
 
 async def record_consent(service: RecordService[Any], id: UUID, said: ConsentInput) -> ConsentRead:
-    """Add a statement, and the channel's state if it is the latest. Raises `NotFound`, `Forbidden`."""
+    """Add a statement, and the channel's state if it is the latest. Raises `NotFound`, `Forbidden`, `Invalid`.
+
+    Nothing is said in the future: it would stand against whatever is said until then.
+    """
+    if said.given_at is not None and said.given_at > service.uow.now:
+        raise Invalid.at("/given_at", "in_the_future", "That time has not come yet.")
     row = await service.get(id, action="update", lock="update")
     return await state_consent(service, row, said)
 
