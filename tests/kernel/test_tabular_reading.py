@@ -58,6 +58,16 @@ def test_the_encodings_that_spreadsheets_write_are_told_apart(tmp_path, codec, m
     ]
 
 
+def test_ascii_with_some_nuls_is_no_utf_16(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"name,company\nA\x00,B\nC,D\n")
+    reader = CsvReader(path)
+    assert (reader.encoding, reader.header.names) == ("utf-8", ("name", "company"))
+    assert [(row.line, row.fault and row.fault.code) for row in reader.rows()] == [(2, "nul"), (3, None)]
+    path.write_bytes("姓名,公司\n张伟,北京\n".encode("utf-16-le"))
+    assert CsvReader(path).encoding == "utf-16-le"
+
+
 def test_a_mark_before_a_quoted_header_does_not_stick_to_the_name(tmp_path):
     for codec in ("utf-8-sig", "utf-16"):
         assert CsvReader(write(tmp_path, '"Name","City"\na,b\n'.encode(codec))).header.names == (

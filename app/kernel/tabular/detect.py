@@ -141,6 +141,8 @@ def _utf16(head: bytes) -> str | None:
         # ASCII has its zero byte in the high half; a text without delimiter or line end is no table.
         if high.count(0) * 50 < units or low.count(0) * 10 > high.count(0):
             continue
+        if head.isascii() and high.count(0) * 2 < units:
+            continue  # ASCII with some NULs in it; what is no ASCII has bytes above it
         try:
             text = codecs.getincrementaldecoder(encoding)().decode(head, False)
         except UnicodeDecodeError:
