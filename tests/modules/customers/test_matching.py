@@ -8,6 +8,7 @@ import pytest
 from app.kernel.access import Scope
 from app.kernel.duplicates import DuplicateFound
 from app.kernel.errors import Invalid
+from app.kernel.ids import new_id
 from app.modules.customers.interface import Customers, Matched, MatchRequest, OnDuplicate
 from tests.modules.support import acting, actor_of, colleague, count, make, subject_id
 from tests.support.api import Client, Company
@@ -109,6 +110,13 @@ async def test_a_preview_writes_nothing_and_says_what_would_happen(company: Comp
     assert unclear.undecided == ("account",)
     assert (await owner.ok("GET", f"/v1/accounts/{acme['id']}"))["version"] == 1
     assert await count(company, "customers.contacts") == 0
+
+
+async def test_a_preview_knows_owners_who_have_left(company: Company, owner: Client):
+    async with acting(company) as uow:
+        with pytest.raises(Invalid) as refused:
+            await uow.of(Customers).preview(MatchRequest({"name": "Acme", "owner_id": new_id()}))
+    assert (refused.value.errors[0].pointer, refused.value.errors[0].code) == ("/owner_id", "unknown_member")
 
 
 async def test_a_given_contact_must_belong_to_the_account(company: Company, owner: Client):

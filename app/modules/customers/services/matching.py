@@ -19,6 +19,7 @@ from app.kernel.duplicates import (
     duplicate_found,
 )
 from app.kernel.errors import FieldError, Forbidden, Invalid
+from app.kernel.people import People
 from app.kernel.records import RecordService
 from app.kernel.validation import pointer_of
 from app.modules.customers.interface import Matched, MatchPreview, MatchRequest, OnDuplicate
@@ -65,9 +66,9 @@ class CustomersOfTenant(Directory):
             )
             contact = await self._contact(contact_fields, account_id, request)
         accounts, contacts = AccountService(self._uow), ContactService(self._uow)
-        _require_creatable(accounts, account, account_fields, request.account_given)
+        await _require_creatable(accounts, account, account_fields, request.account_given)
         if request.contact is not None:
-            _require_creatable(contacts, contact, contact_fields, request.contact_given)
+            await _require_creatable(contacts, contact, contact_fields, request.contact_given)
         undecided = [
             name for name, choice in (("account", account), ("contact", contact)) if choice.undecided
         ]
@@ -189,15 +190,20 @@ class CustomersOfTenant(Directory):
         return {name: value for name, value in filling.items() if name not in readonly}
 
 
-def _require_creatable(
+async def _require_creatable(
     service: RecordService[Any], choice: _Choice, fields: Mapping[str, Any], given: Collection[str]
 ) -> None:
-    """Raises `Forbidden` where a new record is called for that the actor may not make, or not for its owner."""
+    """Raises `Forbidden` where a new record is called for that the actor may not make, or not for its owner.
+
+    Raises also `Invalid` for an owner who has left.
+    """
     if choice.row is not None or choice.undecided:
         return
     service.require_creatable(given)
-    if fields.get("owner_id") not in (None, service.actor.member_id):
+    owner = fields.get("owner_id")
+    if owner is not None and owner != service.actor.member_id:
         service.actor.require(f"{service.record.object}:assign")
+        await service.uow.of(People).require_members([owner], pointer="/owner_id")
 
 
 def _chosen(rows: Sequence[Any], equal: Any, found: Found, on_duplicate: OnDuplicate) -> _Choice:
