@@ -141,6 +141,19 @@ def by_texts(table: str, column: str, columns: str, *, live: bool = True) -> str
     )
 
 
+def rows_of(found: str, *columns: str) -> str:
+    """The rows of a CTE, under its own name, for an UPDATE or DELETE that joins them with the table by its key.
+
+    A planner that has seen no such rows takes a CTE for one row, and meets every row of it with every row of the
+    company: all pairs, for as long as the plan is kept. Arrays it takes for ten, where a hash table costs less
+    whatever it knows of the table, and the key less still where that is large. What else must be as it was found is
+    compared by `IS NOT DISTINCT FROM`, which no index serves: one that does might be taken instead of the key's.
+    A CTE that is read more than once is kept, so that the arrays agree by position.
+    """
+    arrays = ", ".join(f"ARRAY(SELECT {column} FROM {found})" for column in columns)
+    return f"unnest({arrays}) AS {found}({', '.join(columns)})"
+
+
 @lru_cache(maxsize=4_000)
 def insert_returning(model: type[Base], names: tuple[str, ...]) -> str:
     places = ", ".join(f"${number}" for number in range(1, len(names) + 1))
