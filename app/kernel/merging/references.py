@@ -9,6 +9,7 @@ from uuid import UUID
 from app.kernel.custom_fields.store import Cleaned
 from app.kernel.merging.ports import Merging, Moved
 from app.kernel.records import RecordType
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 
 
@@ -86,20 +87,22 @@ FROM unnest($3::uuid[]) AS m(former)
 WHERE t.tenant_id = $1 AND t.{column} = m.former AND t.deleted_at IS NULL{others}
 RETURNING t.id, t.version, m.former, false AS buried"""
 
-_MOVE_BURIED = """
-WITH moving AS ({buried})
-UPDATE {table} t SET {column} = $2::uuid, version = t.version + 1, updated_at = $4{also} FROM moving m
-WHERE t.tenant_id = $1 AND t.id = m.id AND t.{column} = m.former
-RETURNING t.id, t.version, m.former, true AS buried"""
+_MOVE_BURIED = f"""
+WITH moving AS ({{buried}})
+UPDATE {{table}} t SET {{column}} = $2::uuid, version = t.version + 1, updated_at = $4{{also}}
+FROM {rows_of("moving", "id", "former")}
+WHERE t.tenant_id = $1 AND t.id = moving.id AND t.{{column}} IS NOT DISTINCT FROM moving.former
+RETURNING t.id, t.version, moving.former, true AS buried"""
 
 _LIVE = (
     "SELECT 1 FROM {table} t WHERE t.tenant_id = $1 AND t.{column} = ANY($2::uuid[]) AND t.deleted_at IS NULL"
 )
 
 _BURIED = """
-  SELECT t.id, t.{column} AS former FROM kernel.merged_records d
-  JOIN {table} t ON t.tenant_id = d.tenant_id AND t.id = d.record_id AND t.deleted_at IS NOT NULL
-  WHERE d.tenant_id = $1 AND d.object = '{object}' AND t.{column} = ANY({ids}::uuid[])"""
+  SELECT t.id, t.{column} AS former FROM unnest(ARRAY(
+    SELECT d.record_id FROM kernel.merged_records d WHERE d.tenant_id = $1 AND d.object = '{object}')) AS d(id)
+  JOIN {table} t ON t.tenant_id = $1 AND t.id = d.id AND t.deleted_at IS NOT NULL
+  WHERE t.{column} = ANY({ids}::uuid[])"""
 
 _RESTORE = """
 UPDATE {table} t SET {column} = m.former, version = t.version + 1, updated_at = $5{also}
@@ -191,19 +194,21 @@ UPDATE {table} t SET {column} = $2 FROM unnest($3::uuid[]) AS m(former)
 WHERE t.tenant_id = $1 AND t.{column} = m.former{scope}
 RETURNING t.id, m.former, NULL::jsonb AS detail"""
 
-_LINKS = """
+_LINKS = f"""
 WITH moving AS (
-  SELECT t.id, t.{column} AS former, {rest} AS rest, row_number() OVER (
-    PARTITION BY {rest} ORDER BY array_position($3::uuid[], t.{column})) AS place
-  FROM {table} t WHERE t.tenant_id = $1 AND t.{column} = ANY($3::uuid[]){scope}
+  SELECT t.id, t.{{column}} AS former, {{rest}} AS rest, row_number() OVER (
+    PARTITION BY {{rest}} ORDER BY array_position($3::uuid[], t.{{column}})) AS place
+  FROM {{table}} t WHERE t.tenant_id = $1 AND t.{{column}} = ANY($3::uuid[]){{scope}}
 ), judged AS (
-  SELECT m.id, m.former, m.place > 1 OR EXISTS (SELECT 1 FROM {table} s WHERE {taken}) AS taken FROM moving m
+  SELECT m.id, m.former, m.place > 1 OR EXISTS (SELECT 1 FROM {{table}} s WHERE {{taken}}) AS taken FROM moving m
 ), dropped AS (
-  DELETE FROM {table} t USING judged j WHERE t.tenant_id = $1 AND t.id = j.id AND j.taken
-  RETURNING t.id, j.former, to_jsonb(t) AS detail
+  DELETE FROM {{table}} t USING {rows_of("judged", "id", "former", "taken")}
+  WHERE t.tenant_id = $1 AND t.id = judged.id AND judged.taken
+  RETURNING t.id, judged.former, to_jsonb(t) AS detail
 ), moved AS (
-  UPDATE {table} t SET {column} = $2 FROM judged j WHERE t.tenant_id = $1 AND t.id = j.id AND NOT j.taken
-  RETURNING t.id, j.former
+  UPDATE {{table}} t SET {{column}} = $2 FROM {rows_of("judged", "id", "former", "taken")}
+  WHERE t.tenant_id = $1 AND t.id = judged.id AND NOT judged.taken
+  RETURNING t.id, judged.former
 )
 SELECT id, former, NULL::jsonb AS detail FROM moved UNION ALL SELECT id, former, detail FROM dropped"""
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.kernel.merging.ports import Merging, Moved
 from app.kernel.merging.references import LinkColumn
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.activities.services.activities import ACTIVITY
 
@@ -183,7 +184,7 @@ _LINKED = (
     "= ANY(ARRAY(SELECT DISTINCT l.activity_id FROM activities.links l WHERE l.tenant_id = $1 AND l.object = $2"
     " AND l.record_id = ANY($3::uuid[])))"
 )
-_MOVE = """
+_MOVE = f"""
 WITH moving AS (
   SELECT l.id, l.activity_id, l.record_id AS former, row_number() OVER (
     PARTITION BY l.activity_id ORDER BY array_position($3::uuid[], l.record_id)) > 1 OR EXISTS (
@@ -191,9 +192,10 @@ WITH moving AS (
     AND s.object = $4 AND s.record_id = $2) AS dropped
   FROM activities.links l WHERE l.tenant_id = $1 AND l.object = $4 AND l.record_id = ANY($3::uuid[])
 ), dropped AS (
-  DELETE FROM activities.links l USING moving m WHERE l.tenant_id = $1 AND l.id = m.id AND m.dropped
+  DELETE FROM activities.links l USING {rows_of("moving", "id", "dropped")}
+  WHERE l.tenant_id = $1 AND l.id = moving.id AND moving.dropped
 ), moved AS (
-  UPDATE activities.links l SET record_id = $2 FROM moving m
-  WHERE l.tenant_id = $1 AND l.id = m.id AND NOT m.dropped
+  UPDATE activities.links l SET record_id = $2 FROM {rows_of("moving", "id", "dropped")}
+  WHERE l.tenant_id = $1 AND l.id = moving.id AND NOT moving.dropped
 )
 SELECT id, activity_id, former, dropped FROM moving ORDER BY activity_id"""

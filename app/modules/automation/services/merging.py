@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.kernel.merging.ports import Merging, Moved
 from app.kernel.merging.references import LinkColumn
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 
 
@@ -30,7 +31,7 @@ class ApprovalSubjects(LinkColumn):
         return [Moved(row["id"], row["former"]) for row in rows]
 
 
-_MOVE = """
+_MOVE = f"""
 WITH moving AS (
   SELECT a.id, a.record_id AS former FROM automation.approvals a
   WHERE a.tenant_id = $1 AND a.object = $4 AND a.record_id = ANY($3::uuid[])
@@ -39,5 +40,5 @@ WITH moving AS (
       WHERE p.tenant_id = $1 AND p.object = $4 AND p.record_id = ANY($3::uuid[] || $2::uuid) AND p.status = 'pending'
       ORDER BY p.record_id <> $2, p.requested_at, p.id LIMIT 1))
 )
-UPDATE automation.approvals a SET record_id = $2 FROM moving m
-WHERE a.tenant_id = $1 AND a.id = m.id RETURNING a.id, m.former"""
+UPDATE automation.approvals a SET record_id = $2 FROM {rows_of("moving", "id", "former")}
+WHERE a.tenant_id = $1 AND a.id = moving.id RETURNING a.id, moving.former"""

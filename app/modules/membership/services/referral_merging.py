@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.kernel.merging.ports import Merging, Moved
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 
 
@@ -47,7 +48,7 @@ class ReferredHolders:
         return len(rows)
 
 
-_MOVE: Final = """
+_MOVE: Final = f"""
 WITH moving AS (
   SELECT t.id, t.referred_holder AS former, t.status = 'rejected' AS rejected, row_number() OVER (
     PARTITION BY t.programme_id, t.status = 'rejected' ORDER BY t.id) AS place,
@@ -55,9 +56,10 @@ WITH moving AS (
       AND s.referred_holder = $2 AND s.status <> 'rejected') AS taken
   FROM membership.referrals t WHERE t.tenant_id = $1 AND t.referred_holder = ANY($3::uuid[])
 )
-UPDATE membership.referrals t SET referred_holder = $2 FROM moving m
-WHERE t.tenant_id = $1 AND t.id = m.id AND (m.rejected OR (m.place = 1 AND NOT m.taken))
-RETURNING t.id, m.former"""
+UPDATE membership.referrals t SET referred_holder = $2
+FROM {rows_of("moving", "id", "former", "rejected", "place", "taken")}
+WHERE t.tenant_id = $1 AND t.id = moving.id AND (moving.rejected OR (moving.place = 1 AND NOT moving.taken))
+RETURNING t.id, moving.former"""
 _RESTORE: Final = """
 UPDATE membership.referrals t SET referred_holder = m.former FROM unnest($3::uuid[], $4::uuid[]) AS m(id, former)
 WHERE t.tenant_id = $1 AND t.id = m.id AND t.referred_holder = $2 RETURNING t.id"""

@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from app.kernel.merging.ports import Merging, Moved
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 
 
@@ -45,14 +46,15 @@ class WatchedCases:
         return len(rows)
 
 
-_MOVE: Final = """
+_MOVE: Final = f"""
 WITH moving AS (
   SELECT t.rule_id, t.meter_id, t.case_id AS former FROM after_sales.telemetry_states t
   WHERE t.tenant_id = $1 AND t.case_id = ANY($3::uuid[]) ORDER BY t.rule_id, t.meter_id FOR NO KEY UPDATE
 )
-UPDATE after_sales.telemetry_states t SET case_id = $2 FROM moving m
-WHERE t.tenant_id = $1 AND t.rule_id = m.rule_id AND t.meter_id = m.meter_id
-RETURNING t.rule_id, t.meter_id, m.former"""
+UPDATE after_sales.telemetry_states t SET case_id = $2
+FROM {rows_of("moving", "rule_id", "meter_id", "former")}
+WHERE t.tenant_id = $1 AND t.rule_id = moving.rule_id AND t.meter_id = moving.meter_id
+RETURNING t.rule_id, t.meter_id, moving.former"""
 _RESTORE: Final = """
 UPDATE after_sales.telemetry_states t SET case_id = m.former
 FROM unnest($3::uuid[], $4::uuid[], $5::uuid[]) AS m(meter_id, rule_id, former)
