@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordType
-from app.kernel.statements import columns_of, entity
+from app.kernel.statements import columns_of, entity, rows_of
 from app.kernel.uow import UnitOfWork
 
 BATCH: Final = 1_000
@@ -41,7 +41,7 @@ async def _hand_over_records(
             f" AND deleted_at IS NULL ORDER BY id LIMIT {BATCH} FOR NO KEY UPDATE)"
             f" UPDATE {record.table} t SET owner_id = $3, team_id = $4{held},"
             " version = t.version + 1, updated_at = $5"
-            f" FROM picked WHERE t.tenant_id = $1 AND t.id = picked.id"
+            f" FROM {rows_of('picked', 'id', 'team_id')} WHERE t.tenant_id = $1 AND t.id = picked.id"
             f" RETURNING picked.team_id AS team_before, {columns}",
             uow.tenant_id,
             from_member,

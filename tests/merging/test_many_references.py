@@ -142,11 +142,17 @@ async def test_thousands_of_contacts_that_are_merged_away_themselves_go_along_wi
     owner: Client, look: Look
 ) -> None:
     first, second, third, *few = await accounts(owner, "Acme", "Bolt", "Cord", "Dyer", "Ernst")
-    for account in (few[1], first):
-        people = [await make(owner, "contacts", name=name, account_id=account["id"]) for name in ("A", "B")]
-        await merge(owner, "contacts", people)
+
+    async def merged_away(account: Json) -> str:
+        kept, gone = [
+            await make(owner, "contacts", name=name, account_id=account["id"]) for name in ("A", "B")
+        ]
+        await merge(owner, "contacts", [kept, gone])
+        return str(gone["id"])
+
+    await merged_away(few[1])
     await merge(owner, "accounts", few)  # which plans it for one
-    gone = people[1]["id"]
+    gone = await merged_away(first)
     await look.run(
         f"INSERT INTO customers.contacts {_AGAIN} FROM customers.contacts t, generate_series(2, {MANY}) WHERE t.id = $1",
         gone,
@@ -171,6 +177,31 @@ async def test_thousands_of_contacts_that_are_merged_away_themselves_go_along_wi
     await look.run("ANALYZE kernel.merged_records")
     second = await owner.ok("GET", f"/v1/accounts/{second['id']}")
     assert unknown < 4 * await seconds(lambda: merged(third, second))
+
+
+async def test_thousands_of_deals_go_to_who_takes_over_from_somebody_who_leaves(
+    company: Company, owner: Client, look: Look
+) -> None:
+    leaver, *people = [(await colleague(company, look)).facts["member_id"] for _ in range(4)]
+    (account,) = await accounts(owner, "Acme")
+    deal = await make(owner, "opportunities", name="Deal", account_id=account["id"], owner_id=leaver)
+    await look.run("ANALYZE opportunities.opportunities")
+
+    async def handed_over(member: str, heir: str, deals: int) -> None:
+        read = await owner.ok("GET", f"/v1/members/{member}")
+        body = {"hand_over_to": heir}
+        done = await owner.ok("POST", f"/v1/members/{member}/deactivate", json=body, if_match=read["version"])
+        assert done["handed_over"] == {"opportunity": deals}
+
+    await handed_over(leaver, people[0], 1)  # plans are made for one
+    await look.run(
+        f"INSERT INTO opportunities.opportunities {_AGAIN} FROM opportunities.opportunities t,"
+        f" generate_series(2, {2 * MANY}) WHERE t.id = $1",
+        deal["id"],
+    )
+    unknown = await seconds(lambda: handed_over(people[0], people[1], 2 * MANY))
+    await look.run("ANALYZE opportunities.opportunities")
+    assert unknown < 4 * await seconds(lambda: handed_over(people[1], people[2], 2 * MANY))
 
 
 async def seconds(work: Callable[[], Awaitable[None]]) -> float:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from app.kernel.allowances import LimitName
 from app.kernel.db import Connection
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.tenants.billing.periods import BillingInterval, Period, period_at, whole_hour
 from app.tenants.billing.plans import Plan, PlanFeature, price_list
@@ -48,7 +49,7 @@ ON CONFLICT (tenant_id) DO UPDATE SET source = EXCLUDED.source, plan = EXCLUDED.
   near_records = true, period_start = EXCLUDED.period_start, period_end = EXCLUDED.period_end"""
 
 # What a company can make in a minute through many processes at once stays within this distance; see kernel/limits.py.
-_NEAR: Final = """
+_NEAR: Final = f"""
 WITH found AS (
   SELECT a.tenant_id, a.near_records, l.value - coalesce(t.total, 0) <= greatest(l.value / 10, 20000) AS near
   FROM kernel.allowances a
@@ -56,8 +57,9 @@ WITH found AS (
   LEFT JOIN kernel.usage_totals t ON t.tenant_id = a.tenant_id AND t.metric = 'records.kept'
   WHERE ($1::uuid IS NULL OR a.tenant_id = $1::uuid)
 )
-UPDATE kernel.allowances a SET near_records = coalesce(f.near, false)
-FROM found f WHERE f.tenant_id = a.tenant_id AND a.near_records <> coalesce(f.near, false)
+UPDATE kernel.allowances a SET near_records = coalesce(found.near, false)
+FROM {rows_of("found", "tenant_id", "near")}
+WHERE found.tenant_id = a.tenant_id AND a.near_records <> coalesce(found.near, false)
 RETURNING a.tenant_id"""
 
 _TELL: Final = (
