@@ -16,7 +16,7 @@ import structlog
 from app.kernel.errors import Problem
 from app.kernel.notifications import Notice, Notifications
 from app.kernel.schedules import ScheduledRun
-from app.kernel.statements import columns_of, entities
+from app.kernel.statements import columns_of, entities, rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.contracts.interface import RenewalDue
 from app.modules.contracts.models import Contract, Instalment
@@ -211,7 +211,7 @@ WITH due AS (
   ORDER BY i.id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE contracts.instalments i SET status = {STATUS.format(today="$2::date")}
-FROM due WHERE i.tenant_id = $1 AND i.id = due.id RETURNING i.*, due.former"""
+FROM {rows_of("due", "id", "former")} WHERE i.tenant_id = $1 AND i.id = due.id RETURNING i.*, due.former"""
 
 _DUE_AMENDMENTS: Final = """
 SELECT a.id FROM contracts.amendments a
@@ -230,7 +230,7 @@ WITH due AS (
   ORDER BY c.id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE contracts.contracts c SET status = 'terminated', ended_at = $3, version = c.version + 1, updated_at = $3
-FROM due WHERE c.tenant_id = $1 AND c.id = due.id RETURNING {_RETURNING}"""
+FROM {rows_of("due", "id")} WHERE c.tenant_id = $1 AND c.id = due.id RETURNING {_RETURNING}"""
 
 _EXPIRE: Final = f"""
 WITH due AS (
@@ -242,7 +242,7 @@ WITH due AS (
 UPDATE contracts.contracts c SET
   status = CASE WHEN c.successor_id IS NULL THEN 'expired' ELSE 'renewed' END,
   ended_at = $3, version = c.version + 1, updated_at = $3
-FROM due WHERE c.tenant_id = $1 AND c.id = due.id RETURNING {_RETURNING}"""
+FROM {rows_of("due", "id")} WHERE c.tenant_id = $1 AND c.id = due.id RETURNING {_RETURNING}"""
 
 _REMIND: Final = f"""
 WITH due AS (
@@ -253,4 +253,4 @@ WITH due AS (
   ORDER BY c.id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE contracts.contracts c SET renewal_reminded_for = c.ends_on
-FROM due WHERE c.tenant_id = $1 AND c.id = due.id RETURNING {_RETURNING}"""
+FROM {rows_of("due", "id")} WHERE c.tenant_id = $1 AND c.id = due.id RETURNING {_RETURNING}"""

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from app.kernel.models import RecordTable
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.automation.interface import (
     ApprovalDecided,
@@ -145,7 +146,8 @@ class Course:
             "WITH before AS (SELECT id, state FROM automation.approval_decisions WHERE tenant_id = $1"
             "  AND approval_id = $2 AND step = ANY($3::bigint[]) AND state IN ('waiting', 'open'))"
             " UPDATE automation.approval_decisions d SET state = 'closed', remind_at = NULL, escalate_at = NULL"
-            " FROM before WHERE d.tenant_id = $1 AND d.id = before.id RETURNING d.approver_id, before.state",
+            f" FROM {rows_of('before', 'id', 'state')} WHERE d.tenant_id = $1 AND d.id = before.id"
+            " RETURNING d.approver_id, before.state",
             self._uow.tenant_id,
             approval.id,
             list(steps),

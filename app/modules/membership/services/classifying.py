@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.interface import ClassChanged
 from app.modules.membership.models.programmes import Programme
@@ -72,7 +73,7 @@ UPDATE membership.loyalty_members t SET rfm_class = g.class, rfm_scores = g.scor
 FROM grouped g
 WHERE t.tenant_id = $1 AND t.id = g.id AND t.rfm_explanation IS DISTINCT FROM g.explanation
 RETURNING t.id, g.former, t.rfm_class"""
-_GAVE_ALL_BACK = """
+_GAVE_ALL_BACK = f"""
 WITH former AS (
   SELECT m.id, m.rfm_class AS former FROM membership.loyalty_members m
   WHERE m.tenant_id = $1 AND m.programme_id = $2 AND m.deleted_at IS NULL AND m.rfm_class <> 'none'
@@ -81,4 +82,5 @@ WITH former AS (
 )
 UPDATE membership.loyalty_members t SET rfm_class = 'none', rfm_scores = NULL, value_class = 'low',
   rfm_explanation = jsonb_build_object('frequency', 0), rfm_at = $3, points_at = $3, version = t.version + 1
-FROM former f WHERE t.tenant_id = $1 AND t.id = f.id RETURNING t.id, f.former, t.rfm_class"""
+FROM {rows_of("former", "id", "former")} WHERE t.tenant_id = $1 AND t.id = former.id
+RETURNING t.id, former.former, t.rfm_class"""

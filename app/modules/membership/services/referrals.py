@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.kernel.errors import NotFound
 from app.kernel.log_pages import NEWEST, select_page
-from app.kernel.statements import entities
+from app.kernel.statements import entities, rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.membership.interface import (
     MemberNotActive,
@@ -133,7 +133,7 @@ _MAKE_CODE: Final = """
 INSERT INTO membership.referral_codes (tenant_id, id, code) SELECT $1, $2, $3
 WHERE NOT EXISTS (SELECT 1 FROM membership.coupon_codes c WHERE c.tenant_id = $1 AND c.code = $3)
 ON CONFLICT DO NOTHING"""
-_QUALIFY: Final = """
+_QUALIFY: Final = f"""
 WITH first AS (
   SELECT DISTINCT ON (r.id) r.id, o.place, e.order_id, e.earned_on FROM (
     SELECT DISTINCT o.id, o.place, s.member_id FROM unnest($2::uuid[]) WITH ORDINALITY AS o(id, place)
@@ -146,11 +146,11 @@ WITH first AS (
   WHERE e.visits > 0 AND e.amount - e.amount_returned >= r.minimum_spend
   ORDER BY r.id, o.place
 )
-UPDATE membership.referrals r SET status = 'qualified', order_id = f.order_id,
-  due_on = f.earned_on + p.return_window_days::int
-FROM first f, membership.programmes p
-WHERE r.tenant_id = $1 AND r.id = f.id AND r.status = 'pending' AND p.tenant_id = $1 AND p.id = r.programme_id
-RETURNING r.id, r.referrer_id, r.referred_id, r.due_on, f.place"""
+UPDATE membership.referrals r SET status = 'qualified', order_id = first.order_id,
+  due_on = first.earned_on + p.return_window_days::int
+FROM {rows_of("first", "id", "place", "order_id", "earned_on")}, membership.programmes p
+WHERE r.tenant_id = $1 AND r.id = first.id AND r.status = 'pending' AND p.tenant_id = $1 AND p.id = r.programme_id
+RETURNING r.id, r.referrer_id, r.referred_id, r.due_on, first.place"""
 _DUE: Final = """
 SELECT r.*, CASE
   WHEN e.id IS NULL OR e.visits = 0 OR e.amount - e.amount_returned < r.minimum_spend THEN 'order_returned'

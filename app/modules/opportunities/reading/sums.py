@@ -14,6 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.locks import lock_name
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 
 NONE: Final = UUID(int=2**128 - 1)
@@ -107,11 +108,12 @@ class KeptSums:
         return sum([await self._fold(kept) for kept in KEPT])
 
     async def _fold(self, kept: Kept) -> int:
-        same = " AND ".join(f"s.{name} = d.{name}" for name in kept.dimensions)
+        same = " AND ".join(f"s.{name} = due.{name}" for name in kept.dimensions)
         row = await self._uow.fetchrow(
             f"WITH due AS (SELECT DISTINCT {', '.join(kept.dimensions)} FROM {kept.table}"
             " WHERE tenant_id = $1 AND NOT folded),"
-            f" gone AS (DELETE FROM {kept.table} s USING due d WHERE s.tenant_id = $1 AND {same}"
+            f" gone AS (DELETE FROM {kept.table} s USING {rows_of('due', *kept.dimensions)}"
+            f" WHERE s.tenant_id = $1 AND {same}"
             f" RETURNING {', '.join(f's.{name}' for name in (*kept.dimensions, *kept.measures))}),"
             f" kept AS (INSERT INTO {kept.table} (tenant_id, {kept.columns}, folded)"
             f" SELECT $1, {kept.columns}, true FROM ({kept.grouped('SELECT * FROM gone')}) g RETURNING 1)"

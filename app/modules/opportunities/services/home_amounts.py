@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.money import EXPONENTS, Money
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.tenants.interface import ExchangeRates
 
@@ -66,7 +67,7 @@ class HomeAmounts:
         return int(row["changed"]), row["last"] if row["seen"] == BATCH else None
 
 
-_CONVERT = """
+_CONVERT = f"""
 WITH part AS (
   SELECT o.id, o.amount, o.currency, coalesce(o.closed_on, o.expected_close_on, o.opened_on) AS day
   FROM opportunities.opportunities o
@@ -82,15 +83,15 @@ WITH part AS (
   LEFT JOIN rates r ON r.currency = p.currency AND p.day >= r.valid_from AND (r.until IS NULL OR p.day < r.until)
 ), done AS (
   UPDATE opportunities.opportunities o
-  SET amount_home = w.home, home_currency = CASE WHEN w.home IS NOT NULL THEN $5::text END,
-    rate_missing = w.home IS NULL
-  FROM wanted w
-  WHERE o.tenant_id = $1 AND o.id = w.id
+  SET amount_home = wanted.home, home_currency = CASE WHEN wanted.home IS NOT NULL THEN $5::text END,
+    rate_missing = wanted.home IS NULL
+  FROM {rows_of("wanted", "id", "amount", "currency", "day", "home")}
+  WHERE o.tenant_id = $1 AND o.id = wanted.id
     -- What somebody changes meanwhile was converted by them.
-    AND o.amount = w.amount AND o.currency = w.currency
-    AND coalesce(o.closed_on, o.expected_close_on, o.opened_on) = w.day
+    AND o.amount IS NOT DISTINCT FROM wanted.amount AND o.currency IS NOT DISTINCT FROM wanted.currency
+    AND coalesce(o.closed_on, o.expected_close_on, o.opened_on) IS NOT DISTINCT FROM wanted.day
     AND (o.amount_home, o.home_currency, o.rate_missing) IS DISTINCT FROM
-      (w.home, CASE WHEN w.home IS NOT NULL THEN $5::text END, w.home IS NULL)
+      (wanted.home, CASE WHEN wanted.home IS NOT NULL THEN $5::text END, wanted.home IS NULL)
   RETURNING 1
 )
 SELECT (SELECT count(*) FROM done) AS changed, (SELECT count(*) FROM part) AS seen,

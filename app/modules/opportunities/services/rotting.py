@@ -11,6 +11,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.kernel.schedules import ScheduledRun
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.opportunities.interface import OpportunityRotting
 from app.modules.opportunities.services.opportunities import OPPORTUNITY
@@ -61,7 +62,7 @@ async def touched(uow: UnitOfWork, ids: Collection[UUID]) -> None:
             )
 
 
-_MARK = """
+_MARK = f"""
 WITH due AS (
   SELECT id FROM opportunities.opportunities
   WHERE tenant_id = $1 AND deleted_at IS NULL AND rots_at IS NOT NULL AND NOT is_rotting AND rots_at <= $2
@@ -69,16 +70,17 @@ WITH due AS (
 ), marked AS (
   UPDATE opportunities.opportunities o
   SET is_rotting = true, rotting_since = o.rots_at, version = o.version + 1, updated_at = $2
-  FROM due WHERE o.tenant_id = $1 AND o.id = due.id
+  FROM {rows_of("due", "id")} WHERE o.tenant_id = $1 AND o.id = due.id
   RETURNING o.id, o.version, o.owner_id, o.pipeline_id, o.stage, o.rotting_since
 ), told AS (
-  UPDATE opportunities.stage_history h SET rotted_at = m.rotting_since
-  FROM marked m WHERE h.tenant_id = $1 AND h.opportunity_id = m.id AND h.left_at IS NULL AND h.rotted_at IS NULL
+  UPDATE opportunities.stage_history h SET rotted_at = marked.rotting_since
+  FROM {rows_of("marked", "id", "rotting_since")}
+  WHERE h.tenant_id = $1 AND h.opportunity_id = marked.id AND h.left_at IS NULL AND h.rotted_at IS NULL
   RETURNING h.opportunity_id
 )
 SELECT m.*, EXISTS (SELECT 1 FROM told WHERE told.opportunity_id = m.id) AS first FROM marked m ORDER BY m.id"""
 
-_TOUCH = """
+_TOUCH = f"""
 WITH found AS (
   SELECT o.id, o.is_rotting, o.rotting_since, s.rotting_days
   FROM opportunities.opportunities o
@@ -91,5 +93,6 @@ UPDATE opportunities.opportunities o SET
   rots_at = $3::timestamptz + make_interval(days => found.rotting_days::int),
   is_rotting = false, rotting_since = NULL, version = o.version + found.is_rotting::int,
   updated_at = CASE WHEN found.is_rotting THEN $3::timestamptz ELSE o.updated_at END
-FROM found WHERE o.tenant_id = $1 AND o.id = found.id
+FROM {rows_of("found", "id", "is_rotting", "rotting_since", "rotting_days")}
+WHERE o.tenant_id = $1 AND o.id = found.id
 RETURNING o.id, o.version, found.is_rotting AS was_rotting, found.rotting_since"""

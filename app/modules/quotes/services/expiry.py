@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from app.kernel.schedules import ScheduledRun
+from app.kernel.statements import rows_of
 from app.modules.quotes.services.quotes import QUOTE
 
 EVERY: Final = timedelta(minutes=15)
@@ -24,14 +25,14 @@ async def expire_quotes(run: ScheduledRun) -> None:
             return
 
 
-_EXPIRE: Final = """
+_EXPIRE: Final = f"""
 WITH due AS (
   SELECT id, status FROM quotes.quotes
   WHERE tenant_id = $1 AND status IN ('sent', 'viewed') AND valid_until < $2 AND deleted_at IS NULL
   ORDER BY valid_until, id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 ), done AS (
   UPDATE quotes.quotes q SET status = 'expired', version = q.version + 1, updated_at = $3::timestamptz
-  FROM due WHERE q.tenant_id = $1 AND q.id = due.id
+  FROM {rows_of("due", "id", "status")} WHERE q.tenant_id = $1 AND q.id = due.id
   RETURNING q.id, q.version, due.status AS former
 ), told AS (
   INSERT INTO quotes.quote_steps (tenant_id, id, quote_id, action, from_status, to_status, at)

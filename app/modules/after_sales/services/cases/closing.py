@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from app.kernel.schedules import ScheduledRun
+from app.kernel.statements import rows_of
 from app.modules.after_sales.interface import CaseClosed
 from app.modules.after_sales.services.cases.cases import CASE
 from app.modules.after_sales.services.cases.settings import CaseSettingsService
@@ -31,12 +32,12 @@ async def close_resolved(run: ScheduledRun) -> None:
             return
 
 
-_CLOSE: Final = """
+_CLOSE: Final = f"""
 WITH due AS (
   SELECT id FROM after_sales.cases
   WHERE tenant_id = $1 AND status = 'resolved' AND resolved_at <= $2 AND deleted_at IS NULL
   ORDER BY resolved_at, id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE after_sales.cases c SET status = 'closed', closed_at = $3, version = c.version + 1, updated_at = $3
-FROM due WHERE c.tenant_id = $1 AND c.id = due.id AND c.status = 'resolved'
+FROM {rows_of("due", "id")} WHERE c.tenant_id = $1 AND c.id = due.id AND c.status = 'resolved'
 RETURNING c.id, c.version, c.account_id"""

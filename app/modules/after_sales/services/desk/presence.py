@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.models.desk import AgentStatus
 from app.modules.after_sales.services.desk.agents import AgentPresenceChanged
@@ -49,6 +50,6 @@ WITH silent AS (
   ORDER BY a.id FOR NO KEY UPDATE
 )
 UPDATE after_sales.agents a SET status = 'away', status_since = $3, version = a.version + 1, updated_at = $3
-FROM silent WHERE a.tenant_id = $1 AND a.id = silent.id AND a.status = 'online'
+FROM {rows_of("silent", "id")} WHERE a.tenant_id = $1 AND a.id = silent.id AND a.status = 'online'
   AND coalesce(a.heard_at, a.status_since) <= $2::timestamptz
 RETURNING a.id"""

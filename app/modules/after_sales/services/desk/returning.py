@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import CaseAssigned
 from app.modules.after_sales.services.cases.cases import CASE
@@ -27,7 +28,7 @@ async def give_back(uow: UnitOfWork, agent_ids: Sequence[UUID]) -> int:
     return len(rows)
 
 
-_GIVE_BACK: Final = """
+_GIVE_BACK: Final = f"""
 WITH kept AS (
   SELECT id, owner_id FROM after_sales.cases
   WHERE tenant_id = $1 AND owner_id = ANY($2::uuid[]) AND deleted_at IS NULL AND status = 'new'
@@ -35,5 +36,5 @@ WITH kept AS (
   ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE after_sales.cases c SET owner_id = NULL, routed_at = NULL, version = c.version + 1, updated_at = $3
-FROM kept WHERE c.tenant_id = $1 AND c.id = kept.id
+FROM {rows_of("kept", "id", "owner_id")} WHERE c.tenant_id = $1 AND c.id = kept.id
 RETURNING c.id, c.version, c.queue_id, kept.owner_id AS former_owner_id"""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.kernel.notifications import Notice, Notifications
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import CaseAssigned, CaseEscalated
 from app.modules.after_sales.models.sla import EscalationAction, EscalationTo
@@ -152,7 +153,7 @@ def _notice(uow: UnitOfWork, row: Mapping[str, Any]) -> Notice:
 
 
 # Who takes a step changes `escalated`, and holds the case: whoever comes later finds the next time, or none.
-_DUE: Final = """
+_DUE: Final = f"""
 WITH due AS (
   SELECT k.id AS clock_id, c.number, c.subject, c.owner_id, c.team_id, c.queue_id, c.escalation_level
   FROM after_sales.case_clocks k
@@ -160,7 +161,8 @@ WITH due AS (
   WHERE k.tenant_id = $1 AND k.ended_at IS NULL AND k.paused_at IS NULL AND k.escalate_at <= $2::timestamptz
   ORDER BY k.escalate_at, k.id LIMIT $3 FOR NO KEY UPDATE OF c SKIP LOCKED
 )
-UPDATE after_sales.case_clocks k SET escalate_at = NULL FROM due
+UPDATE after_sales.case_clocks k SET escalate_at = NULL
+FROM {rows_of("due", "clock_id", "number", "subject", "owner_id", "team_id", "queue_id", "escalation_level")}
 WHERE k.tenant_id = $1 AND k.id = due.clock_id AND k.ended_at IS NULL AND k.paused_at IS NULL
   AND k.escalate_at <= $2::timestamptz
 RETURNING k.id, k.case_id, k.target, k.policy_id, k.calendar_id, k.breached_at, k.escalated, due.number, due.subject,

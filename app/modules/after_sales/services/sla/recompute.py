@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from app.kernel.jobs import JobContext
 from app.kernel.registry import JobKind, Subscription
-from app.kernel.statements import columns_of, entity
+from app.kernel.statements import columns_of, entity, rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.models.cases import Case, SlaTarget
 from app.modules.after_sales.services.sla.book import SlaBook
@@ -144,17 +144,18 @@ _CASES: Final = (
     " AND EXISTS (SELECT 1 FROM after_sales.case_clocks k WHERE k.tenant_id = t.tenant_id AND k.case_id = t.id"
     " AND k.ended_at IS NULL) ORDER BY t.id LIMIT $3 FOR NO KEY UPDATE OF t"
 )
-_SHOW: Final = """
+_SHOW: Final = f"""
 WITH told AS (
   SELECT * FROM jsonb_to_recordset($2::jsonb) AS s(id uuid, due_at timestamptz, due_target text)
 ), before AS (
-  SELECT c.id, c.due_at FROM after_sales.cases c JOIN told ON told.id = c.id WHERE c.tenant_id = $1
+  SELECT c.id, c.due_at AS former, told.due_at, told.due_target
+  FROM after_sales.cases c JOIN told ON told.id = c.id WHERE c.tenant_id = $1
 )
-UPDATE after_sales.cases c SET due_at = told.due_at, due_target = told.due_target, version = c.version + 1,
+UPDATE after_sales.cases c SET due_at = before.due_at, due_target = before.due_target, version = c.version + 1,
   updated_at = $3
-FROM told JOIN before ON before.id = told.id
-WHERE c.tenant_id = $1 AND c.id = told.id
-RETURNING c.id, c.version, before.due_at AS former, c.due_at"""
+FROM {rows_of("before", "id", "former", "due_at", "due_target")}
+WHERE c.tenant_id = $1 AND c.id = before.id
+RETURNING c.id, c.version, before.former, c.due_at"""
 
 JOB: Final = JobKind(RECOMPUTE, Nothing, recompute)
 SUBSCRIPTIONS: Final = (

@@ -13,6 +13,7 @@ from typing import Any, Final
 from app.kernel.notifications import Notice, Notifications
 from app.kernel.registry import NotificationKind
 from app.kernel.schedules import ScheduledRun
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.after_sales.interface import SlaBreached, SlaWarned
 from app.modules.after_sales.services.sla.book import SlaBook
@@ -107,14 +108,15 @@ async def _tell(uow: UnitOfWork, kind: str, rows: list[Any]) -> None:
 
 
 # The case is held before its clock is changed; who got there first has changed it, hence the second look at it.
-_CLAIM: Final = """
+_CLAIM: Final = f"""
 WITH late AS (
   SELECT k.id, c.number, c.subject, c.owner_id FROM after_sales.case_clocks k
   JOIN after_sales.cases c ON c.tenant_id = k.tenant_id AND c.id = k.case_id AND c.deleted_at IS NULL
-  WHERE k.tenant_id = $1 AND {due} ORDER BY k.{column}, k.id LIMIT $3 FOR NO KEY UPDATE OF c SKIP LOCKED
+  WHERE k.tenant_id = $1 AND {{due}} ORDER BY k.{{column}}, k.id LIMIT $3 FOR NO KEY UPDATE OF c SKIP LOCKED
 )
-UPDATE after_sales.case_clocks k SET {change} FROM late
-WHERE k.tenant_id = $1 AND k.id = late.id AND {due}
+UPDATE after_sales.case_clocks k SET {{change}}
+FROM {rows_of("late", "id", "number", "subject", "owner_id")}
+WHERE k.tenant_id = $1 AND k.id = late.id AND {{due}}
 RETURNING k.id, k.case_id, k.target, k.policy_id, k.calendar_id, k.due_at, k.breached_at, late.number, late.subject,
   late.owner_id"""
 _RUNS: Final = "k.ended_at IS NULL AND k.paused_at IS NULL AND k.breached_at IS NULL"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from app.kernel.statements import columns_of, entity
+from app.kernel.statements import columns_of, entity, rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import (
     AccountClaimed,
@@ -41,15 +41,13 @@ class AccountsInPools:
 
     async def went_in(self, ids: Sequence[UUID]) -> None:
         """The contacts whose first account it is belong to nobody either."""
-        rows = await self._uow.fetch(
-            _FREE_CONTACTS.format(columns=_CONTACT_COLUMNS), self._uow.tenant_id, list(ids), self._uow.now
-        )
+        rows = await self._uow.fetch(_FREE_CONTACTS, self._uow.tenant_id, list(ids), self._uow.now)
         self._tell(rows, "freed")
 
     async def came_out(self, owners: Mapping[UUID, tuple[UUID, UUID | None]]) -> None:
         """Contacts that nobody owns go along."""
         rows = await self._uow.fetch(
-            _TAKE_CONTACTS.format(columns=_CONTACT_COLUMNS),
+            _TAKE_CONTACTS,
             self._uow.tenant_id,
             list(owners),
             [owner for owner, _ in owners.values()],
@@ -75,17 +73,17 @@ class AccountsInPools:
 
 
 _CONTACT_COLUMNS = ", ".join(f"t.{name}" for name in columns_of(Contact))
-_FREE_CONTACTS = """
+_FREE_CONTACTS = f"""
 WITH owned AS (
   SELECT c.id, c.owner_id, c.team_id FROM unnest($2::uuid[]) a(id)
   JOIN customers.contacts c ON c.tenant_id = $1 AND c.account_id = a.id AND c.deleted_at IS NULL
   WHERE num_nonnulls(c.owner_id, c.team_id) > 0 ORDER BY c.id FOR NO KEY UPDATE OF c
 )
 UPDATE customers.contacts t SET owner_id = NULL, team_id = NULL, version = t.version + 1, updated_at = $3
-FROM owned WHERE t.tenant_id = $1 AND t.id = owned.id
-RETURNING {columns}, owned.owner_id AS from_owner_, owned.team_id AS from_team_"""
+FROM {rows_of("owned", "id", "owner_id", "team_id")} WHERE t.tenant_id = $1 AND t.id = owned.id
+RETURNING {_CONTACT_COLUMNS}, owned.owner_id AS from_owner_, owned.team_id AS from_team_"""
 
-_TAKE_CONTACTS = """
+_TAKE_CONTACTS = f"""
 WITH free AS (
   SELECT c.id, c.team_id, a.owner_id AS to_owner, a.team_id AS to_team
   FROM unnest($2::uuid[], $3::uuid[], $4::uuid[]) a(id, owner_id, team_id)
@@ -94,5 +92,5 @@ WITH free AS (
 )
 UPDATE customers.contacts t SET owner_id = free.to_owner, team_id = free.to_team, version = t.version + 1,
   updated_at = $5
-FROM free WHERE t.tenant_id = $1 AND t.id = free.id
-RETURNING {columns}, NULL::uuid AS from_owner_, free.team_id AS from_team_"""
+FROM {rows_of("free", "id", "team_id", "to_owner", "to_team")} WHERE t.tenant_id = $1 AND t.id = free.id
+RETURNING {_CONTACT_COLUMNS}, NULL::uuid AS from_owner_, free.team_id AS from_team_"""

@@ -19,6 +19,7 @@ from app.kernel.errors import BatchFailed, Forbidden, NotFound, Problem
 from app.kernel.listing import Bindings
 from app.kernel.locks import lock_keys
 from app.kernel.schemas import BatchAnswer, BatchItemError, BatchResult
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import (
     ClaimLimitReached,
@@ -238,15 +239,15 @@ def result_of(id: UUID, outcome: Outcome) -> BatchResult:
     return BatchResult(ref=None, status=200, id=id, version=outcome.row.version, error=None)
 
 
-_TAKE = """
+_TAKE = f"""
 WITH free AS (
   SELECT t.id, a.place FROM unnest($2::uuid[]) WITH ORDINALITY AS a(id, place)
-  JOIN {table} t ON t.tenant_id = $1 AND t.id = a.id
+  JOIN {{table}} t ON t.tenant_id = $1 AND t.id = a.id
   WHERE t.pool_id = $3 AND t.deleted_at IS NULL AND ($8::timestamptz IS NULL OR t.pooled_at <= $8)
     AND ($7::timestamptz IS NULL OR t.former_owner_id IS DISTINCT FROM $4 OR t.pooled_at <= $7)
   ORDER BY t.id FOR NO KEY UPDATE OF t
 ), chosen AS (SELECT id FROM free ORDER BY place LIMIT $9)
-UPDATE {table} t SET owner_id = $4, team_id = $5, pool_id = NULL, pooled_at = NULL, received_at = $6,
+UPDATE {{table}} t SET owner_id = $4, team_id = $5, pool_id = NULL, pooled_at = NULL, received_at = $6,
   recycle_reminded_at = NULL, version = t.version + 1, updated_at = $6
-FROM chosen WHERE t.tenant_id = $1 AND t.id = chosen.id AND t.pool_id = $3
-RETURNING {columns}"""
+FROM {rows_of("chosen", "id")} WHERE t.tenant_id = $1 AND t.id = chosen.id AND t.pool_id = $3
+RETURNING {{columns}}"""

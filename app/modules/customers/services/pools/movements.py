@@ -13,7 +13,7 @@ from app.kernel.listing import Bindings
 from app.kernel.log_pages import NEWEST, fetch_page
 from app.kernel.records import RecordType
 from app.kernel.schemas import Page
-from app.kernel.statements import entity
+from app.kernel.statements import entity, rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.customers.interface import PoolMovementRead
 from app.modules.customers.models import Pool, PoolMovement, PoolMovementKind
@@ -206,18 +206,19 @@ def _moved(record: RecordType[Any], row: Any) -> Moved:
     return Moved(entity(record.model, values), *before)
 
 
-_PUT = """
+_PUT = f"""
 WITH chosen AS (
   SELECT t.id, t.owner_id, t.team_id, coalesce(t.received_at, t.created_at) AS held_since, w.rule
   FROM unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[]) AS w(id, version, followed_up_at, rule)
-  JOIN {table} t ON t.tenant_id = $1 AND t.id = w.id
+  JOIN {{table}} t ON t.tenant_id = $1 AND t.id = w.id
   WHERE t.version = w.version AND t.last_follow_up_at IS NOT DISTINCT FROM w.followed_up_at
-    AND t.deleted_at IS NULL AND t.pool_id IS NULL AND NOT ({closed})
-  ORDER BY t.id FOR NO KEY UPDATE OF t{wait}
+    AND t.deleted_at IS NULL AND t.pool_id IS NULL AND NOT ({{closed}})
+  ORDER BY t.id FOR NO KEY UPDATE OF t{{wait}}
 )
-UPDATE {table} t SET owner_id = NULL, team_id = NULL, pool_id = $6, pooled_at = $7,
+UPDATE {{table}} t SET owner_id = NULL, team_id = NULL, pool_id = $6, pooled_at = $7,
   former_owner_id = coalesce(t.owner_id, t.former_owner_id), received_at = NULL, recycle_reminded_at = NULL,
   version = t.version + 1, updated_at = $7
-FROM chosen c WHERE t.tenant_id = $1 AND t.id = c.id
-RETURNING {columns}, c.owner_id AS from_owner_, c.team_id AS from_team_,
-  CASE WHEN c.owner_id IS NOT NULL THEN c.held_since END AS held_since_, c.rule AS rule_"""
+FROM {rows_of("chosen", "id", "owner_id", "team_id", "held_since", "rule")}
+WHERE t.tenant_id = $1 AND t.id = chosen.id
+RETURNING {{columns}}, chosen.owner_id AS from_owner_, chosen.team_id AS from_team_,
+  CASE WHEN chosen.owner_id IS NOT NULL THEN chosen.held_since END AS held_since_, chosen.rule AS rule_"""

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from app.kernel.decimals import decimal_text
 from app.kernel.money import half_up
+from app.kernel.statements import rows_of
 from app.kernel.uow import UnitOfWork
 from app.modules.orders.models.orders import OrderLine
 from app.modules.orders.models.receivables import Invoice, InvoiceLine
@@ -90,8 +91,11 @@ UPDATE orders.order_lines l SET invoiced = l.invoiced + n.quantity, invoiced_tot
 FROM unnest($2::uuid[], $3::numeric[], $4::bigint[], $5::bigint[]) AS n(id, quantity, total, tax)
 WHERE l.tenant_id = $1 AND l.id = n.id"""
 
-_RELEASE = """
-UPDATE orders.order_lines l SET invoiced = l.invoiced - i.quantity, invoiced_total = l.invoiced_total - i.total,
-  invoiced_tax = l.invoiced_tax - i.tax
-FROM orders.invoice_lines i
-WHERE l.tenant_id = $1 AND i.tenant_id = $1 AND i.invoice_id = $2 AND l.id = i.order_line_id"""
+_RELEASE = f"""
+WITH line AS (
+  SELECT order_line_id AS id, quantity, total, tax FROM orders.invoice_lines WHERE tenant_id = $1 AND invoice_id = $2
+)
+UPDATE orders.order_lines l SET invoiced = l.invoiced - line.quantity, invoiced_total = l.invoiced_total - line.total,
+  invoiced_tax = l.invoiced_tax - line.tax
+FROM {rows_of("line", "id", "quantity", "total", "tax")}
+WHERE l.tenant_id = $1 AND l.id = line.id"""

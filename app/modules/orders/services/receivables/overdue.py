@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from app.kernel.notifications import Notice, Notifications
 from app.kernel.schedules import ScheduledRun
+from app.kernel.statements import rows_of
 from app.modules.orders.interface import InvoiceOverdue
 from app.modules.orders.services.receivables.invoices import INVOICE
 
@@ -59,7 +60,7 @@ def _title(number: str, customer: str, language: str) -> str:
     return f"Invoice {number} of {customer} is overdue"
 
 
-_MARK = """
+_MARK = f"""
 WITH late AS (
   SELECT id FROM orders.invoices
   WHERE tenant_id = $1 AND kind = 'invoice' AND status IN ('open', 'partly_paid') AND overdue_since IS NULL
@@ -67,5 +68,5 @@ WITH late AS (
   ORDER BY due_on, id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE orders.invoices i SET overdue_since = i.due_on + 1, version = i.version + 1, updated_at = $3
-FROM late WHERE i.tenant_id = $1 AND i.id = late.id
+FROM {rows_of("late", "id")} WHERE i.tenant_id = $1 AND i.id = late.id
 RETURNING i.id, i.version, i.account_id, i.owner_id, i.number, i.customer_name, i.due_on, i.overdue_since"""
