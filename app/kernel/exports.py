@@ -14,6 +14,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from app.kernel.access import Actor
+from app.kernel.custom_fields.values import CUSTOM, currency_of
 from app.kernel.errors import Invalid
 from app.kernel.files import file_key
 from app.kernel.ids import new_id
@@ -173,11 +174,21 @@ def _columns(record: RecordType[Any], fields: Sequence[ListField], language: str
     shown = {field.name for field in fields}
     for field in fields:
         found.append(_Column(_title(record, field.name, language), field))
-        currency = (field.currency or "").removeprefix("t.")
-        if field.kind is Kind.MONEY and currency.isidentifier() and currency not in shown:
+        currency = _currency_of(field)
+        if currency is not None and currency not in shown:
             shown.add(currency)
             found.append(_Column(_title(record, currency, language), field, currency=True))
     return found
+
+
+def _currency_of(field: ListField) -> str | None:
+    """The name of the column beside an amount: amounts of a record may share one, a custom field has its own."""
+    if field.kind is not Kind.MONEY:
+        return None
+    if field.name.startswith(CUSTOM):
+        return currency_of(field.name)
+    column = (field.currency or "").removeprefix("t.")
+    return column if column.isidentifier() else None
 
 
 def _title(record: RecordType[Any], name: str, language: str | None) -> str:

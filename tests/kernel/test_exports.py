@@ -67,6 +67,51 @@ async def test_a_job_writes_the_file_which_imports_again(app: Application, owner
     assert names == sorted(["=1+1", "Robot", "木偶"] * 2)
 
 
+async def test_amounts_in_custom_fields_keep_their_currency_on_the_way_out_and_in(
+    app: Application, owner: Client
+):
+    definition = {"object": "toy", "key": "cost", "type": "money", "labels": {"en": "Cost"}}
+    await owner.ok("POST", "/v1/custom-fields", json=definition)
+    paid = {"Robot": ("1000", "JPY"), "Kite": ("-3.125", "KWD"), "木偶": ("10.50", "CNY")}
+    for name, (amount, currency) in paid.items():
+        body = {"name": name, "custom": {"cost": {"amount": amount, "currency": currency}}}
+        await owner.ok("POST", "/v1/toys", json=body)
+    answer = await owner.post(
+        "/v1/exports/stream", {"object": "toys", "fields": ["name", "custom.cost"], "sort": ["created_at"]}
+    )
+    assert answer.text.splitlines() == [
+        "name,custom.cost,custom.cost.currency",
+        "Robot,1000,JPY",
+        "Kite,-3.125,KWD",
+        "木偶,10.50,CNY",
+    ]
+    again = await owner.post(
+        "/v1/imports", data={"object": "toys"}, files={"file": ("toys.csv", answer.content)}
+    )
+    assert app.kernel is not None
+    await JobRunner(app.kernel).run_due()
+    done = await owner.ok("GET", again.headers["Location"])
+    assert (done["state"], done["created"]) == ("completed", 3)
+    toys = (await owner.ok("GET", "/v1/toys"))["data"]
+    found = [(t["name"], t["custom"]["cost"]["amount"], t["custom"]["cost"]["currency"]) for t in toys]
+    assert sorted(found) == sorted([(name, *cost) for name, cost in paid.items()] * 2)
+
+
+async def test_an_amount_with_one_currency_beside_another_is_refused(app: Application, owner: Client):
+    definition = {"object": "toy", "key": "cost", "type": "money", "labels": {"en": "Cost"}}
+    await owner.ok("POST", "/v1/custom-fields", json=definition)
+    content = b"name,custom.cost,custom.cost.currency\nRobot,1000 JPY,CNY\nKite,1000 JPY,JPY\n"
+    answer = await owner.post("/v1/imports", data={"object": "toys"}, files={"file": ("toys.csv", content)})
+    assert app.kernel is not None
+    await JobRunner(app.kernel).run_due()
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["created"], done["failed"]) == (1, 1)
+    failed = (await owner.get(f"{answer.headers['Location']}/results/failed")).text.splitlines()
+    assert failed[1].startswith("Robot,1000 JPY,CNY,2,custom.cost,money_type,")
+    (toy,) = (await owner.ok("GET", "/v1/toys"))["data"]
+    assert (toy["name"], toy["custom"]["cost"]) == ("Kite", {"amount": "1000", "currency": "JPY"})
+
+
 async def test_an_unknown_field_or_filter_is_refused_before_a_byte_is_sent(owner: Client):
     condition = {"field": "nonsense", "op": "eq", "value": 3}
     for body in (

@@ -32,6 +32,8 @@ TEXT_MAX: Final = 500
 LONG_TEXT_MAX: Final = 50_000
 PATTERN_MAX: Final = 500
 CHOICES_MAX: Final = 100
+CUSTOM: Final = "custom."
+CURRENCY: Final = ".currency"
 
 INDEXABLE: Final = frozenset(
     {"text", "integer", "decimal", "money", "date", "datetime", "select", "url", "email", "phone"}
@@ -396,6 +398,19 @@ def indexed(kind: FieldType, field_id: UUID, key: str, stored: Any, *, unique: b
     return Indexed(field_id, key, **{INDEX_COLUMNS[kind]: typed}, unique_key=compared)
 
 
+# -- names in files --------------------------------------------------------------------------------------------
+
+
+def currency_of(name: str) -> str:
+    """The column of a file that holds the currency of the amounts in `custom.<key>`; no key has a point in it."""
+    return name + CURRENCY
+
+
+def is_currency(name: str) -> bool:
+    """Whether a column is such a one."""
+    return name.startswith(CUSTOM) and name.endswith(CURRENCY)
+
+
 # -- texts from files ------------------------------------------------------------------------------------------
 
 _YES: Final = frozenset({"true", "yes", "y", "1", "x", "是", "真", "对"})
@@ -420,5 +435,7 @@ def from_text(kind: FieldType, text: str, labels: Mapping[str, str], currency: s
         return [labels.get(part.casefold(), part) for part in parts if part]
     if kind is FieldType.MONEY:
         match = re.fullmatch(r"(?:([A-Z]{3}) *)?(-?[\d.]+)(?: *([A-Z]{3}))?", text, re.ASCII)
-        return {"amount": match[2], "currency": match[1] or match[3] or currency} if match else text
+        if match is None or (match[1] and match[3] and match[1] != match[3]):
+            return text
+        return {"amount": match[2], "currency": match[1] or match[3] or currency}
     return text

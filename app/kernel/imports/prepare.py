@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from app.kernel.custom_fields.values import CURRENCY, CUSTOM, is_currency
 from app.kernel.errors import Problem
 from app.kernel.ids import new_id
 from app.kernel.imports.new_rows import NewRows
@@ -45,8 +46,10 @@ class Preparer:
         self._static_custom: dict[str, Any] = {}
         self._currencies: dict[str, str] = {}
         for name, value in plan.defaults.items():
-            if name.startswith("custom."):
-                self._static_custom[name.removeprefix("custom.")] = value
+            if is_currency(name):
+                self._currencies[name] = value
+            elif name.startswith(CUSTOM):
+                self._static_custom[name.removeprefix(CUSTOM)] = value
             elif name in plan.money.values() and name not in record.create.model_fields:
                 self._currencies[name] = value
             else:
@@ -93,11 +96,15 @@ class Preparer:
                 else:
                     given[name] = value
             elif target.sort == "custom":
-                custom[name.removeprefix("custom.")] = value
+                custom[name.removeprefix(CUSTOM)] = value
             elif target.sort == "currency":
                 currencies[name] = value.strip().upper()
             else:
                 row.extras[name] = value
+        for name, code in (self._currencies | currencies).items():
+            key = name.removeprefix(CUSTOM).removesuffix(CURRENCY)
+            if is_currency(name) and isinstance(custom.get(key), str):
+                custom[key] = f"{code} {custom[key]}"
         row.custom = custom
         return given, currencies
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from app.kernel.custom_fields.values import CUSTOM, currency_of
 from app.kernel.errors import FieldError, Invalid
 from app.kernel.imports.cells import Read, reader_for
 from app.kernel.imports.rules import ImportRules
-from app.kernel.listing import Kind
+from app.kernel.listing import Field, Kind
 from app.kernel.records import RecordType, kind_of
 from app.kernel.tabular import Guess, Target, guess_mapping
 from app.kernel.uow import UnitOfWork
@@ -64,20 +65,33 @@ async def targets_of(uow: UnitOfWork, record: RecordType[Any]) -> dict[str, Impo
             currencies.add(record.currencies.get(name, "currency"))
     for name in sorted(currencies - found.keys()):
         found[name] = ImportTarget(name, "currency", Kind.TEXT, _labels(record, name))
-    for name, field in (await uow.kernel.custom_fields.listing_fields(uow, record.object)).items():
-        if name not in refused and "custom" not in refused:
-            found[name] = ImportTarget(
-                name, "custom", field.kind, _labels(record, name), choices=tuple(field.choices)
-            )
+    if "custom" not in refused:
+        found |= _custom_targets(record, await uow.kernel.custom_fields.listing_fields(uow, record.object))
     extras: tuple[Any, ...] = getattr(record.service, "import_columns", ImportRules.import_columns)
     for column in extras:
         found[column.name] = ImportTarget(column.name, "extra", Kind.TEXT, column.labels, column.synonyms)
     return found
 
 
+def _custom_targets(record: RecordType[Any], fields: Mapping[str, Field]) -> dict[str, ImportTarget]:
+    """Custom fields, and beside each amount its currency, as exports write it."""
+    found: dict[str, ImportTarget] = {}
+    for name, field in fields.items():
+        labels = _labels(record, name)
+        found[name] = ImportTarget(name, "custom", field.kind, labels, choices=tuple(field.choices))
+        if field.kind is Kind.MONEY:
+            beside = currency_of(name)
+            found[beside] = ImportTarget(beside, "currency", Kind.TEXT, _labels(record, beside))
+    return found
+
+
 def _labels(record: RecordType[Any], name: str) -> tuple[str, ...]:
     own = tuple(record.labels.get(name, ()))
-    return own or _LABELS.get(name, ()) or (name.removeprefix("custom.").replace("_", " ").title(),)
+    return (
+        own
+        or _LABELS.get(name, ())
+        or (name.removeprefix(CUSTOM).replace("_", " ").replace(".", " ").title(),)
+    )
 
 
 def guess(columns: Sequence[str], targets: Mapping[str, ImportTarget]) -> list[Guess]:
