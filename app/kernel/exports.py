@@ -6,7 +6,7 @@ what they may read *and* export; hidden fields are left out.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from app.kernel.access import Actor
-from app.kernel.custom_fields.values import CUSTOM, currency_of
+from app.kernel.custom_fields.values import CURRENCY, CUSTOM, currency_of, is_currency
 from app.kernel.errors import Invalid
 from app.kernel.files import file_key
 from app.kernel.ids import new_id
@@ -165,19 +165,21 @@ async def prepare(uow: UnitOfWork, request: ExportRequest) -> Export:
         names = [name for name in fields.fields if name != "custom"]
     query = query_from_body(request.model_dump(by_alias=True, include={"filter", "query", "sort"}))
     await select_records(uow, record, query)  # what is wrong with the filter is said before a byte is written
-    columns = tuple(_columns(record, [fields.fields[name] for name in names], request.language))
+    own = (await kernel.custom_fields.of(uow, record.object)).by_key
+    titles = _Titles(record, request.language, {key: definition.labels for key, definition in own.items()})
+    columns = tuple(_columns(titles, [fields.fields[name] for name in names]))
     return Export(kernel, actor, record, request, replace(query, fields=tuple(names)), columns)
 
 
-def _columns(record: RecordType[Any], fields: Sequence[ListField], language: str | None) -> list[_Column]:
+def _columns(titles: _Titles, fields: Sequence[ListField]) -> list[_Column]:
     found: list[_Column] = []
     shown = {field.name for field in fields}
     for field in fields:
-        found.append(_Column(_title(record, field.name, language), field))
+        found.append(_Column(titles.of(field.name), field))
         currency = _currency_of(field)
         if currency is not None and currency not in shown:
             shown.add(currency)
-            found.append(_Column(_title(record, currency, language), field, currency=True))
+            found.append(_Column(titles.of(currency), field, currency=True))
     return found
 
 
@@ -191,14 +193,28 @@ def _currency_of(field: ListField) -> str | None:
     return column if column.isidentifier() else None
 
 
-def _title(record: RecordType[Any], name: str, language: str | None) -> str:
-    if language is None:
-        return name
-    labels = record.labels.get(name, ())
-    place = 0 if language == "en" else 1
-    if place < len(labels):
-        return labels[place]
-    return name.removeprefix("custom.").replace("_", " ").capitalize()
+@dataclass(frozen=True)
+class _Titles:
+    """What columns are called: by field, or for people in a language. `own` are the labels of custom fields."""
+
+    record: RecordType[Any]
+    language: str | None
+    own: Mapping[str, Mapping[str, str]]
+
+    def of(self, name: str) -> str:
+        """The title of a field's column."""
+        if self.language is None:
+            return name
+        if is_currency(name):
+            return f"{self.of(name.removesuffix(CURRENCY))} {'currency' if self.language == 'en' else '币种'}"
+        own = self.own.get(name.removeprefix(CUSTOM)) if name.startswith(CUSTOM) else None
+        if own:
+            return own.get(self.language) or next(iter(own.values()))
+        labels = self.record.labels.get(name, ())
+        place = 0 if self.language == "en" else 1
+        if place < len(labels):
+            return labels[place]
+        return name.removeprefix(CUSTOM).replace("_", " ").capitalize()
 
 
 async def run_export(context: JobContext, payload: ExportPayload) -> dict[str, Any]:

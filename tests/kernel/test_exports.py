@@ -97,6 +97,22 @@ async def test_amounts_in_custom_fields_keep_their_currency_on_the_way_out_and_i
     assert sorted(found) == sorted([(name, *cost) for name, cost in paid.items()] * 2)
 
 
+async def test_custom_fields_are_called_by_their_labels(owner: Client):
+    for key, kind, labels in (
+        ("cost", "money", {"en": "Cost", "zh": "成本"}),
+        ("box", "text", {"en": "Box"}),
+    ):
+        definition = {"object": "toy", "key": key, "type": kind, "labels": labels}
+        await owner.ok("POST", "/v1/custom-fields", json=definition)
+    body = {"object": "toys", "fields": ["name", "custom.cost", "custom.box"]}
+    titles = {
+        language: (await owner.post("/v1/exports/stream", body | {"language": language})).text.splitlines()[0]
+        for language in ("en", "zh")
+    }
+    assert titles["en"].split(",")[1:] == ["Cost", "Cost currency", "Box"]
+    assert titles["zh"].split(",")[1:] == ["成本", "成本 币种", "Box"]
+
+
 async def test_an_amount_with_one_currency_beside_another_is_refused(app: Application, owner: Client):
     definition = {"object": "toy", "key": "cost", "type": "money", "labels": {"en": "Cost"}}
     await owner.ok("POST", "/v1/custom-fields", json=definition)

@@ -111,6 +111,30 @@ async def test_after_a_dry_run_the_file_can_be_read_another_way(app: Application
     assert (refused.status_code, refused.json()["code"]) == (409, "invalid_transition")
 
 
+async def test_cells_of_custom_fields_are_read_as_those_of_other_fields(app: Application, owner: Client):
+    labels = {
+        "count": ("integer", "数量"), "weight": ("decimal", "重量"), "cost": ("money", "成本"), "due": ("date", "到期日"),
+        "seen": ("datetime", "查看时间"), "keeper": ("member", "保管人"),
+    }  # fmt: skip
+    for key, (kind, label) in labels.items():
+        body = {"object": "toy", "key": key, "type": kind, "labels": {"en": key.title(), "zh": label}}
+        await owner.ok("POST", "/v1/custom-fields", json=body)
+    me = await owner.ok("GET", "/v1/me")
+    await owner.ok("PATCH", "/v1/tenant", json={"time_zone": "Asia/Shanghai"}, if_match=1)
+    head = "名称,数量,重量,成本,到期日,查看时间,保管人\n"
+    rows = f'木偶,"1,234","1,234.50","1,299 JPY",2026/1/31,2026-01-31 09:00,{me["email"].upper()}\n'
+    answer = await upload(owner, (head + rows).encode("gb18030"))
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert [c["field"] for c in done["columns"]] == ["name", *(f"custom.{key}" for key in labels)]
+    assert (done["state"], done["created"]) == ("completed", 1), done
+    (toy,) = (await owner.ok("GET", "/v1/toys"))["data"]
+    assert toy["custom"] == {
+        "count": 1234, "weight": "1234.5", "cost": {"amount": "1299", "currency": "JPY"}, "due": "2026-01-31",
+        "seen": "2026-01-31T01:00:00Z", "keeper": me["member_id"],
+    }  # fmt: skip
+
+
 async def test_bad_rows_come_back_as_a_file_with_line_and_column(app: Application, owner: Client):
     content = b"external_id,name,colour,price,pieces\na,Ok,red,1,1\nb,,red,1,1\nc,C,green,1,1\nd,D,red,much,1\ne,E\na,Again,red,1,1\n"
     answer = await upload(owner, content)

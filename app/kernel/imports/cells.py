@@ -24,6 +24,7 @@ DateOrder = str  # "ymd", "dmy" or "mdy"
 
 TRUE = frozenset({"true", "yes", "y", "1", "on", "是", "对", "有", "真", "√"})
 FALSE = frozenset({"false", "no", "n", "0", "off", "否", "错", "无", "假", "×"})
+_MONEY = re.compile(r"(?:([A-Z]{3})\s*)?([+-]?[0-9][0-9,， \u00a0']*(?:\.[0-9]+)?)\s*([A-Z]{3})?", re.ASCII)
 _LIST = re.compile(r"[;；,，、\n]")
 # Thousands, lakhs (1,00,000), ten thousands (1,0000); `12,50` is a fraction that somebody wrote their way.
 _WHOLE = r"[0-9]+(?:(?:[,，_ \u00a0'][0-9]{2,4})*[,，_ \u00a0'][0-9]{3,4})?"
@@ -72,6 +73,26 @@ def read_amount(text: str) -> str:
 
 def _point(text: str) -> str:
     return "; write fractions with a point, as 12.50" if "," in text or "，" in text else ""
+
+
+def read_figure(text: str) -> str:
+    """A number without separators of thousands; what is written otherwise stays as it is."""
+    try:
+        return read_integer(text)
+    except ValueError:
+        return text
+
+
+def read_money(text: str) -> str:
+    """An amount without separators of thousands, and the currency beside it if one is named.
+
+    What is written otherwise stays as it is: the field says what it takes.
+    """
+    match = _MONEY.fullmatch(text.strip())
+    if match is None or (match[1] and match[3] and match[1] != match[3]):
+        return text
+    digits = re.sub(r"[,， \u00a0'+]", "", match[2])
+    return f"{digits} {match[1] or match[3] or ''}".strip()
 
 
 def read_list(text: str) -> list[str]:
@@ -181,6 +202,18 @@ def choice_reader(choices: Mapping[str, str]) -> Read:
         return found
 
     return read
+
+
+def custom_reader_for(kind: Kind, *, order: DateOrder, zone: ZoneInfo) -> Read | None:
+    """How to read the cells of a custom field; the rest is left to the field, which says what it takes."""
+    if kind is Kind.MONEY:
+        return read_money
+    if kind is Kind.DATETIME:
+        read = datetime_reader(order, zone)
+        return lambda text: read(text).isoformat()
+    if kind is Kind.DATE:
+        return date_reader(order)
+    return read_figure if kind in (Kind.INTEGER, Kind.DECIMAL) else None
 
 
 def reader_for(kind: Kind, choices: Mapping[str, str], *, order: DateOrder, zone: ZoneInfo) -> Read | None:

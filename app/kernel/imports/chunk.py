@@ -75,6 +75,7 @@ class ChunkWriter:
             await hold_forms(self.service, self.options)
         sound = [row for row in rows if not row.faults]
         await self.owners.resolve(self.uow, self.record.object, sound)
+        await self.owners.resolve_custom(self.uow, self.plan.member_keys, sound)
         for batch in self._passes([row for row in sound if not row.faults]):
             await self._write_distinct(batch, outcome)
         for row in sound:  # what the rules said of fields is told in the file's own words

@@ -1,8 +1,8 @@
-"""Owners of imported rows: named by e-mail or id, checked once per member and import."""
+"""Owners and other members in imported rows: named by e-mail or id, checked once per member and import."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from app.kernel.access import Actor
@@ -22,11 +22,7 @@ class Owners:
 
     async def resolve(self, uow: UnitOfWork, object_name: str, rows: Sequence[ImportRow]) -> None:
         """Turn owner texts into `owner_id`; refuse rows whose owner is unknown or not the actor's to choose."""
-        texts = {row.extras["owner_id"].strip() for row in rows if "owner_id" in row.extras}
-        emails = [t.casefold() for t in texts if "@" in t and t.casefold() not in self._by_email]
-        if emails:
-            known = {e.casefold(): i for e, i in (await uow.of(People).members_by_email(emails)).items()}
-            self._by_email.update({email: known.get(email) for email in emails})
+        await self._look_up(uow, {row.extras["owner_id"] for row in rows if "owner_id" in row.extras})
         for row in rows:
             text = row.extras.pop("owner_id", None)
             if text is not None:
@@ -42,6 +38,22 @@ class Owners:
         may_assign = uow.actor.may(f"{object_name}:assign")
         for row in rows:
             self._check(uow.actor, row, may_assign=may_assign)
+
+    async def resolve_custom(self, uow: UnitOfWork, keys: Sequence[str], rows: Sequence[ImportRow]) -> None:
+        """Turn the e-mail addresses of members in custom fields into ids; whether they fit the field says."""
+        named = [(row.custom, key) for row in rows if row.custom for key in keys if key in row.custom]
+        named = [(custom, key) for custom, key in named if isinstance(custom[key], str)]
+        await self._look_up(uow, {custom[key] for custom, key in named})
+        for custom, key in named:
+            found = self._by_email.get(custom[key].strip().casefold())
+            if found is not None:
+                custom[key] = str(found)
+
+    async def _look_up(self, uow: UnitOfWork, texts: Collection[str]) -> None:
+        emails = {text.strip().casefold() for text in texts if "@" in text} - self._by_email.keys()
+        if emails:
+            known = {e.casefold(): i for e, i in (await uow.of(People).members_by_email(emails)).items()}
+            self._by_email.update({email: known.get(email) for email in emails})
 
     async def _teams_of(self, uow: UnitOfWork, rows: Sequence[ImportRow]) -> None:
         wanted = {row.values.get("owner_id") for row in rows} - {None, uow.actor.member_id}

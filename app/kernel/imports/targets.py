@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from app.kernel.custom_fields.models import FieldType
+from app.kernel.custom_fields.store import ObjectFields
 from app.kernel.custom_fields.values import CUSTOM, currency_of
 from app.kernel.errors import FieldError, Invalid
-from app.kernel.imports.cells import Read, reader_for
+from app.kernel.imports.cells import Read, custom_reader_for, reader_for
 from app.kernel.imports.rules import ImportRules
-from app.kernel.listing import Field, Kind
+from app.kernel.listing import Kind
 from app.kernel.records import RecordType, kind_of
 from app.kernel.tabular import Guess, Target, guess_mapping
 from app.kernel.uow import UnitOfWork
@@ -37,12 +39,13 @@ class ImportTarget:
     synonyms: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     required: bool = False
+    member: bool = False
 
     def describe(self) -> dict[str, Any]:
         """For the person who maps columns."""
         return {
             "field": self.name,
-            "kind": "member" if self.name == "owner_id" else self.kind.value,
+            "kind": "member" if self.member or self.name == "owner_id" else self.kind.value,
             "labels": list(self.labels),
             "required": self.required,
             "choices": list(self.choices),
@@ -66,32 +69,30 @@ async def targets_of(uow: UnitOfWork, record: RecordType[Any]) -> dict[str, Impo
     for name in sorted(currencies - found.keys()):
         found[name] = ImportTarget(name, "currency", Kind.TEXT, _labels(record, name))
     if "custom" not in refused:
-        found |= _custom_targets(record, await uow.kernel.custom_fields.listing_fields(uow, record.object))
+        found |= _custom_targets(await uow.kernel.custom_fields.of(uow, record.object))
     extras: tuple[Any, ...] = getattr(record.service, "import_columns", ImportRules.import_columns)
     for column in extras:
         found[column.name] = ImportTarget(column.name, "extra", Kind.TEXT, column.labels, column.synonyms)
     return found
 
 
-def _custom_targets(record: RecordType[Any], fields: Mapping[str, Field]) -> dict[str, ImportTarget]:
-    """Custom fields, and beside each amount its currency, as exports write it."""
+def _custom_targets(fields: ObjectFields) -> dict[str, ImportTarget]:
+    """Custom fields by their own labels, and beside each amount its currency, as exports write it."""
     found: dict[str, ImportTarget] = {}
-    for name, field in fields.items():
-        labels = _labels(record, name)
-        found[name] = ImportTarget(name, "custom", field.kind, labels, choices=tuple(field.choices))
+    for name, field in fields.listing.items():
+        definition = fields.by_key[name.removeprefix(CUSTOM)]
+        labels = tuple(dict.fromkeys(definition.labels.values()))
+        member = definition.type is FieldType.MEMBER
+        found[name] = ImportTarget(name, "custom", field.kind, labels, choices=field.choices, member=member)
         if field.kind is Kind.MONEY:
-            beside = currency_of(name)
-            found[beside] = ImportTarget(beside, "currency", Kind.TEXT, _labels(record, beside))
+            beside = tuple(f"{label} {word}" for label in labels for word in _LABELS["currency"])
+            found[currency_of(name)] = ImportTarget(currency_of(name), "currency", Kind.TEXT, beside)
     return found
 
 
 def _labels(record: RecordType[Any], name: str) -> tuple[str, ...]:
     own = tuple(record.labels.get(name, ()))
-    return (
-        own
-        or _LABELS.get(name, ())
-        or (name.removeprefix(CUSTOM).replace("_", " ").replace(".", " ").title(),)
-    )
+    return own or _LABELS.get(name, ()) or (name.replace("_", " ").title(),)
 
 
 def guess(columns: Sequence[str], targets: Mapping[str, ImportTarget]) -> list[Guess]:
@@ -139,6 +140,11 @@ class Plan:
     money: Mapping[str, str]  # amount field → its currency target
     currency: str
 
+    @property
+    def member_keys(self) -> list[str]:
+        """The custom fields that hold members and have a column."""
+        return [step.target.name.removeprefix(CUSTOM) for step in self.steps if step.target.member]
+
     def column_of(self, name: str | None) -> str | None:
         """The header above the cells of a field, for error messages; the field itself where it has no column."""
         if name is None:
@@ -167,9 +173,9 @@ def plan_of(
         target = targets[name]
         choices = _choice_names(record, target)
         read = None
-        if (
-            target.sort in ("field", "currency") and target.kind is not Kind.UUID
-        ):  # custom fields read their own
+        if target.sort == "custom":
+            read = custom_reader_for(target.kind, order=order, zone=zone)
+        elif target.sort in ("field", "currency") and target.kind is not Kind.UUID:
             read = reader_for(target.kind, choices, order=order, zone=zone)
         steps.append(Step(places[column], target, read))
     money = {
