@@ -289,3 +289,18 @@ async def test_a_stranger_company_sees_neither_import_nor_file(
     assert (await rival.owner.post(f"/v1/imports/{made['id']}/cancel")).status_code == 404
     await run_jobs(app)
     assert (await owner.ok("GET", f"/v1/imports/{made['id']}"))["state"] == "completed"
+
+
+async def test_a_moment_beyond_the_calendar_is_a_fault_of_its_row(app: Application, owner: Client):
+    body = {"object": "toy", "key": "seen", "type": "datetime", "labels": {"en": "Seen"}}
+    await owner.ok("POST", "/v1/custom-fields", json=body)
+    late, early = "9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+08:00"
+    answer = await upload(owner, f"Name,Seen\nRobot,{late}\nKite,{early}\nBall,2026-01-31\n".encode())
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["state"], done["created"], done["failed"]) == ("completed_with_errors", 1, 2)
+    failed = (await owner.get(f"{answer.headers['Location']}/results/failed")).text.splitlines()
+    assert failed[1:] == [
+        f"Robot,{late},2,Seen,unreadable,'{late}' is no time.",
+        f"Kite,{early},3,Seen,unreadable,'{early}' is no time.",
+    ]
