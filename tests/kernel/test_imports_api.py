@@ -304,3 +304,20 @@ async def test_a_moment_beyond_the_calendar_is_a_fault_of_its_row(app: Applicati
         f"Robot,{late},2,Seen,unreadable,'{late}' is no time.",
         f"Kite,{early},3,Seen,unreadable,'{early}' is no time.",
     ]
+
+
+async def test_the_currency_beside_an_amount_is_not_lost(app: Application, owner: Client):
+    file = "名称,Price,Currency\nRobot,USD 1299.00,\nKite,1000 jpy,\nBall,RMB 5,\nDoll,$6.5,\nTop,12 USD,EUR\nCar,12 USD,USD\n"
+    answer = await upload(owner, file.encode())
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["state"], done["created"], done["failed"]) == ("completed_with_errors", 5, 1)
+    failed = (await owner.get(f"{answer.headers['Location']}/results/failed")).text.splitlines()
+    assert failed[1:] == [
+        'Top,12 USD,EUR,6,Price,other_currency,"The amount is in USD, but its currency is EUR."'
+    ]
+    toys = (await owner.ok("GET", "/v1/toys?sort=name"))["data"]
+    assert [(t["name"], t["price"]["amount"], t["price"]["currency"]) for t in toys] == [
+        ("Ball", "5.00", "CNY"), ("Car", "12.00", "USD"), ("Doll", "6.50", "USD"), ("Kite", "1000", "JPY"),
+        ("Robot", "1299.00", "USD"),
+    ]  # fmt: skip

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from app.kernel.listing import Kind
+from app.kernel.money import EXPONENTS
 
 Read = Callable[[str], Any]
 """Reads a cell's text; raises ValueError whose message is fit for the person who imports."""
@@ -24,12 +25,13 @@ DateOrder = str  # "ymd", "dmy" or "mdy"
 
 TRUE = frozenset({"true", "yes", "y", "1", "on", "是", "对", "有", "真", "√"})
 FALSE = frozenset({"false", "no", "n", "0", "off", "否", "错", "无", "假", "×"})
-_MONEY = re.compile(r"(?:([A-Z]{3})\s*)?([+-]?[0-9][0-9,， \u00a0']*(?:\.[0-9]+)?)\s*([A-Z]{3})?", re.ASCII)
 _LIST = re.compile(r"[;；,，、\n]")
 # Thousands, lakhs (1,00,000), ten thousands (1,0000); `12,50` is a fraction that somebody wrote their way.
 _WHOLE = r"[0-9]+(?:(?:[,，_ \u00a0'][0-9]{2,4})*[,，_ \u00a0'][0-9]{3,4})?"
 _NUMBER = re.compile(rf"[+-]?{_WHOLE}(?:\.[0-9]+)?")
 _AMOUNT = re.compile(rf"([^0-9.,+\-\s]{{0,4}})\s*([+-]?{_WHOLE}(?:\.[0-9]+)?)\s*([^0-9.,\s]{{0,4}})")
+_CODES: Mapping[str, str] = {"RMB": "CNY"}
+"""What is written for a code of ISO 4217."""
 _YEAR_FIRST = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?(?:[T\s]\s*(.+))?")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _DAY_OR_MONTH_FIRST = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})(?:[T\s]\s*(.+))?")
@@ -64,11 +66,23 @@ def read_decimal(text: str) -> str:
 
 
 def read_amount(text: str) -> str:
-    """The digits of an amount; a sign or code of a currency around it is left out."""
+    """The digits of an amount and, behind a blank, the code of the currency beside it; a sign is left out."""
+    digits, code = amount_and_currency(text)
+    return digits if code is None else f"{digits} {code}"
+
+
+def amount_and_currency(text: str) -> tuple[str, str | None]:
+    """The digits of an amount, and the ISO 4217 code that stands beside them, if any.
+
+    Raises: ValueError for what is no amount, or has two currencies.
+    """
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no amount of money{_point(text)}.")
-    return re.sub(r"[,，_ \u00a0'+]", "", match[2])
+    codes = {_CODES.get(word, word) for word in (match[1].upper(), match[3].upper())} & EXPONENTS.keys()
+    if len(codes) > 1:
+        raise ValueError(f"{text!r} has two currencies.")
+    return re.sub(r"[,，_ \u00a0'+]", "", match[2]), next(iter(codes), None)
 
 
 def _point(text: str) -> str:
@@ -84,15 +98,11 @@ def read_figure(text: str) -> str:
 
 
 def read_money(text: str) -> str:
-    """An amount without separators of thousands, and the currency beside it if one is named.
-
-    What is written otherwise stays as it is: the field says what it takes.
-    """
-    match = _MONEY.fullmatch(text.strip())
-    if match is None or (match[1] and match[3] and match[1] != match[3]):
+    """The same as `read_amount`; what is written otherwise stays as it is, and the field says what it takes."""
+    try:
+        return read_amount(text)
+    except ValueError:
         return text
-    digits = re.sub(r"[,， \u00a0'+]", "", match[2])
-    return f"{digits} {match[1] or match[3] or ''}".strip()
 
 
 def read_list(text: str) -> list[str]:

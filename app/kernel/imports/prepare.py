@@ -68,7 +68,9 @@ class Preparer:
         given, currencies = self._read(made)
         if made.faults:
             return made
-        self._money(given, currencies)
+        self._money(made, given, currencies)
+        if made.faults:
+            return made
         self._validate(made, given)
         return made
 
@@ -108,12 +110,18 @@ class Preparer:
         row.custom = custom
         return given, currencies
 
-    def _money(self, given: dict[str, Any], currencies: Mapping[str, str]) -> None:
+    def _money(self, row: ImportRow, given: dict[str, Any], currencies: Mapping[str, str]) -> None:
         for name, currency in self.plan.money.items():
-            amount = given.get(name)
-            if isinstance(amount, str):
-                code = currencies.get(currency) or self._currencies.get(currency) or self.plan.currency
-                given[name] = {"amount": amount, "currency": code}
+            cell = given.get(name)
+            if not isinstance(cell, str):
+                continue
+            amount, _, named = cell.partition(" ")
+            column = currencies.get(currency)
+            if named and column and named != column:
+                detail = f"The amount is in {named}, but its currency is {column}."
+                row.faults.append(Fault("other_currency", detail, self.plan.columns[name]))
+            code = column or named or self._currencies.get(currency) or self.plan.currency
+            given[name] = {"amount": amount, "currency": code}
 
     def _validate(self, row: ImportRow, given: dict[str, Any]) -> None:
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from app.kernel.errors import Problem
-from app.kernel.imports.cells import read_amount
+from app.kernel.imports.cells import amount_and_currency
 from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
 from app.kernel.money import InvalidMoney, UnitPrice
 from app.modules.catalog.models import Product
@@ -87,9 +87,12 @@ class ProductImport(ImportRules):
         if field in self.uow.actor.readonly("product"):
             row.refuse(column.name, "readonly_field", "Your role may not change this.")
             return
-        currency = row.extras.get(CURRENCY.name, "").strip().upper() or self.uow.actor.tenant.currency
+        beside = row.extras.get(CURRENCY.name, "").strip().upper()
         try:
-            price = UnitPrice.from_major(read_amount(text), currency)
+            amount, named = amount_and_currency(text)
+            if named and beside and named != beside:
+                raise ValueError(f"The amount is in {named}, but its currency is {beside}.")
+            price = UnitPrice.from_major(amount, beside or named or self.uow.actor.tenant.currency)
         except (InvalidMoney, ValueError) as error:
             row.refuse(column.name, "invalid_amount", str(error))
             return
@@ -98,7 +101,7 @@ class ProductImport(ImportRules):
             return
         former = row.values.get(field) if field in row.given else getattr(row.existing, field, [])
         wire = [dict(one) if isinstance(one, dict) else one.to_wire() for one in former or []]
-        others = [one for one in wire if one["currency"] != currency]
+        others = [one for one in wire if one["currency"] != price.currency]
         both = sorted([*others, price.to_wire()], key=lambda one: str(one["currency"]))
         _give(row, field, both)
 
