@@ -53,19 +53,22 @@ def upgrade(as_json: AsJson = False) -> None:
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Say whether migrations are pending (exit code 3 if so)."""
+    """Say whether migrations are pending, or a dump was restored on another server (exit code 3 if so)."""
     from app.kernel import migrate
 
     with database(load_settings()) as settings:
         url = url_of(settings)
         pending = run(migrate.pending(url), url)
         current = run(migrate.current(url), url)
+        behind = run(migrate.behind(url), url)
     if as_json:
-        print_json({"current": current, "pending": pending})
-    elif not pending:
+        print_json({"current": current, "pending": pending, "restored": behind})
+    elif not pending and not behind:
         out.print(f"The database is up to date, at {current}.")
-    if pending and as_json:
+    if (pending or behind) and as_json:
         raise typer.Exit(NO)
+    if behind:
+        fail("The database was restored on another server.", "Run `rapport db upgrade`.", exit_code=NO)
     if pending:
         fail(f"Pending: {', '.join(pending)}.", "Run `rapport db upgrade`.", exit_code=NO)
 

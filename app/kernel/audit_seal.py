@@ -124,7 +124,7 @@ WHERE t.tenant_id IS NOT NULL AND (
   h.sequence IS NULL
   OR (h.sequence > h.checkpoint_sequence AND h.checkpoint_at <= $1)
   OR EXISTS (SELECT 1 FROM kernel.audit_entries e WHERE e.tenant_id = t.tenant_id
-             AND (e.tx, e.id) > (h.tx, h.entry_id) AND e.tx < pg_snapshot_xmin(pg_current_snapshot())))
+             AND (e.tx, e.id) > (h.tx, h.entry_id) AND e.tx < kernel.tx_horizon()))
 """
 
 
@@ -167,7 +167,7 @@ async def _seal_batch(kernel: Kernel, tenant_id: UUID, batch: int) -> int:
             return 0
         entries = await connection.fetch(
             f"SELECT {_ENTRY} FROM kernel.audit_entries e WHERE e.tenant_id = $1"
-            " AND (e.tx, e.id) > ($2::text::xid8, $3) AND e.tx < pg_snapshot_xmin(pg_current_snapshot())"
+            " AND (e.tx, e.id) > ($2::text::xid8, $3) AND e.tx < kernel.tx_horizon()"
             " ORDER BY e.tx, e.id LIMIT $4",
             tenant_id,
             head.tx,

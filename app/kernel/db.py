@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from app.kernel import restored
 from app.kernel.config import Settings
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Database:
         citus = await app.fetchval("SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')")
         database = cls(app, control, lone_reads=not citus)
         await database.assert_roles()
+        if await restored.is_behind(control):
+            raise restored.DatabaseRestored
         return database
 
     async def close(self) -> None:

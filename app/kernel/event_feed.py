@@ -92,7 +92,7 @@ async def events_page(
     filters = orjson.dumps([type_pattern, object_name, record_id, since], default=str).decode()
     query = Query(groups=(), text=filters, limit=limit, cursor=cursor)
     bind = Bindings(uow.tenant_id)
-    clauses = ["o.tenant_id = $1", "o.tx < pg_snapshot_xmin(pg_current_snapshot())"]
+    clauses = ["o.tenant_id = $1", "o.tx < kernel.tx_horizon()"]
     clauses += _wanted(bind, type_pattern, object_name, record_id, since)
     position = _position(uow, query)
     if cursor is not None:

@@ -24,6 +24,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from app.kernel import restored
+
 MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "migrations"
 VERSION_SCHEMA: Final = "kernel"
 VERSION_TABLE: Final = "schema_version"
@@ -68,6 +70,8 @@ async def upgrade_async(url: str, target: str = "head") -> list[str]:
         after = _revisions_to(await _version(connection))
         if after != before and await connection.fetchval("SELECT to_regproc($1)", COVERING) is not None:
             await connection.execute(f"SELECT {COVERING}()")
+        if after == _revisions_to("heads"):
+            await restored.catch_up(connection, OWNER)
     return [revision for revision in after if revision not in before]
 
 
@@ -84,6 +88,18 @@ async def pending(url: str) -> list[str]:
     """The revisions that `upgrade` would apply, oldest first."""
     done = _revisions_to(await current(url))
     return [revision for revision in _revisions_to("heads") if revision not in done]
+
+
+async def behind(url: str) -> bool:
+    """Whether the database came from another server and `upgrade` has to number transactions on."""
+    connection = await asyncpg.connect(url)
+    try:
+        if await _version(connection) is None:
+            return False
+        await connection.execute("SET ROLE rapport_control")
+        return await restored.is_behind(connection)
+    finally:
+        await connection.close()
 
 
 def offline_sql(start: str = "base") -> str:

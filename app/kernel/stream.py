@@ -104,7 +104,7 @@ FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS p(tenant_id, tx, id)
 CROSS JOIN LATERAL (
   SELECT * FROM kernel.outbox o
   WHERE o.tenant_id = p.tenant_id AND (o.tx, o.id) > (p.tx::xid8, p.id)
-    AND o.tx < pg_snapshot_xmin(pg_current_snapshot())
+    AND o.tx < kernel.tx_horizon()
   ORDER BY o.tx, o.id LIMIT $4
 ) o
 ORDER BY o.tx, o.id
@@ -154,7 +154,7 @@ class Hub:
 
     async def _horizon(self) -> Position:
         async with self.kernel.database.control_session() as connection:
-            xmin = await connection.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+            xmin = await connection.fetchval("SELECT kernel.tx_horizon()::text")
         return int(xmin), _START
 
     async def _poll(self) -> None:
