@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import asyncpg
-from pydantic import BaseModel, Field, TypeAdapter, create_model
+from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, create_model
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.kernel.constraints import problem_of
+from app.kernel.custom_fields.keys import compared_or_none, holders, unique_field
+from app.kernel.custom_fields.values import CUSTOM
 from app.kernel.errors import BatchFailed, Invalid, Problem
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType, to_json
@@ -44,7 +46,13 @@ def shapes_of(record: RecordType[Any]) -> dict[str, Any]:
         )
         return Batch[made]
 
-    keys: Any = Literal.__getitem__(record.upsert_keys)
+    keys = Annotated[
+        str,
+        StringConstraints(pattern=rf"^({'|'.join(record.upsert_keys)}|custom\.[a-z][a-z0-9_]{{0,39}})$"),
+        Field(
+            description="The unique field that says which record it is: also `custom.<key>` of a unique one."
+        ),
+    ]
     return {
         "create": item("Create", record=(record.create, ...)),
         "update": item("Update", id=(UUID, ...), version=version, record=(record.update, ...)),
@@ -123,15 +131,35 @@ async def _update(service: RecordService[Any], item: Any) -> Outcome:
 
 
 async def _upsert(service: RecordService[Any], item: Any) -> Outcome:
-    value = getattr(item.record, item.key)
-    if value is None:
-        raise Invalid.at(f"/record/{item.key}", "required", f"An upsert by {item.key} needs its value.")
-    uow, model = service.uow, service.record.model
-    existing = await uow.first(uow.select(model).where(getattr(model, item.key) == value))
-    if existing is None:
+    found = await (_by_custom(service, item) if item.key.startswith(CUSTOM) else _by_column(service, item))
+    if found is None:
         return await _create(service, item)
     given = _given(item.record, item.record.model_fields_set)
-    return 200, await service.update(existing.id, given, expected_version=None)
+    return 200, await service.update(found, given, expected_version=None)
+
+
+async def _by_column(service: RecordService[Any], item: Any) -> UUID | None:
+    value = getattr(item.record, item.key)
+    if value is None:
+        raise _key_missing(item)
+    uow, model = service.uow, service.record.model
+    existing = await uow.first(uow.select(model).where(getattr(model, item.key) == value))
+    return None if existing is None else existing.id
+
+
+async def _by_custom(service: RecordService[Any], item: Any) -> UUID | None:
+    uow, record = service.uow, service.record
+    field = await unique_field(uow, record, item.key)
+    value = (getattr(item.record, "custom", None) or {}).get(field.key)
+    if value is None:
+        raise _key_missing(item)
+    key = compared_or_none(uow, field, value)
+    return None if key is None else (await holders(uow, record, field, [key])).get(key)
+
+
+def _key_missing(item: Any) -> Invalid:
+    pointer = f"/record/{item.key.replace('.', '/')}"
+    return Invalid.at(pointer, "required", f"An upsert by {item.key} needs its value.")
 
 
 async def _delete(service: RecordService[Any], item: Any) -> Outcome:

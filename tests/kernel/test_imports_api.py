@@ -321,3 +321,42 @@ async def test_the_currency_beside_an_amount_is_not_lost(app: Application, owner
         ("Ball", "5.00", "CNY"), ("Car", "12.00", "USD"), ("Doll", "6.50", "USD"), ("Kite", "1000", "JPY"),
         ("Robot", "1299.00", "USD"),
     ]  # fmt: skip
+
+
+async def unique_code(owner: Client, **more: object) -> None:
+    body = {"object": "toy", "key": "code", "type": "text", "labels": {"en": "Code"}, "unique": True}
+    await owner.ok("POST", "/v1/custom-fields", json=body | more)
+
+
+async def test_a_unique_custom_field_is_a_key_of_upserts_and_updates(app: Application, owner: Client):
+    await unique_code(owner)
+    robot = await owner.ok(
+        "POST", "/v1/toys", json={"name": "Robot", "pieces": 1, "custom": {"code": "木-1"}}
+    )
+    content = "Code,Name,Pieces\n木-1,Robot,7\n木-2,Kite,8\n木-2,Kite,9\n,Ball,1\n".encode()
+    answer = await upload(owner, content, mode="upsert", key="custom.code")
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["state"], done["created"], done["updated"]) == ("completed", 2, 2), done
+    toys = (await owner.ok("GET", "/v1/toys?sort=name"))["data"]
+    assert [(t["name"], t["pieces"], t["custom"].get("code")) for t in toys] == [
+        ("Ball", 1, None), ("Kite", 9, "木-2"), ("Robot", 7, "木-1"),
+    ]  # fmt: skip
+    assert toys[2]["id"] == robot["id"]
+    content = "Code,Pieces\n木-1,70\n木-3,1\n,2\n".encode()
+    answer = await upload(owner, content, mode="update", key="custom.code")
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["created"], done["updated"], done["failed"]) == (0, 1, 2), done
+    failed = (await owner.get(f"{answer.headers['Location']}/results/failed")).text.splitlines()
+    assert [line.split(",")[2:5] for line in failed[1:]] == [
+        ["3", "Code", "not_found"], ["4", "Code", "required"],
+    ]  # fmt: skip
+    assert (await owner.ok("GET", f"/v1/toys/{robot['id']}"))["pieces"] == 70
+
+
+async def test_a_field_that_is_not_unique_is_no_key(owner: Client):
+    await unique_code(owner, unique=False)
+    answer = await upload(owner, b"Code,Name\n1,Robot\n", mode="upsert", key="custom.code")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "unknown_key")
+    assert (await owner.ok("GET", "/v1/imports"))["data"] == []

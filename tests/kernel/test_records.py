@@ -315,6 +315,25 @@ async def test_an_upsert_creates_once_and_changes_then(owner):
     assert (stored["name"], stored["pieces"], stored["version"]) == ("B", 1, 2)
 
 
+async def test_an_upsert_finds_records_by_a_unique_custom_field(owner):
+    for key, unique in (("code", True), ("note", False)):
+        body = {"object": "toy", "key": key, "type": "text", "labels": {"en": key}, "unique": unique}
+        await owner.ok("POST", "/v1/custom-fields", json=body)
+    values = (("A", {"code": "木-1"}), ("B", {"code": " 木-1 "}), ("C", {}), ("D", {"code": "木-1"}))
+    keys = ("custom.code", "custom.code", "custom.code", "custom.note")
+    items = [
+        {"key": key, "record": {"name": name, "custom": custom}}
+        for key, (name, custom) in zip(keys, values, strict=True)
+    ]
+    results = (await owner.ok("POST", "/v1/toys/batch/upsert", json={"items": items}))["results"]
+    assert [r["status"] for r in results] == [201, 200, 422, 422]
+    pointers = [r["error"]["errors"][0]["pointer"] for r in results[2:]]
+    assert pointers == ["/record/custom/code", "/key"]
+    (stored,) = (await owner.ok("GET", "/v1/toys"))["data"]
+    assert (stored["id"], stored["name"], stored["version"]) == (results[0]["id"], "B", 2)
+    assert stored["custom"] == {"code": "木-1"}
+
+
 async def test_a_batch_of_deletions_deletes_what_it_names(owner):
     toys = [await make_toy(owner) for _ in range(2)]
     items = [{"id": toys[0]["id"], "version": 1}, {"id": toys[1]["id"], "version": 2}]

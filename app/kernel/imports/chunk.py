@@ -13,8 +13,9 @@ import asyncpg
 from app.kernel.access import visible_rows
 from app.kernel.allowances import LimitName, PlanLimitReached
 from app.kernel.constraints import problem_of
-from app.kernel.custom_fields.store import already_taken
-from app.kernel.custom_fields.values import ValueRefused, from_text
+from app.kernel.custom_fields.keys import compared_or_none, unique_field
+from app.kernel.custom_fields.store import Definition, already_taken
+from app.kernel.custom_fields.values import CUSTOM, ValueRefused, from_text
 from app.kernel.duplicate_imports import hold_forms
 from app.kernel.duplicates import DuplicateAware
 from app.kernel.errors import Invalid, Problem
@@ -63,6 +64,7 @@ class ChunkWriter:
         self.options = options
         self.key = key
         self.owners = owners
+        self.unique: Definition | None = None
         self.service = self.record.service(sets.uow)
         self.rules = rules_of(self.service)
         self.new_rows = NewRows(self.shape, self.service, owners)
@@ -76,6 +78,7 @@ class ChunkWriter:
         sound = [row for row in rows if not row.faults]
         await self.owners.resolve(self.uow, self.record.object, sound)
         await self.owners.resolve_custom(self.uow, self.plan.member_keys, sound)
+        await self._read_keys(sound)
         for batch in self._passes([row for row in sound if not row.faults]):
             await self._write_distinct(batch, outcome)
         for row in sound:  # what the rules said of fields is told in the file's own words
@@ -85,12 +88,22 @@ class ChunkWriter:
                 row.warnings = self._in_words_of_file(row.warnings)
         outcome.failed = [row for row in rows if row.faults]
         if self.options.dry_run:
-            given = [row for row in outcome.created if row.values.get(self.key) is not None]
+            given = [row for row in outcome.created if row.key is not None]
             self.options.earlier.lines.update((self._key_form(row), row.line) for row in given)
             self.options.earlier.lines.update(self._taken)
             self.options.earlier.forget({row.line for row in outcome.failed}, since=rows[0].line)
             self.options.earlier.trim()
         return outcome
+
+    async def _read_keys(self, rows: Sequence[ImportRow]) -> None:
+        """What each row is found by: a column's value, or what is compared of a unique custom field's."""
+        if not self.key.startswith(CUSTOM):
+            for row in rows:
+                row.key = row.values.get(self.key)
+            return
+        self.unique = await unique_field(self.uow, self.record, self.key)
+        for row in rows:
+            row.key = compared_or_none(self.uow, self.unique, (row.custom or {}).get(self.unique.key))
 
     def _in_words_of_file(self, faults: Sequence[Fault]) -> list[Fault]:
         return [fault._replace(column=self.plan.column_of(fault.column)) for fault in faults]
@@ -102,13 +115,12 @@ class ChunkWriter:
             batch: list[ImportRow] = []
             rest: list[ImportRow] = []
             for row in rows:
-                value = row.values.get(self.key)
-                if value is None:
+                if row.key is None:
                     batch.append(row)
-                elif value in seen:
+                elif row.key in seen:
                     rest.append(row)
                 else:
-                    seen.add(value)
+                    seen.add(row.key)
                     batch.append(row)
             yield batch
             rows = rest
@@ -119,9 +131,7 @@ class ChunkWriter:
         new: list[ImportRow] = []
         changes: list[ImportRow] = []
         for row in rows:
-            self._route(
-                row, existing.get(row.values.get(self.key)), new=new, changes=changes, again=outcome.again
-            )
+            self._route(row, existing.get(row.key), new=new, changes=changes, again=outcome.again)
         await self._create([row for row in new if not row.faults], outcome)
         await self._change([row for row in changes if not row.faults], outcome)
 
@@ -136,7 +146,7 @@ class ChunkWriter:
     ) -> None:
         """Decide whether a row makes a record or changes one, be it one that a dry run has taken back (`again`)."""
         mode = self.options.mode
-        if mode == "update" and row.values.get(self.key) is None:
+        if mode == "update" and row.key is None:
             row.refuse(self.key, "required", f"An update needs {self.key}, which says what to update.")
         elif found is None:
             if mode == "update":
@@ -154,7 +164,8 @@ class ChunkWriter:
             row.refuse(self.key, "forbidden", "You may not change the record that has this value.")
         else:
             values = dict(found.items())
-            values.pop("allowed")
+            for beside in ("allowed", "found_by"):
+                values.pop(beside)
             row.existing = entity(self.record.model, values)
             changes.append(row)
 
@@ -163,16 +174,16 @@ class ChunkWriter:
 
     def _was_before(self, row: ImportRow) -> bool:
         """Whether a dry run has taken back a new record with this key."""
-        if not self.options.dry_run or row.values.get(self.key) is None:
+        if not self.options.dry_run or row.key is None:
             return False
         return self._key_form(row) in self.options.earlier.lines
 
     def _key_form(self, row: ImportRow) -> Form:
-        return (f"key {self.key}", str(row.values[self.key]))
+        return (f"key {self.key}", str(row.key))
 
     async def _existing(self, rows: Sequence[ImportRow]) -> dict[Any, Any]:
         """The live records that have one of the keys, locked in a fixed order."""
-        keys = sorted({row.values[self.key] for row in rows if row.values.get(self.key) is not None})
+        keys = sorted({row.key for row in rows if row.key is not None})
         if not keys:
             return {}
         bind = Bindings(self.uow.tenant_id, keys)
@@ -182,14 +193,22 @@ class ChunkWriter:
             allowed = visible_rows(self.uow.actor, self.record.object, "update", bind)
             lock = " FOR NO KEY UPDATE OF t"
         columns = ", ".join(f"t.{name}" for name in columns_of(self.record))
+        if self.unique is None:
+            kind, source, found_by = self.shape.types[self.key], "", f"t.{self.key} = k.value"
+        else:
+            kind, source = "text", "kernel.custom_values v, "
+            found_by = (
+                f"v.tenant_id = $1 AND v.field_id = {bind(self.unique.id)}::uuid AND v.unique_key = k.value"
+                " AND t.id = v.record_id"
+            )
         # One index probe per key: with `= ANY` a planner without statistics reads the whole tenant.
         found = await self.uow.fetch(
-            f"SELECT r.* FROM unnest($2::{self.shape.types[self.key]}[]) k(value) CROSS JOIN LATERAL ("
-            f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {self.record.table} t"
-            f" WHERE t.tenant_id = $1 AND t.{self.key} = k.value AND t.deleted_at IS NULL LIMIT 1{lock}) r",
+            f"SELECT r.*, k.value AS found_by FROM unnest($2::{kind}[]) k(value) CROSS JOIN LATERAL ("
+            f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {source}{self.record.table} t"
+            f" WHERE t.tenant_id = $1 AND {found_by} AND t.deleted_at IS NULL LIMIT 1{lock}) r",
             *bind.values,
         )
-        return {row[self.key]: row for row in found}
+        return {row["found_by"]: row for row in found}
 
     # -- new records ---------------------------------------------------------------------------------------
 
@@ -303,7 +322,7 @@ class ChunkWriter:
         """Say which unique value stands in the way of each row that ON CONFLICT left out."""
         existing = await self._existing(rows)
         for row in rows:
-            if row.values.get(self.key) in existing:
+            if row.key in existing:
                 self._refuse_key(row)
         rows = [row for row in rows if not row.faults]
         for row in rows:

@@ -135,6 +135,7 @@ class ImportRow:
     given: frozenset[str] = frozenset()
     extras: dict[str, str] = field(default_factory=dict)
     custom: dict[str, Any] | None = None
+    key: Any = None  # what it is found by, where the import changes records
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
     missing: list[Fault] = field(default_factory=list)  # faults only if the row turns out to be a new record

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from app.kernel.custom_fields.keys import unique_field
 from app.kernel.errors import (
     Conflict,
     FieldError,
@@ -137,7 +138,7 @@ class Imports:
             audit="import",
             object=record.object,
             mode=body.mode,
-            key=self._key(record, body.key),
+            key=await self._key(record, body.key),
             duplicate_rule=body.duplicate_rule,
             dry_run=body.dry_run,
             state="open",
@@ -147,11 +148,11 @@ class Imports:
             created_by=self.uow.actor.member_id,
         )
 
-    def _key(self, record: RecordType[Any], key: str | None) -> str:
+    async def _key(self, record: RecordType[Any], key: str | None) -> str:
         if key is None:
             return record.upsert_keys[0]
         if key not in record.upsert_keys:
-            raise Invalid.at("/key", "unknown_key", f"The key is one of: {', '.join(record.upsert_keys)}.")
+            await unique_field(self.uow, record, key)
         return key
 
     async def _defaults(self, record: RecordType[Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,7 +225,7 @@ class Imports:
             raise InvalidTransition("The import has started.", state=found.state)
         given = body.model_dump(exclude_unset=True)
         if given.get("key") is not None or "key" in given:
-            given["key"] = self._key(record, body.key)
+            given["key"] = await self._key(record, body.key)
         if body.mapping is not None:
             given["mapping"] = await self._merged(found, record, body.mapping)
         if body.defaults is not None:
