@@ -334,6 +334,35 @@ async def test_an_upsert_finds_records_by_a_unique_custom_field(owner):
     assert stored["custom"] == {"code": "木-1"}
 
 
+async def test_a_list_keeps_what_is_out_of_use_when_it_gets_more(owner):
+    options = [{"key": key, "labels": {"en": key}} for key in ("a", "b", "c")]
+    body = {
+        "object": "toy",
+        "key": "kinds",
+        "type": "multi_select",
+        "labels": {"en": "K"},
+        "options": options,
+    }
+    field = await owner.ok("POST", "/v1/custom-fields", json=body)
+    toy = await owner.ok("POST", "/v1/toys", json={"name": "A", "custom": {"kinds": ["a", "b"]}})
+    path = f"/v1/custom-fields/{field['id']}"
+    await owner.ok("PATCH", path, json={"options": options[1:]}, if_match=1)
+
+    async def change(version: int, *kinds: str):
+        body = {"custom": {"kinds": kinds}}
+        return await owner.patch(f"/v1/toys/{toy['id']}", body, if_match=version)
+
+    more = await change(1, "c", "b", "a")
+    assert (more.status_code, more.json()["custom"]["kinds"]) == (200, ["b", "c", "a"])
+    only = await change(2, "a")
+    assert (only.status_code, only.json()["custom"]["kinds"]) == (200, ["a"])
+    other = await change(3, "b")
+    assert (other.status_code, other.json()["custom"]["kinds"]) == (200, ["b"])
+    again = await change(4, "a", "b")
+    assert (again.status_code, again.json()["errors"][0]["code"]) == (422, "unknown_option")
+    assert (await owner.ok("GET", f"/v1/toys/{toy['id']}"))["version"] == 4
+
+
 async def test_a_batch_of_deletions_deletes_what_it_names(owner):
     toys = [await make_toy(owner) for _ in range(2)]
     items = [{"id": toys[0]["id"], "version": 1}, {"id": toys[1]["id"], "version": 2}]

@@ -58,7 +58,17 @@ class Definition:
             for option in options
             for name in (*option["labels"].values(), option["key"])
         }
-        self.check = check_of(self.type, Rule(**row.rule), [option["key"] for option in options])
+        self.in_use = [option["key"] for option in options]
+        self.check = check_of(self.type, Rule(**row.rule), self.in_use)
+
+    def check_beside(self, value: Any, current: Any) -> Any:
+        """As `check`; of a list, options that are out of use stay chosen where they are chosen."""
+        if self.type is not FieldType.MULTI_SELECT or not isinstance(value, list) or not current:
+            return self.check(value)
+        kept = {one for one in current if one not in self.in_use and one in value}
+        asked = [one for one in value if not (isinstance(one, str) and one in kept)]
+        chosen = kept.union(self.check(asked) if asked or not kept else ())
+        return [option for option in self.choices if option in chosen]
 
     def index_row(self, stored: Any) -> Indexed:
         return indexed(self.type, self.id, self.key, stored, unique=self.unique)
@@ -290,7 +300,7 @@ def _draft(fields: ObjectFields, given: Mapping[str, Any], current: Mapping[str,
 
 def _set(draft: _Draft, definition: Definition, value: Any, pointer: str) -> None:
     try:
-        stored = definition.check(value)
+        stored = definition.check_beside(value, draft.stored.get(definition.key))
     except ValueRefused as refusal:
         draft.errors.append(FieldError(pointer, refusal.code, refusal.detail))
     else:
