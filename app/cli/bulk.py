@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -64,6 +65,7 @@ def import_file(
     from app.demo.bulk import ImportOrder, follow_import, start_import
 
     order = ImportOrder(object_name, mode, key, duplicates, dry_run, _pairs(mapping or []))
+    refused = _writable(errors or file.with_name(f"{file.stem}-failed.csv"), "--errors")
 
     async def work(api: Api) -> dict[str, Any]:
         with file.open("rb") as content:
@@ -76,7 +78,7 @@ def import_file(
                 api, started, lambda done, total: bar.update(task, completed=done, total=total)
             )
         if ended["failed"]:
-            await _fetch_failures(api, ended, errors or file.with_name(f"{file.stem}-failed.csv"))
+            await _fetch_failures(api, ended, refused)
         return ended
 
     _report(run(work, url, api_key), as_json=as_json, dry_run=dry_run)
@@ -104,7 +106,7 @@ def export_file(
     as_json: AsJson = False,
 ) -> None:
     """Export records to a file that `rapport import` takes again."""
-    target = output or Path(f"{object_name}.{format_name}")
+    target = _writable(output or Path(f"{object_name}.{format_name}"), "--output")
     order: dict[str, Any] = {"object": object_name, "format": format_name}
     if fields:
         order["fields"] = [name.strip() for name in fields.split(",") if name.strip()]
@@ -119,6 +121,17 @@ def export_file(
         print_json({"file": str(target), "bytes": size})
     else:
         out.print(f"Wrote {target} ({size:,} bytes).")
+
+
+def _writable(target: Path, option: str) -> Path:
+    """The file, if it can be written; asked before any work is done for it."""
+    if target.is_dir():
+        fail(f"{target} is a folder.", f"Name a file with {option}.")
+    if not target.parent.is_dir():
+        fail(f"There is no folder {target.parent}.", f"Make it, or name another file with {option}.")
+    if not os.access(target.parent, os.W_OK):
+        fail(f"The folder {target.parent} cannot be written to.", f"Name another file with {option}.")
+    return target
 
 
 async def _export(api: Api, order: dict[str, Any], target: Path, *, quiet: bool) -> int:

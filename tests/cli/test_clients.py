@@ -143,6 +143,23 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.is_file()}
 
 
+async def test_a_place_that_cannot_be_written_is_said_before_any_work(
+    shell: Shell, company: Company, tmp_path: Path
+) -> None:
+    nowhere, file = tmp_path / "nowhere" / "x.csv", tmp_path / "leads.csv"
+    file.write_text("name\nTom Reed\n")
+    for command, option in (
+        (("export", "--object", "leads", "--output", nowhere), "--output"),
+        (("import", file, "--object", "leads", "--errors", nowhere), "--errors"),
+    ):
+        found = await shell(*map(str, command))
+        assert (found.code, found.out) == (FAILED, "")
+        assert found.err == (
+            f"Error: There is no folder {nowhere.parent}.\nMake it, or name another file with {option}.\n"
+        )
+    assert await leads(company) == []
+
+
 async def test_a_filter_that_is_no_json_is_wrong_usage(shell: Shell):
     assert (await shell("export", "--object", "leads", "--filter", "status=new")).code == USAGE
 
