@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
+import orjson
 from pydantic import BaseModel, Field
 
 from app.kernel.access import Actor
@@ -18,7 +19,9 @@ from app.kernel.custom_fields.values import CURRENCY, CUSTOM, currency_of, is_cu
 from app.kernel.errors import Invalid
 from app.kernel.files import file_key
 from app.kernel.ids import new_id
+from app.kernel.imports.cells import LIST_SEPARATORS
 from app.kernel.imports.models import StoredUpload
+from app.kernel.imports.targets import COMMON_LABELS
 from app.kernel.jobs import JobContext
 from app.kernel.listing import Field as ListField
 from app.kernel.listing import Kind, Query, query_from_body
@@ -133,7 +136,7 @@ class _Column:
                 return lambda row: row[extra] if row[place] is not None else None
             return lambda row: format_minor(row[place], row[extra]) if row[place] is not None else None
         if kind in (Kind.TEXT_LIST, Kind.UUID_LIST):
-            return lambda row: "; ".join(map(str, row[place])) if row[place] else None
+            return lambda row: _list_cell(row[place]) if row[place] else None
         return lambda row: row[place]
 
 
@@ -183,6 +186,16 @@ def _columns(titles: _Titles, fields: Sequence[ListField]) -> list[_Column]:
     return found
 
 
+def _list_cell(items: Sequence[Any]) -> str:
+    """Items by `;`, or as JSON where an item would be read as several."""
+    texts = [str(item) for item in items]
+    if any(LIST_SEPARATORS.search(text) or text != text.strip() for text in texts) or texts[0].startswith(
+        "["
+    ):
+        return orjson.dumps(texts).decode()
+    return "; ".join(texts)
+
+
 def _currency_of(field: ListField) -> str | None:
     """The name of the column beside an amount: amounts of a record may share one, a custom field has its own."""
     if field.kind is not Kind.MONEY:
@@ -210,10 +223,9 @@ class _Titles:
         own = self.own.get(name.removeprefix(CUSTOM)) if name.startswith(CUSTOM) else None
         if own:
             return own.get(self.language) or next(iter(own.values()))
-        labels = self.record.labels.get(name, ())
-        place = 0 if self.language == "en" else 1
-        if place < len(labels):
-            return labels[place]
+        for label in self.record.labels.get(name) or COMMON_LABELS.get(name, ()):
+            if label.isascii() is (self.language == "en"):
+                return label
         return name.removeprefix(CUSTOM).replace("_", " ").capitalize()
 
 

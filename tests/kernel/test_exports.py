@@ -139,3 +139,37 @@ async def test_an_unknown_field_or_filter_is_refused_before_a_byte_is_sent(owner
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_filter")
     answer = await owner.post("/v1/exports", {"object": "nonsense"})
     assert answer.status_code == 422
+
+
+async def test_tags_with_separators_in_them_come_back_whole(app: Application, owner: Client):
+    tags = ["a;b", "c,d", "[e", "甲、乙"]
+    await owner.ok("POST", "/v1/toys", json={"name": "Robot", "tags": tags})
+    await owner.ok("POST", "/v1/toys", json={"name": "Kite", "tags": ["x", "y z"]})
+    answer = await owner.post(
+        "/v1/exports/stream", {"object": "toys", "fields": ["name", "tags"], "sort": ["name"]}
+    )
+    assert answer.text.splitlines() == [
+        "name,tags",
+        "Kite,x; y z",
+        'Robot,"[""a;b"",""c,d"",""[e"",""甲、乙""]"',
+    ]
+    again = await owner.post(
+        "/v1/imports", data={"object": "toys"}, files={"file": ("toys.csv", answer.content)}
+    )
+    assert app.kernel is not None
+    await JobRunner(app.kernel).run_due()
+    assert (await owner.ok("GET", again.headers["Location"]))["created"] == 2
+    toys = (await owner.ok("GET", "/v1/toys?sort=name"))["data"]
+    assert [toy["tags"] for toy in toys] == [["x", "y z"]] * 2 + [tags] * 2
+
+
+async def test_columns_are_called_in_the_language_that_was_asked_for(owner: Client):
+    body = {"object": "leads", "fields": ["name", "company", "rating", "owner_id", "created_at"]}
+    titles = {
+        language: (await owner.post("/v1/exports/stream", body | {"language": language})).text.splitlines()[0]
+        for language in ("en", "zh")
+    }
+    assert titles == {
+        "en": "Name,Company,Rating,Owner,Created at",
+        "zh": "姓名,公司,热度,负责人,创建时间",
+    }

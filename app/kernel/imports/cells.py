@@ -25,7 +25,7 @@ DateOrder = str  # "ymd", "dmy" or "mdy"
 
 TRUE = frozenset({"true", "yes", "y", "1", "on", "是", "对", "有", "真", "√"})
 FALSE = frozenset({"false", "no", "n", "0", "off", "否", "错", "无", "假", "×"})
-_LIST = re.compile(r"[;；,，、\n]")
+LIST_SEPARATORS = re.compile(r"[;；,，、\n]")
 # Thousands, lakhs (1,00,000), ten thousands (1,0000); `12,50` is a fraction that somebody wrote their way.
 _WHOLE = r"[0-9]+(?:(?:[,，_ \u00a0'][0-9]{2,4})*[,，_ \u00a0'][0-9]{3,4})?"
 _NUMBER = re.compile(rf"[+-]?{_WHOLE}(?:\.[0-9]+)?")
@@ -114,7 +114,7 @@ def read_list(text: str) -> list[str]:
             found = None
         if isinstance(found, list):
             return found
-    return [item for item in (part.strip() for part in _LIST.split(text)) if item]
+    return [item for item in (part.strip() for part in LIST_SEPARATORS.split(text)) if item]
 
 
 def read_json(text: str) -> Any:

@@ -19,12 +19,17 @@ from app.kernel.tabular import Guess, Target, guess_mapping
 from app.kernel.uow import UnitOfWork
 
 Sort = Literal["field", "currency", "custom", "extra"]
-_LABELS: Mapping[str, tuple[str, ...]] = {
+COMMON_LABELS: Mapping[str, tuple[str, ...]] = {
     "external_id": ("External ID", "外部编号"),
     "owner_id": ("Owner", "负责人"),
     "team_id": ("Team", "团队"),
     "tags": ("Tags", "标签"),
     "currency": ("Currency", "币种"),
+    "id": ("ID", "编号"),
+    "version": ("Version", "版本"),
+    "created_at": ("Created at", "创建时间"),
+    "created_by": ("Created by", "创建人"),
+    "updated_at": ("Updated at", "更新时间"),
 }
 
 
@@ -85,14 +90,14 @@ def _custom_targets(fields: ObjectFields) -> dict[str, ImportTarget]:
         member = definition.type is FieldType.MEMBER
         found[name] = ImportTarget(name, "custom", field.kind, labels, choices=field.choices, member=member)
         if field.kind is Kind.MONEY:
-            beside = tuple(f"{label} {word}" for label in labels for word in _LABELS["currency"])
+            beside = tuple(f"{label} {word}" for label in labels for word in COMMON_LABELS["currency"])
             found[currency_of(name)] = ImportTarget(currency_of(name), "currency", Kind.TEXT, beside)
     return found
 
 
 def _labels(record: RecordType[Any], name: str) -> tuple[str, ...]:
     own = tuple(record.labels.get(name, ()))
-    return own or _LABELS.get(name, ()) or (name.replace("_", " ").title(),)
+    return own or COMMON_LABELS.get(name, ()) or (name.replace("_", " ").title(),)
 
 
 def guess(columns: Sequence[str], targets: Mapping[str, ImportTarget]) -> list[Guess]:
