@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.keys import compared_or_none, holders, unique_field
 from app.kernel.custom_fields.values import CUSTOM
-from app.kernel.errors import BatchFailed, Invalid, Problem
+from app.kernel.errors import BatchFailed, DuplicateValue, Invalid, Problem
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType, to_json
 from app.kernel.schemas import BatchAnswer, BatchItemError, BatchResult, Input
@@ -97,6 +97,8 @@ async def _attempt(
     service: RecordService[Any],
     item: Any,
     one: Callable[[RecordService[Any], Any], Awaitable[Outcome]],
+    *,
+    again: bool = False,
 ) -> BatchResult:
     try:
         async with uow.savepoint():
@@ -106,6 +108,9 @@ async def _attempt(
         problem = error if isinstance(error, Problem) else problem_of(error)
         if problem.status >= 500:
             raise
+        if one is _upsert and isinstance(problem, DuplicateValue) and not again:
+            # Somebody else made the record between our look and our insert: the second look finds it.
+            return await _attempt(uow, service.record.service(uow), item, one, again=True)
         document = problem.document(instance="", request_id="")
         refusal = BatchItemError(code=problem.code, detail=problem.detail, errors=document.get("errors", []))
         return BatchResult(ref=item.ref, status=problem.status, id=None, version=None, error=refusal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -313,6 +314,17 @@ async def test_an_upsert_creates_once_and_changes_then(owner):
     assert first["results"][0]["id"] == second["results"][0]["id"]
     stored = await owner.ok("GET", f"/v1/toys/{first['results'][0]['id']}")
     assert (stored["name"], stored["pieces"], stored["version"]) == ("B", 1, 2)
+
+
+async def test_upserts_of_one_record_at_once_make_it_once_and_refuse_nobody(owner):
+    async def upsert(number: int) -> int:
+        item = {"record": {"name": f"Robot {number}", "external_id": "T-1"}}
+        answer = await owner.ok("POST", "/v1/toys/batch/upsert", json={"items": [item]})
+        return answer["results"][0]["status"]
+
+    assert sorted(await asyncio.gather(*map(upsert, range(8)))) == [200] * 7 + [201]
+    (toy,) = (await owner.ok("GET", "/v1/toys"))["data"]
+    assert toy["version"] == 8
 
 
 async def test_an_upsert_finds_records_by_a_unique_custom_field(owner):
