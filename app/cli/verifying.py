@@ -56,7 +56,10 @@ def verify(
             + (f", {report.redacted:,} redacted with a person" if report.redacted else "")
         )
         if report.broken:
-            out.print(f"  {report.broken}", markup=False)
+            found = report.broken
+            place = "" if found.sequence is None else f" at number {found.sequence:,}"
+            entry = "" if found.entry_id is None else f" (entry {found.entry_id})"
+            out.print(f"  {found.kind}{place}: {found.detail}{entry}", markup=False)
     if broken:
         fail(
             f"The audit log of {len(broken)} of {len(reports)} companies does not verify.",

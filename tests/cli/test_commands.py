@@ -294,6 +294,9 @@ def test_audit_verify_finds_a_changed_entry(rapport: Rapport, own_database: str)
     broken = rapport("audit", "verify", DATABASE_URL=own_database)
     assert broken.code == DOCUMENTED["no"]
     assert "does not verify" in broken.err
+    (first,) = fetch(own_database, f"{seals} WHERE sequence = 1")
+    told = "changed at number 1: the entry, or the chain up to it, is not what was sealed"
+    assert f"  {told} (entry {first['entry_id']})" in broken.out.splitlines()
 
 
 def test_billing_makes_bills_and_finds_one_that_is_not_what_lies_behind_it(
