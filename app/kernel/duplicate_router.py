@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -10,7 +11,7 @@ from fastapi import Body, Header, Path
 from pydantic import BaseModel, Field
 
 from app.kernel.duplicates import SHOWN, DuplicateAction, DuplicateAware, DuplicateFinder, Found
-from app.kernel.errors import NotFound, StaleVersion, problems
+from app.kernel.errors import FieldError, Forbidden, NotFound, StaleVersion, problems
 from app.kernel.records import RecordType
 from app.kernel.routing import Router, Uow, parse_if_match
 from app.kernel.schemas import DuplicateCandidate, Input, Output
@@ -115,6 +116,19 @@ def _require_checked(uow: UnitOfWork, object_name: str) -> None:
         raise NotFound
 
 
+def _refuse_hidden(uow: UnitOfWork, object_name: str, asked: Collection[str]) -> None:
+    """Who may not see a field may not find out either which record has a value that they try.
+
+    Raises: Forbidden.
+    """
+    hidden = sorted(uow.actor.hidden(object_name) & set(asked))
+    if hidden:
+        raise Forbidden(
+            f"Your role may not see: {', '.join(hidden)}.",
+            errors=[FieldError(f"/{name}", "hidden_field", "Your role may not see this.") for name in hidden],
+        )
+
+
 def duplicate_routes(record: RecordType[Any], question: type[BaseModel]) -> Router:
     """`POST /{plural}/duplicates`: who looks like this; and `GET /{plural}/{id}/duplicates`.
 
@@ -124,6 +138,7 @@ def duplicate_routes(record: RecordType[Any], question: type[BaseModel]) -> Rout
     noun, many = record.object.replace("_", " "), record.plural.replace("_", " ")
 
     async def find(uow: Uow, body: Any) -> DuplicateAnswer:
+        _refuse_hidden(uow, record.object, body.model_fields_set)
         values = {name: getattr(body, name) for name in question.model_fields}
         return answer_of(await DuplicateFinder(uow, record, _service(record, uow).duplicates).find(values))
 

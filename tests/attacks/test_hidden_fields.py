@@ -64,6 +64,18 @@ async def test_history_and_timeline_do_not_show_a_hidden_address_in_another_form
     assert entries[0]["changes"] == {"email": ["ada@example.com", "lovelace@example.com"]}
 
 
+async def test_who_has_a_hidden_address_is_not_found_out_by_asking_for_duplicates(lead, hire):
+    question = {"name": "Somebody", "email": "ada@example.com"}
+    colleague = await hire(READ)
+    answer = await colleague.ok("POST", "/v1/leads/duplicates", json=question)
+    assert [found["id"] for found in answer["candidates"]] == [lead["id"]]
+    spy = await hire(READ, field_rules={"lead": {"hidden": ["email"]}})
+    refused = await spy.post("/v1/leads/duplicates", question)
+    assert refusal(refused) == (403, "forbidden")
+    assert refused.json()["errors"][0]["pointer"] == "/email"
+    assert lead["id"] not in refused.text
+
+
 async def test_a_preview_of_a_conversion_does_not_show_what_the_lead_hides(lead, hire):
     more = {"account:read": "all", "account:create": "all", "contact:read": "all", "contact:create": "all"}
     spy = await hire(READ | more, field_rules={"lead": {"hidden": ["email"]}})
