@@ -43,7 +43,9 @@ async def catch_up(connection: asyncpg.Connection[asyncpg.Record], owner: str) -
     await connection.execute("SET ROLE rapport_control")
     distance = None
     if await is_behind(connection):
-        distance = await connection.fetchval(f"SELECT ({_LAST}) - pg_current_xact_id()::text::bigint + 1")
+        # From the oldest transaction that runs, be it in another database: so the horizon is past the dump at once.
+        oldest = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+        distance = await connection.fetchval(f"SELECT ({_LAST}) - {oldest} + 1")
     await connection.execute(f"SET ROLE {owner}")
     if distance is not None:
         await number_from(connection, distance)

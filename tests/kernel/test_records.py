@@ -320,7 +320,7 @@ async def test_upserts_of_one_record_at_once_make_it_once_and_refuse_nobody(owne
     async def upsert(number: int) -> int:
         item = {"record": {"name": f"Robot {number}", "external_id": "T-1"}}
         answer = await owner.ok("POST", "/v1/toys/batch/upsert", json={"items": [item]})
-        return answer["results"][0]["status"]
+        return int(answer["results"][0]["status"])
 
     assert sorted(await asyncio.gather(*map(upsert, range(8)))) == [200] * 7 + [201]
     (toy,) = (await owner.ok("GET", "/v1/toys"))["data"]

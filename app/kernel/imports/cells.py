@@ -156,7 +156,9 @@ def datetime_reader(order: DateOrder, zone: ZoneInfo) -> Read:
                 raise ValueError(f"{text!r} is no time.") from None
         try:
             return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-        except OverflowError:  # before the year 1, which some systems write for "never", or after 9999, in UTC
+        except (
+            OverflowError
+        ):  # before the year 1, which some systems write for "never", or after 9999, in UTC
             raise ValueError(f"{text!r} is out of the calendar.") from None
 
     return read

@@ -174,7 +174,6 @@ async def test_a_dry_run_counts_what_the_import_does_however_far_rows_are_apart(
 @pytest.mark.parametrize("chunk", [2, 9])
 async def test_a_dry_run_knows_the_accounts_before_by_their_names(files: Files, monkeypatch, chunk):
     monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
-    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
     content = (
         "external_id,name,parent\nA-1,Zenith Holding,\n2,Quartz,\n3,Elm,A-1\n4,Oak,zenith holding ltd\n5,Ash,Nowhere\n"
         "6,Fir,Ash\n"
@@ -191,7 +190,6 @@ async def test_a_dry_run_knows_the_accounts_before_by_their_names(files: Files, 
 @pytest.mark.parametrize("chunk", [1, 2])
 async def test_a_dry_run_finds_unique_values_that_rows_far_above_have(files: Files, monkeypatch, chunk):
     monkeypatch.setattr("app.kernel.imports.run.CHUNK", chunk)
-    monkeypatch.setattr("app.kernel.imports.run._AT_ONCE", chunk)
     field = {"object": "account", "key": "code", "type": "text", "unique": True, "labels": {"en": "Code"}}
     await files.owner.ok("POST", "/v1/custom-fields", json=field)
     await make(files.owner, "accounts", name="Old", external_id="0")
