@@ -301,8 +301,8 @@ async def test_a_moment_beyond_the_calendar_is_a_fault_of_its_row(app: Applicati
     assert (done["state"], done["created"], done["failed"]) == ("completed_with_errors", 1, 2)
     failed = (await owner.get(f"{answer.headers['Location']}/results/failed")).text.splitlines()
     assert failed[1:] == [
-        f"Robot,{late},2,Seen,unreadable,'{late}' is no time.",
-        f"Kite,{early},3,Seen,unreadable,'{early}' is no time.",
+        f"Robot,{late},2,Seen,unreadable,'{late}' is out of the calendar.",
+        f"Kite,{early},3,Seen,unreadable,'{early}' is out of the calendar.",
     ]
 
 

@@ -103,12 +103,18 @@ class Preparer:
                 currencies[name] = value.strip().upper()
             else:
                 row.extras[name] = value
-        for name, code in (self._currencies | currencies).items():
+        if custom:
+            self._name_currencies(custom, self._currencies | currencies)
+        row.custom = custom
+        return given, currencies
+
+    @staticmethod
+    def _name_currencies(custom: dict[str, Any], currencies: Mapping[str, str]) -> None:
+        """Put the currencies of columns beside custom amounts into their cells, as the fields read them."""
+        for name, code in currencies.items():
             key = name.removeprefix(CUSTOM).removesuffix(CURRENCY)
             if is_currency(name) and isinstance(custom.get(key), str):
                 custom[key] = f"{code} {custom[key]}"
-        row.custom = custom
-        return given, currencies
 
     def _money(self, row: ImportRow, given: dict[str, Any], currencies: Mapping[str, str]) -> None:
         for name, currency in self.plan.money.items():
