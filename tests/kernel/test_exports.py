@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from app.kernel.jobs import JobRunner
 from app.main import Application
@@ -95,6 +96,34 @@ async def test_amounts_in_custom_fields_keep_their_currency_on_the_way_out_and_i
     toys = (await owner.ok("GET", "/v1/toys"))["data"]
     found = [(t["name"], t["custom"]["cost"]["amount"], t["custom"]["cost"]["currency"]) for t in toys]
     assert sorted(found) == sorted([(name, *cost) for name, cost in paid.items()] * 2)
+
+
+async def test_ndjson_is_imported_again_as_it_is(app: Application, owner: Client):
+    for key, kind in (("cost", "money"), ("box", "text"), ("on", "date"), ("sure", "boolean")):
+        definition = {"object": "toy", "key": key, "type": kind, "labels": {"en": key}}
+        await owner.ok("POST", "/v1/custom-fields", json=definition)
+    toys: list[dict[str, Any]] = [
+        {"name": "Robot", "external_id": "1", "price": {"amount": "1299", "currency": "JPY"}, "tags": ["a;b", "c"]},
+        {"name": "木偶", "external_id": "2", "custom": {"cost": {"amount": "-3.125", "currency": "KWD"}, "box": "红"}},
+        {"name": "Kite", "external_id": "3", "pieces": 7, "custom": {"on": "2026-01-31", "sure": False}},
+    ]  # fmt: skip
+    made = [await owner.ok("POST", "/v1/toys", json=toy) for toy in toys]
+    file = await owner.post("/v1/exports/stream", {"object": "toys", "format": "ndjson"})
+    for toy in made:
+        emptied = {"price": None, "tags": [], "pieces": None, "custom": dict.fromkeys(toy["custom"])}
+        await owner.ok("PATCH", f"/v1/toys/{toy['id']}", json=emptied, if_match=1)
+    again = await owner.post(
+        "/v1/imports",
+        data={"object": "toys", "mode": "update"},
+        files={"file": ("toys.ndjson", file.content)},
+    )
+    assert app.kernel is not None
+    await JobRunner(app.kernel).run_due()
+    done = await owner.ok("GET", again.headers["Location"])
+    assert (done["state"], done["updated"], done["failed"]) == ("completed", 3, 0)
+    said = ("name", "price", "tags", "pieces", "custom")
+    found = {t["name"]: [t[name] for name in said] for t in (await owner.ok("GET", "/v1/toys"))["data"]}
+    assert found == {toy["name"]: [toy[name] for name in said] for toy in made}
 
 
 async def test_custom_fields_are_called_by_their_labels(owner: Client):

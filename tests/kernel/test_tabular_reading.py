@@ -287,7 +287,7 @@ def test_json_lines_keep_digits_and_tell_what_is_wrong(tmp_path):
 
 
 def test_a_field_that_appears_late_is_reported_not_dropped(tmp_path):
-    text = "".join(json.dumps({"a": n}) + "\n" for n in range(100)) + '{"a": 1, "b": 2}\n'
+    text = "".join(json.dumps({"a": n}) + "\n" for n in range(1_000)) + '{"a": 1, "b": 2}\n'
     last = list(NdjsonReader(write(tmp_path, text.encode())).rows())[-1]
     assert last.fault == Fault("unknown_field", 'The field "b" is in none of the first rows.', "b")
 

@@ -18,7 +18,7 @@ from app.kernel.tabular import formulas
 from app.kernel.tabular.detect import check_encoding, detect_delimiter, detect_encoding, known_encoding
 from app.kernel.tabular.model import Fault, Format, Header, Limits, Row, TabularError
 
-_HEADER_SAMPLE = 100
+_HEADER_SAMPLE = 1_000
 
 
 class _Lines:
@@ -212,10 +212,12 @@ def check_cells(names: tuple[str, ...], values: list[str | None], longest: int) 
 
 
 class NdjsonReader:
-    """One JSON object per line (application/x-ndjson). Columns are the keys of the first 100 objects.
+    """One JSON object per line (application/x-ndjson). Columns are the keys of the first 1,000 objects.
 
     Numbers keep their digits, booleans are `true` and `false`, null is an empty cell, objects and arrays are
-    kept as compact JSON in which fractions are strings. Text is UTF-8 (RFC 8259 §8.1).
+    kept as compact JSON in which fractions are strings. Text is UTF-8 (RFC 8259 §8.1). So that what the API shows and
+    exports write can be read, `custom` has a column for each of its fields, `custom.<key>`, and an amount of money is
+    its digits with the currency behind them.
     """
 
     format = Format.NDJSON
@@ -298,6 +300,10 @@ def _parse(line: str) -> tuple[dict[str, object] | None, Fault | None]:
         return None, Fault("bad_json", f"The line is not JSON: {error}.")
     if not isinstance(item, dict):
         return None, Fault("bad_json", "The line is not a JSON object.")
+    custom = item.get("custom")
+    if isinstance(custom, dict):
+        del item["custom"]
+        item |= {f"custom.{key}": value for key, value in custom.items()}
     return item, None
 
 
@@ -310,4 +316,6 @@ def _cell_text(value: object) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | Decimal):
         return str(value)
+    if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
+        return f"{value['amount']} {value['currency']}"
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
