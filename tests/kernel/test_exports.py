@@ -110,7 +110,12 @@ async def test_ndjson_is_imported_again_as_it_is(app: Application, owner: Client
     made = [await owner.ok("POST", "/v1/toys", json=toy) for toy in toys]
     file = await owner.post("/v1/exports/stream", {"object": "toys", "format": "ndjson"})
     for toy in made:
-        emptied = {"price": None, "tags": [], "pieces": None, "custom": dict.fromkeys(toy["custom"])}
+        emptied: dict[str, Any] = {
+            "price": None,
+            "tags": [],
+            "pieces": None,
+            "custom": dict.fromkeys(toy["custom"]),
+        }
         await owner.ok("PATCH", f"/v1/toys/{toy['id']}", json=emptied, if_match=1)
     again = await owner.post(
         "/v1/imports",
