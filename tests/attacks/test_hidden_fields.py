@@ -77,7 +77,8 @@ async def test_who_has_a_hidden_address_is_not_found_out_by_asking_for_duplicate
 
 
 async def test_a_preview_of_a_conversion_does_not_show_what_the_lead_hides(lead, hire):
-    more = {"account:read": "all", "account:create": "all", "contact:read": "all", "contact:create": "all"}
+    needed = ("read", "create", "assign")
+    more = {f"{name}:{action}": "all" for name in ("account", "contact") for action in needed}
     spy = await hire(READ | more, field_rules={"lead": {"hidden": ["email"]}})
     answer = await spy.post(f"/v1/leads/{lead['id']}/convert/preview", {})
     assert answer.status_code == 200, answer.text
