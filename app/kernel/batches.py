@@ -14,6 +14,7 @@ from starlette.responses import Response
 from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.keys import compared_or_none, holders, unique_field
 from app.kernel.custom_fields.values import CUSTOM
+from app.kernel.duplicates import DuplicateAware, hold_all_forms
 from app.kernel.errors import BatchFailed, DuplicateValue, Invalid, Problem
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType, to_json
@@ -72,6 +73,10 @@ def handler(
         require_json(request)
         body = parse_body(adapter, await request.body())
         service = record.service(uow)
+        if verb == "upsert" and isinstance(service, DuplicateAware):
+            await hold_all_forms(
+                uow, record.object, shared=True
+            )  # no chunk of an import begins that wants the rows changed here
         results: list[BatchResult] = []
         for item in body.items:
             results.append(await _attempt(uow, service, item, one))

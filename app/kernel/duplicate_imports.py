@@ -12,11 +12,10 @@ from app.kernel.duplicates import (
     DuplicateAction,
     DuplicateAware,
     DuplicateSpec,
-    all_forms,
+    hold_all_forms,
     name_likeness,
 )
 from app.kernel.imports.rules import Calm, Form, ImportOptions, ImportRow
-from app.kernel.locks import lock_text
 from app.kernel.statements import joined, split
 
 _NEIGHBOURS = 3
@@ -26,19 +25,12 @@ _MATCHES = 5  # equal ones that are counted for each form, of table and chunk to
 async def hold_forms(service: DuplicateAware[Any], options: ImportOptions) -> None:
     """Where duplicates are blocked, let nobody else make records until this chunk is written.
 
-    Before the chunk holds anything else, so that nobody waits in a circle. A lock for each form, as single writers
-    take it, would be a thousand for a chunk.
+    Before the chunk holds any record, so that nobody waits in a circle: who creates a record holds its forms before
+    others' rows and trees, too. A lock for each form, as single writers take it, would be a thousand for a chunk.
     """
     if options.dry_run or options.mode == "update" or options.duplicate_rule not in (None, "block"):
         return
-    record = service.record.object
-    lock = "pg_advisory_xact_lock(hashtextextended($1::text, 0))"
-    arguments: list[Any] = [lock_text(service.uow, all_forms(record))]
-    sql = f"SELECT {lock}"
-    if options.duplicate_rule is None:
-        sql += " FROM kernel.duplicate_rules WHERE tenant_id = $2 AND object = $3 AND action = 'block'"
-        arguments += [service.uow.tenant_id, record]
-    await service.uow.fetch(sql, *arguments)
+    await hold_all_forms(service.uow, service.record.object, always=options.duplicate_rule is not None)
 
 
 async def mark_duplicates(

@@ -25,7 +25,7 @@ from app.kernel.access import Scope, visible_rows
 from app.kernel.contact import EmailInvalid, normalise_email, to_e164
 from app.kernel.errors import Conflict
 from app.kernel.listing import Ask, Bindings
-from app.kernel.locks import lock_keys, lock_name
+from app.kernel.locks import lock_keys, lock_name, lock_text
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType
 from app.kernel.registry import Permission
@@ -131,6 +131,23 @@ class DuplicateSpec:
 def all_forms(object_name: str) -> str:
     """The lock over every compared form of a record type, by name."""
     return f"{object_name} duplicates"
+
+
+async def hold_all_forms(
+    uow: UnitOfWork, object_name: str, *, shared: bool = False, always: bool = False
+) -> None:
+    """Hold every compared form of a record type until the transaction ends, where duplicates are blocked or `always`.
+
+    For who writes many records, before they hold any: so nobody waits in a circle. Those that hold the forms `shared`
+    let each other be.
+    """
+    lock = f"pg_advisory_xact_lock{'_shared' if shared else ''}(hashtextextended($1::text, 0))"
+    sql = f"SELECT {lock}"
+    arguments: list[Any] = [lock_text(uow, all_forms(object_name))]
+    if not always:
+        sql += " FROM kernel.duplicate_rules WHERE tenant_id = $2 AND object = $3 AND action = 'block'"
+        arguments += [uow.tenant_id, object_name]
+    await uow.fetch(sql, *arguments)
 
 
 def scoped(scope: object, name: str) -> str:

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
+from app.kernel.duplicate_imports import hold_forms
 from app.kernel.ids import new_id
 from app.kernel.imports.models import Import
-from app.kernel.imports.rules import Earlier
+from app.kernel.imports.rules import Earlier, ImportOptions
 from app.kernel.imports.run import IMPORT_JOB
 from app.kernel.registry import Module
 from app.main import Application
 from app.modules.customers.schemas import AccountCreate
-from app.modules.customers.services.accounts import AccountService
-from tests.modules.support import acting, actor_of, make
+from app.modules.customers.services.accounts import ACCOUNT_TREE, AccountService
+from tests.modules.support import acting, actor_of, make, subject_id
 from tests.support.api import Client, Company, running, sign_up
 from tests.support.bulk import Bench, Members
 
@@ -142,6 +143,36 @@ async def test_what_is_made_meanwhile_is_no_way_around_a_block(files: Files, kep
     assert (done.created, await files.faults(done)) == (
         (1, [(2, "duplicate_found")]) if kept == "block" else (2, [])
     )
+
+
+async def test_a_chunk_that_blocks_waits_in_no_circle_with_who_puts_an_account_under_another(files: Files):
+    await files.owner.ok("PUT", "/v1/duplicate-rules/account", json={"action": "block"}, if_match=0)
+    top = await make(files.owner, "accounts", name="Zenith Holding")
+    async with acting(files.company) as uow:
+        await hold_forms(AccountService(uow), ImportOptions(mode="create"))
+        single = asyncio.create_task(
+            files.owner.post("/v1/accounts", {"name": "Birch", "parent_id": top["id"]})
+        )
+        await asyncio.wait([single], timeout=0.5)
+        assert not single.done()
+        await uow.fetch("SET LOCAL lock_timeout = '100ms'")
+        await ACCOUNT_TREE.lock(uow)
+    assert (await single).status_code == 201
+
+
+async def test_a_chunk_that_blocks_waits_in_no_circle_with_a_batch_of_upserts(files: Files):
+    await files.owner.ok("PUT", "/v1/duplicate-rules/account", json={"action": "block"}, if_match=0)
+    old = await make(files.owner, "accounts", name="Zenith", external_id="Z")
+    records = [{"name": "Zenith again", "external_id": "Z"}, {"name": "Birch", "external_id": "B"}]
+    items = {"items": [{"record": record} for record in records]}
+    async with acting(files.company) as uow:
+        await hold_forms(AccountService(uow), ImportOptions(mode="upsert"))
+        batch = asyncio.create_task(files.owner.post("/v1/accounts/batch/upsert", items))
+        await asyncio.wait([batch], timeout=0.5)
+        assert not batch.done()
+        await uow.fetch("SET LOCAL lock_timeout = '100ms'")
+        await AccountService(uow).get(subject_id(old), lock="update")
+    assert [result["status"] for result in (await batch).json()["results"]] == [200, 201]
 
 
 async def test_two_imports_at_once_block_each_others_rows(files: Files):
@@ -278,7 +309,7 @@ async def test_contacts_find_their_account_and_a_changed_row_moves_them(files: F
 
 
 async def test_a_thousand_rows_take_a_fixed_number_of_statements(files: Files):
-    from app.kernel.imports.rules import ImportOptions, ImportRow
+    from app.kernel.imports.rules import ImportRow
 
     def rows(number: int) -> list[ImportRow]:
         return [

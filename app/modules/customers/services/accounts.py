@@ -81,11 +81,11 @@ class AccountService(ImportRules, DuplicateAware[Account]):
     import_columns = (PARENT,)
 
     async def before_create(self, values: dict[str, Any]) -> None:
-        if values.get("parent_id") is not None:
-            await self._check_parent(values["parent_id"], None)
         values["completeness"] = account_completeness(values)
         values["consents"] = {}
-        await super().before_create(values)
+        await super().before_create(values)  # holds the compared forms, as imports do before the tree
+        if values.get("parent_id") is not None:
+            await self._check_parent(values["parent_id"], None)
 
     async def before_update(self, row: Account, changes: dict[str, Any]) -> None:
         parent_id = changes.get("parent_id")

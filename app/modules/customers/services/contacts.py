@@ -84,11 +84,11 @@ class ContactService(ImportRules, DuplicateAware[Contact]):
 
     async def before_create(self, values: dict[str, Any]) -> None:
         _check_role(values)
-        if values.get("reports_to_id") is not None:
-            await self._check_superior(values["reports_to_id"], None)
         values["completeness"] = contact_completeness(values)
         values["consents"] = {}
-        await super().before_create(values)
+        await super().before_create(values)  # holds the compared forms, as imports do before the tree
+        if values.get("reports_to_id") is not None:
+            await self._check_superior(values["reports_to_id"], None)
 
     def beside_duplicates(self, values: Mapping[str, Any]) -> Beside | None:
         """Whether the account is there and visible; it is held until the transaction ends."""
