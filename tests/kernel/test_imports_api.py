@@ -360,3 +360,55 @@ async def test_a_field_that_is_not_unique_is_no_key(owner: Client):
     answer = await upload(owner, b"Code,Name\n1,Robot\n", mode="upsert", key="custom.code")
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "unknown_key")
     assert (await owner.ok("GET", "/v1/imports"))["data"] == []
+
+
+async def with_defaults(app: Application, owner: Client, content: bytes, **defaults: object):
+    """An import with defaults, done, and the file of what failed."""
+    made = await owner.ok("POST", "/v1/imports", json={"object": "toy", "defaults": defaults})
+    path = f"/v1/imports/{made['id']}"
+    await owner.request(
+        "PUT", f"{path}/content?filename=a.csv", content=content, headers={"Content-Type": "text/csv"}
+    )
+    await owner.ok("POST", f"{path}/start", json={})
+    await run_jobs(app)
+    done = await owner.ok("GET", path)
+    failed = (await owner.get(f"{path}/results/failed")).text.splitlines()[1:] if done["failed"] else []
+    return done, failed
+
+
+async def test_a_default_amount_in_another_currency_than_its_column_is_a_fault_of_the_row(
+    app: Application, owner: Client
+):
+    done, failed = await with_defaults(app, owner, b"name,currency\nRobot,EUR\nKite,USD\n", price="12 USD")
+    assert (done["state"], done["created"]) == ("completed_with_errors", 1), done
+    assert failed == ['Robot,EUR,2,price,other_currency,"The amount is in USD, but its currency is EUR."']
+
+
+async def test_a_currency_in_the_cell_of_a_custom_field_outweighs_the_default(
+    app: Application, owner: Client
+):
+    body = {"object": "toy", "key": "cost", "type": "money", "labels": {"en": "Cost"}}
+    await owner.ok("POST", "/v1/custom-fields", json=body)
+    euros = {"currency": "EUR", "custom.cost.currency": "EUR"}
+    done, _ = await with_defaults(app, owner, b"name,Price,Cost\nA,12 USD,12 USD\nB,3,4\n", **euros)
+    assert (done["state"], done["created"]) == ("completed", 2), done
+    toys = (await owner.ok("GET", "/v1/toys?sort=name"))["data"]
+    assert [(t["price"]["currency"], t["custom"]["cost"]["currency"]) for t in toys] == [
+        ("USD", "USD"), ("EUR", "EUR"),
+    ]  # fmt: skip
+
+
+async def test_an_amount_in_a_currency_that_nobody_knows_is_not_taken_for_one_at_home(
+    app: Application, owner: Client
+):
+    lines = (
+        b'{"name":"A","price":{"amount":"5","currency":"XYZ"}}\n'
+        b'{"name":"B","price":{"amount":"5","currency":null}}\n'
+        b'{"name":"C","price":{"amount":"5","currency":"EUR"}}\n'
+    )
+    answer = await upload(owner, lines, name="toys.ndjson")
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["created"], done["failed"]) == (1, 2)
+    (toy,) = (await owner.ok("GET", "/v1/toys"))["data"]
+    assert (toy["name"], toy["price"]) == ("C", {"amount": "5.00", "currency": "EUR"})

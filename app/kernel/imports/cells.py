@@ -30,6 +30,7 @@ LIST_SEPARATORS = re.compile(r"[;；,，、\n]")
 _WHOLE = r"[0-9]+(?:(?:[,，_ \u00a0'][0-9]{2,4})*[,，_ \u00a0'][0-9]{3,4})?"
 _NUMBER = re.compile(rf"[+-]?{_WHOLE}(?:\.[0-9]+)?")
 _AMOUNT = re.compile(rf"([^0-9.,+\-\s]{{0,4}})\s*([+-]?{_WHOLE}(?:\.[0-9]+)?)\s*([^0-9.,\s]{{0,4}})")
+_CODE = re.compile(r"[A-Z]{3}", re.ASCII)
 _CODES: Mapping[str, str] = {"RMB": "CNY"}
 """What is written for a code of ISO 4217."""
 _YEAR_FIRST = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?(?:[T\s]\s*(.+))?")
@@ -74,12 +75,15 @@ def read_amount(text: str) -> str:
 def amount_and_currency(text: str) -> tuple[str, str | None]:
     """The digits of an amount, and the ISO 4217 code that stands beside them, if any.
 
-    Raises: ValueError for what is no amount, or has two currencies.
+    Raises: ValueError for what is no amount, has two currencies, or three capitals that are the code of none.
     """
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no amount of money{_point(text)}.")
     codes = {_CODES.get(word, word) for word in (match[1].upper(), match[3].upper())} & EXPONENTS.keys()
+    for word in (match[1], match[3]):
+        if word and word not in EXPONENTS and word not in _CODES and _CODE.fullmatch(word):
+            raise ValueError(f"{text!r} has no currency that is known.")
     if len(codes) > 1:
         raise ValueError(f"{text!r} has two currencies.")
     return re.sub(r"[,，_ \u00a0'+]", "", match[2]), next(iter(codes), None)

@@ -104,17 +104,19 @@ class Preparer:
             else:
                 row.extras[name] = value
         if custom:
-            self._name_currencies(custom, self._currencies | currencies)
+            self._name_currencies(custom, currencies)
         row.custom = custom
         return given, currencies
 
-    @staticmethod
-    def _name_currencies(custom: dict[str, Any], currencies: Mapping[str, str]) -> None:
-        """Put the currencies of columns beside custom amounts into their cells, as the fields read them."""
-        for name, code in currencies.items():
-            key = name.removeprefix(CUSTOM).removesuffix(CURRENCY)
-            if is_currency(name) and isinstance(custom.get(key), str):
-                custom[key] = f"{code} {custom[key]}"
+    def _name_currencies(self, custom: dict[str, Any], currencies: Mapping[str, str]) -> None:
+        """Put the currencies of columns beside custom amounts into their cells, as the fields read them.
+
+        Those of the defaults only where a cell names none itself.
+        """
+        for name, code in {**self._currencies, **currencies}.items():
+            cell = custom.get(name.removeprefix(CUSTOM).removesuffix(CURRENCY)) if is_currency(name) else None
+            if isinstance(cell, str) and (name in currencies or " " not in cell):
+                custom[name.removeprefix(CUSTOM).removesuffix(CURRENCY)] = f"{code} {cell}"
 
     def _money(self, row: ImportRow, given: dict[str, Any], currencies: Mapping[str, str]) -> None:
         for name, currency in self.plan.money.items():
@@ -125,7 +127,7 @@ class Preparer:
             column = currencies.get(currency)
             if named and column and named != column:
                 detail = f"The amount is in {named}, but its currency is {column}."
-                row.faults.append(Fault("other_currency", detail, self.plan.columns[name]))
+                row.faults.append(Fault("other_currency", detail, self.plan.column_of(name)))
             code = column or named or self._currencies.get(currency) or self.plan.currency
             given[name] = {"amount": amount, "currency": code}
 

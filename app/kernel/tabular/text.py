@@ -316,6 +316,6 @@ def _cell_text(value: object) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | Decimal):
         return str(value)
-    if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
+    if isinstance(value, dict) and value.keys() == {"amount", "currency"} and None not in value.values():
         return f"{value['amount']} {value['currency']}"
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
