@@ -398,6 +398,16 @@ async def test_a_currency_in_the_cell_of_a_custom_field_outweighs_the_default(
     ]  # fmt: skip
 
 
+async def test_a_custom_field_may_be_called_currency(app: Application, owner: Client):
+    body = {"object": "toy", "key": "currency", "type": "text", "labels": {"en": "Coin"}}
+    await owner.ok("POST", "/v1/custom-fields", json=body)
+    await with_defaults(app, owner, b"name\nRobot\n", **{"custom.currency": "penny"})
+    assert [t["custom"] for t in (await owner.ok("GET", "/v1/toys"))["data"]] == [{"currency": "penny"}]
+    export = {"object": "toys", "fields": ["name", "custom.currency"], "language": "en"}
+    file = await owner.post("/v1/exports/stream", export)
+    assert file.text.splitlines() == ["Name,Coin", "Robot,penny"]
+
+
 async def test_an_amount_in_a_currency_that_nobody_knows_is_not_taken_for_one_at_home(
     app: Application, owner: Client
 ):

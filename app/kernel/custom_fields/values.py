@@ -407,8 +407,8 @@ def currency_of(name: str) -> str:
 
 
 def is_currency(name: str) -> bool:
-    """Whether a column is such a one."""
-    return name.startswith(CUSTOM) and name.endswith(CURRENCY)
+    """Whether a column is such a one, and not that of a field with the key `currency`."""
+    return name.startswith(CUSTOM) and name.removeprefix(CUSTOM).endswith(CURRENCY)
 
 
 # -- texts from files ------------------------------------------------------------------------------------------
