@@ -15,6 +15,7 @@ from app.kernel.registry import Module
 from app.main import Application
 from app.modules.customers.schemas import AccountCreate
 from app.modules.customers.services.accounts import ACCOUNT_TREE, AccountService
+from tests.modules.customers.pooling import make_pool, pooled
 from tests.modules.support import acting, actor_of, make, subject_id
 from tests.support.api import Client, Company, running, sign_up
 from tests.support.bulk import Bench, Members
@@ -372,3 +373,21 @@ async def test_a_file_that_moves_a_contact_where_they_have_a_part_leaves_them_th
     members = (await files.owner.ok("GET", f"/v1/accounts/{other['id']}/committee"))["members"]
     assert [(member["contact"]["name"], member["is_primary"]) for member in members] == [("Una Poe", True)]
     assert len((await files.owner.ok("GET", f"/v1/contacts/{una['id']}/roles"))["data"]) == 1
+
+
+async def test_a_change_that_is_refused_takes_no_account_out_of_its_pool(files: Files):
+    owner = files.owner
+    field = {"object": "account", "key": "code", "type": "text", "labels": {"en": "Code"}, "unique": True}
+    await owner.ok("POST", "/v1/custom-fields", json=field)
+    await make(owner, "accounts", name="Taken", custom={"code": "1"})
+    pool = await make_pool(owner)
+    [account] = await pooled(owner, pool, external_id="P")
+    me = str(files.company.member_id)
+    done = await files.run("account", f"external_id,owner_id,custom.code\nP,{me},1\n", mode="update")
+    assert await files.faults(done) == [(2, "duplicate_value")]
+    assert await owner.ok("GET", f"/v1/accounts/{account['id']}") == account
+    async with acting(files.company) as uow:
+        moved = await uow.fetch(
+            "SELECT kind FROM customers.pool_movements WHERE tenant_id = $1", uow.tenant_id
+        )
+    assert [row["kind"] for row in moved] == ["released"]

@@ -247,3 +247,17 @@ async def test_half_a_character_costs_its_row_alone(company: Company, owner: Cli
     last = (await owner.get(done["results"]["failed"])).text.splitlines()[-1]
     assert last.startswith("b,x,Le?eds,31,city,string_unicode,")
     assert await failed(owner, done) == [("31", "city", "string_unicode")]
+
+
+async def test_nothing_is_told_of_a_change_that_another_rule_refuses(company: Company, owner: Client) -> None:
+    field = {"object": "lead", "key": "code", "type": "text", "labels": {"en": "Code"}, "unique": True}
+    await owner.ok("POST", "/v1/custom-fields", json=field)
+    await make(owner, "leads", name="Ann", custom={"code": "1"})
+    for name in ("Bo", "Cy"):
+        await make(owner, "leads", name=name, external_id=name, status="working")
+    content = b"external_id,status,custom.code\nBo,qualified,1\nCy,qualified,2\n"
+    done = await run(company, content, mode="update")
+    assert (done["updated"], done["failed"]) == (1, 1)
+    bo, cy = (await owner.ok("GET", "/v1/leads?external_id[in]=Bo,Cy&sort=name"))["data"]
+    assert (bo["status"], cy["status"]) == ("working", "qualified")
+    assert (await told(company, "type", "outbox", "type = 'leads.lead.qualified.v1'")).keys() == {cy["id"]}

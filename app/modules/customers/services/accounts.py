@@ -154,15 +154,17 @@ class AccountService(ImportRules, DuplicateAware[Account]):
         earlier = options.earlier if options.dry_run else None
         await resolve_accounts(self.uow, rows, "parent", "parent_id", earlier=earlier)
         await super().prepare_import_updates([row for row in rows if not row.faults], options)
-        for row in rows:
-            if not row.faults and row.existing.pool_id is not None and row.values.get("owner_id") is not None:
-                await self.uow.of(Pools).assigned(
-                    "account", row.existing.id, row.existing.pool_id, row.values["owner_id"]
-                )
 
     async def complete_import_updates(self, rows: Sequence[ImportRow]) -> None:
         """The moves of a chunk together: no loop, and no tree too deep."""
         await check_moves(self.uow, rows, ACCOUNT_TREE)
+
+    async def after_import_updates(self, rows: Sequence[ImportRow]) -> None:
+        """Say which of the changed accounts left a pool."""
+        for row in rows:
+            pool_id, owner_id = row.existing.pool_id, row.values.get("owner_id")
+            if pool_id is not None and owner_id is not None:
+                await self.uow.of(Pools).assigned("account", row.existing.id, pool_id, owner_id)
 
     # -- merging -------------------------------------------------------------------------------------------
 

@@ -73,10 +73,14 @@ class LeadImport(ImportRules, DuplicateAware[Lead]):
                 row.refuse_by(problem)
 
     async def complete_import_updates(self, rows: Sequence[ImportRow]) -> None:
-        """Score what changes, in two statements for all, and say which leads take a step or cross a threshold."""
+        """Score what changes, in two statements for all."""
         found = await self.scoring.changes_of_many([(row.existing, row.values) for row in rows])
         for row, scored in zip(rows, found, strict=True):
             row.values |= scored
+
+    async def after_import_updates(self, rows: Sequence[ImportRow]) -> None:
+        """Say which of the changed leads take a step or cross a threshold, and which left a pool."""
+        for row in rows:
             after = entity(Lead, {**row.existing.__dict__, **row.values})
             await self.after_update(row.existing, after)
 
