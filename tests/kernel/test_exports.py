@@ -102,10 +102,13 @@ async def test_ndjson_is_imported_again_as_it_is(app: Application, owner: Client
     for key, kind in (("cost", "money"), ("box", "text"), ("on", "date"), ("sure", "boolean")):
         definition = {"object": "toy", "key": key, "type": kind, "labels": {"en": key}}
         await owner.ok("POST", "/v1/custom-fields", json=definition)
+    options = [{"key": key, "labels": {"en": f"{key}; or so"}} for key in ("a", "b")]
+    definition = {"object": "toy", "key": "kinds", "type": "multi_select", "labels": {"en": "Kinds"}}
+    await owner.ok("POST", "/v1/custom-fields", json=definition | {"options": options})
     toys: list[dict[str, Any]] = [
         {"name": "Robot", "external_id": "1", "price": {"amount": "1299", "currency": "JPY"}, "tags": ["a;b", "c"]},
         {"name": "木偶", "external_id": "2", "custom": {"cost": {"amount": "-3.125", "currency": "KWD"}, "box": "红"}},
-        {"name": "Kite", "external_id": "3", "pieces": 7, "custom": {"on": "2026-01-31", "sure": False}},
+        {"name": "Kite", "external_id": "3", "pieces": 7, "custom": {"on": "2026-01-31", "sure": False, "kinds": ["a", "b"]}},
     ]  # fmt: skip
     made = [await owner.ok("POST", "/v1/toys", json=toy) for toy in toys]
     file = await owner.post("/v1/exports/stream", {"object": "toys", "format": "ndjson"})

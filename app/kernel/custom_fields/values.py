@@ -15,6 +15,8 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
+
 from app.kernel.contact import (
     EmailInvalid,
     PhoneInvalid,
@@ -431,7 +433,7 @@ def from_text(kind: FieldType, text: str, labels: Mapping[str, str], currency: s
     if kind is FieldType.SELECT:
         return labels.get(text.casefold(), text)
     if kind is FieldType.MULTI_SELECT:
-        parts = [part.strip() for part in re.split(r"[;,、；，]", text)]
+        parts = [part.strip() for part in _items(text)]
         return [labels.get(part.casefold(), part) for part in parts if part]
     if kind is FieldType.MONEY:
         match = re.fullmatch(r"(?:([A-Z]{3}) *)?(-?[\d.]+)(?: *([A-Z]{3}))?", text, re.ASCII)
@@ -439,3 +441,15 @@ def from_text(kind: FieldType, text: str, labels: Mapping[str, str], currency: s
             return text
         return {"amount": match[2], "currency": match[1] or match[3] or currency}
     return text
+
+
+def _items(text: str) -> list[str]:
+    """The items of a list: as JSON, which NDJSON has, or by separators."""
+    if text.startswith("["):
+        try:
+            found = orjson.loads(text)
+        except ValueError:
+            found = None
+        if isinstance(found, list) and all(isinstance(item, str) for item in found):
+            return found
+    return re.split(r"[;,、；，]", text)
