@@ -7,7 +7,7 @@ no in two languages, lists in one cell. Whether the value is right is the schema
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -30,6 +30,7 @@ LIST_SEPARATORS = re.compile(r"[;；,，、\n]")
 _WHOLE = r"[0-9]+(?:(?:[,，_ \u00a0'][0-9]{2,4})*[,，_ \u00a0'][0-9]{3,4})?"
 _NUMBER = re.compile(rf"[+-]?{_WHOLE}(?:\.[0-9]+)?")
 _AMOUNT = re.compile(rf"([^0-9.,+\-\s]{{0,4}})\s*([+-]?{_WHOLE}(?:\.[0-9]+)?)\s*([^0-9.,\s]{{0,4}})")
+_SEPARATORS = re.compile(r"[,，_ \u00a0'+]")
 _CODE = re.compile(r"[A-Z]{3}", re.ASCII)
 _CODES: Mapping[str, str] = {"RMB": "CNY"}
 """What is written for a code of ISO 4217."""
@@ -80,13 +81,17 @@ def amount_and_currency(text: str) -> tuple[str, str | None]:
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no amount of money{_point(text)}.")
-    codes = {_CODES.get(word, word) for word in (match[1].upper(), match[3].upper())} & EXPONENTS.keys()
-    for word in (match[1], match[3]):
-        if word and word not in EXPONENTS and word not in _CODES and _CODE.fullmatch(word):
-            raise ValueError(f"{text!r} has no currency that is known.")
+    words = [word for word in (match[1], match[3]) if word]
+    return _SEPARATORS.sub("", match[2]), _code_of(text, words) if words else None
+
+
+def _code_of(text: str, words: Sequence[str]) -> str | None:
+    if any(_CODE.fullmatch(word) and word not in EXPONENTS and word not in _CODES for word in words):
+        raise ValueError(f"{text!r} has no currency that is known.")
+    codes = {_CODES.get(word.upper(), word.upper()) for word in words} & EXPONENTS.keys()
     if len(codes) > 1:
         raise ValueError(f"{text!r} has two currencies.")
-    return re.sub(r"[,，_ \u00a0'+]", "", match[2]), next(iter(codes), None)
+    return next(iter(codes), None)
 
 
 def _point(text: str) -> str:
