@@ -200,6 +200,16 @@ class CustomFields:
     ) -> Cleaned:
         """Values that were checked when they were written first, and the index rows of the `changed` keys."""
         known = (await self.of(uow, object_name)).by_key
+        if not known.keys() >= set(changed):
+            # Fields that are archived keep their index, for when they come back.
+            found = await uow.fetch(
+                f"SELECT {', '.join(columns_of(CustomField))} FROM kernel.custom_fields"
+                " WHERE tenant_id = $1 AND object = $2 AND key = ANY($3::text[])",
+                uow.tenant_id,
+                object_name,
+                list(changed),
+            )
+            known = {row["key"]: Definition(entity(CustomField, row)) for row in found}
         rows = [
             known[key].index_row(stored.get(key)) for key in changed if key in known and known[key].indexed
         ]

@@ -24,8 +24,10 @@ from app.kernel.uow import UnitOfWork
 
 async def undo_import(context: JobContext, payload: ImportPayload) -> dict[str, Any]:
     """Undo chunk by chunk, the last first; each chunk is one transaction and is marked in it."""
+    changes: _Changes | None = None
     while True:
         async with context.transaction() as uow:
+            changes = changes or await _Changes.of(uow, payload.import_id)
             found = await uow.get(Import, payload.import_id, lock="update")
             chunk = await uow.fetchrow(
                 "SELECT * FROM kernel.import_chunks WHERE tenant_id = $1 AND import_id = $2 AND undone_at IS NULL"
@@ -38,18 +40,47 @@ async def undo_import(context: JobContext, payload: ImportPayload) -> dict[str, 
                 counts["state"] = "completed"
                 await uow.update(found, audit="import", action="undone", undo=counts)
                 return {"import_id": str(found.id)} | counts
-            await _undo_chunk(uow, found, chunk, counts)
+            await _undo_chunk(uow, found, chunk, counts, changes)
         await context.progress(counts["deleted"] + counts["restored"], found.created + found.updated)
         if context.stopping.is_set():
             raise JobPaused
 
 
-async def _undo_chunk(uow: UnitOfWork, found: Import, chunk: Any, counts: dict[str, Any]) -> None:
+class _Changes:
+    """What the import did to each record that it wrote several times: the versions that it left."""
+
+    def __init__(self, versions: Mapping[UUID, list[int]], kept: set[UUID]) -> None:
+        self._versions = versions
+        self._kept = kept
+
+    @classmethod
+    async def of(cls, uow: UnitOfWork, import_id: UUID) -> _Changes:
+        """Read them once, and what the undo has kept before it was interrupted."""
+        rows = await uow.fetch(_REPEATED, uow.tenant_id, import_id)
+        kept = await uow.fetch(_KEPT, uow.tenant_id, import_id)
+        return cls({row["id"]: row["versions"] for row in rows}, {row["id"] for row in kept})
+
+    def keep(self, id: UUID) -> None:
+        """Something that the import did to this record stays, and so does all that it did before."""
+        self._kept.add(id)
+
+    def expected(self, id: UUID, version: int) -> int | None:
+        """The version that a record has now if only the import changed it since, and this undo: one for each."""
+        if id in self._kept:
+            return None
+        versions = self._versions.get(id, [version])
+        later = sum(one > version for one in versions)
+        return version + 2 * later if versions[-1] == version + later else None
+
+
+async def _undo_chunk(
+    uow: UnitOfWork, found: Import, chunk: Any, counts: dict[str, Any], changes: _Changes
+) -> None:
     record = uow.kernel.registry.record(found.object)
     if record is None:
         raise Invalid(f"There is no record type {found.object!r} any more.")
     uow.actor.require(f"{record.object}:import")
-    undone = _Undo(uow, record, await References.of(uow, record))
+    undone = _Undo(uow, record, await References.of(uow, record), changes)
     await undone.restore(chunk["updated"])
     await undone.delete(dict(zip(chunk["created_ids"], chunk["created_lines"], strict=True)))
     await uow.fetch(
@@ -73,7 +104,10 @@ async def _undo_chunk(uow: UnitOfWork, found: Import, chunk: Any, counts: dict[s
 class _Undo:
     """One chunk being undone."""
 
-    def __init__(self, uow: UnitOfWork, record: RecordType[Any], references: References) -> None:
+    def __init__(
+        self, uow: UnitOfWork, record: RecordType[Any], references: References, changes: _Changes
+    ) -> None:
+        self.changes = changes
         self.uow = uow
         self.record = record
         self.references = references
@@ -83,7 +117,8 @@ class _Undo:
         self.restored = 0
         self.kept: list[dict[str, Any]] = []
 
-    def _keep(self, line: int, id: UUID | str, reason: str) -> None:
+    def _keep(self, line: int, id: UUID, reason: str) -> None:
+        self.changes.keep(id)
         self.kept.append({"line": line, "id": str(id), "reason": reason})
 
     async def _rows(self, ids: list[UUID]) -> dict[UUID, Any]:
@@ -98,43 +133,53 @@ class _Undo:
         return {row["id"]: entity(model, row) for row in rows}
 
     async def delete(self, lines: Mapping[UUID, int]) -> None:
-        """Delete what the chunk made and nobody has changed."""
+        """Delete what the chunk made and nobody has changed: again what was refused while others stood upon it."""
         rows = await self._rows(list(lines))
-        for id, line in lines.items():
+        sound: list[tuple[Any, int]] = []
+        for id, line in reversed(list(lines.items())):  # as a rule a file names what stands above first
             row = rows.get(id)
             if row is None:
                 self._keep(line, id, "The record is deleted already.")
-            elif row.version != 1:
+            elif row.version != self.changes.expected(id, 1):
                 self._keep(line, id, "The record has changed since.")
             else:
-                await self._delete(row, line)
+                sound.append((row, line))
+        while sound:
+            refused = [(row, line, detail) for row, line in sound if (detail := await self._delete(row))]
+            if len(refused) == len(sound):
+                for row, line, detail in refused:
+                    self._keep(line, row.id, detail)
+                break
+            sound = [(row, line) for row, line, _ in refused]
+        self.kept.sort(key=lambda one: one["line"])
 
-    async def _delete(self, row: Any, line: int) -> None:
+    async def _delete(self, row: Any) -> str | None:
+        """Why the record stays, if it does."""
         try:
             async with self.uow.savepoint():
                 await self.service.before_delete(row)
                 await self.uow.delete(row, audit=self.record.object)
                 self.uow.publish(self.record.deleted(id=row.id, version=row.version + 1))
         except Problem as problem:
-            self._keep(line, row.id, problem.detail)
-        else:
-            self.deleted += 1
+            return problem.detail
+        self.deleted += 1
+        self.restored -= (row.version - 1) // 2  # what the import had changed in it counts no more
+        return None
 
     async def restore(self, updates: list[dict[str, Any]]) -> None:
         """Put back what the chunk changed, where nobody has changed the record since."""
         rows = await self._rows([UUID(update["id"]) for update in updates])
-        ours: dict[UUID, int] = {}
         for update in reversed(updates):  # the last change of a record first
             id = UUID(update["id"])
             row = rows.get(id)
             if row is None:
                 self._keep(update["line"], id, "The record is deleted.")
-            elif row.version not in (update["version"], ours.get(id)):
+            elif row.version != self.changes.expected(id, update["version"]):
                 self._keep(update["line"], id, "The record has changed since.")
             else:
                 restored = await self._restore(row, update)
                 if restored is not None:
-                    rows[id], ours[id] = restored, restored.version
+                    rows[id] = restored
 
     async def _restore(self, row: Any, update: dict[str, Any]) -> Any:
         """The record as before the import; None if it cannot be that any more."""
@@ -169,6 +214,19 @@ class _Undo:
             f"SELECT (jsonb_populate_record(NULL::{self.record.table}, $1::jsonb)).*", before
         )
         return {} if found is None else {name: found[name] for name in before}
+
+
+_REPEATED = """
+SELECT id, array_agg(version ORDER BY version) AS versions FROM (
+  SELECT (u.value->>'id')::uuid AS id, (u.value->>'version')::int AS version
+  FROM kernel.import_chunks, jsonb_array_elements(updated) u WHERE tenant_id = $1 AND import_id = $2
+  UNION ALL
+  SELECT unnest(created_ids), 1 FROM kernel.import_chunks WHERE tenant_id = $1 AND import_id = $2
+) changes GROUP BY id HAVING count(*) > 1"""
+
+_KEPT = """
+SELECT DISTINCT (k.value->>'id')::uuid AS id FROM kernel.import_chunks, jsonb_array_elements(not_undone) k
+WHERE tenant_id = $1 AND import_id = $2 AND undone_at IS NOT NULL"""
 
 
 UNDO_JOB = JobKind("imports.undo", ImportPayload, undo_import, attempts=10)

@@ -1,0 +1,92 @@
+"""Imports that are taken back: what the file wrote several times, what stands upon it, fields that are archived."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.kernel.jobs import JobRunner
+from tests.modules.support import make
+from tests.support.api import Client, Company
+from tests.support.undoing import counted, undo
+
+
+async def field(
+    owner: Client, key: str, kind: str = "text", object_name: str = "account", **more: Any
+) -> Any:
+    body = {"object": object_name, "key": key, "type": kind, "labels": {"en": key}}
+    return await owner.ok("POST", "/v1/custom-fields", json=body | more)
+
+
+async def imported(company: Company, plural: str, text: str, name: str = "f.csv", **form: str) -> Any:
+    answer = await company.owner.post(
+        "/v1/imports", data={"object": plural} | form, files={"file": (name, text.encode())}
+    )
+    assert answer.status_code == 202, answer.text
+    await JobRunner(company.kernel).run_due()
+    return await company.owner.ok("GET", answer.headers["Location"])
+
+
+async def test_what_one_file_changes_twice_far_apart_is_restored(company: Company, owner: Client) -> None:
+    await make(owner, "accounts", name="First", external_id="twice")
+    rows = "".join(f"n{n},Filler {n}\n" for n in range(330))
+    text = f"external_id,name\ntwice,Second\n{rows}twice,Third\n"
+    done = await imported(company, "accounts", text, mode="upsert")
+    assert (done["created"], done["updated"]) == (330, 2)
+    counts, reasons = await undo(company, done)
+    assert (counts["restored"], counts["deleted"], reasons) == (2, 330, [])
+    (left,) = (await owner.ok("GET", "/v1/accounts"))["data"]
+    assert left["name"] == "First"
+
+
+async def test_what_one_file_makes_and_changes_is_deleted(company: Company, owner: Client) -> None:
+    done = await imported(company, "accounts", "external_id,name\na,One\na,Two\n", mode="upsert")
+    assert (done["created"], done["updated"]) == (1, 1)
+    counts, reasons = await undo(company, done)
+    assert (await owner.ok("GET", "/v1/accounts"))["data"] == [], reasons
+    assert counts == {"state": "completed", "deleted": 1, "restored": 0, "kept": 0}
+
+
+async def test_what_one_file_makes_and_changes_far_apart_is_deleted(company: Company, owner: Client) -> None:
+    rows = "".join(f"n{n},Filler {n}\n" for n in range(330))
+    text = f"external_id,name\na,One\n{rows}a,Two\n"
+    done = await imported(company, "accounts", text, mode="upsert")
+    counts, _ = await undo(company, done)
+    assert counts == {"state": "completed", "deleted": 331, "restored": 0, "kept": 0}
+    assert (await owner.ok("GET", "/v1/accounts"))["data"] == []
+
+
+async def test_a_tree_of_one_file_is_deleted(company: Company, owner: Client) -> None:
+    text = "external_id,name,parent\ntop,Top,\nchild,Child,top\ngrand,Grand,child\n"
+    done = await imported(company, "accounts", text)
+    assert done["created"] == 3, done
+    _, reasons = await undo(company, done)
+    assert reasons == []
+    assert (await owner.ok("GET", "/v1/accounts"))["data"] == []
+
+
+async def test_the_undo_leaves_the_index_of_archived_fields_right(company: Company, owner: Client) -> None:
+    made = await field(owner, "badge", unique=True)
+    await make(owner, "accounts", name="A", external_id="a", custom={"badge": "old"})
+    done = await imported(company, "accounts", "external_id,custom.badge\na,new\n", mode="update")
+    path = f"/v1/custom-fields/{made['id']}"
+    await owner.ok("POST", f"{path}/archive", if_match=made["version"])
+    assert await undo(company, done) == (counted(restored=1, kept=0), [])
+    await owner.ok("POST", f"{path}/restore", if_match=made["version"] + 1)
+    for value, names in (("old", ["A"]), ("new", [])):
+        page = await owner.ok("GET", f"/v1/accounts?custom.badge={value}")
+        assert [one["name"] for one in page["data"]] == names
+
+
+async def test_what_somebody_changed_between_two_changes_of_a_file_stays(
+    company: Company, owner: Client
+) -> None:
+    made = await make(owner, "accounts", name="First", external_id="twice")
+    rows = "".join(f"n{n},Filler {n}\n" for n in range(330))
+    text = f"external_id,name\ntwice,Second\n{rows}twice,Third\n"
+    done = await imported(company, "accounts", text, mode="upsert")
+    await owner.ok("PATCH", f"/v1/accounts/{made['id']}", json={"name": "Mine"}, if_match=3)
+    assert await undo(company, done) == (
+        {"state": "completed", "deleted": 330, "restored": 0, "kept": 2},
+        ["2: The record has changed since.", "333: The record has changed since."],
+    )
+    assert (await owner.ok("GET", f"/v1/accounts/{made['id']}"))["name"] == "Mine"
