@@ -320,12 +320,20 @@ async def _record(uow: UnitOfWork, run: _Run, rows: list[ImportRow], outcome: Ou
 
 
 def kept_cells(cells: list[str | None]) -> list[str | None]:
-    """Cells as the database can keep them: half a character, which JSON can hold (RFC 8259, 8.2), as `?`."""
-    return [None if cell is None else cell.encode(errors="replace").decode() for cell in cells]
+    """Cells as the database can keep them."""
+    return [None if cell is None else _kept(cell) for cell in cells]
+
+
+def _kept(text: str) -> str:
+    """Half a character, which JSON can hold (RFC 8259, 8.2), and NUL as `?`."""
+    return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 def _faults(faults: list[Fault]) -> list[list[str | None]]:
-    return [[fault.code, fault.reason, fault.column] for fault in faults]
+    return [
+        [fault.code, _kept(fault.reason), None if fault.column is None else _kept(fault.column)]
+        for fault in faults
+    ]
 
 
 async def _end(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -307,6 +308,9 @@ def _parse(line: str) -> tuple[dict[str, object] | None, Fault | None]:
     return item, None
 
 
+_CODE = re.compile(r"[A-Za-z]{3}")
+
+
 def _cell_text(value: object) -> str | None:
     if value is None or value == "":
         return None
@@ -316,6 +320,12 @@ def _cell_text(value: object) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | Decimal):
         return str(value)
-    if isinstance(value, dict) and value.keys() == {"amount", "currency"} and None not in value.values():
-        return f"{value['amount']} {value['currency']}"
+    if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
+        amount, currency = value["amount"], value["currency"]
+        if (
+            isinstance(amount, str | int | Decimal)
+            and isinstance(currency, str)
+            and _CODE.fullmatch(currency)
+        ):
+            return f"{amount} {currency.upper()}"
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
