@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from app.kernel.custom_fields.keys import compared_or_none, holders, unique_fiel
 from app.kernel.custom_fields.values import CUSTOM
 from app.kernel.duplicates import DuplicateAware, hold_all_forms
 from app.kernel.errors import BatchFailed, DuplicateValue, Invalid, Problem
+from app.kernel.locks import all_upserts, lock_keys, lock_name
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType, to_json
 from app.kernel.schemas import BatchAnswer, BatchItemError, BatchResult, Input
@@ -72,6 +73,8 @@ def handler(
     async def endpoint(request: Request, uow: UnitOfWork) -> Response:
         require_json(request)
         body = parse_body(adapter, await request.body())
+        if verb == "upsert":
+            await _hold_keys(uow, record, body.items)
         service = record.service(uow)
         if verb == "upsert" and isinstance(service, DuplicateAware):
             await hold_all_forms(
@@ -138,6 +141,24 @@ async def _create(service: RecordService[Any], item: Any) -> Outcome:
 async def _update(service: RecordService[Any], item: Any) -> Outcome:
     given = _given(item.record, item.record.model_fields_set)
     return 200, await service.update(item.id, given, expected_version=item.version)
+
+
+async def _hold_keys(uow: UnitOfWork, record: RecordType[Any], items: Sequence[Any]) -> None:
+    """Let batches that would make or change the same records wait for each other before they hold anything."""
+    await lock_name(uow, all_upserts(record.object), shared=True)
+    fields = (await uow.kernel.custom_fields.of(uow, record.object)).by_key
+    keys: set[str] = set()
+    for item in items:
+        key = item.key.removeprefix(CUSTOM)
+        if key == item.key:
+            value = getattr(item.record, key)
+        else:
+            given = (getattr(item.record, "custom", None) or {}).get(key)
+            field = fields.get(key)
+            value = compared_or_none(uow, field, given) if field is not None and field.unique else None
+        if value is not None:
+            keys.add(f"{item.key} {value}")
+    await lock_keys(uow, all_upserts(record.object), keys)
 
 
 async def _upsert(service: RecordService[Any], item: Any) -> Outcome:

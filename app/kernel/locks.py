@@ -21,6 +21,11 @@ def lock_text(uow: UnitOfWork, name: str) -> str:
     return f"{uow.tenant_id}:{name}"
 
 
+def all_upserts(object_name: str) -> str:
+    """The lock over all upserts of a record type, by name: batches share it, chunks of imports do not."""
+    return f"{object_name} upserts"
+
+
 async def lock_keys(uow: UnitOfWork, space: str, keys: Collection[str]) -> None:
     """Lock `space:key` for each of `keys`, in one order, so that nobody deadlocks."""
     names = sorted({f"{uow.tenant_id}:{space}:{key}" for key in keys})

@@ -27,6 +27,7 @@ from app.kernel.imports.sets import SetWriter
 from app.kernel.imports.shape import columns_of
 from app.kernel.imports.targets import Plan
 from app.kernel.listing import Bindings
+from app.kernel.locks import all_upserts, lock_name
 from app.kernel.quality.guard import guard_rows
 from app.kernel.statements import BETWEEN_TOKENS, entity, entity_over
 from app.kernel.tabular import Fault
@@ -73,6 +74,9 @@ class ChunkWriter:
     async def write(self, rows: Sequence[ImportRow]) -> Outcome:
         """Apply every rule and write what passes. Rows keep their order; later ones see earlier ones."""
         outcome = Outcome()
+        if self.options.mode != "create" and not self.options.dry_run:
+            # Before the chunk holds anything else: what is not there now, nobody else makes meanwhile by its key.
+            await lock_name(self.uow, all_upserts(self.record.object))
         if isinstance(self.service, DuplicateAware):
             await hold_forms(self.service, self.options)
         sound = [row for row in rows if not row.faults]
