@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.kernel.jobs import JobRunner
+from tests.kernel.conftest import member_id
 from tests.modules.support import make
 from tests.support.api import Client, Company
 from tests.support.undoing import counted, undo
@@ -90,3 +91,28 @@ async def test_what_somebody_changed_between_two_changes_of_a_file_stays(
         ["2: The record has changed since.", "333: The record has changed since."],
     )
     assert (await owner.ok("GET", f"/v1/accounts/{made['id']}"))["name"] == "Mine"
+
+
+async def test_nobody_takes_back_what_they_may_not_reach_any_more(
+    company: Company, owner: Client, hire: Any
+) -> None:
+    own = {"account:read": "own", "account:update": "own", "account:create": "own", "account:import": "all"}
+    importer = await hire(own)
+    account = await make(owner, "accounts", name="Old", external_id="a")
+    path = f"/v1/accounts/{account['id']}"
+    share = {"member_id": member_id(importer), "access": "write"}
+    shared = await owner.ok("POST", f"{path}/shares", json=share)
+    answer = await importer.post(
+        "/v1/imports",
+        data={"object": "accounts", "mode": "update"},
+        files={"file": ("f.csv", b"external_id,name\na,New\n")},
+    )
+    await JobRunner(company.kernel).run_due()
+    done = await importer.ok("GET", answer.headers["Location"])
+    assert done["updated"] == 1
+    assert (await owner.delete(f"{path}/shares/{shared['id']}")).status_code == 204
+    await importer.ok("POST", f"/v1/imports/{done['id']}/undo")
+    await JobRunner(company.kernel).run_due()
+    undone = await importer.ok("GET", f"/v1/imports/{done['id']}")
+    assert undone["undo"] == counted(restored=0, kept=1)
+    assert (await owner.ok("GET", path))["name"] == "New"

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.kernel.access import visible_rows
 from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.store import Cleaned
 from app.kernel.errors import Invalid, Problem
@@ -16,10 +17,13 @@ from app.kernel.imports.restoring import References
 from app.kernel.imports.rules import rules_of
 from app.kernel.imports.run import ImportPayload
 from app.kernel.jobs import JobContext, JobPaused
+from app.kernel.listing import Bindings
 from app.kernel.records import RecordService, RecordType
 from app.kernel.registry import JobKind
 from app.kernel.statements import columns_of, entity
 from app.kernel.uow import UnitOfWork
+
+_OUT_OF_REACH = "You may not change the record any more."
 
 
 async def undo_import(context: JobContext, payload: ImportPayload) -> dict[str, Any]:
@@ -121,24 +125,35 @@ class _Undo:
         self.changes.keep(id)
         self.kept.append({"line": line, "id": str(id), "reason": reason})
 
-    async def _rows(self, ids: list[UUID]) -> dict[UUID, Any]:
+    async def _rows(self, ids: list[UUID], action: str) -> dict[UUID, Any]:
+        """The live ones, held; None for those that the actor may not reach any more."""
         model: Any = self.record.model
         columns = ", ".join(columns_of(model))
+        actor, object_name = self.uow.actor, self.record.object
+        bind = Bindings(self.uow.tenant_id, ids)
+        allowed: str | None = "false"
+        if actor.may(f"{object_name}:{action}"):
+            allowed = visible_rows(actor, object_name, action, bind)
         rows = await self.uow.fetch(
-            f"SELECT {columns} FROM {self.record.table} WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
-            " AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE",
-            self.uow.tenant_id,
-            ids,
+            f"SELECT {columns}, {allowed or 'true'} AS allowed FROM {self.record.table} t"
+            " WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE",
+            *bind.values,
         )
-        return {row["id"]: entity(model, row) for row in rows}
+        found: dict[UUID, Any] = {}
+        for row in rows:
+            values = dict(row.items())
+            found[row["id"]] = entity(model, values) if values.pop("allowed") else None
+        return found
 
     async def delete(self, lines: Mapping[UUID, int]) -> None:
         """Delete what the chunk made and nobody has changed: again what was refused while others stood upon it."""
-        rows = await self._rows(list(lines))
+        rows = await self._rows(list(lines), "read")
         sound: list[tuple[Any, int]] = []
         for id, line in reversed(list(lines.items())):  # as a rule a file names what stands above first
             row = rows.get(id)
-            if row is None:
+            if id in rows and row is None:
+                self._keep(line, id, _OUT_OF_REACH)
+            elif row is None:
                 self._keep(line, id, "The record is deleted already.")
             elif row.version != self.changes.expected(id, 1):
                 self._keep(line, id, "The record has changed since.")
@@ -168,11 +183,13 @@ class _Undo:
 
     async def restore(self, updates: list[dict[str, Any]]) -> None:
         """Put back what the chunk changed, where nobody has changed the record since."""
-        rows = await self._rows([UUID(update["id"]) for update in updates])
+        rows = await self._rows([UUID(update["id"]) for update in updates], "update")
         for update in reversed(updates):  # the last change of a record first
             id = UUID(update["id"])
             row = rows.get(id)
-            if row is None:
+            if id in rows and row is None:
+                self._keep(update["line"], id, _OUT_OF_REACH)
+            elif row is None:
                 self._keep(update["line"], id, "The record is deleted.")
             elif row.version != self.changes.expected(id, update["version"]):
                 self._keep(update["line"], id, "The record has changed since.")
