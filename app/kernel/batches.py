@@ -15,7 +15,7 @@ from app.kernel.constraints import problem_of
 from app.kernel.custom_fields.keys import compared_or_none, holders, unique_field
 from app.kernel.custom_fields.values import CUSTOM
 from app.kernel.duplicates import DuplicateAware, hold_all_forms
-from app.kernel.errors import BatchFailed, DuplicateValue, Invalid, Problem
+from app.kernel.errors import BatchFailed, DuplicateValue, Invalid, NotFound, Problem
 from app.kernel.locks import all_upserts, lock_keys, lock_name
 from app.kernel.models import RecordTable
 from app.kernel.records import RecordService, RecordType, to_json
@@ -77,9 +77,8 @@ def handler(
             await _hold_keys(uow, record, body.items)
         service = record.service(uow)
         if verb == "upsert" and isinstance(service, DuplicateAware):
-            await hold_all_forms(
-                uow, record.object, shared=True
-            )  # no chunk of an import begins that wants the rows changed here
+            # No chunk of an import begins that wants the rows changed here.
+            await hold_all_forms(uow, record.object, shared=True)
         results: list[BatchResult] = []
         for item in body.items:
             results.append(await _attempt(uow, service, item, one))
@@ -116,8 +115,8 @@ async def _attempt(
         problem = error if isinstance(error, Problem) else problem_of(error)
         if problem.status >= 500:
             raise
-        if one is _upsert and isinstance(problem, DuplicateValue) and not again:
-            # Somebody else made the record between our look and our insert: the second look finds it.
+        if one is _upsert and isinstance(problem, DuplicateValue | NotFound) and not again:
+            # Somebody else made or deleted the record since our look: the second look finds how it is.
             return await _attempt(uow, service.record.service(uow), item, one, again=True)
         document = problem.document(instance="", request_id="")
         refusal = BatchItemError(code=problem.code, detail=problem.detail, errors=document.get("errors", []))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from typing import Any
+from zlib import crc32
 
 from app.kernel.jobs import JobRunner
 from tests.modules.support import make
@@ -81,15 +82,19 @@ async def test_imports_upserting_one_unique_value_at_once(company: Company, owne
 
 async def test_blocking_imports_meet_everybody(company: Company, owner: Client) -> None:
     for kind in ("account", "contact", "lead"):
-        await owner.ok("PUT", f"/v1/duplicate-rules/{kind}", json={"action": "block"})
+        await owner.ok("PUT", f"/v1/duplicate-rules/{kind}", json={"action": "block"}, if_match=0)
     leads = [
         await make(
-            owner, "leads", name=f"Lead {n}", company=f"Unternehmen{n * 7919}", email=f"l{n}@q{n}.example"
+            owner,
+            "leads",
+            name=f"Qx{crc32(str(n).encode())}",
+            company=f"Unternehmen{n * 7919}",
+            email=f"l{n}@q{n}.example",
         )
         for n in range(12)
     ]
     for n in range(20):
-        await make(owner, "accounts", name=f"Zk{n * 104729}", external_id=f"e{n}")
+        await make(owner, "accounts", name=f"Zk{crc32(f'z{n}'.encode())}", external_id=f"e{n}")
     for o, mode in (("accounts", "upsert"), ("contacts", "upsert"), ("accounts", "upsert")):
         text = "external_id,name,email\n" + "".join(
             f"e{n},Imp{n * 15485863},i{n}@i{n}.example\n" for n in range(640)
@@ -109,14 +114,16 @@ async def test_blocking_imports_meet_everybody(company: Company, owner: Client) 
         if k % 2:
             ids.reverse()
         items = [
-            {"key": "external_id", "record": {"external_id": i, "name": f"Bt {hash((i,)) % 10**9}"}}
+            {"key": "external_id", "record": {"external_id": i, "name": f"Bt {crc32(i.encode())}"}}
             for i in ids
         ]
         a = await owner.post("/v1/accounts/batch/upsert", {"items": items})
         seen["batch", a.status_code, "" if a.status_code == 207 else a.text[:200]] += 1
 
     async def create(k: int) -> None:
-        a = await owner.post("/v1/contacts", {"name": f"Per {k * 32452843}", "email": f"i{k}@i{k}.example"})
+        a = await owner.post(
+            "/v1/contacts", {"name": f"Per {crc32(f'p{k}'.encode())}", "email": f"i{k}@i{k}.example"}
+        )
         seen["create", a.status_code, "" if a.status_code < 300 else a.text[:90]] += 1
 
     async def convert(lead: Any) -> None:
@@ -135,3 +142,20 @@ async def test_blocking_imports_meet_everybody(company: Company, owner: Client) 
     emails = Counter(c["email"] for c in (await owner.ok("GET", "/v1/contacts?limit=200"))["data"])
     assert max(emails.values()) == 1
     assert {one[1] for one in found} <= {"completed", "completed_with_errors"}
+
+
+async def test_an_upsert_that_meets_a_deletion_is_not_refused(company: Company, owner: Client) -> None:
+    await field(owner, "badge", unique=True)
+    seen: Counter[Any] = Counter()
+    for _ in range(12):
+        acc = await make(owner, "accounts", name="X", custom={"badge": "一"})
+
+        async def up() -> None:
+            item = {"key": "custom.badge", "record": {"name": "Y", "custom": {"badge": "一"}}}
+            a = await owner.post("/v1/accounts/batch/upsert", {"items": [item]})
+            seen[a.json()["results"][0]["status"] if a.status_code == 207 else a.status_code] += 1
+
+        await asyncio.gather(up(), owner.delete(f"/v1/accounts/{acc['id']}", if_match=1), up())
+        for one in (await owner.ok("GET", "/v1/accounts"))["data"]:
+            await owner.delete(f"/v1/accounts/{one['id']}", if_match=one["version"])
+    assert set(seen) <= {200, 201}, seen
