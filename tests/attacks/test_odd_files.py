@@ -45,7 +45,7 @@ async def test_odd_amounts_are_refused(company: Company, owner: Client) -> None:
         {"amount": True, "currency": "EUR"}, {"amount": "5 USD", "currency": "EUR"}, {"amount": "5", "currency": ""},
         {"amount": "", "currency": "EUR"}, {"amount": [5], "currency": "EUR"}, {"amount": "5", "currency": ["EUR"]},
         {"amount": "5", "currency": 5}, {"amount": "NaN", "currency": "EUR"}, {"amount": "5"}, [], ["5 USD"], "5 BTC",
-        {"amount": "1e3", "currency": "EUR"}, {"amount": "5.001", "currency": "EUR"},
+        "(5)", "(5.00) USD", {"amount": "1e3", "currency": "EUR"}, {"amount": "5.001", "currency": "EUR"},
     ]  # fmt: skip
     lines = [{"name": f"O{n}", "credit_limit": v} for n, v in enumerate(odd)]
     lines += [{"name": f"C{n}", "custom": {"cost": v}} for n, v in enumerate(odd)]
@@ -70,7 +70,7 @@ async def test_odd_custom(company: Company, owner: Client) -> None:
 
 
 async def test_odd_characters_in_names_and_cells_of_files(company: Company, owner: Client) -> None:
-    answers = []
+    answers: list[Any] = []
     for n, (name, text) in enumerate((
         ("f.csv", "name\nA\0B\nSound 1\n"),
         ("f.ndjson", '{"name": "A\\u0000B"}\n{"name": "Sound 2"}\n'),

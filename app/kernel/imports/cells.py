@@ -86,6 +86,8 @@ def amount_and_currency(text: str) -> tuple[str, str | None]:
 
 
 def _code_of(text: str, words: Sequence[str]) -> str | None:
+    if words[0].endswith("("):
+        raise ValueError(f"{text!r} is no amount of money; write what is less than nothing with a minus.")
     if any(_CODE.fullmatch(word) and word not in EXPONENTS and word not in _CODES for word in words):
         raise ValueError(f"{text!r} has no currency that is known.")
     codes = {_CODES.get(word.upper(), word.upper()) for word in words} & EXPONENTS.keys()
