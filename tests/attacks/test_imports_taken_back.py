@@ -116,3 +116,26 @@ async def test_nobody_takes_back_what_they_may_not_reach_any_more(
     undone = await importer.ok("GET", f"/v1/imports/{done['id']}")
     assert undone["undo"] == counted(restored=0, kept=1)
     assert (await owner.ok("GET", path))["name"] == "New"
+
+
+async def test_nobody_takes_back_fields_that_their_role_may_not_set_any_more(
+    company: Company, owner: Client, hire: Any
+) -> None:
+    account = await make(owner, "accounts", name="Old", external_id="a")
+    importer = await hire(
+        dict.fromkeys([f"account:{may}" for may in ("read", "update", "create", "import")], "all")
+    )
+    answer = await importer.post(
+        "/v1/imports",
+        data={"object": "accounts", "mode": "update"},
+        files={"file": ("f.csv", b"external_id,name\na,New\n")},
+    )
+    await JobRunner(company.kernel).run_due()
+    member = await owner.ok("GET", f"/v1/members/{member_id(importer)}")
+    rules = {"field_rules": {"account": {"readonly": ["name"]}}}
+    await owner.ok("PATCH", f"/v1/roles/{member['role_ids'][0]}", json=rules, if_match=1)
+    await importer.ok("POST", f"{answer.headers['Location']}/undo")
+    await JobRunner(company.kernel).run_due()
+    undone = await importer.ok("GET", answer.headers["Location"])
+    assert undone["undo"] == counted(restored=0, kept=1)
+    assert (await owner.ok("GET", f"/v1/accounts/{account['id']}"))["name"] == "New"

@@ -201,6 +201,9 @@ class _Undo:
     async def _restore(self, row: Any, update: dict[str, Any]) -> Any:
         """The record as before the import; None if it cannot be that any more."""
         before = await self._typed(update["before"])
+        if not self.uow.actor.readonly(self.record.object).isdisjoint(before):
+            self._keep(update["line"], row.id, _OUT_OF_REACH)
+            return None
         try:
             async with self.uow.savepoint():
                 await self.references.require(row, before)
