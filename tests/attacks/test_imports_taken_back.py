@@ -8,23 +8,7 @@ from app.kernel.jobs import JobRunner
 from tests.kernel.conftest import member_id
 from tests.modules.support import make
 from tests.support.api import Client, Company
-from tests.support.undoing import counted, undo
-
-
-async def field(
-    owner: Client, key: str, kind: str = "text", object_name: str = "account", **more: Any
-) -> Any:
-    body = {"object": object_name, "key": key, "type": kind, "labels": {"en": key}}
-    return await owner.ok("POST", "/v1/custom-fields", json=body | more)
-
-
-async def imported(company: Company, plural: str, text: str, name: str = "f.csv", **form: str) -> Any:
-    answer = await company.owner.post(
-        "/v1/imports", data={"object": plural} | form, files={"file": (name, text.encode())}
-    )
-    assert answer.status_code == 202, answer.text
-    await JobRunner(company.kernel).run_due()
-    return await company.owner.ok("GET", answer.headers["Location"])
+from tests.support.importing import counted, custom_field, imported, undo
 
 
 async def test_what_one_file_changes_twice_far_apart_is_restored(company: Company, owner: Client) -> None:
@@ -66,7 +50,7 @@ async def test_a_tree_of_one_file_is_deleted(company: Company, owner: Client) ->
 
 
 async def test_the_undo_leaves_the_index_of_archived_fields_right(company: Company, owner: Client) -> None:
-    made = await field(owner, "badge", unique=True)
+    made = await custom_field(owner, "badge", unique=True)
     await make(owner, "accounts", name="A", external_id="a", custom={"badge": "old"})
     done = await imported(company, "accounts", "external_id,custom.badge\na,new\n", mode="update")
     path = f"/v1/custom-fields/{made['id']}"

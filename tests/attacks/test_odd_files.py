@@ -8,27 +8,12 @@ from typing import Any
 from app.kernel.jobs import JobRunner
 from tests.modules.support import make
 from tests.support.api import Client, Company
-
-
-async def field(
-    owner: Client, key: str, kind: str = "text", object_name: str = "account", **more: Any
-) -> Any:
-    body = {"object": object_name, "key": key, "type": kind, "labels": {"en": key}}
-    return await owner.ok("POST", "/v1/custom-fields", json=body | more)
-
-
-async def imported(company: Company, plural: str, text: str, name: str = "f.csv", **form: str) -> Any:
-    answer = await company.owner.post(
-        "/v1/imports", data={"object": plural} | form, files={"file": (name, text.encode())}
-    )
-    assert answer.status_code == 202, answer.text
-    await JobRunner(company.kernel).run_due()
-    return await company.owner.ok("GET", answer.headers["Location"])
+from tests.support.importing import custom_field, imported
 
 
 async def test_lists_of_options_come_back_from_ndjson(company: Company, owner: Client) -> None:
     options = [{"key": k, "labels": {"en": k.upper()}} for k in ("a", "b")]
-    await field(owner, "many", "multi_select", options=options)
+    await custom_field(owner, "many", "multi_select", options=options)
     made = await make(owner, "accounts", name="A", external_id="1", custom={"many": ["a", "b"]})
     file = await owner.post("/v1/exports/stream", {"object": "accounts", "format": "ndjson"})
     emptied = {"custom": {"many": None}}
@@ -39,7 +24,7 @@ async def test_lists_of_options_come_back_from_ndjson(company: Company, owner: C
 
 
 async def test_odd_amounts_are_refused(company: Company, owner: Client) -> None:
-    await field(owner, "cost", "money")
+    await custom_field(owner, "cost", "money")
     odd: list[Any] = [
         {"amount": "5", "currency": "BTC"}, {"amount": "5", "currency": None}, {"amount": None, "currency": "EUR"},
         {"amount": True, "currency": "EUR"}, {"amount": "5 USD", "currency": "EUR"}, {"amount": "5", "currency": ""},
@@ -56,7 +41,7 @@ async def test_odd_amounts_are_refused(company: Company, owner: Client) -> None:
 
 
 async def test_odd_custom(company: Company, owner: Client) -> None:
-    await field(owner, "x")
+    await custom_field(owner, "x")
     odd: list[Any] = [
         {"custom": None}, {"custom": []}, {"custom": {}}, {"custom": {"x": {"y": 1}}}, {"custom": {"x": None}},
         {"custom": {"x": "in"}, "custom.x": "out"}, {"custom": {"x": [1]}}, {"custom": "text"}, {"custom": {"": 1}},

@@ -10,22 +10,7 @@ from zlib import crc32
 from app.kernel.jobs import JobRunner
 from tests.modules.support import make
 from tests.support.api import Client, Company
-
-
-async def field(
-    owner: Client, key: str, kind: str = "text", object_name: str = "account", **more: Any
-) -> Any:
-    body = {"object": object_name, "key": key, "type": kind, "labels": {"en": key}}
-    return await owner.ok("POST", "/v1/custom-fields", json=body | more)
-
-
-async def imported(company: Company, plural: str, text: str, name: str = "f.csv", **form: str) -> Any:
-    answer = await company.owner.post(
-        "/v1/imports", data={"object": plural} | form, files={"file": (name, text.encode())}
-    )
-    assert answer.status_code == 202, answer.text
-    await JobRunner(company.kernel).run_due()
-    return await company.owner.ok("GET", answer.headers["Location"])
+from tests.support.importing import custom_field
 
 
 async def test_upserts_by_a_unique_field_at_once(company: Company, owner: Client) -> None:
@@ -36,7 +21,7 @@ async def test_upserts_by_a_unique_field_at_once(company: Company, owner: Client
         ("day", "date"),
         ("num", "decimal"),
     ):
-        await field(owner, key, kind, unique=True)
+        await custom_field(owner, key, kind, unique=True)
     values: dict[str, list[list[Any]]] = {
         "badge": [["编号一", " 编号一 "], ["编号二", "编号二"]],
         "mail": [["A@x.example", "a@X.example"], ["b@x.example", "B@x.example"]],
@@ -68,7 +53,7 @@ async def test_upserts_by_a_unique_field_at_once(company: Company, owner: Client
 
 
 async def test_imports_upserting_one_unique_value_at_once(company: Company, owner: Client) -> None:
-    await field(owner, "badge", unique=True)
+    await custom_field(owner, "badge", unique=True)
     for name in "ab":
         text = "name,custom.badge\n" + "".join(f"{name}{n},编号{n}\n" for n in range(400))
         data = {"object": "accounts", "mode": "upsert", "key": "custom.badge"}
@@ -145,7 +130,7 @@ async def test_blocking_imports_meet_everybody(company: Company, owner: Client) 
 
 
 async def test_an_upsert_that_meets_a_deletion_is_not_refused(company: Company, owner: Client) -> None:
-    await field(owner, "badge", unique=True)
+    await custom_field(owner, "badge", unique=True)
     seen: Counter[Any] = Counter()
     for _ in range(12):
         acc = await make(owner, "accounts", name="X", custom={"badge": "一"})

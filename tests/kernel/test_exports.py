@@ -21,6 +21,17 @@ async def toys(owner: Client) -> None:
         await owner.ok("POST", "/v1/toys", json=body)
 
 
+async def imported_again(
+    app: Application, owner: Client, name: str, content: bytes, **form: str
+) -> dict[str, Any]:
+    """The import of what was exported, when it has ended."""
+    answer = await owner.post("/v1/imports", data={"object": "toys"} | form, files={"file": (name, content)})
+    assert app.kernel is not None
+    await JobRunner(app.kernel).run_due()
+    done: dict[str, Any] = await owner.ok("GET", answer.headers["Location"])
+    return done
+
+
 async def test_a_stream_answers_csv_with_formulas_escaped(owner: Client):
     await toys(owner)
     answer = await owner.post(
@@ -60,9 +71,7 @@ async def test_a_job_writes_the_file_which_imports_again(app: Application, owner
     assert (job["state"], job["result"]["rows"]) == ("completed", 3), job
     content = (await owner.get(job["result"]["content"])).content
     assert content.startswith(b"PK")
-    again = await owner.post("/v1/imports", data={"object": "toys"}, files={"file": ("toys.xlsx", content)})
-    await JobRunner(app.kernel).run_due()
-    done = await owner.ok("GET", again.headers["Location"])
+    done = await imported_again(app, owner, "toys.xlsx", content)
     assert (done["state"], done["created"], done["detected"]["format"]) == ("completed", 3, "xlsx")
     names = sorted(t["name"] for t in (await owner.ok("GET", "/v1/toys"))["data"])
     assert names == sorted(["=1+1", "Robot", "木偶"] * 2)
@@ -86,12 +95,7 @@ async def test_amounts_in_custom_fields_keep_their_currency_on_the_way_out_and_i
         "Kite,-3.125,KWD",
         "木偶,10.50,CNY",
     ]
-    again = await owner.post(
-        "/v1/imports", data={"object": "toys"}, files={"file": ("toys.csv", answer.content)}
-    )
-    assert app.kernel is not None
-    await JobRunner(app.kernel).run_due()
-    done = await owner.ok("GET", again.headers["Location"])
+    done = await imported_again(app, owner, "toys.csv", answer.content)
     assert (done["state"], done["created"]) == ("completed", 3)
     toys = (await owner.ok("GET", "/v1/toys"))["data"]
     found = [(t["name"], t["custom"]["cost"]["amount"], t["custom"]["cost"]["currency"]) for t in toys]
@@ -120,14 +124,7 @@ async def test_ndjson_is_imported_again_as_it_is(app: Application, owner: Client
             "custom": dict.fromkeys(toy["custom"]),
         }
         await owner.ok("PATCH", f"/v1/toys/{toy['id']}", json=emptied, if_match=1)
-    again = await owner.post(
-        "/v1/imports",
-        data={"object": "toys", "mode": "update"},
-        files={"file": ("toys.ndjson", file.content)},
-    )
-    assert app.kernel is not None
-    await JobRunner(app.kernel).run_due()
-    done = await owner.ok("GET", again.headers["Location"])
+    done = await imported_again(app, owner, "toys.ndjson", file.content, mode="update")
     assert (done["state"], done["updated"], done["failed"]) == ("completed", 3, 0)
     said = ("name", "price", "tags", "pieces", "custom")
     found = {t["name"]: [t[name] for name in said] for t in (await owner.ok("GET", "/v1/toys"))["data"]}
@@ -154,12 +151,9 @@ async def test_an_amount_with_one_currency_beside_another_is_refused(app: Applic
     definition = {"object": "toy", "key": "cost", "type": "money", "labels": {"en": "Cost"}}
     await owner.ok("POST", "/v1/custom-fields", json=definition)
     content = b"name,custom.cost,custom.cost.currency\nRobot,1000 JPY,CNY\nKite,1000 JPY,JPY\n"
-    answer = await owner.post("/v1/imports", data={"object": "toys"}, files={"file": ("toys.csv", content)})
-    assert app.kernel is not None
-    await JobRunner(app.kernel).run_due()
-    done = await owner.ok("GET", answer.headers["Location"])
+    done = await imported_again(app, owner, "toys.csv", content)
     assert (done["created"], done["failed"]) == (1, 1)
-    failed = (await owner.get(f"{answer.headers['Location']}/results/failed")).text.splitlines()
+    failed = (await owner.get(done["results"]["failed"])).text.splitlines()
     assert failed[1].startswith("Robot,1000 JPY,CNY,2,custom.cost,money_type,")
     (toy,) = (await owner.ok("GET", "/v1/toys"))["data"]
     assert (toy["name"], toy["custom"]["cost"]) == ("Kite", {"amount": "1000", "currency": "JPY"})
@@ -190,12 +184,7 @@ async def test_tags_with_separators_in_them_come_back_whole(app: Application, ow
         "Kite,x; y z",
         'Robot,"[""a;b"",""c,d"",""[e"",""甲、乙""]"',
     ]
-    again = await owner.post(
-        "/v1/imports", data={"object": "toys"}, files={"file": ("toys.csv", answer.content)}
-    )
-    assert app.kernel is not None
-    await JobRunner(app.kernel).run_due()
-    assert (await owner.ok("GET", again.headers["Location"]))["created"] == 2
+    assert (await imported_again(app, owner, "toys.csv", answer.content))["created"] == 2
     toys = (await owner.ok("GET", "/v1/toys?sort=name"))["data"]
     assert [toy["tags"] for toy in toys] == [["x", "y z"]] * 2 + [tags] * 2
 

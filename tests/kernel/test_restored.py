@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import asyncpg
 import orjson
@@ -19,7 +18,7 @@ from app.kernel.ids import new_id
 from app.kernel.runtime import Kernel
 from app.kernel.uow import transaction
 from tests.support.events import company_actor, worker_kernel
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import until
 
 AHEAD = 1_000_000_000
 
@@ -37,9 +36,10 @@ async def write(kernel: Kernel, actor: Actor) -> None:
 
 
 async def seal_one(kernel: Kernel) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await seal(kernel):  # noqa: ASYNC110 - other tests' transactions hold the horizon back
-            await asyncio.sleep(0.01)
+    async def sealed() -> bool:
+        return bool(await seal(kernel))
+
+    await until(sealed)  # other tests' transactions hold the horizon back
 
 
 async def dump_from_a_busier_server(own_database: str, superuser: asyncpg.Connection) -> Actor:
@@ -89,13 +89,15 @@ async def happen(kernel: Kernel, actor: Actor, cursor: str | None) -> tuple[list
     event = ThingHappened(id=new_id())
     async with transaction(kernel, actor) as uow:
         uow.publish(event)
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            async with transaction(kernel, actor, read_only=True) as uow:
-                page = orjson.loads(await events_page(uow, limit=10, cursor=cursor))
-            if page["data"]:
-                return [found["data"]["id"] == str(event.id) for found in page["data"]], page["next_cursor"]
-            await asyncio.sleep(0.01)
+    page: dict[str, Any] = {}
+
+    async def seen() -> bool:
+        async with transaction(kernel, actor, read_only=True) as uow:
+            page.update(orjson.loads(await events_page(uow, limit=10, cursor=cursor)))
+        return bool(page["data"])
+
+    await until(seen)
+    return [found["data"]["id"] == str(event.id) for found in page["data"]], page["next_cursor"]
 
 
 async def test_a_reader_of_events_goes_on_where_it_was(own_database: str, superuser: asyncpg.Connection):

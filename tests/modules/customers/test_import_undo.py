@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.modules.support import make
 from tests.support.api import Client, Company
-from tests.support.undoing import changed, counted, undo
+from tests.support.importing import changed, counted, undo
 from tests.tenants.people import Look, colleague
 
 

@@ -11,7 +11,7 @@ from tests.modules.after_sales.sla.sla import policy_of, sweep
 from tests.modules.catalog.goods import imported
 from tests.modules.support import make
 from tests.support.api import Company
-from tests.support.undoing import changed, counted, undo
+from tests.support.importing import changed, counted, undo
 
 Json = dict[str, Any]
 FILE = """external_id,subject,account,status,priority,created,closed
