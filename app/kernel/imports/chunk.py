@@ -168,8 +168,7 @@ class ChunkWriter:
             row.refuse(self.key, "forbidden", "You may not change the record that has this value.")
         else:
             values = dict(found.items())
-            for beside in ("allowed", "found_by"):
-                values.pop(beside)
+            del values["allowed"], values["found_by"]
             row.existing = entity(self.record.model, values)
             changes.append(row)
 

@@ -114,9 +114,12 @@ class Preparer:
         Those of the defaults only where a cell names none itself.
         """
         for name, code in {**self._currencies, **currencies}.items():
-            cell = custom.get(name.removeprefix(CUSTOM).removesuffix(CURRENCY)) if is_currency(name) else None
+            if not is_currency(name):
+                continue
+            key = name.removeprefix(CUSTOM).removesuffix(CURRENCY)
+            cell = custom.get(key)
             if isinstance(cell, str) and (name in currencies or " " not in cell):
-                custom[name.removeprefix(CUSTOM).removesuffix(CURRENCY)] = f"{code} {cell}"
+                custom[key] = f"{code} {cell}"
 
     def _money(self, row: ImportRow, given: dict[str, Any], currencies: Mapping[str, str]) -> None:
         for name, currency in self.plan.money.items():
