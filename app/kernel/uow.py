@@ -521,18 +521,12 @@ class UnitOfWork:
         return await self._write_all(present, arguments, answer)
 
     @asynccontextmanager
-    async def savepoint(self, *, keeping_plans: bool = False) -> AsyncIterator[None]:
-        """Try something that may fail without losing the rest: rows and pending effects roll back together.
-
-        `keeping_plans` lets statements within reuse their plans, in a transaction that otherwise plans each anew
-        (`force_custom_plan`).
-        """
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Try something that may fail without losing the rest: rows and pending effects roll back together."""
         await self.settle()
         kept = self._pending
         self._pending = _Pending()
-        plans = ("; SET LOCAL plan_cache_mode = auto", "; SET LOCAL plan_cache_mode = force_custom_plan")
-        begin, end = plans if keeping_plans else ("", "")
-        await self._connection.execute(f"SAVEPOINT s{begin}")
+        await self._connection.execute("SAVEPOINT s")
         try:
             yield
             await self.settle()
@@ -540,7 +534,7 @@ class UnitOfWork:
             self._pending, self._late = kept, []
             await self._connection.execute("ROLLBACK TO SAVEPOINT s; RELEASE SAVEPOINT s")
             raise
-        await self._connection.execute(f"RELEASE SAVEPOINT s{end}")
+        await self._connection.execute("RELEASE SAVEPOINT s")
         tried, self._pending = self._pending, kept
         kept.audit += tried.audit
         kept.events += tried.events

@@ -304,9 +304,7 @@ class ChunkWriter:
         if not rows:
             return []
         try:
-            # Nothing is looked up in what grows. A plan made anew for each statement would also be one for each
-            # call of the function that the search index is made of.
-            async with self.uow.savepoint(keeping_plans=True):
+            async with self.uow.savepoint():
                 left_out = await self.sets.insert(rows)
         except _ROW_ERRORS as error:
             if not _blames_a_row(error):

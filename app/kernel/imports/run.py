@@ -271,13 +271,15 @@ def _writer(uow: UnitOfWork, run: _Run) -> ChunkWriter:
 
 async def _hold(uow: UnitOfWork, import_id: UUID, position: int) -> None:
     """Lock the import where this chunk begins. Raises `JobLost` when another worker is further already."""
-    # A plan kept from when the table was small would read all of it for every key of a large one.
+    # Plans are kept: to make that of the duplicate check anew takes as long as half of its look-ups. They find rows by
+    # index alone, for a plan from when the table was small would read all of it for every key of a large one.
     # What a crash of the server takes with it are whole chunks, the last ones, and the position with them; the
     # commit that ends the import waits until all of it is on disk.
     # New search tokens wait in a list of 4 MB; with the usual memory they would be sorted in several rounds.
     row = await uow.fetchrow(
-        "SELECT position, state, set_config('plan_cache_mode', 'force_custom_plan', true),"
-        " set_config('synchronous_commit', 'off', true), set_config('work_mem', '32MB', true)"
+        "SELECT position, state, set_config('plan_cache_mode', 'force_generic_plan', true),"
+        " set_config('enable_seqscan', 'off', true), set_config('synchronous_commit', 'off', true),"
+        " set_config('work_mem', '32MB', true)"
         " FROM kernel.imports WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
         uow.tenant_id,
         import_id,
