@@ -152,15 +152,15 @@ async def _known(
     action: str = DuplicateAction.WARN
     with calm.during():
         rows = await service.uow.fetch(" UNION ALL ".join(parts), *arguments)
-    for row in rows:
-        if row["n"] is None:
-            action = row["value"]
+    for number, reason, value, id, form in rows:
+        if number is None:
+            action = value
             continue
-        if row["reason"] == "name" and not _alike(service, row["value"], row["form"]):
+        if form == value:
+            equal[number, (reason, value)] += 1
+        elif reason == "name" and not _alike(service, value, form):
             continue
-        if row["form"] == row["value"]:
-            equal[row["n"], (row["reason"], row["value"])] += 1
-        found.setdefault(row["n"], {}).setdefault(row["id"], set()).add(row["reason"])
+        found.setdefault(number, {}).setdefault(id, set()).add(reason)
     return found, action, equal
 
 

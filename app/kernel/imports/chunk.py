@@ -110,7 +110,7 @@ class ChunkWriter:
             row.key = compared_or_none(self.uow, self.unique, (row.custom or {}).get(self.unique.key))
 
     def _in_words_of_file(self, faults: Sequence[Fault]) -> list[Fault]:
-        return [fault._replace(column=self.plan.column_of(fault.column)) for fault in faults]
+        return [Fault(code, reason, self.plan.column_of(column)) for code, reason, column in faults]
 
     def _passes(self, rows: list[ImportRow]) -> Iterable[list[ImportRow]]:
         """Rows in passes without a repeated key, so that the second row of a key finds what the first made."""

@@ -271,8 +271,8 @@ def _writer(uow: UnitOfWork, run: _Run) -> ChunkWriter:
 
 async def _hold(uow: UnitOfWork, import_id: UUID, position: int) -> None:
     """Lock the import where this chunk begins. Raises `JobLost` when another worker is further already."""
-    # Plans are kept: to make that of the duplicate check anew takes as long as half of its look-ups. They find rows by
-    # index alone, for a plan from when the table was small would read all of it for every key of a large one.
+    # Plans are kept as requests that write keep theirs (`db.begin`): they find rows by index alone, for one made when
+    # the table was small would read all of it for every key of a large one.
     # What a crash of the server takes with it are whole chunks, the last ones, and the position with them; the
     # commit that ends the import waits until all of it is on disk.
     # New search tokens wait in a list of 4 MB; with the usual memory they would be sorted in several rounds.
