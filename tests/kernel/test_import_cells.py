@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from app.kernel.currency_words import settled
 from app.kernel.imports.cells import datetime_reader, read_amount, read_decimal, read_integer
 
 
@@ -15,7 +16,45 @@ from app.kernel.imports.cells import datetime_reader, read_amount, read_decimal,
     ],
 )  # fmt: skip
 def test_separators_of_thousands_are_left_out(text: str, number: str):
-    assert (read_decimal(text), read_amount(text), read_amount(f"€ {text}")) == (number, number, number)
+    assert (read_decimal(text), read_amount(text), read_amount(f"€ {text}")) == (
+        number,
+        number,
+        f"{number} EUR",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("1299 usd", "1299 USD"), ("RMB1,299", "1299 CNY"), ("US$ 5", "5 USD"), ("HK$5", "5 HKD"), ("5 €", "5 EUR"),
+        ("£5", "5 GBP"), ("人民币5", "5 CNY"), ("5美元", "5 USD"), ("$5", "5 $"), ("＄5", "5 $"), ("￥5", "5 ¥"), ("5元", "5 元"),
+        ("$5 USD", "5 USD"), ("¥5元", "5 CNY"), ("5 kr", "5 KR"), ("12 zł", "12 PLN"),
+        ("5万", "50000"), ("1.25万元", "12500 元"), ("-3亿", "-300000000"), ("人民币5万元整", "50000 CNY"), ("0.5萬", "5000"),
+    ],
+)  # fmt: skip
+def test_what_stands_beside_an_amount_says_its_currency_or_multiplies_it(text: str, amount: str):
+    assert read_amount(text) == amount
+
+
+@pytest.mark.parametrize(
+    "text", ["5 XYZ", "btc 5", "3k", "2M", "5 pcs", "5千", "$5 EUR", "€5 USD", "¥5 USD", "5 %", "元", "5万万"]
+)
+def test_what_names_no_currency_beside_an_amount_is_refused_and_not_left_out(text: str):
+    with pytest.raises(ValueError, match=r"currency|no amount"):
+        read_amount(text)
+
+
+@pytest.mark.parametrize(
+    ("named", "otherwise", "code"),
+    [
+        ("", "CNY", "CNY"), (None, "CNY", "CNY"), ("$", "USD", "USD"), ("$", "HKD", "HKD"), ("$", "CNY", None),
+        ("¥", "JPY", "JPY"), ("¥", "USD", None), ("元", "TWD", "TWD"), ("EUR", "CNY", "EUR"),
+    ],
+)  # fmt: skip
+def test_a_sign_of_several_currencies_is_of_the_one_that_the_amount_has_anyway(
+    named: str | None, otherwise: str, code: str | None
+):
+    assert settled(named, otherwise) == code
 
 
 @pytest.mark.parametrize("text", ["12,50", "1,5", "0,5", "1.234,56", "1 234,56", "1,", "1,,000", "1,000,5"])

@@ -323,6 +323,28 @@ async def test_the_currency_beside_an_amount_is_not_lost(app: Application, owner
     ]  # fmt: skip
 
 
+async def test_a_sign_of_several_currencies_is_of_the_amounts_own_or_refused(app: Application, owner: Client):
+    body = {"object": "toy", "key": "cost", "type": "money", "labels": {"en": "Cost"}}
+    await owner.ok("POST", "/v1/custom-fields", json=body)
+    lines = ["Robot,$5,,$6", "Kite,¥5,,1", "Ball,¥5,JPY,1", "Doll,3k,,1", "Top,1.5万,CNY,2万元", "Car,£7,,£8"]
+    answer = await upload(owner, "\n".join(["Name,Price,Currency,Cost", *lines]).encode())
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["state"], done["created"], done["failed"]) == ("completed_with_errors", 3, 3)
+    failed = (await owner.get(f"{answer.headers['Location']}/results/failed")).text.splitlines()
+    assert failed[1:3] == [
+        'Kite,¥5,,1,3,Price,other_currency,"The amount is in ¥, but its currency is USD."',
+        "Doll,3k,,1,5,Price,unreadable,\"'3k' has no currency that is known, or two.\"",
+    ]
+    assert failed[3].startswith("Top,1.5万,CNY,2万元,6,Cost,")
+    toys = (await owner.ok("GET", "/v1/toys?sort=name"))["data"]
+    assert [(t["name"], t["price"], t["custom"]["cost"]) for t in toys] == [
+        ("Ball", {"amount": "5", "currency": "JPY"}, {"amount": "1.00", "currency": "USD"}),
+        ("Car", {"amount": "7.00", "currency": "GBP"}, {"amount": "8.00", "currency": "GBP"}),
+        ("Robot", {"amount": "5.00", "currency": "USD"}, {"amount": "6.00", "currency": "USD"}),
+    ]
+
+
 async def unique_code(owner: Client, **more: object) -> None:
     body = {"object": "toy", "key": "code", "type": "text", "labels": {"en": "Code"}, "unique": True}
     await owner.ok("POST", "/v1/custom-fields", json=body | more)

@@ -7,16 +7,17 @@ no in two languages, lists in one cell. Whether the value is right is the schema
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 
+from app.kernel.currency_words import named_by
 from app.kernel.listing import Kind
-from app.kernel.money import EXPONENTS
 
 Read = Callable[[str], Any]
 """Reads a cell's text; raises ValueError whose message is fit for the person who imports."""
@@ -29,11 +30,11 @@ LIST_SEPARATORS = re.compile(r"[;；,，、\n]")
 # Thousands, lakhs (1,00,000), ten thousands (1,0000); `12,50` is a fraction that somebody wrote their way.
 _WHOLE = r"[0-9]+(?:(?:[,，_ \u00a0'][0-9]{2,4})*[,，_ \u00a0'][0-9]{3,4})?"
 _NUMBER = re.compile(rf"[+-]?{_WHOLE}(?:\.[0-9]+)?")
-_AMOUNT = re.compile(rf"([^0-9.,+\-\s]{{0,4}})\s*([+-]?{_WHOLE}(?:\.[0-9]+)?)\s*([^0-9.,\s]{{0,4}})")
+_AMOUNT = re.compile(
+    rf"([^0-9.,+\-\s]{{0,4}})\s*([+-]?{_WHOLE}(?:\.[0-9]+)?)\s*([万萬亿億]?)\s*([^0-9.,\s]{{0,4}}?)[整正]?"
+)
 _SEPARATORS = re.compile(r"[,，_ \u00a0'+]")
-_CODE = re.compile(r"[A-Z]{3}", re.ASCII)
-_CODES: Mapping[str, str] = {"RMB": "CNY"}
-"""What is written for a code of ISO 4217."""
+_TIMES = {"万": 10_000, "萬": 10_000, "亿": 100_000_000, "億": 100_000_000}
 _YEAR_FIRST = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?(?:[T\s]\s*(.+))?")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _DAY_OR_MONTH_FIRST = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})(?:[T\s]\s*(.+))?")
@@ -68,32 +69,31 @@ def read_decimal(text: str) -> str:
 
 
 def read_amount(text: str) -> str:
-    """The digits of an amount and, behind a blank, the code of the currency beside it; a sign is left out."""
-    digits, code = amount_and_currency(text)
-    return digits if code is None else f"{digits} {code}"
+    """The digits of an amount and, behind a blank, what `amount_and_currency` says stands beside it."""
+    digits, named = amount_and_currency(text)
+    return digits if named is None else f"{digits} {named}"
 
 
 def amount_and_currency(text: str) -> tuple[str, str | None]:
-    """The digits of an amount, and the ISO 4217 code that stands beside them, if any.
+    """The digits of an amount, and the ISO 4217 code or shared sign beside them, if any (`currency_words.settled`).
 
-    Raises: ValueError for what is no amount, has two currencies, or three capitals that are the code of none.
+    Raises: ValueError for what is no amount, has two currencies, or something beside it that names none.
     """
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no amount of money{_point(text)}.")
-    words = [word for word in (match[1], match[3]) if word]
-    return _SEPARATORS.sub("", match[2]), _code_of(text, words) if words else None
-
-
-def _code_of(text: str, words: Sequence[str]) -> str | None:
+    digits = _SEPARATORS.sub("", match[2])
+    if match[3]:
+        digits = f"{(Decimal(digits) * _TIMES[match[3]]).normalize():f}"
+    words = [word for word in (match[1], match[4]) if word]
+    if not words:
+        return digits, None
     if words[0].endswith("("):
         raise ValueError(f"{text!r} is no amount of money; write what is less than nothing with a minus.")
-    if any(_CODE.fullmatch(word) and word not in EXPONENTS and word not in _CODES for word in words):
-        raise ValueError(f"{text!r} has no currency that is known.")
-    codes = {_CODES.get(word.upper(), word.upper()) for word in words} & EXPONENTS.keys()
-    if len(codes) > 1:
-        raise ValueError(f"{text!r} has two currencies.")
-    return next(iter(codes), None)
+    named = named_by(words)
+    if named is None:
+        raise ValueError(f"{text!r} has no currency that is known, or two.")
+    return digits, named
 
 
 def _point(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from app.kernel.currency_words import has_code, settled
 from app.kernel.custom_fields.values import CURRENCY, CUSTOM, is_currency
 from app.kernel.errors import Problem
 from app.kernel.ids import new_id
@@ -118,7 +119,7 @@ class Preparer:
                 continue
             key = name.removeprefix(CUSTOM).removesuffix(CURRENCY)
             cell = custom.get(key)
-            if isinstance(cell, str) and (name in currencies or " " not in cell):
+            if isinstance(cell, str) and (name in currencies or not has_code(cell.partition(" ")[2])):
                 custom[key] = f"{code} {cell}"
 
     def _money(self, row: ImportRow, given: dict[str, Any], currencies: Mapping[str, str]) -> None:
@@ -128,10 +129,12 @@ class Preparer:
                 continue
             amount, _, named = cell.partition(" ")
             column = currencies.get(currency)
-            if named and column and named != column:
-                detail = f"The amount is in {named}, but its currency is {column}."
+            otherwise = column or self._currencies.get(currency) or self.plan.currency
+            code = settled(named, otherwise)
+            if code is None or (column and code != column):
+                detail = f"The amount is in {named}, but its currency is {otherwise}."
                 row.faults.append(Fault("other_currency", detail, self.plan.column_of(name)))
-            code = column or named or self._currencies.get(currency) or self.plan.currency
+                continue
             given[name] = {"amount": amount, "currency": code}
 
     def _validate(self, row: ImportRow, given: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
+from app.kernel.currency_words import settled
 from app.kernel.errors import Problem
 from app.kernel.imports.cells import amount_and_currency
 from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
@@ -90,9 +91,11 @@ class ProductImport(ImportRules):
         beside = row.extras.get(CURRENCY.name, "").strip().upper()
         try:
             amount, named = amount_and_currency(text)
-            if named and beside and named != beside:
-                raise ValueError(f"The amount is in {named}, but its currency is {beside}.")
-            price = UnitPrice.from_major(amount, beside or named or self.uow.actor.tenant.currency)
+            otherwise = beside or self.uow.actor.tenant.currency
+            code = settled(named, otherwise)
+            if code is None or (beside and code != beside):
+                raise ValueError(f"The amount is in {named}, but its currency is {otherwise}.")
+            price = UnitPrice.from_major(amount, code)
         except (InvalidMoney, ValueError) as error:
             row.refuse(column.name, "invalid_amount", str(error))
             return

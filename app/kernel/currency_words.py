@@ -1,0 +1,95 @@
+"""What stands beside an amount in a file: codes, signs and names of currencies.
+
+A sign that several currencies share says less than a code: `$5` is of the currency that the amount has anyway if that
+is one of dollars, and otherwise nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from app.kernel.money import EXPONENTS
+
+_SHARED: Final[Mapping[str, frozenset[str]]] = {
+    word: frozenset(codes.split())
+    for word, codes in {
+        "$": "USD AUD BBD BMD BND BSD BZD CAD CLP COP FJD GYD HKD JMD KYD LRD MXN NAD NZD SBD SGD SRD TTD TWD XCD",
+        "¥": "CNY JPY",
+        "元": "CNY HKD MOP TWD",
+        "块": "CNY HKD MOP TWD",
+        "圆": "CNY HKD JPY MOP TWD",
+        "圓": "CNY HKD JPY MOP TWD",
+        "KR": "DKK ISK NOK SEK",
+        "RS": "INR LKR MUR NPR PKR SCR",
+    }.items()
+}
+"""Words that several currencies share, in capitals, with those."""
+
+_ONE: Final[Mapping[str, str]] = {
+    word: code
+    for code, words in {
+        "AUD": "A$ AU$ 澳元",
+        "BRL": "R$",
+        "CAD": "C$ CA$ 加元",
+        "CHF": "FR SFR 瑞士法郎",
+        "CNY": "RMB CN¥ 人民币 人民幣",
+        "CZK": "KČ",
+        "EUR": "€ 欧元 歐元",
+        "GBP": "£ 英镑 英鎊",
+        "HKD": "HK$ 港元 港币 港幣",
+        "HUF": "FT",
+        "IDR": "RP",
+        "ILS": "₪",
+        "INR": "₹",
+        "JPY": "JP¥ 円 日元 日圆",
+        "KRW": "₩ 원 韩元",
+        "KZT": "₸",
+        "MOP": "MOP$ 澳门元",
+        "MXN": "MX$",
+        "MYR": "RM",
+        "NGN": "₦",
+        "NZD": "NZ$",
+        "PHP": "₱",
+        "PLN": "ZŁ",
+        "RUB": "₽ 卢布",
+        "SGD": "S$ 新加坡元",
+        "THB": "฿ 泰铢",
+        "TRY": "₺",
+        "TWD": "NT$ 台币 台幣 新台币 新臺幣",
+        "UAH": "₴",
+        "USD": "US$ 美元 美金",
+        "VND": "₫ Đ",
+        "ZAR": "R",
+    }.items()
+    for word in words.split()
+}
+"""Signs and names of one currency, in capitals, with its code."""
+
+_WIDE = str.maketrans("＄￥￡￦", "$¥£₩")
+
+
+def named_by(words: Sequence[str]) -> str | None:
+    """The currency that all of the words name: its code, or a shared sign. None if one names none, or two differ."""
+    folded = [_ONE.get(word, word) for word in (word.translate(_WIDE).upper() for word in words)]
+    meant = [_SHARED.get(word) or frozenset({word} & EXPONENTS.keys()) for word in folded]
+    common = frozenset.intersection(*meant)
+    return next(iter(common)) if len(common) == 1 else folded[0] if common else None
+
+
+def has_code(named: str) -> bool:
+    """Whether what `named_by` found is one currency, and no sign of several."""
+    return bool(named) and named not in _SHARED
+
+
+def settled(named: str | None, otherwise: str) -> str | None:
+    """The code of an amount's currency: that beside it, or `otherwise` where nothing or a sign of it stands there.
+
+    None where the sign is one of other currencies.
+    """
+    if not named:
+        return otherwise
+    shared = _SHARED.get(named)
+    if shared is None:
+        return named
+    return otherwise if otherwise in shared else None
