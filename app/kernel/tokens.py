@@ -282,7 +282,7 @@ def _text_tokens(text: str) -> Iterable[str]:
     return _mixed_tokens(text).split()
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=2_048)
 def _mixed_tokens(text: str) -> str:
     """Those of a text that is not of plain letters alone, joined: apart, they are fifty objects and 3 kB."""
     tokens: list[str] = []
@@ -363,7 +363,7 @@ def _other_readings(character: str, usual: str) -> tuple[str, ...]:
     return _ALSO.get(character, ())
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=2_048)
 def _usual_reading(run: str) -> tuple[str, ...]:
     """Syllables without tones, ü as v; a character without a reading gives none.
 
