@@ -33,7 +33,7 @@ _ONE: Final[Mapping[str, str]] = {
         "BRL": "R$",
         "CAD": "C$ CA$ 加元",
         "CHF": "FR SFR 瑞士法郎",
-        "CNY": "RMB CN¥ 人民币 人民幣",
+        "CNY": "RMB CN¥ 人民币 人民幣 元人民币 人民币元",
         "CZK": "KČ",
         "EUR": "€ 欧元 歐元",
         "GBP": "£ 英镑 英鎊",
@@ -74,7 +74,10 @@ def named_by(words: Sequence[str]) -> str | None:
     folded = [_ONE.get(word, word) for word in (word.translate(_WIDE).upper() for word in words)]
     meant = [_SHARED.get(word) or frozenset({word} & EXPONENTS.keys()) for word in folded]
     common = frozenset.intersection(*meant)
-    return next(iter(common)) if len(common) == 1 else folded[0] if common else None
+    if len(common) == 1:
+        return next(iter(common))
+    # Of two signs the narrower; `$` and `元` have some currencies in common, but neither says which.
+    return next((word for word, codes in zip(folded, meant, strict=True) if codes and codes == common), None)
 
 
 def has_code(named: str) -> bool:
