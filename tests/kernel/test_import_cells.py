@@ -30,6 +30,7 @@ def test_separators_of_thousands_are_left_out(text: str, number: str):
         ("£5", "5 GBP"), ("人民币5", "5 CNY"), ("5美元", "5 USD"), ("$5", "5 $"), ("＄5", "5 $"), ("￥5", "5 ¥"), ("5元", "5 元"),
         ("$5 USD", "5 USD"), ("¥5元", "5 CNY"), ("5 kr", "5 KR"), ("12 zł", "12 PLN"),
         ("5万", "50000"), ("1.25万元", "12500 元"), ("-3亿", "-300000000"), ("人民币5万元整", "50000 CNY"), ("0.5萬", "5000"),
+        ("-$5", "-5 $"), ("$-5", "-5 $"), ("-US$1,299.50", "-1299.50 USD"), ("+€5", "5 EUR"), ("-人民币1.5万元", "-15000 CNY"),
         ("5万元人民币", "50000 CNY"), ("圆5元", "5 元"), ("元5圆", "5 元"),
     ],
 )  # fmt: skip
@@ -39,10 +40,16 @@ def test_what_stands_beside_an_amount_says_its_currency_or_multiplies_it(text: s
 
 @pytest.mark.parametrize(
     "text", ["5 XYZ", "btc 5", "3k", "2M", "5 pcs", "5千", "$5 EUR", "€5 USD", "¥5 USD", "5 %", "元", "5万万",
-    "$5元", "5元$", "--5", "5-"],
+    "$5元", "5元$", "-$-5", "--5", "5-", "(5)", "($5)", "（5）"],
 )  # fmt: skip
 def test_what_names_no_currency_beside_an_amount_is_refused_and_not_left_out(text: str):
     with pytest.raises(ValueError, match=r"currency|no amount"):
+        read_amount(text)
+
+
+@pytest.mark.parametrize("text", ["(5)", "$(5)", "($5)", "（5）"])
+def test_an_amount_in_brackets_is_told_to_have_a_minus(text: str):
+    with pytest.raises(ValueError, match="with a minus"):
         read_amount(text)
 
 

@@ -30,8 +30,10 @@ LIST_SEPARATORS = re.compile(r"[;；,，、\n]")
 # Thousands, lakhs (1,00,000), ten thousands (1,0000); `12,50` is a fraction that somebody wrote their way.
 _WHOLE = r"[0-9]+(?:(?:[,，_ \u00a0'][0-9]{2,4})*[,，_ \u00a0'][0-9]{3,4})?"
 _NUMBER = re.compile(rf"[+-]?{_WHOLE}(?:\.[0-9]+)?")
+# `-$5` is what spreadsheets make of `$-5` in America, and `¥-5` what they show in China: one sign, in either place.
 _AMOUNT = re.compile(
-    rf"([^0-9.,+\-\s]{{0,4}})\s*([+-]?{_WHOLE}(?:\.[0-9]+)?)\s*([万萬亿億]?)\s*([^0-9.,\s]{{0,4}}?)[整正]?"
+    rf"([+-])?([^0-9.,+\-\s]{{0,4}})\s*((?(1)|[+-]?){_WHOLE}(?:\.[0-9]+)?)"
+    r"\s*([万萬亿億]?)\s*([^0-9.,\s]{0,4}?)[整正]?"
 )
 _SEPARATORS = re.compile(r"[,，_ \u00a0'+]")
 _TIMES = {"万": 10_000, "萬": 10_000, "亿": 100_000_000, "億": 100_000_000}
@@ -82,13 +84,14 @@ def amount_and_currency(text: str) -> tuple[str, str | None]:
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no amount of money{_point(text)}.")
-    digits = _SEPARATORS.sub("", match[2])
-    if match[3]:
-        digits = f"{(Decimal(digits) * _TIMES[match[3]]).normalize():f}"
-    words = [word for word in (match[1], match[4]) if word]
+    sign, before, number, times, behind = match.groups("")
+    digits = _SEPARATORS.sub("", sign + number)
+    if times:
+        digits = f"{(Decimal(digits) * _TIMES[times]).normalize():f}"
+    words = [word for word in (before, behind) if word]
     if not words:
         return digits, None
-    if words[0].endswith("("):
+    if "(" in before or "（" in before:
         raise ValueError(f"{text!r} is no amount of money; write what is less than nothing with a minus.")
     named = named_by(words)
     if named is None:
