@@ -32,6 +32,7 @@ def test_separators_of_thousands_are_left_out(text: str, number: str):
         ("5万", "50000"), ("1.25万元", "12500 元"), ("-3亿", "-300000000"), ("人民币5万元整", "50000 CNY"), ("0.5萬", "5000"),
         ("-$5", "-5 $"), ("$-5", "-5 $"), ("-US$1,299.50", "-1299.50 USD"), ("+€5", "5 EUR"), ("-人民币1.5万元", "-15000 CNY"),
         ("5万元人民币", "50000 CNY"), ("圆5元", "5 元"), ("元5圆", "5 元"),
+        ("1.00000000000000000000000000000000001万", "10000.0000000000000000000000000000001"),
     ],
 )  # fmt: skip
 def test_what_stands_beside_an_amount_says_its_currency_or_multiplies_it(text: str, amount: str):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,7 +36,8 @@ _AMOUNT = re.compile(
     r"\s*([万萬亿億]?)\s*([^0-9.,\s]{0,4}?)[整正]?"
 )
 _SEPARATORS = re.compile(r"[,，_ \u00a0'+]")
-_TIMES = {"万": 10_000, "萬": 10_000, "亿": 100_000_000, "億": 100_000_000}
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)  # rounds no amount, however long
+_POWERS = {"万": 4, "萬": 4, "亿": 8, "億": 8}
 _YEAR_FIRST = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?(?:[T\s]\s*(.+))?")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _DAY_OR_MONTH_FIRST = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})(?:[T\s]\s*(.+))?")
@@ -87,7 +88,7 @@ def amount_and_currency(text: str) -> tuple[str, str | None]:
     sign, before, number, times, behind = match.groups("")
     digits = _SEPARATORS.sub("", sign + number)
     if times:
-        digits = f"{(Decimal(digits) * _TIMES[times]).normalize():f}"
+        digits = f"{Decimal(digits).scaleb(_POWERS[times], _EXACT).normalize(_EXACT):f}"
     words = [word for word in (before, behind) if word]
     if not words:
         return digits, None
