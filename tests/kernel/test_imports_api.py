@@ -420,6 +420,16 @@ async def test_a_currency_in_the_cell_of_a_custom_field_outweighs_the_default(
     ]  # fmt: skip
 
 
+async def test_a_cell_of_blanks_beside_an_amount_leaves_the_default_currency(app: Application, owner: Client):
+    body = {"object": "toy", "key": "cost", "type": "money", "labels": {"en": "Cost"}}
+    await owner.ok("POST", "/v1/custom-fields", json=body)
+    euros = {"currency": "EUR", "custom.cost.currency": "EUR"}
+    done, _ = await with_defaults(app, owner, b"name,Price,Currency,Cost,Cost currency\nA,5, ,5, \n", **euros)
+    assert (done["state"], done["created"]) == ("completed", 1), done
+    (toy,) = (await owner.ok("GET", "/v1/toys"))["data"]
+    assert (toy["price"]["currency"], toy["custom"]["cost"]["currency"]) == ("EUR", "EUR")
+
+
 async def test_a_custom_field_may_be_called_currency(app: Application, owner: Client):
     body = {"object": "toy", "key": "currency", "type": "text", "labels": {"en": "Coin"}}
     await owner.ok("POST", "/v1/custom-fields", json=body)

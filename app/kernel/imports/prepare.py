@@ -101,7 +101,8 @@ class Preparer:
             elif target.sort == "custom":
                 custom[name.removeprefix(CUSTOM)] = value
             elif target.sort == "currency":
-                currencies[name] = value.strip().upper()
+                if code := value.strip().upper():  # a blank one leaves the default
+                    currencies[name] = code
             else:
                 row.extras[name] = value
         if custom:
