@@ -96,3 +96,13 @@ def settled(named: str | None, otherwise: str) -> str | None:
     if shared is None:
         return named
     return otherwise if otherwise in shared else None
+
+
+def code_in(cell: str, otherwise: str) -> str:
+    """The code of what a column of currencies says, where a shared sign is of `otherwise` or not settled.
+
+    What says none stays, in capitals, to be refused as the currency it is not.
+    """
+    word = cell.strip()
+    named = named_by([word])
+    return (settled(named, otherwise) if named else None) or word.upper()

@@ -345,6 +345,26 @@ async def test_a_sign_of_several_currencies_is_of_the_amounts_own_or_refused(app
     ]
 
 
+async def test_a_column_of_currencies_may_have_their_names_and_signs(app: Application, owner: Client):
+    body = {"object": "toy", "key": "cost", "type": "money", "labels": {"en": "Cost"}}
+    await owner.ok("POST", "/v1/custom-fields", json=body)
+    lines = ["A,5,人民币,¥6,RMB", "B,5,$,6,￥", "C,5,usd,6,€", "D,5,¥,6,USD"]
+    answer = await upload(
+        owner, "\n".join(["Name,Price,Currency,Cost,Cost currency", *lines, "E,5,$,6,日元"]).encode()
+    )
+    await run_jobs(app)
+    done = await owner.ok("GET", answer.headers["Location"])
+    assert (done["created"], done["failed"]) == (3, 2), done
+    failed = (await owner.get(f"{answer.headers['Location']}/results/failed")).text.splitlines()
+    assert [line.split(",")[0:1] + line.split(",")[5:8] for line in failed[1:]] == [
+        ["B", "3", "Cost", "money_type"], ["D", "5", "Price", "unknown_currency"],
+    ]  # fmt: skip
+    toys = (await owner.ok("GET", "/v1/toys?sort=name"))["data"]
+    assert [(t["price"]["currency"], t["custom"]["cost"]["currency"]) for t in toys] == [
+        ("CNY", "CNY"), ("USD", "EUR"), ("USD", "JPY"),
+    ]  # fmt: skip
+
+
 async def unique_code(owner: Client, **more: object) -> None:
     body = {"object": "toy", "key": "code", "type": "text", "labels": {"en": "Code"}, "unique": True}
     await owner.ok("POST", "/v1/custom-fields", json=body | more)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from app.kernel.currency_words import has_code, settled
+from app.kernel.currency_words import code_in, has_code, settled
 from app.kernel.custom_fields.values import CURRENCY, CUSTOM, is_currency
 from app.kernel.errors import Problem
 from app.kernel.ids import new_id
@@ -101,7 +101,8 @@ class Preparer:
             elif target.sort == "custom":
                 custom[name.removeprefix(CUSTOM)] = value
             elif target.sort == "currency":
-                if code := value.strip().upper():  # a blank one leaves the default
+                otherwise = self._currencies.get(name) or self.plan.currency
+                if code := code_in(value, otherwise):  # a blank one leaves the default
                     currencies[name] = code
             else:
                 row.extras[name] = value

@@ -194,3 +194,15 @@ async def test_products_come_in_from_a_file_with_prices_and_categories_by_name(
     changed = await owner.ok("GET", f"/v1/products/{former['id']}")
     assert changed["prices"] == [price("3.50"), price("1.00", "USD")]
     assert changed["category_id"] == new["category_id"] is not None
+
+
+async def test_a_file_may_name_the_currency_of_prices_in_words(company: Company, owner: Client) -> None:
+    file = "SKU,Name,Price,Currency\nP-1,Pump,1.5万,人民币\nP-2,Valve,¥3,RMB\nP-3,Seal,5,€\nP-4,Bolt,5,¥\nP-5,Nut,$5,€\n"
+    done, failed = await imported(company, "products", file)
+    assert (done["created"], failed) == (
+        3, [("5", "Price", "invalid_amount"), ("6", "Price", "invalid_amount")],
+    )  # fmt: skip
+    made = (await owner.ok("GET", "/v1/products?sort=code"))["data"]
+    assert [one["prices"] for one in made] == [
+        [price("15000.00")], [price("3.00")], [price("5.00", "EUR")],
+    ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
-from app.kernel.currency_words import settled
+from app.kernel.currency_words import code_in, settled
 from app.kernel.errors import Problem
 from app.kernel.imports.cells import amount_and_currency
 from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
@@ -88,10 +88,11 @@ class ProductImport(ImportRules):
         if field in self.uow.actor.readonly("product"):
             row.refuse(column.name, "readonly_field", "Your role may not change this.")
             return
-        beside = row.extras.get(CURRENCY.name, "").strip().upper()
+        home = self.uow.actor.tenant.currency
+        beside = code_in(row.extras.get(CURRENCY.name, ""), home)
         try:
             amount, named = amount_and_currency(text)
-            otherwise = beside or self.uow.actor.tenant.currency
+            otherwise = beside or home
             code = settled(named, otherwise)
             if code is None or (beside and code != beside):
                 raise ValueError(f"The amount is in {named}, but its currency is {otherwise}.")
