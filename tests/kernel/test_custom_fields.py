@@ -20,7 +20,9 @@ from app.kernel.custom_fields.definitions import (
     _fill_index,
     json_schema,
 )
+from app.kernel.custom_fields.models import FieldType
 from app.kernel.custom_fields.schemas import CustomFieldCreate, CustomFieldUpdate
+from app.kernel.custom_fields.values import from_text
 from app.kernel.errors import DuplicateValue, Invalid, InvalidFilter
 from app.kernel.jobs import JobContext
 from app.kernel.listing import query_from_body, query_from_parameters
@@ -445,6 +447,19 @@ async def test_rows_of_a_file_are_read_from_text_and_judged_one_by_one(kernel: K
     assert [error.pointer for error in second.errors] == ["/custom/stars"]
     assert isinstance(third, Invalid)
     assert [error.code for error in third.errors] == ["unknown_reference"]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("12.50", ("12.50", "CNY")), ("-5 USD", ("-5", "USD")), ("USD 5", ("5", "USD")), ("5元", ("5", "CNY")),
+        ("5€", ("5", "EUR")), ("JPY 5 ¥", ("5", "JPY")), ("5 $", ("5", "$")), ("USD 5 ¥", None), ("USD 5 EUR", None),
+        ("1,00", None), ("12,5", None), ("5 5", None), ("5٣", None),
+    ],
+)  # fmt: skip
+def test_an_amount_is_read_with_the_currency_beside_it(text: str, read: tuple[str, str] | None):
+    found = from_text(FieldType.MONEY, text, {}, "CNY")
+    assert found == (text if read is None else {"amount": read[0], "currency": read[1]})
 
 
 async def test_the_definitions_are_told_as_json_schema(kernel: Kernel, actor: Actor):

@@ -27,7 +27,7 @@ from app.kernel.contact import (
     normalise_email,
     phone_digits,
 )
-from app.kernel.currency_words import settled
+from app.kernel.currency_words import code_in
 from app.kernel.custom_fields.models import FieldType
 from app.kernel.money import InvalidMoney, Money
 
@@ -437,11 +437,12 @@ def from_text(kind: FieldType, text: str, labels: Mapping[str, str], currency: s
         parts = [part.strip() for part in _items(text)]
         return [labels.get(part.casefold(), part) for part in parts if part]
     if kind is FieldType.MONEY:
-        match = re.fullmatch(r"(?:([A-Z]{3}) *)?(-?[\d.]+)(?: *(\S{1,3}))?", text, re.ASCII)
-        code = settled(match[3], match[1] or currency) if match else None
-        if match is None or code is None or (match[1] and match[1] != code):
+        match = re.fullmatch(r"(?:([A-Z]{3}) *)?(-?[0-9.]+)(?: *([^\d.,\s]{1,3}))?", text)
+        if match is None:
             return text
-        return {"amount": match[2], "currency": code}
+        otherwise = match[1] or currency
+        code = code_in(match[3] or otherwise, otherwise)
+        return text if match[1] and match[1] != code else {"amount": match[2], "currency": code}
     return text
 
 
