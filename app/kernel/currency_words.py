@@ -20,6 +20,7 @@ _SHARED: Final[Mapping[str, frozenset[str]]] = {
         "块": "CNY HKD MOP TWD",
         "圆": "CNY HKD JPY MOP TWD",
         "圓": "CNY HKD JPY MOP TWD",
+        "FR": "BIF CDF CHF DJF GNF KMF RWF XAF XOF XPF",
         "KR": "DKK ISK NOK SEK",
         "RS": "INR LKR MUR NPR PKR SCR",
     }.items()
@@ -32,7 +33,7 @@ _ONE: Final[Mapping[str, str]] = {
         "AUD": "A$ AU$ 澳元",
         "BRL": "R$",
         "CAD": "C$ CA$ 加元",
-        "CHF": "FR SFR 瑞士法郎",
+        "CHF": "SFR 瑞士法郎",
         "CNY": "RMB CN¥ 人民币 人民幣 元人民币 人民币元",
         "CZK": "KČ",
         "EUR": "€ 欧元 歐元",

@@ -28,7 +28,7 @@ def test_separators_of_thousands_are_left_out(text: str, number: str):
     [
         ("1299 usd", "1299 USD"), ("RMB1,299", "1299 CNY"), ("US$ 5", "5 USD"), ("HK$5", "5 HKD"), ("5 €", "5 EUR"),
         ("£5", "5 GBP"), ("人民币5", "5 CNY"), ("5美元", "5 USD"), ("$5", "5 $"), ("＄5", "5 $"), ("￥5", "5 ¥"), ("5元", "5 元"),
-        ("$5 USD", "5 USD"), ("¥5元", "5 CNY"), ("5 kr", "5 KR"), ("12 zł", "12 PLN"),
+        ("$5 USD", "5 USD"), ("¥5元", "5 CNY"), ("5 kr", "5 KR"), ("5 Fr", "5 FR"), ("5 SFr", "5 CHF"), ("12 zł", "12 PLN"),
         ("5万", "50000"), ("1.25万元", "12500 元"), ("-3亿", "-300000000"), ("人民币5万元整", "50000 CNY"), ("0.5萬", "5000"),
         ("-$5", "-5 $"), ("$-5", "-5 $"), ("-US$1,299.50", "-1299.50 USD"), ("+€5", "5 EUR"), ("-人民币1.5万元", "-15000 CNY"),
         ("5万元人民币", "50000 CNY"), ("圆5元", "5 元"), ("元5圆", "5 元"),
@@ -59,6 +59,7 @@ def test_an_amount_in_brackets_is_told_to_have_a_minus(text: str):
     [
         ("", "CNY", "CNY"), (None, "CNY", "CNY"), ("$", "USD", "USD"), ("$", "HKD", "HKD"), ("$", "CNY", None),
         ("¥", "JPY", "JPY"), ("¥", "USD", None), ("元", "TWD", "TWD"), ("EUR", "CNY", "EUR"),
+        ("FR", "XOF", "XOF"), ("FR", "CHF", "CHF"), ("FR", "EUR", None),
     ],
 )  # fmt: skip
 def test_a_sign_of_several_currencies_is_of_the_one_that_the_amount_has_anyway(
