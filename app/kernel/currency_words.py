@@ -70,15 +70,21 @@ _ONE: Final[Mapping[str, str]] = {
 _WIDE = str.maketrans("＄￥￡￦", "$¥£₩")
 
 
-def named_by(words: Sequence[str]) -> str | None:
-    """The currency that all of the words name: its code, or a shared sign. None if one names none, or two differ."""
+def named_by(words: Sequence[str]) -> str:
+    """The currency that all of the words name: its code, or a shared sign. Raises: ValueError if none is."""
     folded = [_ONE.get(word, word) for word in (word.translate(_WIDE).upper() for word in words)]
     meant = [_SHARED.get(word) or frozenset({word} & EXPONENTS.keys()) for word in folded]
+    unknown = [word for word, codes in zip(words, meant, strict=True) if not codes]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no currency that is known.")
     common = frozenset.intersection(*meant)
     if len(common) == 1:
         return next(iter(common))
     # Of two signs the narrower; `$` and `元` have some currencies in common, but neither says which.
-    return next((word for word, codes in zip(folded, meant, strict=True) if codes and codes == common), None)
+    for word, codes in zip(folded, meant, strict=True):
+        if codes == common:
+            return word
+    raise ValueError(f"{words[0]!r} and {words[-1]!r} do not say one currency.")
 
 
 def has_code(named: str) -> bool:
@@ -86,24 +92,30 @@ def has_code(named: str) -> bool:
     return bool(named) and named not in _SHARED
 
 
-def settled(named: str | None, otherwise: str) -> str | None:
-    """The code of an amount's currency: that beside it, or `otherwise` where nothing or a sign of it stands there.
+def settled(named: str | None, column: str, otherwise: str) -> str:
+    """The code of an amount's currency, from what `named_by` found beside it and what a column of currencies says.
 
-    None where the sign is one of other currencies.
+    `otherwise` is that of an amount with neither. Raises: ValueError where they differ, or a sign is of other ones.
     """
-    if not named:
-        return otherwise
-    shared = _SHARED.get(named)
-    if shared is None:
-        return named
-    return otherwise if otherwise in shared else None
+    own = column or otherwise
+    code = named or own
+    shared = _SHARED.get(code)
+    if named and shared is not None:
+        code = own if own in shared else ""
+    if not code or (column and code != column):
+        raise ValueError(f"The amount is in {named}, but its currency is {own}.")
+    return code
 
 
 def code_in(cell: str, otherwise: str) -> str:
-    """The code of what a column of currencies says, where a shared sign is of `otherwise` or not settled.
+    """The code of what a column of currencies says; a shared sign is of `otherwise` if that is one of its currencies.
 
-    What says none stays, in capitals, to be refused as the currency it is not.
+    What says none stays, in capitals, to be refused as the currency it is not; nothing stays nothing.
     """
     word = cell.strip()
-    named = named_by([word])
-    return (settled(named, otherwise) if named else None) or word.upper()
+    if not word:
+        return ""
+    try:
+        return settled(named_by([word]), "", otherwise)
+    except ValueError:
+        return word.upper()

@@ -1,5 +1,6 @@
 """Cells of files read as numbers and amounts."""
 
+import re
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -55,17 +56,33 @@ def test_an_amount_in_brackets_is_told_to_have_a_minus(text: str):
 
 
 @pytest.mark.parametrize(
-    ("named", "otherwise", "code"),
+    ("named", "column", "otherwise", "code"),
     [
-        ("", "CNY", "CNY"), (None, "CNY", "CNY"), ("$", "USD", "USD"), ("$", "HKD", "HKD"), ("$", "CNY", None),
-        ("¥", "JPY", "JPY"), ("¥", "USD", None), ("元", "TWD", "TWD"), ("EUR", "CNY", "EUR"),
-        ("FR", "XOF", "XOF"), ("FR", "CHF", "CHF"), ("FR", "EUR", None),
+        ("", "", "CNY", "CNY"), (None, "", "CNY", "CNY"), ("$", "", "USD", "USD"), ("$", "HKD", "USD", "HKD"),
+        ("¥", "", "JPY", "JPY"), ("元", "", "TWD", "TWD"), ("EUR", "", "CNY", "EUR"), ("EUR", "EUR", "CNY", "EUR"),
+        ("", "EUR", "CNY", "EUR"), ("FR", "", "XOF", "XOF"), ("FR", "", "CHF", "CHF"),
     ],
 )  # fmt: skip
 def test_a_sign_of_several_currencies_is_of_the_one_that_the_amount_has_anyway(
-    named: str | None, otherwise: str, code: str | None
+    named: str | None, column: str, otherwise: str, code: str
 ):
-    assert settled(named, otherwise) == code
+    assert settled(named, column, otherwise) == code
+
+
+@pytest.mark.parametrize(
+    ("named", "column", "otherwise", "own"),
+    [
+        ("$", "", "CNY", "CNY"), ("¥", "", "USD", "USD"), ("FR", "", "EUR", "EUR"), ("$", "CNY", "USD", "CNY"),
+        ("EUR", "USD", "EUR", "USD"),
+    ],
+)  # fmt: skip
+def test_a_currency_beside_an_amount_that_has_another_is_refused(
+    named: str, column: str, otherwise: str, own: str
+):
+    with pytest.raises(
+        ValueError, match=f"^The amount is in {re.escape(named)}, but its currency is {own}\\.$"
+    ):
+        settled(named, column, otherwise)
 
 
 @pytest.mark.parametrize("text", ["12,50", "1,5", "0,5", "1.234,56", "1 234,56", "1,", "1,,000", "1,000,5"])

@@ -440,8 +440,8 @@ def from_text(kind: FieldType, text: str, labels: Mapping[str, str], currency: s
         match = re.fullmatch(r"(?:([A-Z]{3}) *)?(-?[0-9.]+)(?: *([^\d.,\s]{1,3}))?", text)
         if match is None:
             return text
-        otherwise = match[1] or currency
-        code = code_in(match[3] or otherwise, otherwise)
+        own = match[1] or currency
+        code = code_in(match[3], own) if match[3] else own
         return text if match[1] and match[1] != code else {"amount": match[2], "currency": code}
     return text
 

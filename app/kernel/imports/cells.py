@@ -94,10 +94,7 @@ def amount_and_currency(text: str) -> tuple[str, str | None]:
         return digits, None
     if "(" in before or "（" in before:
         raise ValueError(f"{text!r} is no amount of money; write what is less than nothing with a minus.")
-    named = named_by(words)
-    if named is None:
-        raise ValueError(f"{text!r} has no currency that is known, or two.")
-    return digits, named
+    return digits, named_by(words)
 
 
 def _point(text: str) -> str:

@@ -130,14 +130,13 @@ class Preparer:
             if not isinstance(cell, str):
                 continue
             amount, _, named = cell.partition(" ")
-            column = currencies.get(currency)
-            otherwise = column or self._currencies.get(currency) or self.plan.currency
-            code = settled(named, otherwise)
-            if code is None or (column and code != column):
-                detail = f"The amount is in {named}, but its currency is {otherwise}."
-                row.faults.append(Fault("other_currency", detail, self.plan.column_of(name)))
-                continue
-            given[name] = {"amount": amount, "currency": code}
+            otherwise = self._currencies.get(currency) or self.plan.currency
+            try:
+                code = settled(named, currencies.get(currency, ""), otherwise)
+            except ValueError as error:
+                row.faults.append(Fault("other_currency", str(error), self.plan.column_of(name)))
+            else:
+                given[name] = {"amount": amount, "currency": code}
 
     def _validate(self, row: ImportRow, given: dict[str, Any]) -> None:
         try:

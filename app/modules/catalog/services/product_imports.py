@@ -92,11 +92,7 @@ class ProductImport(ImportRules):
         beside = code_in(row.extras.get(CURRENCY.name, ""), home)
         try:
             amount, named = amount_and_currency(text)
-            otherwise = beside or home
-            code = settled(named, otherwise)
-            if code is None or (beside and code != beside):
-                raise ValueError(f"The amount is in {named}, but its currency is {otherwise}.")
-            price = UnitPrice.from_major(amount, code)
+            price = UnitPrice.from_major(amount, settled(named, beside, home))
         except (InvalidMoney, ValueError) as error:
             row.refuse(column.name, "invalid_amount", str(error))
             return
