@@ -555,11 +555,14 @@ class UnitOfWork:
 
 @asynccontextmanager
 async def transaction(
-    kernel: Kernel, actor: Actor, *, request_id: str = "", read_only: bool = False
+    kernel: Kernel, actor: Actor, *, request_id: str = "", read_only: bool = False, point_work: bool = False
 ) -> AsyncIterator[UnitOfWork]:
-    """A unit of work from BEGIN to COMMIT, for jobs, reactions and tests. Routes have their own."""
+    """A unit of work from BEGIN to COMMIT, for jobs, reactions and tests. Routes have their own.
+
+    `point_work` as for `db.begin`.
+    """
     async with kernel.database.acquire() as connection:
-        await db.begin(connection, actor.tenant.id, read_only=read_only)
+        await db.begin(connection, actor.tenant.id, read_only=read_only, point_work=point_work)
         uow = UnitOfWork(kernel, connection, actor, request_id=request_id, read_only=read_only)
         try:
             yield uow

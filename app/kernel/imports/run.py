@@ -249,13 +249,13 @@ async def write_chunk(context: JobContext, run: _Run, chunk: Chunk) -> None:
     if run.options.dry_run:
         # All rules on, the database's too; then everything is rolled back and only the findings are kept.
         try:
-            async with context.transaction() as uow:
+            async with context.transaction(point_work=True) as uow:
                 uow.now = _moment(uow, run, chunk)
                 outcome = await _writer(uow, run).write(rows)
                 raise _RolledBack
         except _RolledBack:
             pass
-    async with context.transaction() as uow:
+    async with context.transaction(point_work=True) as uow:
         uow.now = _moment(uow, run, chunk)
         await _hold(uow, run.id, rows[0].number)
         if outcome is None:
@@ -280,14 +280,11 @@ def _writer(uow: UnitOfWork, run: _Run) -> ChunkWriter:
 
 async def _hold(uow: UnitOfWork, import_id: UUID, position: int) -> None:
     """Lock the import where this chunk begins. Raises `JobLost` when another worker is further already."""
-    # Plans are kept as requests that write keep theirs (`db.begin`): they find rows by index alone, for one made when
-    # the table was small would read all of it for every key of a large one.
     # What a crash of the server takes with it are whole chunks, the last ones, and the position with them; the
     # commit that ends the import waits until all of it is on disk.
     # New search tokens wait in a list of 4 MB; with the usual memory they would be sorted in several rounds.
     row = await uow.fetchrow(
-        "SELECT position, state, set_config('plan_cache_mode', 'force_generic_plan', true),"
-        " set_config('enable_seqscan', 'off', true), set_config('synchronous_commit', 'off', true),"
+        "SELECT position, state, set_config('synchronous_commit', 'off', true),"
         " set_config('work_mem', '32MB', true)"
         " FROM kernel.imports WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
         uow.tenant_id,

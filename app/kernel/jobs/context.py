@@ -67,9 +67,9 @@ class JobContext:
     _told_at: float = 0.0
     _asked_at: float = 0.0
 
-    def transaction(self) -> AbstractAsyncContextManager[units.UnitOfWork]:
-        """One transaction of the actor; commits on leaving, rolls back on an error."""
-        return units.transaction(self.kernel, self.actor, request_id=self.request_id)
+    def transaction(self, *, point_work: bool = False) -> AbstractAsyncContextManager[units.UnitOfWork]:
+        """One transaction of the actor; commits on leaving, rolls back on an error (`db.begin`)."""
+        return units.transaction(self.kernel, self.actor, request_id=self.request_id, point_work=point_work)
 
     async def progress(self, done: int, total: int | None = None, **counts: int) -> None:
         """Show how far it is, at most once a second and on a connection of its own. A crash may lose it."""
