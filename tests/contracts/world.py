@@ -421,6 +421,10 @@ class World:
             "assign_leads": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "preview_lead_assignment": {"ids": [self.ids["leads"]]} if "leads" in self.ids else {},
             "create_contract": {"account_id": self.ids.get("accounts")},
+            "create_price_book_entry": {
+                "price_book_id": self.ids.get("price-books"),
+                "product_id": self.ids.get("products"),
+            },
             "create_contract_amendment": {"changes": {"title": f"{self.sampler.marker} {number}"}},
             "create_asset": {"name": f"{self.sampler.marker} {number}"},
             "create_telemetry_rule": {"threshold": "80"},

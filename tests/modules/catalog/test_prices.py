@@ -14,7 +14,18 @@ import pytest
 from app.kernel.errors import Invalid
 from app.modules.catalog.interface import Catalog, PriceQuery, PriceQueryLine
 from tests.modules.catalog.conftest import Hire
-from tests.modules.catalog.goods import book, cart, entry, line, pointers, price, product, refused_cart, steps
+from tests.modules.catalog.goods import (
+    book,
+    cart,
+    entry,
+    imported,
+    line,
+    pointers,
+    price,
+    product,
+    refused_cart,
+    steps,
+)
 from tests.modules.contracts import deals
 from tests.modules.support import acting, actor_of, make
 from tests.support.api import Client, Company
@@ -269,6 +280,45 @@ async def test_an_entry_is_one_for_a_product_in_a_book(owner: Client) -> None:
     )  # fmt: skip
     refused = await owner.patch(f"/v1/price-books/{shelf['id']}", {"currency": "USD"}, if_match=1)
     assert pointers(refused) == [("/currency", "has_entries")]
+
+
+@pytest.mark.parametrize("name", ["price_book_id", "product_id"])
+async def test_an_entry_needs_a_book_and_a_product(owner: Client, name: str) -> None:
+    pump, shelf = await product(owner), await book(owner)
+    body = {"price_book_id": shelf["id"], "product_id": pump["id"], "price": "80"}
+    for missing in ({name: None}, {}):
+        given = {key: value for key, value in body.items() if key != name} | missing
+        assert pointers(await owner.post("/v1/price-book-entries", given)) == [(f"/{name}", "required")]
+    made = await entry(owner, shelf, pump, "80")
+    refused = await owner.patch(f"/v1/price-book-entries/{made['id']}", {name: None}, if_match=1)
+    assert pointers(refused) == [(f"/{name}", "required")]
+    assert (await owner.ok("GET", "/v1/price-book-entries"))["data"] == [made]
+
+
+async def test_entries_come_in_from_a_file_by_the_codes_of_books_and_products(
+    company: Company, owner: Client
+) -> None:
+    pump, valve = await product(owner, code="PUMP"), await product(owner, code="VALVE")
+    shelf = await book(owner, code="SHELF", currency="EUR")
+    file = (
+        "external_id,Price book,Product,Price\n1,SHELF,PUMP,90.5\n2,SHELF,VALVE,1\n3,SHELF,NONE,2\n4,NONE,PUMP,3\n"
+        "5,,PUMP,4\n6,SHELF,,5\n7,SHELF,PUMP,6\n"
+    )
+    done, failed = await imported(company, "price_book_entries", file)
+    assert (done["state"], done["created"]) == ("completed_with_errors", 2)
+    assert failed == [
+        ("4", "Product", "unknown_reference"), ("5", "Price book", "unknown_reference"),
+        ("6", "price_book_id", "required"), ("7", "product_id", "required"), ("8", "product_id", "duplicate_value"),
+    ]  # fmt: skip
+    done, failed = await imported(
+        company, "price_book_entries", "external_id,Price book,Product,Price\n1,SHELF,PUMP,95\n", mode="upsert",
+        key="external_id",
+    )  # fmt: skip
+    assert (done["state"], done["updated"], failed) == ("completed", 1, [])
+    rows = (await owner.ok("GET", "/v1/price-book-entries?sort=external_id"))["data"]
+    assert [(r["price_book_id"], r["product_id"], r["price"], r["currency"]) for r in rows] == [
+        (shelf["id"], pump["id"], "95", "EUR"), (shelf["id"], valve["id"], "1", "EUR"),
+    ]  # fmt: skip
 
 
 async def test_every_change_of_a_price_is_told(owner: Client, look: Look) -> None:

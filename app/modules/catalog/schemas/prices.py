@@ -101,8 +101,8 @@ _TIER_KIND = (
 class PriceBookEntryCreate(RecordInput):
     """A product's price in a price book; tiers change it with the quantity."""
 
-    price_book_id: UUID
-    product_id: UUID
+    price_book_id: UUID | None = Field(None, description="Needed.")
+    product_id: UUID | None = Field(None, description="Needed.")
     price: PriceNumber = Field(description="Of one unit, in the book's currency, below the first tier.")
     tier_kind: TierKind = Field(TierKind.RANGE, description=_TIER_KIND)
     tiers: Tiers = Field(default_factory=list)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.kernel.decimals import decimal_text
 from app.kernel.errors import Invalid, Problem
+from app.kernel.imports.references import place_ids, texts_of
 from app.kernel.imports.rules import ImportColumn, ImportOptions, ImportRow, ImportRules
 from app.kernel.records import RecordService, RecordType, Search
 from app.kernel.statements import by_texts
@@ -33,6 +34,7 @@ _KEYS = {
     BookKind.CHANNEL: "channel",
 }
 BOOK = ImportColumn("price_book", labels=("Price book", "价格表"), synonyms=("price book code", "价格表编码"))
+_LEFT_OPEN = ("price_book_id", "product_id")
 PRODUCT = ImportColumn("product", labels=("Product", "产品"), synonyms=("sku", "product code", "产品编码"))
 
 
@@ -103,7 +105,14 @@ class PriceBookEntryService(ImportRules, RecordService[PriceBookEntry]):
         self._currencies: dict[UUID, str] = {}
         self._products: set[UUID] = set()
 
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Without the book and the product that are left open: files name them by their codes."""
+        return super()._columns({n: v for n, v in given.items() if v is not None or n not in _LEFT_OPEN})
+
     async def before_create(self, values: dict[str, Any]) -> None:
+        for name in _LEFT_OPEN:
+            if name not in values:
+                raise Invalid.at(f"/{name}", "required", "An entry is a product's price in a price book.")
         await self._learn([values])
         book, product = values["price_book_id"], values["product_id"]
         if book not in self._currencies:
@@ -114,6 +123,15 @@ class PriceBookEntryService(ImportRules, RecordService[PriceBookEntry]):
 
     async def after_create(self, row: PriceBookEntry) -> None:
         self._tell(row, None, row.price)
+
+    async def change(
+        self, row: PriceBookEntry, given: Mapping[str, Any], *, action: str = "updated"
+    ) -> PriceBookEntry:
+        """As every record; neither the book nor the product can be emptied."""
+        for name in _LEFT_OPEN:
+            if name in given and given[name] is None:
+                raise Invalid.at(f"/{name}", "required", f"{name} may not be null.")
+        return await super().change(row, given, action=action)
 
     async def before_update(self, row: PriceBookEntry, changes: dict[str, Any]) -> None:
         for name in ("price_book_id", "product_id"):
@@ -159,16 +177,8 @@ class PriceBookEntryService(ImportRules, RecordService[PriceBookEntry]):
             (BOOK, "price_book_id", "price_books"),
             (PRODUCT, "product_id", "products"),
         ):
-            codes = {row.extras.get(column.name, "").strip() for row in rows} - {""}
-            found = await ids_by_code(self.uow, table, codes) if codes else {}
-            for row in rows:
-                code = row.extras.get(column.name, "").strip()
-                if code in found:
-                    row.values[name] = found[code]
-                    row.given = row.given | {name}
-                    row.missing = [fault for fault in row.missing if fault.column != name]
-                elif code:
-                    row.refuse(column.name, "unknown_reference", f"There is no {column.name} {code!r}.")
+            codes = texts_of(rows, column)
+            place_ids(rows, column, name, await ids_by_code(self.uow, table, codes) if codes else {})
         await self._learn([row.values for row in rows])
 
     async def _learn(self, many: Sequence[Mapping[str, Any]]) -> None:
